@@ -1,0 +1,1 @@
+"""Memory that is borrowed and given back: rows, buffers, counters. Knows no sockets and no chat."""

@@ -1,0 +1,1 @@
+"""One process, one epoll connection group. Knows WebSocket, not chat."""

@@ -1,0 +1,69 @@
+"""What a slow reader was not sent yet: references to shared bytes, and since when it is stalled.
+
+Rules. A backlog exists only while the kernel's send buffer is full. It never copies a batch: a
+chunk is the shared `bytes`, or a memoryview of its rest when it is half out. Its size is the bytes
+still to be sent; the owner compares it with the limits.
+"""
+
+import os
+from collections import deque
+
+MAX_CHUNKS = 64
+"""Chunks per writev; more would be bounded by the send buffer anyway (IOV_MAX is 1024)."""
+
+
+class Backlog:
+    """The unsent tail of one connection. `since` is the tick of the last byte that went out."""
+
+    __slots__ = ("chunks", "since", "size")
+
+    def __init__(self, tick: int) -> None:
+        self.chunks: deque[bytes | memoryview] = deque()
+        self.size = 0
+        self.since = tick
+
+    def push(self, data: bytes | memoryview) -> None:
+        """Queue `data` behind what waits."""
+        self.chunks.append(data)
+        self.size += len(data)
+
+    def cut(self) -> int:
+        """Drop all but a chunk that is half out; how many chunks were dropped."""
+        half = self.chunks[0] if self.chunks and isinstance(self.chunks[0], memoryview) else None
+        dropped = len(self.chunks) - (half is not None)
+        self.chunks.clear()
+        self.size = 0
+        if half is not None:
+            self.push(half)
+        return dropped
+
+    def flush(self, fd: int, tick: int) -> int:
+        """Write what the kernel takes; the bytes written, 0 when it takes none.
+
+        Raises OSError when the connection is gone.
+        """
+        sent = 0
+        while self.chunks:
+            head = [self.chunks[i] for i in range(min(len(self.chunks), MAX_CHUNKS))]
+            offered = sum(map(len, head))
+            try:
+                wrote = os.writev(fd, head)
+            except BlockingIOError:
+                break
+            self._drop(wrote)
+            sent += wrote
+            if wrote < offered:
+                break
+        if sent:
+            self.since = tick
+        return sent
+
+    def _drop(self, wrote: int) -> None:
+        self.size -= wrote
+        while wrote:
+            first = self.chunks[0]
+            if wrote < len(first):
+                self.chunks[0] = memoryview(first)[wrote:]
+                return
+            wrote -= len(first)
+            self.chunks.popleft()

@@ -1,0 +1,42 @@
+"""What a connection group counts: the fields of its row on the scoreboard, in order.
+
+Rules. Counters only grow; gauges (GAUGES) are set. A refusal or a drop has its reason in its name.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+
+class Count(IntEnum):
+    """Column numbers of a shard's row."""
+
+    CONNECTIONS = 0
+    SLOW_READERS = 1
+    BACKLOG_BYTES = 2
+    QUARANTINED = 3
+
+    ACCEPTED = 4
+    UPGRADED = 5
+    CLOSED = 6
+    FRAMES_IN = 7
+    BYTES_IN = 8
+    WRITES = 9
+    BYTES_OUT = 10
+    PINGS = 11
+
+    REFUSED_HANDSHAKE = 12
+    REFUSED_FULL = 13
+    REFUSED_HANDSHAKE_TIMEOUT = 14
+    ACCEPT_PAUSED = 15
+
+    DROPPED_SLOW = 16
+    DROPPED_CLOSED = 17
+    CLOSED_PROTOCOL = 18
+    CLOSED_HEARTBEAT = 19
+    CLOSED_SLOW = 20
+    CLOSED_STALLED = 21
+    HANDLER_ERRORS = 22
+
+
+FIELDS: Final = tuple(count.name.lower() for count in Count)
+GAUGES: Final = frozenset({"connections", "slow_readers", "backlog_bytes", "quarantined"})

@@ -1,0 +1,62 @@
+"""`python -m shard.echo --port 9001`: the smallest service, a server that echoes.
+
+What conformance tests run against, and the shortest example of a Handler.
+"""
+
+import argparse
+from dataclasses import replace
+
+from pool.scoreboard import Scoreboard
+from shard import frames, process
+from shard.counters import FIELDS
+from shard.group import ConnectionGroup, Settings
+from shard.handshake import Request, Terms
+from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+
+
+class Echo:
+    """Sends every message back to where it came from."""
+
+    def __init__(self, group: ConnectionGroup) -> None:
+        self._group = group
+
+    def on_open(self, fd: int, request: Request) -> bytes:
+        return b""
+
+    def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
+        opcode = frames.BINARY if binary else frames.TEXT
+        self._group.send(fd, frames.encode(opcode, payload))
+
+    def on_close(self, fd: int, code: int) -> None: ...
+
+    def on_tick(self, tick: int) -> None: ...
+
+    async def start(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+SETTINGS = Settings(
+    message_bytes=1 << 24,
+    backlog_soft_bytes=1 << 26,
+    backlog_hard_bytes=1 << 26,
+    terms=Terms(path="/"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m shard.echo", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9001)
+    options = parser.parse_args()
+    rows = raise_descriptor_limit()
+    settings = replace(SETTINGS, capacity=rows - RESERVED_DESCRIPTORS)
+    [listener] = listen(options.host, options.port, 1, backlog=4096, send_buffer=1 << 20)
+    print(f"echoing on ws://{options.host}:{listener.getsockname()[1]}/", flush=True)
+    process.run(listener, settings, Scoreboard(FIELDS, 1).row(0), rows, Echo)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Listening sockets, and how many connections this process may hold.
+
+Rules. One SO_REUSEPORT socket per shard, made and held by the supervisor: the kernel spreads
+connections over them by address, and a crashed shard's queue of waiting connections survives it.
+Options set on the listener are inherited by every connection, which saves their system calls.
+"""
+
+import resource
+import socket
+from typing import Final
+
+RESERVED_DESCRIPTORS: Final = 64
+"""Descriptors a shard needs beside connections: loop, epoll, listeners, Redis, log."""
+
+MOST_ROWS: Final = 1 << 20
+"""Some containers promise a thousand million descriptors; no process gets to hold so many."""
+
+
+def listen(host: str, port: int, count: int, backlog: int, send_buffer: int) -> list[socket.socket]:
+    """`count` listeners on one port; port 0 picks a free one for all. Raises OSError."""
+    listeners: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # What the kernel queues for a slow reader is out of our hands: keep it short.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            listener.setblocking(False)
+            listener.bind((host, port))
+            port = listener.getsockname()[1]
+            listener.listen(backlog)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open files to the hard one; what it is then."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MOST_ROWS if hard == resource.RLIM_INFINITY else min(hard, MOST_ROWS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit

@@ -1,0 +1,245 @@
+"""The write side of a connection group: one write per viewer, and what happens when it would block.
+
+Rules. A fan-out is a set of descriptors times one immutable `bytes`; nothing else happens per
+viewer. Fan-outs are done in order and in slices, so a large room does not hold up the turn.
+A descriptor whose write would block becomes slow: from then on everything for it goes through its
+Backlog until that is empty, so order holds. Past the soft limit droppable data is dropped and
+counted; past the hard limit the reader is given up (`on_overflow`).
+
+Danger: a fan-out in progress holds descriptors of connections that may have closed since. `gone`
+keeps those from being written to until no fan-out that may name them is left, and `oldest_tick`
+tells the owner how long their numbers must not be reused.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from itertools import islice
+
+from pool.table import ConnectionTable
+from shard.backlog import Backlog
+from shard.counters import Count
+from shard.phases import OPEN
+
+SLICE = 4096
+"""Writes per slice: about 10 ms at 2.5 us each, the longest the other connections wait."""
+
+
+class Sent(Enum):
+    """What became of data for one connection."""
+
+    SENT = "sent"
+    QUEUED = "queued"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True)
+class FanOut:
+    """A fan-out that is not finished: who is left, and with what."""
+
+    fds: Iterator[int]
+    left: int
+    data: bytes
+    droppable: bool
+    tick: int
+
+
+class Outbox:
+    """Writes for one group.
+
+    soft_bytes, hard_bytes  limits of one connection's backlog
+    on_blocked(fd, bool)    the owner watches writability, or stops to
+    on_lost(fd)             a write failed: the connection is gone
+    on_overflow(fd)         the backlog would pass the hard limit
+    """
+
+    def __init__(
+        self,
+        table: ConnectionTable,
+        counts: "memoryview[int]",
+        soft_bytes: int,
+        hard_bytes: int,
+        on_blocked: Callable[[int, bool], None],
+        on_lost: Callable[[int], None],
+        on_overflow: Callable[[int], None],
+    ) -> None:
+        self.slow: dict[int, Backlog] = {}
+        self.tick = 0
+        self._table = table
+        self._counts = counts
+        self._soft_bytes = soft_bytes
+        self._hard_bytes = hard_bytes
+        self._on_blocked = on_blocked
+        self._on_lost = on_lost
+        self._on_overflow = on_overflow
+        self._gone: set[int] = set()
+        self._fan_outs: deque[FanOut] = deque()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a fan-out is unfinished: call `run_slice` again."""
+        return bool(self._fan_outs)
+
+    @property
+    def oldest_tick(self) -> int:
+        """Tick of the oldest unfinished fan-out; now when there is none."""
+        return self._fan_outs[0].tick if self._fan_outs else self.tick
+
+    def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
+        """Send `data` to one open connection, behind whatever it still has to get."""
+        if self._table.phase[fd] != OPEN:
+            self._counts[Count.DROPPED_CLOSED] += 1
+            return Sent.DROPPED
+        if fd in self.slow:
+            return self._queue(fd, data, droppable)
+        try:
+            wrote = os.write(fd, data)
+        except BlockingIOError:
+            wrote = 0
+        except OSError:
+            self._on_lost(fd)
+            return Sent.DROPPED
+        self._counts[Count.WRITES] += 1
+        self._counts[Count.BYTES_OUT] += wrote
+        if wrote == len(data):
+            return Sent.SENT
+        self._block(fd, data, wrote)
+        return Sent.QUEUED
+
+    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
+        """Send `data` to every one of `fds`, in order after earlier fan-outs.
+
+        `fds` is copied; the first slice is written before this returns.
+        """
+        if not fds:
+            return
+        first = not self._fan_outs
+        members = list(fds)
+        self._fan_outs.append(FanOut(iter(members), len(members), data, droppable, self.tick))
+        if first:
+            self.run_slice()
+
+    def run_slice(self) -> None:
+        """Do the next slice of the oldest fan-out."""
+        fan_out = self._fan_outs[0]
+        size = min(SLICE, fan_out.left)
+        fan_out.left -= size
+        batch = islice(fan_out.fds, size)
+        if self.slow or self._gone:
+            ready = self._sift(batch, fan_out)
+            size = len(ready)
+            unsent = self._write_all(iter(ready), fan_out.data)
+        else:
+            unsent = self._write_all(batch, fan_out.data)
+        self._counts[Count.WRITES] += size
+        self._counts[Count.BYTES_OUT] += size * len(fan_out.data) - unsent
+        if not fan_out.left:
+            self._fan_outs.popleft()
+
+    def _write_all(self, batch: Iterator[int], data: bytes) -> int:
+        """Write `data` to every descriptor; the bytes that did not go out."""
+        write, size = os.write, len(data)
+        fd, unsent = -1, 0
+        while True:
+            try:
+                for fd in batch:  # hot: once per viewer per flush
+                    wrote = write(fd, data)
+                    if wrote != size:
+                        unsent += size - wrote
+                        self._block(fd, data, wrote)
+                return unsent
+            except BlockingIOError:
+                unsent += size
+                self._block(fd, data, 0)
+            except OSError:
+                unsent += size
+                self._on_lost(fd)
+
+    def _sift(self, batch: Iterable[int], fan_out: FanOut) -> list[int]:
+        """The descriptors of `batch` that may be written to; the slow ones get it queued."""
+        slow, gone = self.slow, self._gone
+        ready = []
+        for fd in batch:
+            if fd in gone:
+                self._counts[Count.DROPPED_CLOSED] += 1
+            elif fd in slow:
+                self._queue(fd, fan_out.data, fan_out.droppable)
+            else:
+                ready.append(fd)
+        return ready
+
+    def _block(self, fd: int, data: bytes, wrote: int) -> None:
+        backlog = self.slow[fd] = Backlog(self.tick)
+        backlog.push(memoryview(data)[wrote:] if wrote else data)
+        self._on_blocked(fd, True)
+
+    def _queue(self, fd: int, data: bytes, droppable: bool) -> Sent:
+        backlog = self.slow[fd]
+        size = backlog.size + len(data)
+        if droppable and size > self._soft_bytes:
+            self._counts[Count.DROPPED_SLOW] += 1
+            return Sent.DROPPED
+        if size > self._hard_bytes:
+            self._counts[Count.DROPPED_SLOW] += 1
+            self._on_overflow(fd)
+            return Sent.DROPPED
+        backlog.push(data)
+        return Sent.QUEUED
+
+    def flush(self, fd: int) -> None:
+        """The descriptor is writable: send what waits; when all is out it is fast again."""
+        backlog = self.slow.get(fd)
+        if backlog is None:
+            return
+        try:
+            self._counts[Count.BYTES_OUT] += backlog.flush(fd, self.tick)
+        except OSError:
+            self._on_lost(fd)
+            return
+        if not backlog.size:
+            del self.slow[fd]
+            self._on_blocked(fd, False)
+
+    def part(self, fd: int, last: bytes) -> None:
+        """Nothing follows `last` to this connection: it is closing.
+
+        What waited is dropped, but for a frame that is half out, so that `last` is a frame too.
+        """
+        self._gone.add(fd)
+        backlog = self.slow.get(fd)
+        if backlog is None:
+            try:
+                wrote = os.write(fd, last)
+            except BlockingIOError:
+                wrote = 0
+            except OSError:
+                return
+            if wrote != len(last):
+                self._block(fd, last, wrote)
+            return
+        self._counts[Count.DROPPED_SLOW] += backlog.cut()
+        backlog.push(last)
+        self.flush(fd)
+
+    def forget(self, fd: int) -> None:
+        """The connection is over: drop what it had not read."""
+        self._gone.add(fd)
+        backlog = self.slow.pop(fd, None)
+        if backlog is not None:
+            self._counts[Count.DROPPED_CLOSED] += len(backlog.chunks)
+
+    def settle(self) -> None:
+        """End of a turn, members are up to date: forget the gone unless a fan-out may name them."""
+        if not self._fan_outs:
+            self._gone.clear()
+
+    def stalled(self, since: int) -> list[int]:
+        """The slow ones of which no byte went out since tick `since`."""
+        return [fd for fd, backlog in self.slow.items() if backlog.since < since]
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes waiting in all backlogs."""
+        return sum(backlog.size for backlog in self.slow.values())

@@ -1,0 +1,104 @@
+"""A shard process: a uvloop loop that runs one connection group and one service.
+
+Rules. The group's epoll descriptor is one reader of the loop (a nested epoll), so connections live
+outside asyncio while Redis and timers live inside. Signals, the second's tick and the way down are
+here; what the shard is for is the service's.
+"""
+
+import asyncio
+import gc
+import logging
+import random
+import signal
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import uvloop
+
+from shard.group import ConnectionGroup, Handler, Settings
+
+log = logging.getLogger(__name__)
+
+DRAIN_POLL_S: Final = 0.05
+
+
+class Service(Handler, Protocol):
+    """A handler with a life of its own beside the connections."""
+
+    async def start(self) -> None:
+        """Called before the first connection is accepted."""
+
+    def drain(self) -> None:
+        """Tell every client to go, and close."""
+
+    async def stop(self) -> None:
+        """Called after the last connection ended."""
+
+
+def run(
+    listener: socket.socket,
+    settings: Settings,
+    counts: "memoryview[int]",
+    rows: int,
+    build: Callable[[ConnectionGroup], Service],
+    drain_s: float = 5.0,
+) -> None:
+    """Serve until SIGTERM, then drain for at most `drain_s` seconds."""
+    # Normal traffic makes no cycles (a test holds that), so looking for them is kept rare.
+    gc.set_threshold(50_000, 20, 1_000)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(listener, settings, counts, rows, build, drain_s))
+
+
+async def _serve(
+    listener: socket.socket,
+    settings: Settings,
+    counts: "memoryview[int]",
+    rows: int,
+    build: Callable[[ConnectionGroup], Service],
+    drain_s: float,
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    group = ConnectionGroup(
+        listener,
+        settings,
+        counts,
+        wake=lambda: loop.call_soon(group.turn),
+        chance=random.Random(),
+        rows=rows,
+    )
+    service = build(group)
+    await service.start()
+    group.start(service, int(loop.time()))
+    loop.add_reader(group.fileno(), group.turn)
+    ticking = loop.create_task(_tick(group))
+    try:
+        await stop.wait()
+        group.stop_accepting()
+        service.drain()
+        await _drained(group, loop.time() + drain_s)
+    finally:
+        ticking.cancel()
+        loop.remove_reader(group.fileno())
+        await service.stop()
+        group.shut()
+
+
+async def _tick(group: ConnectionGroup) -> None:
+    """Advance the group at every whole second of the loop's clock."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(1.0 - loop.time() % 1.0)
+        try:
+            group.advance(int(loop.time() + 0.001))
+        except Exception:
+            log.exception("a tick failed")
+
+
+async def _drained(group: ConnectionGroup, deadline: float) -> None:
+    loop = asyncio.get_running_loop()
+    while group.connections and loop.time() < deadline:
+        await asyncio.sleep(DRAIN_POLL_S)  # noqa: ASYNC110 - connections end outside asyncio
