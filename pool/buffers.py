@@ -36,7 +36,8 @@ class BufferPool:
 
     def grow(self, buffer: bytearray, used: int, size: int) -> bytearray:
         """Trade `buffer` for one of at least `size` bytes that begins with its first `used`."""
-        larger = self.borrow(size)
+        # Twice as large at least, or beyond the last class every read would copy the whole.
+        larger = self.borrow(max(size, 2 * len(buffer)))
         larger[:used] = memoryview(buffer)[:used]
         self.give_back(buffer)
         return larger

@@ -105,6 +105,8 @@ class FrameParser:
         if partial is not None and partial.head:
             data = partial.head + bytes(data)
             partial.head = b""
+            if not partial.opcode:
+                partial = None
         pos, end = 0, len(data)
         try:
             while pos < end:
@@ -147,10 +149,11 @@ class FrameParser:
                     mask = bytes(data[pos : pos + 4])
                     payload = apply_mask(data[pos + 4 : pos + 4 + length], mask)
                     pos += 4 + length
-                    events.append((opcode, payload))
                     if opcode == CLOSE:
                         parse_close(payload)
+                        events.append((opcode, payload))
                         return partial
+                    events.append((opcode, payload))
                     continue
 
                 if length + (partial.size if partial is not None else 0) > self._max_message:

@@ -176,6 +176,10 @@ class ConnectionGroup:
         """Whether `fd` is still the connection it was, and open."""
         return self.table.phase[fd] == OPEN and self.table.generation[fd] == generation
 
+    def open_connections(self) -> list[int]:
+        """All connections that messages may be sent to."""
+        return [fd for fd, phase in enumerate(self.table.phase) if phase == OPEN]
+
     def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
         """Send frames to one connection."""
         return self.outbox.send(fd, data, droppable)

@@ -1,0 +1,1 @@
+"""Rooms, messages, rules, the streams between nodes, the API. Knows viewers, not epoll."""

@@ -1,0 +1,48 @@
+"""What a shard counts of chat: the columns of its scoreboard row behind the group's own.
+
+Rules. As in `shard.counters`: counters only grow, gauges are set, and whatever is not delivered
+or not accepted has its reason in its name.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from shard import counters as shard_counters
+
+_BASE: Final = len(shard_counters.FIELDS)
+
+
+class ChatCount(IntEnum):
+    """Column numbers of a shard's row."""
+
+    ROOMS = _BASE
+    STREAMS = _BASE + 1
+    BUS_CONNECTED = _BASE + 2
+
+    COMMANDS = _BASE + 3
+    JOINS = _BASE + 4
+    RESUMED = _BASE + 5
+    RESUME_FAILED = _BASE + 6
+    PUBLISHED = _BASE + 7
+    DUPLICATES_PUBLISHED = _BASE + 8
+
+    ENTRIES_READ = _BASE + 9
+    FLUSHES = _BASE + 10
+    MESSAGES_DELIVERED = _BASE + 11
+    NOTICES_DELIVERED = _BASE + 12
+    DUPLICATES_READ = _BASE + 13
+    GAPS = _BASE + 14
+    GAP_MESSAGES_FILLED = _BASE + 15
+    GAP_MESSAGES_LOST = _BASE + 16
+    BUS_ERRORS = _BASE + 17
+
+    REFUSED_BAD_REQUEST = _BASE + 18
+    REFUSED_RATE_LIMITED = _BASE + 19
+    REFUSED_READ_ONLY = _BASE + 20
+    REFUSED_UNAVAILABLE = _BASE + 21
+    REFUSED_TOKEN = _BASE + 22
+
+
+FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
+"""All columns of a shard's row."""
+GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected"}

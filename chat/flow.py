@@ -1,0 +1,30 @@
+"""How often each connection may do something: one number per row (GCRA, ITU-T I.371).
+
+Rules. Time is passed in. A row's number is the time at which its burst is used up again; it means
+nothing once it is past, so rows need no reset when another connection takes them, and one that is
+silent owns nothing.
+"""
+
+from array import array
+
+
+class Flow:
+    """At most `per_s` a second with bursts of `burst`, for each of `rows` rows."""
+
+    def __init__(self, rows: int, per_s: float, burst: int) -> None:
+        self._full_at = array("d", bytes(8 * rows))
+        self._cost = 1.0 / per_s
+        self._room = burst * self._cost
+
+    def wait(self, row: int, now: float) -> float:
+        """0.0 and it is counted, or the seconds until one more is allowed."""
+        full_at = max(self._full_at[row], now) + self._cost
+        excess = full_at - now - self._room
+        if excess > 0:
+            return excess
+        self._full_at[row] = full_at
+        return 0.0
+
+    def reset(self, row: int) -> None:
+        """A new connection has the row."""
+        self._full_at[row] = 0.0

@@ -1,0 +1,40 @@
+-- Report one shard's viewers of rooms of one partition; learn how many there are on all shards.
+--
+-- KEYS  1 top zset; then for each room: online hash, room hash, history stream
+-- ARGV  1 shard   2 ms after which a silent shard does not count   3 seconds a room is kept
+--       then for each room: name, count
+-- Returns the sum for each room.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local sums = {}
+for i = 2, #KEYS, 3 do
+  local arg = 3 + (i - 2) / 3 * 2 + 1
+  local name, count = ARGV[arg], tonumber(ARGV[arg + 1])
+  if count > 0 then
+    redis.call('HSET', KEYS[i], ARGV[1], count .. ' ' .. now)
+  else
+    redis.call('HDEL', KEYS[i], ARGV[1])
+  end
+  local sum = 0
+  local all = redis.call('HGETALL', KEYS[i])
+  for j = 1, #all, 2 do
+    local viewers, at = all[j + 1]:match('^(%d+) (%d+)$')
+    if now - tonumber(at) > tonumber(ARGV[2]) then
+      redis.call('HDEL', KEYS[i], all[j])
+    else
+      sum = sum + tonumber(viewers)
+    end
+  end
+  if sum > 0 then
+    redis.call('ZADD', KEYS[1], sum, name)
+    redis.call('PEXPIRE', KEYS[i], 2 * ARGV[2])
+    -- A room that is watched is kept, however silent.
+    redis.call('EXPIRE', KEYS[i + 1], ARGV[3])
+    redis.call('EXPIRE', KEYS[i + 2], ARGV[3])
+  else
+    redis.call('ZREM', KEYS[1], name)
+  end
+  sums[#sums + 1] = sum
+end
+redis.call('PEXPIRE', KEYS[1], 2 * ARGV[2])
+return sums

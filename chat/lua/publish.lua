@@ -1,0 +1,62 @@
+-- Publish messages of one partition, atomically and in order.
+--
+-- KEYS  1 the fanout stream; then for each message: room hash, history stream, dup string
+-- ARGV  1 Redis time in ms after which nothing may be done any more (0: no deadline)
+--       2 history length   3 fanout length   4 seconds a room is kept   5 seconds a dup is kept
+--       6 epoch for a room that has none   7 milliseconds, the time of publishing
+--       then for each message: room name, entry, "1" when it has a dup key and "0" when not
+-- Returns the Redis time in ms, then for each message "epoch", seq, ts, 1 when it was a duplicate;
+-- the time alone when the deadline had passed: then nothing was done.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local reply = {now}
+local deadline = tonumber(ARGV[1])
+if deadline > 0 and now > deadline then
+  return reply
+end
+
+local heads = {}
+for i = 2, #KEYS, 3 do
+  local room, history, dup = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+  local arg = 7 + (i - 2) + 1
+  local name, entry, has_dup = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2] == '1'
+  local earlier = has_dup and redis.call('GET', dup)
+  if earlier then
+    local epoch, seq, ts = earlier:match('^(%S+) (%d+) (%d+)$')
+    reply[#reply + 1] = epoch
+    reply[#reply + 1] = tonumber(seq)
+    reply[#reply + 1] = tonumber(ts)
+    reply[#reply + 1] = 1
+  else
+    local head = heads[room]
+    if not head then
+      local known = redis.call('HMGET', room, 'epoch', 'seq')
+      head = {epoch = known[1], seq = tonumber(known[2] or 0), history = history}
+      if not head.epoch then
+        -- The room is new, or its state was lost: what is left of its history is another epoch's.
+        head.epoch = ARGV[6]
+        redis.call('DEL', history)
+        redis.call('HSET', room, 'epoch', head.epoch)
+      end
+      heads[room] = head
+    end
+    head.seq = head.seq + 1
+    local place = head.epoch .. '-' .. head.seq
+    redis.call('XADD', history, 'MAXLEN', ARGV[2], head.seq .. '-0', 'm', entry)
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'r', name, 'p', place, 'm', entry)
+    if has_dup then
+      redis.call('SET', dup, head.epoch .. ' ' .. head.seq .. ' ' .. ARGV[7], 'EX', ARGV[5])
+    end
+    reply[#reply + 1] = head.epoch
+    reply[#reply + 1] = head.seq
+    reply[#reply + 1] = tonumber(ARGV[7])
+    reply[#reply + 1] = 0
+  end
+end
+
+for room, head in pairs(heads) do
+  redis.call('HSET', room, 'seq', head.seq)
+  redis.call('EXPIRE', room, ARGV[4])
+  redis.call('EXPIRE', head.history, ARGV[4])
+end
+return reply

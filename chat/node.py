@@ -1,0 +1,140 @@
+"""A node: the configuration becomes processes. Engine, shards and API, under one supervisor.
+
+Rules. Everything that can fail for a reason a person can mend (a port in use, no engine) is tried
+here, before the fork, and told in one sentence. What is made here is inherited: the listeners, the
+scoreboard, and all that was imported.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from functools import partial
+
+from chat import api
+from chat.codec import CODECS
+from chat.config import Config
+from chat.counters import FIELDS
+from chat.engine import EmbeddedEngine, EngineError
+from chat.hub import Hub
+from chat.identity import base36
+from chat.keys import Keys
+from chat.store import Store
+from pool.scoreboard import Scoreboard
+from shard import process
+from shard.group import ConnectionGroup, Settings
+from shard.handshake import Terms
+from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+from shard.supervisor import Supervisor, Worker
+
+log = logging.getLogger(__name__)
+
+DRAIN_MARGIN_S = 3.0
+"""Seconds for closing handshakes, beyond which connections are cut."""
+
+
+def serve(config: Config) -> int:
+    """Run a node until it is told to end; the exit status."""
+    rows = raise_descriptor_limit()
+    count = config.server.shards or len(os.sched_getaffinity(0))
+    server, limits = config.server, config.limits
+    try:
+        listeners = listen(
+            server.host, server.port, count, server.accept_backlog, limits.send_buffer_bytes
+        )
+        [api_listener] = listen(config.api.host, config.api.port, 1, 128, 1 << 18)
+    except OSError as error:
+        print(f"danmaku: cannot listen: {error}; is another node running?", file=sys.stderr)
+        return 1
+    engines: list[EmbeddedEngine] = []
+    url = config.bus.url
+    if url == "embedded":
+        engine = EmbeddedEngine(config.bus.data_dir)
+        try:
+            engine.start()
+        except EngineError as error:
+            print(f"danmaku: {error}", file=sys.stderr)
+            return 1
+        engines.append(engine)
+        url = engine.url
+
+    board = Scoreboard(FIELDS, count)
+    settings = shard_settings(config, rows)
+    workers = [
+        Worker(f"shard {i}", partial(run_shard, config, url, listener, settings, board, i, rows))
+        for i, listener in enumerate(listeners)
+    ]
+    ws_port = listeners[0].getsockname()[1]
+    workers.append(Worker("api", partial(api.run, config, url, api_listener, board, ws_port)))
+    grace_s = DRAIN_MARGIN_S + 5.0
+    Supervisor(workers, engines, grace_s).run(
+        lambda: announce(config, count, ws_port, api_listener.getsockname()[1])
+    )
+    return 0
+
+
+def announce(config: Config, shards: int, ws_port: int, api_port: int) -> None:
+    """Say where to look."""
+    host = "127.0.0.1" if config.server.host in ("0.0.0.0", "::") else config.server.host
+    print(
+        f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {config.bus.url!r}\n"
+        f"  watch and type   http://{config.api.host}:{api_port}/\n"
+        f"  API and docs     http://{config.api.host}:{api_port}/docs\n"
+        f"  WebSocket        ws://{host}:{ws_port}{config.server.path}?room=lobby",
+        flush=True,
+    )
+
+
+def shard_settings(config: Config, rows: int) -> Settings:
+    """The connection group's part of the configuration."""
+    limits, heartbeat = config.limits, config.heartbeat
+    return Settings(
+        capacity=limits.connections or rows - RESERVED_DESCRIPTORS,
+        handshake_bytes=limits.handshake_bytes,
+        message_bytes=limits.message_bytes,
+        backlog_soft_bytes=limits.backlog_soft_bytes,
+        backlog_hard_bytes=limits.backlog_hard_bytes,
+        handshake_ticks=heartbeat.handshake_s,
+        ping_ticks=heartbeat.ping_s,
+        timeout_ticks=heartbeat.timeout_s,
+        close_ticks=heartbeat.close_s,
+        stall_ticks=limits.stall_s,
+        terms=Terms(
+            path=config.server.path,
+            origins=config.server.origins,
+            subprotocols=tuple(codec.name for codec in CODECS),
+        ),
+    )
+
+
+def open_store(config: Config, url: str) -> Store:
+    """The door to Redis, as configured."""
+    return Store(
+        url,
+        Keys(config.bus.prefix, config.bus.partitions),
+        timeout_s=config.bus.timeout_ms / 1000,
+        history=config.rooms.history,
+        fanout_entries=config.bus.stream_entries,
+        ttl_s=config.rooms.history_ttl_s,
+    )
+
+
+def run_shard(
+    config: Config,
+    url: str,
+    listener: socket.socket,
+    settings: Settings,
+    board: Scoreboard,
+    index: int,
+    rows: int,
+) -> None:
+    """In a shard's process: serve until SIGTERM."""
+    counts = board.row(index)
+    # Random, so that no life of any shard of any node is taken for another.
+    name = base36(secrets.randbits(40))
+
+    def build(group: ConnectionGroup) -> Hub:
+        return Hub(group, config, open_store(config, url), name, counts, rows)
+
+    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S)

@@ -1,0 +1,146 @@
+"""The way into Redis: messages are collected for a turn and published in batches, in order.
+
+Rules. One flush is under way at a time, so the messages of a room keep their order; what is
+submitted meanwhile is the next flush. One script call carries all messages of a partition. Every
+message gets exactly one outcome: a Receipt, or Unpublished with the seconds after which trying
+again may help.
+
+A refused message stays refused: each call carries a deadline by Redis' own clock, after which the
+script does nothing. So a call that timed out here cannot publish later, unless its answer was lost
+after it was done; the message id of a second try then finds the first.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chat.breaker import Breaker
+from chat.identity import base36
+from chat.store import Outgoing, Receipt, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 500
+"""Messages per script call: about 10 ms of Redis' one thread."""
+MAX_QUEUED: Final = 20_000
+"""Messages waiting; more are refused at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """The message was not published; the caller may try again after `retry_after` seconds."""
+
+    retry_after: float
+    reason: str
+
+
+Outcome = Receipt | Unpublished
+Done = Callable[[list[tuple[Any, Outcome]]], None]
+
+
+class Publisher:
+    """Batches for one process.
+
+    done   called with (tag, outcome) pairs once per flush; tags are what `submit` was given
+    clock  seconds, monotonic; wall_ms milliseconds since 1970
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        done: Done,
+        timeout_s: float,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.breaker = Breaker()
+        self._store = store
+        self._done = done
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._queue: list[tuple[Outgoing, Any]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._clock_ahead_ms: int | None = None
+
+    def submit(self, message: Outgoing, tag: Any) -> None:
+        """Queue a message for the next flush; `done` will name `tag`."""
+        now = self._clock()
+        if not self._queue and self._flushing is None:
+            if not self.breaker.allows(now):
+                self._refuse([(message, tag)], self.breaker.retry_after(now), "unavailable")
+                return
+        elif len(self._queue) >= MAX_QUEUED:
+            self._refuse([(message, tag)], 1.0, "overloaded")
+            return
+        self._queue.append((message, tag))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_all())
+
+    async def close(self) -> None:
+        """Wait for what is queued."""
+        if self._flushing is not None:
+            await self._flushing
+
+    async def _flush_all(self) -> None:
+        """Flush until the queue is empty."""
+        try:
+            while self._queue:
+                now = self._clock()
+                batch = self._queue[:MAX_BATCH]
+                del self._queue[:MAX_BATCH]
+                await self._flush(batch)
+                if not self._queue:
+                    break
+                if not self.breaker.allows(now):
+                    waiting, self._queue = self._queue, []
+                    self._refuse(waiting, self.breaker.retry_after(self._clock()), "unavailable")
+        finally:
+            self._flushing = None
+
+    async def _flush(self, batch: list[tuple[Outgoing, Any]]) -> None:
+        """Publish one batch, partition by partition at once."""
+        parts: dict[int, list[tuple[Outgoing, Any]]] = defaultdict(list)
+        for item in batch:
+            parts[self._store.keys.partition(item[0].room)].append(item)
+        outcomes = await asyncio.gather(
+            *(self._call([message for message, _ in part]) for part in parts.values())
+        )
+        results: list[tuple[Any, Outcome]] = []
+        for part, outcome in zip(parts.values(), outcomes, strict=True):
+            if isinstance(outcome, Unpublished):
+                results += ((tag, outcome) for _, tag in part)
+            else:
+                results += zip((tag for _, tag in part), outcome, strict=True)
+        self._done(results)
+
+    async def _call(self, messages: Sequence[Outgoing]) -> Sequence[Receipt] | Unpublished:
+        try:
+            if self._clock_ahead_ms is None:
+                self._clock_ahead_ms = await self._store.clock_ms() - self._wall_ms()
+            wall = self._wall_ms()
+            deadline = wall + self._clock_ahead_ms + int(self._timeout_s * 1000)
+            epoch = new_epoch()
+            redis_ms, receipts = await self._store.publish(messages, epoch, wall, deadline)
+        except StoreError as error:
+            now = self._clock()
+            self.breaker.failed(now)
+            log.warning("%d messages not published: %s", len(messages), error)
+            return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
+        self.breaker.succeeded()
+        self._clock_ahead_ms = redis_ms - self._wall_ms()
+        if receipts is None:
+            return Unpublished(0.5, "too late")
+        return receipts
+
+    def _refuse(self, items: list[tuple[Outgoing, Any]], after: float, reason: str) -> None:
+        self._done([(tag, Unpublished(after, reason)) for _, tag in items])
+
+
+def new_epoch() -> str:
+    """A name for a room's count of messages that will not occur again."""
+    return base36(secrets.randbelow(36**6)).rjust(6, "0")

@@ -1,0 +1,284 @@
+"""Redis: one client for commands, one connection for blocking reads, and the three scripts.
+
+Rules. The only file that speaks redis-py. It knows keys and scripts, not rooms' viewers. Nothing
+is retried here: a command that timed out may have been done, so only its caller knows whether to
+ask again. What goes wrong is StoreError, whatever redis-py called it.
+
+Danger: redis-py retries by itself unless told not to, which would publish twice; and RESP3 changes
+the shape of XREAD's reply, so the protocol is pinned.
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, cast
+
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from chat.entries import unpack_msg
+from chat.keys import Keys
+from chat.schema import Msg
+
+MIN_ID: Final = b"0-0"
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+"""A stream entry: its ID and its fields."""
+
+
+class StoreError(Exception):
+    """Redis did not answer, or not with what was asked for."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A message for the publish script. `message_id` guards against publishing it twice."""
+
+    room: str
+    uid: str
+    entry: bytes
+    message_id: str | None = None
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Where a message ended up. `ts` is when it was first published."""
+
+    epoch: str
+    seq: int
+    ts: int
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class RoomState:
+    """A room as Redis knows it; `fanout_id` is how far its partition's stream had come."""
+
+    epoch: str
+    seq: int
+    fanout_id: bytes
+    messages: list[Msg]
+
+
+class Store:
+    """The node's door to Redis.
+
+    url          redis://, rediss:// or unix://
+    timeout_s    how long a command may take
+    history      messages kept per room; fanout_entries: about how many per partition stream
+    ttl_s        how long a room without viewers or messages is kept
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        *,
+        timeout_s: float,
+        history: int,
+        fanout_entries: int,
+        ttl_s: int,
+        dup_ttl_s: int = 300,
+    ) -> None:
+        self.keys = keys
+        self._url = url
+        self._timeout_s = timeout_s
+        self._history = history
+        self._fanout_entries = fanout_entries
+        self._ttl_s = ttl_s
+        self._dup_ttl_s = dup_ttl_s
+        self._client = self._connect(timeout_s)
+        self._publish = self._client.register_script(_lua("publish"))
+        self._open = self._client.register_script(_lua("open"))
+        self._online = self._client.register_script(_lua("online"))
+
+    def _connect(self, timeout_s: float) -> "redis.Redis":
+        client: redis.Redis = redis.from_url(
+            self._url,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+        return client
+
+    async def close(self) -> None:
+        """Close the command client."""
+        await self._client.aclose()
+
+    async def ping(self) -> None:
+        """Raises StoreError when Redis does not answer."""
+        await self._ask(cast("Awaitable[Any]", self._client.ping()))
+
+    async def clock_ms(self) -> int:
+        """Redis' clock, milliseconds since 1970."""
+        seconds, micros = await self._ask(self._client.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def publish(
+        self, batch: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
+    ) -> tuple[int, list[Receipt] | None]:
+        """Publish messages of one partition in order; (Redis' clock, their places).
+
+        Places are None when `deadline_ms` (of Redis' clock, 0 for none) had passed: then nothing
+        was published, nor will be.
+        """
+        keys = [self.keys.fanout(self.keys.partition(batch[0].room))]
+        args: list[Any] = [
+            deadline_ms,
+            self._history,
+            self._fanout_entries,
+            self._ttl_s,
+            self._dup_ttl_s,
+            epoch,
+            ts,
+        ]
+        for message in batch:
+            room = self.keys.room(message.room)
+            keys += (room, self.keys.history(message.room), room)
+            if message.message_id is not None:
+                keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
+            args += (message.room, message.entry, int(message.message_id is not None))
+        now, *places = await self._ask(self._publish(keys, args))
+        if not places:
+            return now, None
+        return now, [
+            Receipt(epoch.decode(), seq, ts, bool(duplicate))
+            for epoch, seq, ts, duplicate in zip(*[iter(places)] * 4, strict=True)
+        ]
+
+    async def open_room(
+        self, room: str, epoch: str, *, newest: int = 0, after: int | None = None
+    ) -> RoomState:
+        """A room's state with its newest messages, or those after a seq; made when it is new."""
+        keys: list[Any] = [
+            self.keys.room(room),
+            self.keys.history(room),
+            self.keys.fanout(self.keys.partition(room)),
+        ]
+        args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after]
+        found, seq, fanout_id, entries = await self._ask(self._open(keys, args))
+        known = found.decode()
+        return RoomState(known, seq, fanout_id, _messages(room, known, entries))
+
+    async def peek_room(self, room: str) -> tuple[str, int] | None:
+        """A room's epoch and seq without making it."""
+        epoch, seq = await self._ask(self._client.hmget(self.keys.room(room), ["epoch", "seq"]))
+        return None if epoch is None else (epoch.decode(), int(seq or 0))
+
+    async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Msg]:
+        """At most `limit` messages of a room after a seq, oldest first."""
+        entries = await self._ask(
+            self._client.xrange(self.keys.history(room), f"({after}-0", "+", limit)
+        )
+        return _messages(room, epoch, entries)
+
+    async def report_online(
+        self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
+    ) -> list[int]:
+        """Report this shard's viewers of rooms of one partition; the sums over all shards."""
+        keys = [self.keys.top(partition)]
+        args: list[Any] = [shard, stale_ms, self._ttl_s]
+        for room, count in counts:
+            keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
+            args += (room, count)
+        sums: list[int] = await self._ask(self._online(keys, args))
+        return sums
+
+    async def top_rooms(self, count: int) -> list[tuple[str, int]]:
+        """The rooms with most viewers, of all partitions."""
+        pipe = self._client.pipeline(transaction=False)
+        for partition in range(self.keys.partitions):
+            pipe.zrevrange(self.keys.top(partition), 0, count - 1, withscores=True)
+        found = await self._ask(pipe.execute())
+        rooms = [(name.decode(), int(score)) for part in found for name, score in part]
+        return sorted(rooms, key=lambda room: (-room[1], room[0]))[:count]
+
+    async def online(self, room: str) -> int:
+        """A room's viewers on all shards, as last reported."""
+        key = self.keys.top(self.keys.partition(room))
+        score = await self._ask(self._client.zscore(key, room))
+        return int(score or 0)
+
+    async def notify(self, entry: bytes, keep: int = 10_000) -> str:
+        """Append a notice to the broadcast stream; its ID."""
+        added = await self._ask(
+            self._client.xadd(self.keys.broadcast, {"m": entry}, maxlen=keep, approximate=True)
+        )
+        return str(added.decode())
+
+    async def last_ids(self, streams: Sequence[str]) -> list[bytes]:
+        """The last ID of each stream, 0-0 for an empty one."""
+        pipe = self._client.pipeline(transaction=False)
+        for stream in streams:
+            pipe.xrevrange(stream, count=1)
+        return [found[0][0] if found else MIN_ID for found in await self._ask(pipe.execute())]
+
+    async def wake(self, shard: str) -> None:
+        """Make a shard's blocked read return."""
+        key = self.keys.wake(shard)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.xadd(key, {"w": ""}, maxlen=1)
+        pipe.expire(key, 3600)
+        await self._ask(pipe.execute())
+
+    def tail(self, block_s: float) -> "Tail":
+        """A connection of its own for blocking reads."""
+        return Tail(self._connect(block_s + self._timeout_s), int(block_s * 1000))
+
+    async def _ask(self, answer: Awaitable[Any]) -> Any:
+        try:
+            return await answer
+        except (TimeoutError, RedisError, OSError) as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+
+
+class Tail:
+    """Blocking reads of many streams over one connection."""
+
+    def __init__(self, client: "redis.Redis", block_ms: int) -> None:
+        self._client = client
+        self._block_ms = block_ms
+        # The parsed form costs a dict an entry; the raw one is read faster.
+        self._client.response_callbacks.pop("XREAD", None)
+
+    async def read(self, cursors: dict[str, bytes], count: int) -> list[tuple[str, list[Any]]]:
+        """Up to `count` entries of each stream after its cursor; waits for the first one.
+
+        Entries are [ID, [field, value, ...]]. Raises StoreError.
+        """
+        try:
+            reply = await self._client.execute_command(  # type: ignore[no-untyped-call]
+                "XREAD",
+                *("COUNT", count, "BLOCK", self._block_ms),
+                *("STREAMS", *cursors, *cursors.values()),
+            )
+        except (TimeoutError, RedisError, OSError) as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        return [(stream.decode(), entries) for stream, entries in reply or ()]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+def _messages(room: str, epoch: str, entries: Sequence[Any]) -> list[Msg]:
+    """History entries as messages; their ID is seq-0, their one field the entry.
+
+    A script gives fields as a list, redis-py as a dict.
+    """
+    return [
+        unpack_msg(
+            fields[b"m"] if isinstance(fields, dict) else fields[1],
+            room,
+            epoch,
+            int(entry_id.partition(b"-")[0]),
+        )
+        for entry_id, fields in entries
+    ]
+
+
+def _lua(name: str) -> str:
+    return (files("chat") / "lua" / f"{name}.lua").read_text()
