@@ -60,10 +60,7 @@ class Backlog:
 
     def _drop(self, wrote: int) -> None:
         self.size -= wrote
-        while wrote:
-            first = self.chunks[0]
-            if wrote < len(first):
-                self.chunks[0] = memoryview(first)[wrote:]
-                return
-            wrote -= len(first)
-            self.chunks.popleft()
+        while self.chunks and wrote >= len(self.chunks[0]):
+            wrote -= len(self.chunks.popleft())
+        if wrote:
+            self.chunks[0] = memoryview(self.chunks[0])[wrote:]

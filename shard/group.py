@@ -217,6 +217,8 @@ class ConnectionGroup:
 
     def turn(self) -> None:
         """Do what is due, within bounds. Never raises for a connection's sake."""
+        if self._epoll.closed:
+            return  # asked for before `shut`
         self._in_turn, self._woken = True, False
         for fd, mask in self._epoll.poll(0, MAX_EVENTS):
             if fd == self._listener_fd:
@@ -246,8 +248,9 @@ class ConnectionGroup:
         self.tick = self.outbox.tick = tick
         self._wheel_behind = True
         for fd in self.outbox.stalled(tick - self._settings.stall_ticks):
-            self._counts[Count.CLOSED_STALLED] += 1
-            self.close(fd, CloseCode.STALLED)
+            if self.is_open(fd):
+                self._counts[Count.CLOSED_STALLED] += 1
+                self.close(fd, CloseCode.STALLED)
         self._reclaim(min(tick - 1, self.outbox.oldest_tick))
         if not self._accepting and not self._draining:
             self._resume_accepting()
@@ -345,8 +348,10 @@ class ConnectionGroup:
         self._counts[Count.CONNECTIONS] += 1
         ping = self._settings.ping_ticks
         self._wheel.cancel(fd)
-        # Jitter: those who came together are not pinged together.
-        self._wheel.file(fd, self.tick + ping - int(self._chance.random() * ping / 2))
+        # Jitter: those who came together are not pinged together. It lies in `seen`, because a
+        # visit before its time only files again.
+        self.table.seen[fd] = max(0, self.tick - int(self._chance.random() * ping / 2))
+        self._wheel.file(fd, self.table.seen[fd] + ping)
         try:
             opening = self._handler.on_open(fd, reply.request)
         except Exception:
@@ -354,8 +359,8 @@ class ConnectionGroup:
         if isinstance(opening, CloseCode):
             self.send(fd, reply.response)
             self.close(fd, opening)
-            return
-        self.send(fd, reply.response + opening)
+        else:
+            self.send(fd, reply.response + opening)
         if reply.rest:
             self._frames(fd, reply.rest)
 
@@ -397,14 +402,15 @@ class ConnectionGroup:
         try:
             partial = self._parser.feed(data, partial, events)
         except ProtocolError as error:
-            fault, partial = error, None
+            # Not the error itself: its traceback holds this frame, which would make a cycle.
+            fault, partial = (error.code, str(error)), None
         if partial is not None:
             self._partials[fd] = partial
         self._counts[Count.FRAMES_IN] += len(events)
         self._dispatch(fd, events)
         if fault is not None:
             self._counts[Count.CLOSED_PROTOCOL] += 1
-            self._fail(fd, fault.code, str(fault))
+            self._fail(fd, *fault)
 
     def _dispatch(self, fd: int, events: list[Event]) -> None:
         phase = self.table.phase
@@ -447,14 +453,17 @@ class ConnectionGroup:
         if silent < settings.ping_ticks:
             self.table.flags[fd] &= ~PINGED
             self._wheel.file(fd, self.table.seen[fd] + settings.ping_ticks)
-        elif not self.table.flags[fd] & PINGED:
+        elif (
+            self.table.flags[fd] & PINGED and silent >= settings.ping_ticks + settings.timeout_ticks
+        ):
+            self._counts[Count.CLOSED_HEARTBEAT] += 1
+            self.close(fd, CloseCode.HEARTBEAT_TIMEOUT)
+        else:
+            # For the first time, or silent again since an answer: a timeout may be the longer one.
             self.table.flags[fd] |= PINGED
             self._counts[Count.PINGS] += 1
             self.send(fd, PING)
             self._wheel.file(fd, self.tick + settings.timeout_ticks)
-        else:
-            self._counts[Count.CLOSED_HEARTBEAT] += 1
-            self.close(fd, CloseCode.HEARTBEAT_TIMEOUT)
 
     # --- end -----------------------------------------------------------------------------------
 
@@ -524,6 +533,7 @@ class ConnectionGroup:
 
     def _reclaim(self, before: int) -> None:
         for fd in self.table.reclaim(before):
+            self.outbox.readmit(fd)
             os.close(fd)
 
     def _watch_writable(self, fd: int, wanted: bool) -> None:

@@ -225,6 +225,8 @@ def _parse_query(query: str) -> dict[str, list[str]]:
 @lru_cache(maxsize=256)
 def _asks_upgrade(connection: str, upgrade: str) -> bool:
     """RFC 6455 section 4.2.1, items 3 and 4."""
+    if not connection or not upgrade:
+        return False
     if not any(option.lower() == "upgrade" for option in parse_connection(connection)):
         return False
     return [protocol.lower() for protocol in parse_upgrade(upgrade)] == ["websocket"]

@@ -5,6 +5,7 @@ connections over them by address, and a crashed shard's queue of waiting connect
 Options set on the listener are inherited by every connection, which saves their system calls.
 """
 
+import os
 import resource
 import socket
 from typing import Final
@@ -17,14 +18,16 @@ MOST_ROWS: Final = 1 << 20
 
 
 def listen(host: str, port: int, count: int, backlog: int, send_buffer: int) -> list[socket.socket]:
-    """`count` listeners on one port; port 0 picks a free one for all. Raises OSError."""
+    """`count` listeners on one port; port 0 picks a free one for all.
+
+    Raises OSError naming the address.
+    """
     listeners: list[socket.socket] = []
     try:
+        _check_free(host, port)
         for _ in range(count):
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener = _socket(host)
             listeners.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # What the kernel queues for a slow reader is out of our hands: keep it short.
@@ -33,11 +36,28 @@ def listen(host: str, port: int, count: int, backlog: int, send_buffer: int) -> 
             listener.bind((host, port))
             port = listener.getsockname()[1]
             listener.listen(backlog)
-    except OSError:
+    except OSError as error:
         for listener in listeners:
             listener.close()
-        raise
+        raise OSError(error.errno, f"{host}:{port}: {os.strerror(error.errno or 0)}") from None
     return listeners
+
+
+def _socket(host: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise OSError when somebody listens there.
+
+    SO_REUSEPORT would let a second node of the same user in without a word, and the two would
+    share the viewers between them.
+    """
+    with _socket(host) as probe:
+        probe.bind((host, port))
 
 
 def raise_descriptor_limit() -> int:

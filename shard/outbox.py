@@ -230,6 +230,10 @@ class Outbox:
         if backlog is not None:
             self._counts[Count.DROPPED_CLOSED] += len(backlog.chunks)
 
+    def readmit(self, fd: int) -> None:
+        """The number may be given out again: no fan-out that named its last owner is left."""
+        self._gone.discard(fd)
+
     def settle(self) -> None:
         """End of a turn, members are up to date: forget the gone unless a fan-out may name them."""
         if not self._fan_outs:

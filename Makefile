@@ -1,0 +1,77 @@
+# Danmaku's verbs. Each does its own set-up, in .venv, the first time.
+#
+#   make serve              run a node on the embedded engine; Ctrl-C ends it
+#   make test               all tests
+#   make lint types         ruff; mypy --strict
+#   make bench              measure this machine, the kernel's floor and us in one run
+#   make load SCENARIO=hot_room   Locust against a node it starts itself
+#   make clean              forget everything that can be made again
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CONFIG ?= config.toml
+SCENARIO ?= hot_room
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-web lint types format bench load clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "danmaku needs Python 3.11 or newer: make PYTHON=/path/to/python3.12 …"; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv \
+	       && $(PYTHON) -m venv --clear $(VENV); } \
+	  || { rm -rf $(VENV); echo "no venv module: apt install python3-venv, then again"; exit 1; }
+
+$(VENV)/.serve: pyproject.toml | $(VENV)/bin/pip
+	@echo "setting up .venv (once, about half a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+	@echo "setting up .venv with the test tools (once, about a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.serve
+
+# Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
+tests/e2e/node_modules: tests/e2e/package.json
+	@if command -v npm >/dev/null; then cd tests/e2e && npm install --silent --no-audit --no-fund; fi
+	@mkdir -p $@ && touch $@
+
+serve: $(VENV)/.serve
+	@$(BIN)/danmaku serve --config $(CONFIG) $(ARGS)
+
+test: $(VENV)/.dev tests/e2e/node_modules test-web
+	$(BIN)/pytest $(ARGS)
+
+test-web:
+	@if command -v node >/dev/null; then node --test web/tests/*.test.js; \
+	 else echo "no node: the page's unit tests are skipped"; fi
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+load: $(VENV)/.dev
+	$(BIN)/python -m locustfiles.run $(SCENARIO) $(ARGS)
+
+clean:
+	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

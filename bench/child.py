@@ -1,0 +1,111 @@
+"""Programs the harness starts: compiled on demand, told what to do by lines, answering in JSON.
+
+Rule: every child takes one command a line on stdin and answers each with one JSON line, ends when
+its stdin closes, and dies with us. Whoever opens a child closes it (`with`).
+Danger: a child that hangs would hang the run, so every answer has a deadline.
+"""
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from bench.harness import Unavailable, cpu_ns, pin
+
+HERE = Path(__file__).parent
+OUT = HERE / "out"
+
+
+def build(name: str) -> Path:
+    """Compile `bench/<name>.c` unless the program is newer than its sources."""
+    source, program = HERE / f"{name}.c", OUT / name
+    newest = max(path.stat().st_mtime for path in [source, *HERE.glob("*.h")])
+    if program.exists() and program.stat().st_mtime > newest:
+        return program
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    if compiler is None:
+        raise Unavailable(f"no C compiler to build {source.name} (on Debian: apt install gcc)")
+    OUT.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [compiler, "-O2", "-Wall", "-o", str(program), str(source)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise Unavailable(f"{source.name} does not compile:\n{done.stderr.strip()}")
+    return program
+
+
+class Child:
+    """One program on one core."""
+
+    def __init__(self, command: Sequence[str | Path], core: int) -> None:
+        self.name = str(command[2]) if "-m" in command else Path(command[0]).name
+        self._buffer = b""
+        self._process = subprocess.Popen(
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.pid = self._process.pid
+        pin(self.pid, core)
+        self.hello = self._answer(30.0)
+
+    def ask(self, line: str, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Give one command and wait for its answer."""
+        self.tell(line)
+        return self._answer(timeout_s)
+
+    def tell(self, line: str) -> None:
+        """Give a command whose answer is fetched later with `answer`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def answer(self, timeout_s: float = 60.0) -> dict[str, Any]:
+        return self._answer(timeout_s)
+
+    def cpu_ns(self) -> int:
+        return cpu_ns(self.pid)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, timeout_s: float) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        fd, deadline = self._process.stdout.fileno(), time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([fd], [], [], left)[0]:
+                raise TimeoutError(f"{self.name} gave no answer within {timeout_s:.0f} s")
+            data = os.read(fd, 65536)
+            if not data:
+                raise RuntimeError(f"{self.name} ended (exit code {self._process.wait()})")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{self.name}: {answer['error']}")
+        return answer
+
+
+def python(module: str, *arguments: object) -> list[str]:
+    """The command line of a child that is one of our modules."""
+    return [sys.executable, "-m", module, *(str(one) for one in arguments)]

@@ -1,0 +1,139 @@
+/* floor.c: what the kernel itself charges for one delivery.
+ *
+ * What is measured: CPU time of this process per send() of one ready-made frame to each of N
+ * accepted loopback sockets, in a plain C loop. No epoll, no parsing, no queue: whatever a server
+ * does, it cannot deliver one frame per connection with plain sends for less. `accept` measures
+ * the same floor for taking a connection in. Times are CLOCK_PROCESS_CPUTIME_ID around the loop.
+ *
+ * Lines in, one JSON line out each:  frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drop
+ * Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_SECONDS = 900, MAX_FDS = 20000, MAX_FRAME = 65535, ACCEPT_TIMEOUT_MS = 30000 };
+
+static int fds[MAX_FDS];
+static int open_fds;
+static unsigned char frame[MAX_FRAME];
+static size_t frame_bytes;
+
+static int64_t clock_ns(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void sleep_until(int64_t ns) {
+    struct timespec t = {ns / 1000000000, ns % 1000000000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {
+    }
+}
+
+/* A real unmasked WebSocket text frame of `payload` bytes, so the reader does its usual work. */
+static void make_frame(size_t payload) {
+    if (payload > MAX_FRAME - 4) payload = MAX_FRAME - 4;
+    size_t header = payload < 126 ? 2 : 4;
+    frame_bytes = header + payload;
+    memset(frame, 'x', frame_bytes);
+    frame[0] = 0x81;
+    frame[1] = header == 2 ? (unsigned char)payload : 126;
+    if (header == 4) frame[2] = (unsigned char)(payload >> 8), frame[3] = (unsigned char)payload;
+}
+
+static int listen_anywhere(int *port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, size) || listen(fd, 4096)) return -1;
+    getsockname(fd, (struct sockaddr *)&at, &size);
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+static void accept_many(int listener, int wanted) {
+    int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
+    int64_t deadline = wall + (int64_t)ACCEPT_TIMEOUT_MS * 1000000;
+    int taken = 0, on = 1;
+    while (taken < wanted && open_fds < MAX_FDS && clock_ns(CLOCK_MONOTONIC) < deadline) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            struct pollfd ready = {.fd = listener, .events = POLLIN};
+            if (errno == EMFILE) break;
+            poll(&ready, 1, 100);
+            continue;
+        }
+        /* Without it Nagle would hold a frame back until the last one is acknowledged. */
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        fds[open_fds++] = fd;
+        taken++;
+    }
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    printf("{\"accepted\":%d,\"cpu_ns\":%lld,\"wall_ns\":%lld}\n", taken, (long long)cpu,
+           (long long)wall);
+}
+
+static void flush(int times, int64_t pace_ns) {
+    long long sends = 0, refused = 0;
+    int64_t spent = 0, wall = clock_ns(CLOCK_MONOTONIC), next = wall;
+    for (int i = 0; i < times; i++) {
+        if (pace_ns) sleep_until(next);
+        next += pace_ns;
+        int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+        for (int k = 0; k < open_fds; k++) {
+            ssize_t n = send(fds[k], frame, frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (n == (ssize_t)frame_bytes) sends++;
+            else refused++;
+        }
+        spent += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    }
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    printf("{\"sends\":%lld,\"refused\":%lld,\"cpu_ns\":%lld,\"wall_ns\":%lld}\n", sends, refused,
+           (long long)spent, (long long)wall);
+}
+
+static void drop_all(void) {
+    for (int k = 0; k < open_fds; k++) close(fds[k]);
+    printf("{\"dropped\":%d}\n", open_fds);
+    open_fds = 0;
+}
+
+int main(void) {
+    char line[256];
+    int port = 0, a = 0, b = 0;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(MAX_SECONDS);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    int listener = listen_anywhere(&port);
+    if (listener < 0) {
+        perror("floor: cannot listen on 127.0.0.1");
+        return 1;
+    }
+    make_frame(128);
+    printf("{\"port\":%d}\n", port);
+    while (fgets(line, sizeof line, stdin)) {
+        if (sscanf(line, "frame %d", &a) == 1) {
+            make_frame((size_t)a);
+            printf("{\"frame\":%zu}\n", frame_bytes);
+        } else if (sscanf(line, "accept %d", &a) == 1) accept_many(listener, a);
+        else if (sscanf(line, "flush %d %d", &a, &b) == 2) flush(a, (int64_t)b * 1000);
+        else if (!strncmp(line, "drop", 4)) drop_all();
+        else printf("{\"error\":\"unknown command\"}\n");
+    }
+    return 0;
+}

@@ -1,0 +1,169 @@
+"""What every measurement stands on: cores, CPU clocks, memory, rounds and medians.
+
+Rule: the only file that reads /proc or pins a process. It knows processes, not workloads.
+Rule: absolute times on a shared machine drift by a third between runs, so `interleave` runs all
+sides of a comparison inside each round, and what is quoted is the median of per-round figures.
+Danger: a process's CPU clock is a kernel convention (`process_clock`); utime and stime in
+/proc/<pid>/stat count whole ticks of 10 ms, far too coarse for one flush.
+"""
+
+import os
+import socket
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER_CORE = 0
+CLIENT_CORE = 1
+
+
+class Unavailable(Exception):
+    """This machine or this checkout cannot run the workload; the message says why."""
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep every thread of `pid` on one core (0 is this process). One core: nothing to choose."""
+    if core not in os.sched_getaffinity(0) and core >= (os.cpu_count() or 1):
+        return
+    tasks = Path(f"/proc/{pid or os.getpid()}/task")
+    for task in [int(entry.name) for entry in tasks.iterdir()]:
+        os.sched_setaffinity(task, {core})
+
+
+def process_clock(pid: int) -> int:
+    """The clock id of another process's CPU time: what clock_getcpuclockid(3) would return."""
+    return (~pid << 3) | 2
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU nanoseconds, user and system, all threads, that `pid` has used since it began."""
+    return time.clock_gettime_ns(process_clock(pid))
+
+
+def settle(pid: int, quiet_s: float = 0.3, timeout_s: float = 20.0) -> None:
+    """Wait until `pid` has nothing left to do: under 3 % of a core for `quiet_s`."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        before = cpu_ns(pid)
+        time.sleep(quiet_s)
+        if cpu_ns(pid) - before < 0.03 * quiet_s * 1e9:
+            return
+    raise RuntimeError(f"process {pid} did not become idle within {timeout_s:.0f} s")
+
+
+def children_of(pid: int) -> list[int]:
+    """Every living descendant of `pid`, nearest first."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *children_of(child)]
+    return found
+
+
+def memory_bytes(pid: int) -> dict[str, int]:
+    """`Pss`, `Rss`, `Private_Dirty` … of the whole process, in bytes."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    pairs = (row.split() for row in rows)
+    return {name.rstrip(":"): int(kib) * 1024 for name, kib, *_ in pairs}
+
+
+def serving_process(port: int, among: list[int]) -> int:
+    """The one of `among` that has taken our connection to `port`.
+
+    Asked of the kernel (which process holds the accepted socket) rather than of process names, so
+    it holds however the server arranges its processes.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
+        theirs = f"{_hex_address(probe.getpeername())} {_hex_address(probe.getsockname())}"
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            inode = next((f[9] for f in _tcp_rows() if f"{f[1]} {f[2]}" == theirs), "0")
+            holders = [pid for pid in among if f"socket:[{inode}]" in _open_files(pid)]
+            if inode != "0" and holders:
+                return holders[-1]
+            time.sleep(0.02)
+    raise Unavailable(f"no process of the node took a connection on port {port}")
+
+
+def _hex_address(address: tuple[str, int]) -> str:
+    host = int.from_bytes(socket.inet_aton(address[0]), "little")
+    return f"{host:08X}:{address[1]:04X}"
+
+
+def _tcp_rows() -> list[list[str]]:
+    return [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+
+
+def _open_files(pid: int) -> set[str]:
+    links: set[str] = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.add(str(entry.readlink()))
+        except OSError:  # closed while we looked
+            continue
+    return links
+
+
+@dataclass(frozen=True)
+class Reading:
+    """CPU and wall time of two processes between two moments."""
+
+    wall_ns: int
+    server_ns: int
+    client_ns: int
+
+    @property
+    def server_busy(self) -> float:
+        return self.server_ns / self.wall_ns
+
+    @property
+    def client_busy(self) -> float:
+        return self.client_ns / self.wall_ns
+
+
+class Stopwatch:
+    """Reads a server's and a client's CPU clocks around a stretch of work."""
+
+    def __init__(self, server: int, client: int) -> None:
+        self._clocks = (time.CLOCK_MONOTONIC, process_clock(server), process_clock(client))
+        self._began = self._now()
+
+    def _now(self) -> list[int]:
+        return [time.clock_gettime_ns(clock) for clock in self._clocks]
+
+    def read(self) -> Reading:
+        now = self._now()
+        return Reading(*(after - before for before, after in zip(self._began, now, strict=True)))
+
+
+Figures = dict[str, float]
+
+
+def interleave(
+    sides: Mapping[str, Callable[[], Figures]], rounds: int, key: str = "us"
+) -> dict[str, Figures]:
+    """Run every side once per round; the median of each figure, by side.
+
+    The first side is the floor: `ratio` is `key` against the floor's in the same round, and
+    `ratio_low`, `ratio_high` its extremes. The order turns by one each round, so no side always
+    follows the same other one.
+    """
+    names = list(sides)
+    seen: dict[str, list[Figures]] = {name: [] for name in names}
+    for turn in range(rounds):
+        shift = turn % len(names)
+        taken = {name: sides[name]() for name in names[shift:] + names[:shift]}
+        for name, figures in taken.items():
+            seen[name].append(figures | {"ratio": figures[key] / taken[names[0]][key]})
+    return {name: medians(figures) | _extremes(figures) for name, figures in seen.items()}
+
+
+def medians(figures: list[Figures]) -> Figures:
+    return {key: statistics.median(one[key] for one in figures) for key in figures[0]}
+
+
+def _extremes(figures: list[Figures]) -> Figures:
+    ratios = [one["ratio"] for one in figures]
+    return {"ratio_low": min(ratios), "ratio_high": max(ratios)}

@@ -1,0 +1,119 @@
+/* payload.h: what one frame's text says, found without a JSON parser.
+ *
+ * Rule: knows bytes, counters and time stamps; no sockets. A fan-out repeats the same bytes on
+ * every connection, so the last distinct payload is kept with what was found in it, and a repeat
+ * costs one memcmp: the client must stay cheaper than the server it measures.
+ * Danger: it relies on compact JSON with "t" first in each event, which is how the server writes.
+ * A publisher marks a message for latency by a text that begins with @<CLOCK_MONOTONIC ns>.
+ */
+#ifndef BENCH_PAYLOAD_H
+#define BENCH_PAYLOAD_H
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAYLOAD_MAX = 1 << 18, STAMPS_MAX = 8192, OCTAVES = 40, STEPS = 32 };
+
+/* Log-linear histogram of microseconds: 32 steps an octave, so any quantile is within 3 %. */
+struct histogram {
+    uint64_t total, max, slot[OCTAVES * STEPS];
+};
+
+static unsigned histogram_slot(uint64_t us) {
+    if (us < STEPS) return (unsigned)us;
+    unsigned octave = 63u - (unsigned)__builtin_clzll(us) - 4u; /* 32..63 is octave 1 */
+    unsigned at = octave * STEPS + (unsigned)((us >> (octave - 1)) & (STEPS - 1));
+    return at < OCTAVES * STEPS ? at : OCTAVES * STEPS - 1;
+}
+
+static uint64_t histogram_value(unsigned slot) {
+    unsigned octave = slot / STEPS;
+    return octave ? (uint64_t)(STEPS + slot % STEPS) << (octave - 1) : slot;
+}
+
+static void histogram_add(struct histogram *h, int64_t ns) {
+    uint64_t us = ns < 0 ? 0 : (uint64_t)ns / 1000;
+    h->slot[histogram_slot(us)]++;
+    h->total++;
+    if (us > h->max) h->max = us;
+}
+
+static uint64_t histogram_quantile(const struct histogram *h, double q) {
+    uint64_t rank = (uint64_t)(q * (double)h->total), seen = 0;
+    for (unsigned i = 0; i < OCTAVES * STEPS; i++)
+        if ((seen += h->slot[i]) > rank) return histogram_value(i);
+    return h->max;
+}
+
+static void histogram_print(const struct histogram *h) {
+    printf("\"samples\":%llu,\"p50_us\":%llu,\"p90_us\":%llu,\"p99_us\":%llu,\"p999_us\":%llu,"
+           "\"max_us\":%llu",
+           (unsigned long long)h->total, (unsigned long long)histogram_quantile(h, 0.5),
+           (unsigned long long)histogram_quantile(h, 0.9),
+           (unsigned long long)histogram_quantile(h, 0.99),
+           (unsigned long long)histogram_quantile(h, 0.999), (unsigned long long)h->max);
+}
+
+/* What the last distinct payload held. */
+struct digest {
+    size_t bytes;
+    char *text;
+    unsigned messages, pongs, acks, errors, joined, stamps;
+    unsigned gaps, repeats;        /* seq jumps and repeats inside this one payload */
+    uint64_t first_seq, last_seq;  /* of its messages, or last_seq of its `joined` */
+    int64_t stamp[STAMPS_MAX];
+};
+
+static const char *find(const char *from, const char *end, const char *what) {
+    return memmem(from, (size_t)(end - from), what, strlen(what));
+}
+
+static uint64_t number_at(const char *p, const char *end) {
+    uint64_t n = 0;
+    while (p < end && *p >= '0' && *p <= '9') n = n * 10 + (uint64_t)(*p++ - '0');
+    return n;
+}
+
+static void digest_message(struct digest *d, const char *event, const char *end) {
+    const char *seq = find(event, end, "\"seq\":"), *stamp = find(event, end, "\"text\":\"@");
+    uint64_t n = seq ? number_at(seq + 6, end) : 0;
+    if (!d->messages++) d->first_seq = n;
+    else if (n && n <= d->last_seq) d->repeats++;
+    else if (n && n != d->last_seq + 1) d->gaps++;
+    if (n) d->last_seq = n;
+    if (stamp && d->stamps < STAMPS_MAX) d->stamp[d->stamps++] = (int64_t)number_at(stamp + 9, end);
+}
+
+static void digest_events(struct digest *d, const char *text, const char *end) {
+    const char *event = find(text, end, "{\"t\":\""), *next;
+    for (; event; event = next) {
+        const char *name = event + 6;
+        next = find(name, end, "{\"t\":\"");
+        const char *until = next ? next : end;
+        if (until - name < 6) continue;
+        if (!memcmp(name, "msg\"", 4)) digest_message(d, name, until);
+        else if (!memcmp(name, "pong\"", 5)) d->pongs++;
+        else if (!memcmp(name, "ack\"", 4)) d->acks++;
+        else if (!memcmp(name, "error\"", 6)) d->errors++;
+        else if (!memcmp(name, "joined", 6)) {
+            const char *seq = find(name, until, "\"seq\":");
+            d->joined = 1;
+            d->last_seq = seq ? number_at(seq + 6, until) : 0;
+            return; /* what follows is history inside this event, not live messages */
+        }
+    }
+}
+
+static const struct digest *digest_payload(struct digest *d, const char *text, size_t bytes) {
+    if (!d->text && !(d->text = malloc(PAYLOAD_MAX))) abort();
+    if (bytes == d->bytes && !memcmp(text, d->text, bytes)) return d;
+    d->messages = d->pongs = d->acks = d->errors = d->joined = d->stamps = 0;
+    d->gaps = d->repeats = 0;
+    d->first_seq = d->last_seq = 0;
+    d->bytes = bytes < PAYLOAD_MAX ? bytes : 0;
+    memcpy(d->text, text, d->bytes);
+    digest_events(d, text, text + bytes);
+    return d;
+}
+#endif

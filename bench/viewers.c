@@ -1,0 +1,445 @@
+/* viewers.c: very many WebSocket viewers in one process, cheaper than the server they watch.
+ *
+ * What it measures: frames, messages, gaps and repeats of each viewer's seq, hand-shake times, and
+ * end-to-end latency from time stamps inside the messages. One raw epoll loop, one row per
+ * descriptor. It looks at its sockets every tick instead of sleeping in epoll_wait, so the server
+ * under test never pays for waking it (a viewer on another machine costs no wake-up either).
+ *
+ * Lines in, one JSON line out each:
+ *   connect N INFLIGHT PATH    upgrade; with ?room= in PATH a viewer counts once it has `joined`
+ *   raw N                      plain TCP connections that receive frames without an upgrade
+ *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
+ *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
+ *   count | reset | latency | stall N | drop N | tick MICROSECONDS
+ * Arguments: viewers PORT. Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
+ */
+#define _GNU_SOURCE
+#include "payload.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+
+enum {
+    MAX_SECONDS = 900,
+    MAX_FDS = 20000,
+    EVENTS = 1024,
+    SCRATCH = PAYLOAD_MAX,
+    PER_SOURCE = 4096, /* connections per 127.0.0.x address before the next one is used */
+    CONNECT_TIMEOUT_MS = 30000,
+    EMIT_SLICE = 512,
+    QUIET_TICKS = 100,
+};
+
+enum phase { FREE, UPGRADING, JOINING, OPEN, STALLED };
+
+struct viewer {
+    uint8_t phase;
+    uint32_t have; /* bytes of an unfinished frame kept in `partial` */
+    char *partial;
+    uint64_t seq;
+    int64_t born_ns;
+};
+
+static struct viewer table[MAX_FDS];
+static int epoll_fd, server_port, tick_us = 1000, highest_fd;
+static char scratch[2 * SCRATCH], request[4096];
+static struct digest last_payload;
+static struct histogram latency, handshakes;
+
+static struct {
+    long long frames, bytes, messages, pings, pongs, acks, errors, closed, gaps, repeats, emitted;
+} count;
+static int open_viewers, close_code;
+static char failure[160];
+
+/* Pending work: at most one of each, advanced once a loop. */
+static struct { int wanted, inflight, started, done, failed; bool raw, joins; int64_t wall, cpu; } plan;
+static struct { const long long *field; long long value; int64_t deadline; } waiting;
+static struct { int kind; long long left; double per_second; int64_t began; long long sent;
+                int next_fd; size_t bytes; unsigned char frame[1024]; } emitter;
+
+static int64_t clock_ns(clockid_t id) {
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+static int64_t cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+
+static void watch(int fd, uint32_t events, int op) {
+    struct epoll_event e = {.events = events, .data.fd = fd};
+    epoll_ctl(epoll_fd, op, fd, &e);
+}
+
+static void forget(int fd, const char *why) {
+    struct viewer *v = &table[fd];
+    if (v->phase == UPGRADING || v->phase == JOINING) {
+        plan.failed++;
+        snprintf(failure, sizeof failure, "%s", why);
+    } else open_viewers--;
+    count.closed++;
+    free(v->partial);
+    *v = (struct viewer){0};
+    close(fd);
+}
+
+static void opened(struct viewer *v) {
+    v->phase = OPEN;
+    open_viewers++;
+    plan.done++;
+    histogram_add(&handshakes, now_ns() - v->born_ns);
+}
+
+/* ---- frames ---- */
+
+static size_t make_frame(unsigned char *out, int opcode, const char *payload, size_t n) {
+    static const unsigned char mask[4] = {0x5a, 0xc3, 0x1f, 0x77};
+    size_t at = 2;
+    out[0] = (unsigned char)(0x80 | opcode);
+    if (n < 126) out[1] = (unsigned char)(0x80 | n);
+    else out[1] = 0x80 | 126, out[2] = (unsigned char)(n >> 8), out[3] = (unsigned char)n, at = 4;
+    memcpy(out + at, mask, 4);
+    at += 4;
+    for (size_t i = 0; i < n; i++) out[at + i] = (unsigned char)payload[i] ^ mask[i & 3];
+    return at + n;
+}
+
+static void on_text(struct viewer *v, const char *text, size_t n) {
+    const struct digest *d = digest_payload(&last_payload, text, n);
+    count.frames++;
+    count.bytes += (long long)n;
+    count.messages += d->messages;
+    count.pongs += d->pongs;
+    count.acks += d->acks;
+    count.errors += d->errors;
+    if (d->joined) {
+        v->seq = d->last_seq;
+        if (v->phase == JOINING) opened(v);
+    } else if (d->messages && d->last_seq) {
+        count.gaps += d->gaps + (d->first_seq > v->seq + 1);
+        count.repeats += d->repeats + (d->first_seq <= v->seq);
+        v->seq = d->last_seq;
+    }
+    if (d->stamps) {
+        int64_t now = now_ns();
+        for (unsigned i = 0; i < d->stamps; i++) histogram_add(&latency, now - d->stamp[i]);
+    }
+}
+
+/* False when the connection is over. */
+static bool on_frame(int fd, int opcode, const char *payload, size_t n) {
+    unsigned char pong[160];
+    if (opcode <= 2) on_text(&table[fd], payload, n);
+    else if (opcode == 9 && n < 126) {
+        count.pings++;
+        send(fd, pong, make_frame(pong, 10, payload, n), MSG_NOSIGNAL);
+    } else if (opcode == 10) count.pongs++;
+    else if (opcode == 8) {
+        if (n >= 2) close_code = (unsigned char)payload[0] << 8 | (unsigned char)payload[1];
+        forget(fd, "closed by the server before it joined");
+        return false;
+    }
+    return true;
+}
+
+/* Bytes used up; -1 when the connection is over. */
+static ssize_t read_frames(int fd, const char *at, size_t n) {
+    size_t used = 0;
+    while (n - used >= 2) {
+        const unsigned char *p = (const unsigned char *)at + used;
+        size_t header = 2, size = p[1] & 127;
+        if (size == 126) header = 4;
+        else if (size == 127) header = 10;
+        if (n - used < header) break;
+        if (header == 4) size = (size_t)p[2] << 8 | p[3];
+        if (header == 10)
+            for (int i = 2; i < 10; i++) size = i == 2 ? p[i] : size << 8 | p[i];
+        if (size > SCRATCH - 16) {
+            forget(fd, "a frame larger than this client takes");
+            return -1;
+        }
+        if (n - used < header + size) break;
+        if (!on_frame(fd, p[0] & 15, (const char *)p + header, size)) return -1;
+        used += header + size;
+    }
+    return (ssize_t)used;
+}
+
+/* The answer to the upgrade; bytes used up, 0 when it is not whole, -1 when refused. */
+static ssize_t read_upgrade(int fd, const char *at, size_t n) {
+    const char *end = memmem(at, n, "\r\n\r\n", 4);
+    if (!end) return 0;
+    if (n < 12 || memcmp(at, "HTTP/1.1 101", 12)) {
+        char first[48];
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(at, "\r\n\""), at);
+        forget(fd, first);
+        return -1;
+    }
+    table[fd].phase = JOINING;
+    if (!plan.joins) opened(&table[fd]);
+    return end + 4 - at;
+}
+
+static void keep(struct viewer *v, const char *rest, size_t n) {
+    free(v->partial);
+    v->partial = NULL;
+    v->have = (uint32_t)n;
+    if (n && !(v->partial = malloc(n))) abort();
+    if (n) memcpy(v->partial, rest, n);
+}
+
+static void readable(int fd) {
+    struct viewer *v = &table[fd];
+    size_t n = v->have, used = 0;
+    if (n) memcpy(scratch, v->partial, n);
+    ssize_t got = recv(fd, scratch + n, SCRATCH, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0) {
+        forget(fd, got ? strerror(errno) : "end of stream before it joined");
+        return;
+    }
+    n += (size_t)got;
+    scratch[n] = 0;
+    if (v->phase == UPGRADING) {
+        ssize_t head = read_upgrade(fd, scratch, n);
+        if (head < 0) return;
+        used = (size_t)head;
+    }
+    if (v->phase != UPGRADING) {
+        ssize_t more = read_frames(fd, scratch + used, n - used);
+        if (more < 0) return;
+        used += (size_t)more;
+    }
+    if (n - used || v->have) keep(v, scratch + used, n - used);
+}
+
+/* ---- connecting ---- */
+
+static void dial(void) {
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
+    if (fd < 0 || fd >= MAX_FDS) {
+        plan.failed++;
+        snprintf(failure, sizeof failure, "socket: %s", strerror(errno));
+        if (fd >= 0) close(fd);
+        return;
+    }
+    from.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)(fd / PER_SOURCE));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)server_port);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    table[fd] = (struct viewer){.phase = UPGRADING, .born_ns = now_ns()};
+    if (fd > highest_fd) highest_fd = fd;
+    bool bound = !bind(fd, (struct sockaddr *)&from, sizeof from);
+    if (!bound || (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS)) {
+        forget(fd, strerror(errno));
+        return;
+    }
+    /* Over loopback the connection stands by now, so most never need the wait for EPOLLOUT. */
+    bool asked = plan.raw || send(fd, request, strlen(request), MSG_NOSIGNAL) > 0;
+    watch(fd, asked ? EPOLLIN : EPOLLOUT, EPOLL_CTL_ADD);
+    if (plan.raw) opened(&table[fd]);
+}
+
+static void writable(int fd) {
+    if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+        forget(fd, strerror(errno));
+    else watch(fd, EPOLLIN, EPOLL_CTL_MOD);
+}
+
+static void begin_connect(int wanted, int inflight, const char *path, bool raw) {
+    memset(&plan, 0, sizeof plan);
+    memset(&handshakes, 0, sizeof handshakes);
+    failure[0] = 0;
+    plan.wanted = wanted;
+    plan.inflight = inflight > 0 ? inflight : 1;
+    plan.raw = raw;
+    plan.joins = !raw && strstr(path, "room=");
+    plan.wall = now_ns();
+    plan.cpu = cpu_ns();
+    snprintf(request, sizeof request,
+             "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+             "Sec-WebSocket-Version: 13\r\n\r\n", path, server_port);
+}
+
+static void advance_connect(void) {
+    if (!plan.wanted) return;
+    bool late = now_ns() - plan.wall > (int64_t)CONNECT_TIMEOUT_MS * 1000000;
+    while (!late && plan.started < plan.wanted &&
+           plan.started - plan.done - plan.failed < plan.inflight) {
+        plan.started++;
+        dial();
+    }
+    if (!late && plan.done + plan.failed < plan.wanted) return;
+    printf("{\"ok\":%d,\"failed\":%d,\"wall_ns\":%lld,\"cpu_ns\":%lld,\"failure\":\"%s\",",
+           plan.done, plan.wanted - plan.done, (long long)(now_ns() - plan.wall),
+           (long long)(cpu_ns() - plan.cpu), late && !*failure ? "timed out" : failure);
+    histogram_print(&handshakes);
+    printf("}\n");
+    plan.wanted = 0;
+}
+
+/* ---- what else a line may ask for ---- */
+
+static void print_counts(const char *lead) {
+    printf("{%s\"open\":%d,\"frames\":%lld,\"bytes\":%lld,\"messages\":%lld,\"pings\":%lld,"
+           "\"pongs\":%lld,\"acks\":%lld,\"errors\":%lld,\"closed\":%lld,\"gaps\":%lld,"
+           "\"repeats\":%lld,\"emitted\":%lld,\"close_code\":%d,\"cpu_ns\":%lld,\"now_ns\":%lld}\n",
+           lead, open_viewers, count.frames, count.bytes, count.messages, count.pings, count.pongs,
+           count.acks, count.errors, count.closed, count.gaps, count.repeats, count.emitted,
+           close_code, (long long)cpu_ns(), (long long)now_ns());
+}
+
+static const long long *field_named(const char *name) {
+    static const struct { const char *name; const long long *at; } fields[] = {
+        {"frames", &count.frames}, {"messages", &count.messages}, {"pongs", &count.pongs},
+        {"acks", &count.acks}, {"closed", &count.closed}, {"emitted", &count.emitted},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!strcmp(fields[i].name, name)) return fields[i].at;
+    return NULL;
+}
+
+static void begin_wait(const char *name, long long value, int timeout_ms) {
+    waiting.field = field_named(name);
+    waiting.value = value;
+    waiting.deadline = now_ns() + (int64_t)timeout_ms * 1000000;
+    if (!waiting.field) printf("{\"error\":\"no such field\"}\n");
+}
+
+static void advance_wait(void) {
+    if (!waiting.field) return;
+    bool reached = *waiting.field >= waiting.value;
+    if (!reached && now_ns() < waiting.deadline) return;
+    waiting.field = NULL;
+    print_counts(reached ? "\"reached\":true," : "\"reached\":false,");
+}
+
+static void begin_emit(const char *kind, long long n, double per_second, const char *payload) {
+    int opcode = !strcmp(kind, "ping") ? 9 : !strcmp(kind, "pong") ? 10 : 1;
+    emitter.bytes = make_frame(emitter.frame, opcode, payload, strnlen(payload, 1000));
+    emitter.left = n;
+    emitter.sent = 0;
+    emitter.per_second = per_second;
+    emitter.began = now_ns();
+    printf("{\"emitting\":%lld}\n", n);
+}
+
+static void advance_emit(void) {
+    if (!emitter.left || !open_viewers) return;
+    long long slice = EMIT_SLICE;
+    if (emitter.per_second > 0) {
+        double due = (double)(now_ns() - emitter.began) / 1e9 * emitter.per_second;
+        slice = (long long)due - emitter.sent;
+    }
+    for (int looked = 0; slice > 0 && emitter.left && looked < MAX_FDS; looked++) {
+        int fd = emitter.next_fd = emitter.next_fd < highest_fd ? emitter.next_fd + 1 : 0;
+        if (table[fd].phase != OPEN) continue;
+        if (send(fd, emitter.frame, emitter.bytes, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) continue;
+        looked = 0;
+        slice--, emitter.left--, emitter.sent++, count.emitted++;
+    }
+}
+
+static void each_open(int n, bool drop) {
+    int done = 0;
+    for (int fd = highest_fd; fd >= 0 && done < n; fd--) {
+        if (table[fd].phase != OPEN && !(drop && table[fd].phase == STALLED)) continue;
+        done++;
+        if (drop) forget(fd, "");
+        else watch(fd, 0, EPOLL_CTL_DEL), table[fd].phase = STALLED;
+    }
+    printf("{\"%s\":%d}\n", drop ? "dropped" : "stalled", done);
+}
+
+static void reset(void) {
+    memset(&count, 0, sizeof count);
+    memset(&latency, 0, sizeof latency);
+    printf("{\"reset\":true}\n");
+}
+
+static void command(const char *line) {
+    char word[1024] = "", text[1024] = "";
+    long long a = 0;
+    int b = 0;
+    double rate = 0;
+    if (sscanf(line, "connect %lld %d %1023s", &a, &b, word) == 3)
+        begin_connect((int)a, b, word, false);
+    else if (sscanf(line, "raw %lld", &a) == 1) begin_connect((int)a, 256, "", true);
+    else if (sscanf(line, "wait %1023s %lld %d", word, &a, &b) == 3) begin_wait(word, a, b);
+    else if (sscanf(line, "emit %1023s %lld %lf %1023[^\n]", word, &a, &rate, text) >= 3)
+        begin_emit(word, a, rate, text);
+    else if (sscanf(line, "stall %lld", &a) == 1) each_open((int)a, false);
+    else if (sscanf(line, "drop %lld", &a) == 1) each_open((int)a, true);
+    else if (sscanf(line, "tick %d", &tick_us) == 1) printf("{\"tick\":%d}\n", tick_us);
+    else if (!strncmp(line, "count", 5)) print_counts("");
+    else if (!strncmp(line, "reset", 5)) reset();
+    else if (!strncmp(line, "latency", 7)) {
+        printf("{");
+        histogram_print(&latency);
+        printf("}\n");
+    } else printf("{\"error\":\"unknown command\"}\n");
+}
+
+static void read_commands(void) {
+    static char buffer[8192];
+    static size_t have;
+    ssize_t n = read(0, buffer + have, sizeof buffer - have - 1);
+    if (n <= 0) exit(0);
+    have += (size_t)n;
+    buffer[have] = 0;
+    char *line = buffer, *end;
+    for (; (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        command(line);
+    }
+    have = strlen(line);
+    memmove(buffer, line, have + 1);
+}
+
+int main(int argc, char **argv) {
+    struct epoll_event events[EVENTS];
+    if (argc != 2 || (server_port = atoi(argv[1])) <= 0) {
+        fprintf(stderr, "usage: viewers PORT\n");
+        return 2;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
+    alarm(MAX_SECONDS);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    watch(0, EPOLLIN, EPOLL_CTL_ADD);
+    printf("{\"ready\":true}\n");
+    for (int quiet = 0;;) {
+        /* Between bursts it sleeps like anyone else, so other clients get the core. */
+        bool busy = waiting.field || emitter.left || quiet < QUIET_TICKS;
+        int n = epoll_wait(epoll_fd, events, EVENTS, plan.wanted ? 1 : busy ? 0 : 50);
+        quiet = n ? 0 : quiet + 1;
+        for (int i = 0; i < n; i++) {
+            int fd = events[i].data.fd;
+            if (fd == 0) read_commands();
+            else if (table[fd].phase == FREE) continue; /* closed earlier in this turn */
+            else if (events[i].events & EPOLLOUT) writable(fd);
+            else readable(fd);
+        }
+        advance_connect();
+        advance_wait();
+        advance_emit();
+        if (n < EVENTS && busy && !plan.wanted) usleep((useconds_t)tick_us);
+    }
+}

@@ -1,0 +1,59 @@
+"""The fan-out alone: one ready-made 128-byte frame to each of 5,000 connections, over and over.
+
+What it measures: CPU per delivery of the shard's `group.fan_out`, of a plain C `send` loop and of a
+bare CPython `os.write` loop, back to back with the server's core full. Everything stays connected;
+the three take turns within each round; the ratio to the C loop is the result.
+"""
+
+from contextlib import ExitStack
+
+from bench.harness import Figures, Unavailable, interleave
+from bench.report import Aim, Column, Section
+from bench.targets import Target
+from bench.workloads import Settings
+
+VIEWERS = 5_000
+PAYLOAD_BYTES = 128
+FLUSHES = 40
+SATURATED = 0.9
+FLOOR, PYTHON, GROUP = "C send loop (the floor)", "CPython os.write loop", "shard group.fan_out"
+
+COLUMNS = [
+    Column("us", "CPU µs each", "{:.3f}"),
+    Column("ratio", "× floor"),
+    Column("ratio_low", "least"),
+    Column("ratio_high", "most"),
+    Column("per_s", "deliveries/s", "{:,.0f}"),
+    Column("wall_s", "wall s"),
+    Column("server_busy", "server core", "{:.0%}"),
+    Column("client_busy", "client", "{:.0%}"),
+]
+
+
+def run(settings: Settings) -> Section:
+    size, notes = settings.viewers(VIEWERS), list[str]()
+    with ExitStack() as stack:
+        targets = {
+            FLOOR: stack.enter_context(Target.floor(size)),
+            PYTHON: stack.enter_context(Target.python_loop(size)),
+        }
+        try:
+            targets[GROUP] = stack.enter_context(Target.group(size))
+        except (Unavailable, RuntimeError, TimeoutError) as problem:
+            notes.append(f"{GROUP}: not measured: {problem}")
+        measured = measure(targets, settings.rounds, PAYLOAD_BYTES)
+    if measured[FLOOR]["server_busy"] < SATURATED:
+        notes.append("Something else ran on the server's core: trust the ratios, not the rates.")
+    aims = []
+    if GROUP in measured:
+        aims.append(Aim("fan-out against the floor", measured[GROUP]["ratio"], at_most=1.6))
+    title = f"Fan-out alone: {size:,} viewers, {PAYLOAD_BYTES}-byte payload, back to back"
+    return Section(title, COLUMNS, measured, aims, notes)
+
+
+def measure(targets: dict[str, Target], rounds: int, payload: int) -> dict[str, Figures]:
+    for target in targets.values():
+        target.payload(payload)
+        target.flush(3)
+    sides = {name: (lambda t=target: t.flush(FLUSHES)) for name, target in targets.items()}
+    return interleave(sides, rounds)

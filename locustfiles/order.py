@@ -1,0 +1,44 @@
+"""What a viewer may expect of a room's messages, checked by arithmetic.
+
+Rule: pure; no sockets, no Locust, time passed in. Within one epoch every seq is the one before
+plus 1. `Position` finds gaps and repeats between messages; `Ledger` finds what arithmetic alone
+cannot: a message that was acknowledged to its author but never came after the viewer's last one.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Position:
+    """How far one viewer has come in one room."""
+
+    epoch: str
+    seq: int
+
+    def see(self, seq: int) -> str | None:
+        """Move to `seq`; what was wrong with it, if anything."""
+        expected, self.seq = self.seq + 1, max(self.seq, seq)
+        if seq > expected:
+            return f"gap of {seq - expected}"
+        return "repeated or out of order" if seq < expected else None
+
+
+@dataclass
+class Ledger:
+    """Acknowledged seqs of all rooms, kept for `keep_s`, shared by all viewers of one process."""
+
+    grace_s: float = 2.0
+    keep_s: float = 10.0
+    _acks: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+
+    def acked(self, room: str, seq: int, now: float) -> None:
+        acks = self._acks.setdefault(room, deque())
+        acks.append((now, seq))
+        while acks[0][0] < now - self.keep_s:
+            acks.popleft()
+
+    def missing(self, room: str, seq: int, now: float) -> int:
+        """How many messages after `seq` were acknowledged more than `grace_s` ago."""
+        acks = self._acks.get(room, ())
+        return sum(1 for when, acked in acks if acked > seq and when < now - self.grace_s)

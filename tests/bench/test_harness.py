@@ -1,0 +1,72 @@
+"""bench/harness.py: the clocks and sums every figure stands on."""
+
+import os
+import socket
+import time
+from functools import partial
+
+import pytest
+
+from bench.child import Child, python
+from bench.harness import (
+    Figures,
+    Stopwatch,
+    Unavailable,
+    cpu_ns,
+    interleave,
+    memory_bytes,
+    serving_process,
+)
+
+
+class TestClocks:
+    def test_our_own_clock_agrees_with_the_interpreters(self) -> None:
+        before = time.process_time_ns()
+        seen = cpu_ns(os.getpid())
+        assert before <= seen <= time.process_time_ns()
+
+    def test_a_stopwatch_reads_what_was_spent_since_it_began(self) -> None:
+        watch = Stopwatch(os.getpid(), os.getpid())
+        sum(range(200_000))
+        taken = watch.read()
+        assert min(taken.wall_ns, taken.server_ns, taken.client_ns) > 0
+
+    def test_memory_is_in_bytes_by_its_kernel_name(self) -> None:
+        memory = memory_bytes(os.getpid())
+        assert memory["Rss"] >= memory["Pss"] > 1 << 20
+
+
+class TestServingProcess:
+    def test_the_process_that_took_the_connection_is_found(self) -> None:
+        with Child(python("bench.pyloop"), 0) as child:
+            child.tell("accept 1")
+            assert serving_process(child.hello["port"], [os.getpid(), child.pid]) == child.pid
+
+    def test_nobody_there_is_unavailable_not_a_wrong_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moments = iter(range(0, 100, 4))
+        monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+        with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Unavailable):
+            serving_process(listener.getsockname()[1], [os.getpid()])
+
+
+class TestInterleave:
+    def test_every_side_runs_once_a_round_and_the_order_turns(self) -> None:
+        order: list[str] = []
+
+        def side(name: str) -> Figures:
+            order.append(name)
+            return {"us": 1.0}
+
+        interleave({name: partial(side, name) for name in "abc"}, rounds=3)
+        assert "".join(order) == "abcbcacab"
+
+    def test_ratios_are_taken_within_a_round_before_the_median(self) -> None:
+        floor, ours = iter([1.0, 2.0, 4.0]), iter([2.0, 3.0, 4.0])
+        measured = interleave(
+            {"floor": lambda: {"us": next(floor)}, "ours": lambda: {"us": next(ours)}}, rounds=3
+        )
+        assert measured["ours"]["us"] == 3.0
+        assert measured["ours"]["ratio"] == 1.5
+        assert (measured["ours"]["ratio_low"], measured["ours"]["ratio_high"]) == (1.0, 2.0)

@@ -1,0 +1,127 @@
+"""bench/viewers.c: what it counts is what was sent, or no figure means anything."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bench.child import Child, build
+from bench.harness import Unavailable
+from shard.frames import BINARY, CLOSE, PING, TEXT, encode
+
+ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+JOINED = '[{"t":"joined","room":"a","epoch":"e","seq":7,"history":[{"t":"msg","seq":7}]}]'
+
+
+@contextmanager
+def served(*chunks: bytes) -> Iterator[tuple[Child, list[bytes]]]:
+    """One viewer of a server that sends `chunks` in a write each; and what the viewer wrote."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(4096))
+            for chunk in chunks:
+                connection.sendall(chunk)
+            while data := connection.recv(4096):
+                heard.append(data)
+
+    try:
+        program = build("viewers")
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with Child([program, str(listener.getsockname()[1])], core=0) as viewers:
+            yield viewers, heard
+        thread.join()
+
+
+def text(payload: str) -> bytes:
+    return encode(TEXT, payload.encode())
+
+
+def messages(*seqs: int) -> bytes:
+    return text("[" + ",".join(f'{{"t":"msg","room":"a","seq":{n}}}' for n in seqs) + "]")
+
+
+class TestCounting:
+    def test_messages_are_counted_and_history_is_not(self) -> None:
+        with served(ACCEPT + text(JOINED), messages(8, 9), messages(10)) as (viewers, _):
+            assert viewers.ask("connect 1 1 /ws?room=a")["ok"] == 1
+            seen = viewers.ask("wait messages 3 5000")
+        assert (seen["reached"], seen["frames"], seen["messages"]) == (True, 3, 3)
+        assert (seen["gaps"], seen["repeats"]) == (0, 0)
+
+    def test_gaps_and_repeats_are_seen_within_and_between_frames(self) -> None:
+        frames = messages(9, 9), messages(12, 14), messages(14)
+        with served(ACCEPT + text(JOINED), *frames) as (viewers, _):
+            viewers.ask("connect 1 1 /ws?room=a")
+            seen = viewers.ask("wait messages 5 5000")
+        assert (seen["gaps"], seen["repeats"]) == (3, 2)
+
+    def test_a_stream_cut_anywhere_is_counted_alike(self) -> None:
+        stream = ACCEPT + text(JOINED) + messages(8, 9) + text("x" * 300) + messages(10)
+        with served(*(bytes([one]) for one in stream)) as (viewers, _):
+            viewers.ask("connect 1 1 /ws?room=a")
+            seen = viewers.ask("wait messages 3 5000")
+        assert (seen["frames"], seen["messages"], seen["gaps"]) == (4, 3, 0)
+
+    def test_a_large_binary_frame_is_one_frame(self) -> None:
+        with served(ACCEPT + encode(BINARY, b"y" * 100_000)) as (viewers, _):
+            viewers.ask("connect 1 1 /")
+            seen = viewers.ask("wait frames 1 5000")
+        assert (seen["frames"], seen["bytes"]) == (1, 100_000)
+
+    def test_latency_is_the_age_of_the_stamp_in_the_text(self) -> None:
+        stamp = time.monotonic_ns() - 3_000_000_000
+        marked = text(f'[{{"t":"msg","room":"a","seq":8,"text":"@{stamp} hi"}}]')
+        with served(ACCEPT + text(JOINED), marked) as (viewers, _):
+            viewers.ask("connect 1 1 /ws?room=a")
+            viewers.ask("wait messages 1 5000")
+            seen = viewers.ask("latency")
+        assert seen["samples"] == 1
+        assert 3_000_000 <= seen["max_us"] < 60_000_000
+        assert 2_900_000 <= seen["p50_us"] <= seen["max_us"]
+
+
+class TestConnections:
+    def test_a_refusal_is_a_failure_with_its_status_line(self) -> None:
+        with served(b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as (viewers, _):
+            answer = viewers.ask("connect 1 1 /ws")
+        assert (answer["ok"], answer["failed"]) == (0, 1)
+        assert answer["failure"] == "HTTP/1.1 503 Service Unavailable"
+
+    def test_a_close_frame_is_counted_with_its_code(self) -> None:
+        with served(ACCEPT, encode(CLOSE, (4001).to_bytes(2, "big"))) as (viewers, _):
+            viewers.ask("connect 1 1 /")
+            seen = viewers.ask("wait closed 1 5000")
+        assert (seen["closed"], seen["close_code"], seen["open"]) == (1, 4001, 0)
+
+    def test_pings_are_answered_with_masked_pongs(self) -> None:
+        with served(ACCEPT + encode(PING, b"abc") + text("x")) as (viewers, heard):
+            viewers.ask("connect 1 1 /")
+            assert viewers.ask("wait frames 1 5000")["pings"] == 1
+        mask = bytes.fromhex("5ac31f77")
+        pong = b"\x8a\x83" + mask + bytes(a ^ b for a, b in zip(b"abc", mask, strict=False))
+        assert b"".join(heard).endswith(pong)
+
+
+def test_the_floor_delivers_to_every_connection() -> None:
+    try:
+        programs = build("floor"), build("viewers")
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with Child([programs[0]], 0) as floor, Child([programs[1], str(floor.hello["port"])], 0) as us:
+        us.tell("raw 20")
+        floor.ask("accept 20")
+        assert us.answer()["ok"] == 20
+        sent = floor.ask("flush 3 0")
+        assert (sent["sends"], sent["refused"]) == (60, 0)
+        assert us.ask("wait frames 60 5000")["bytes"] == 60 * 128
+        us.ask("drop 20")

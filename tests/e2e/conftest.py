@@ -1,0 +1,24 @@
+"""One Valkey for the tests that need several nodes, or one that outlives a node."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.engine import EmbeddedEngine
+from tests.e2e.nodes import Node
+
+
+@pytest.fixture
+def engine() -> Iterator[EmbeddedEngine]:
+    """A Valkey of the test's own."""
+    with EmbeddedEngine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node of two shards that the tests of a module share; each uses rooms of its own."""
+    folder: Path = tmp_path_factory.mktemp("node")
+    with Node(folder) as node:
+        yield node

@@ -1,0 +1,76 @@
+"""The page in a real browser: what one types flies in the other, and survives a killed shard."""
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.e2e.nodes import Node
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def open_page(browser: Browser, node: Node, room: str) -> Page:
+    page = browser.new_context().new_page()
+    page.goto(f"{node.page}/?room={room}")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+    return page
+
+
+class TestPage:
+    def test_what_one_types_flies_in_the_other(self, node: Node) -> None:
+        with chromium() as browser:
+            one, other = (open_page(browser, node, "page:fly") for _ in range(2))
+            one.fill("#input", "前方高能 <b>not bold</b>")
+            one.click("#send")
+            line = other.locator("#chat .message", has_text="前方高能 <b>not bold</b>")
+            expect(line).to_have_count(1)
+            expect(line).to_have_attribute("data-seq", "1")
+            other.wait_for_selector("#stage .danmaku", state="attached")
+            assert other.locator("#stage b, #chat b").count() == 0
+            own = one.locator("#chat .message", has_text="前方高能")
+            expect(own).to_have_count(1)
+
+    def test_a_backend_message_flies_too(self, node: Node) -> None:
+        with chromium() as browser:
+            page = open_page(browser, node, "page:api")
+            status, _ = node.request("POST", "/v1/rooms/page:api/messages", {"text": "from afar"})
+            assert status == 200
+            expect(page.locator("#chat .message", has_text="from afar")).to_have_count(1)
+
+    def test_it_comes_back_by_itself_when_its_shard_is_killed(self, node: Node) -> None:
+        with chromium() as browser:
+            page = open_page(browser, node, "page:back")
+            page.fill("#input", "before")
+            page.click("#send")
+            expect(page.locator("#chat .message", has_text="before")).to_have_count(1)
+            for pid in node.pids("shard"):
+                os.kill(pid, signal.SIGKILL)
+            path = "/v1/rooms/page:back/messages"
+            assert node.request("POST", path, {"text": "while away"})[0] == 200
+            line = page.locator("#chat .message", has_text="while away")
+            expect(line).to_have_count(1, timeout=30_000)
+            expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+            expect(page.locator("#chat .message", has_text="before")).to_have_count(1)

@@ -1,0 +1,174 @@
+"""What viewers notice when a process dies or Redis stops: as little as can be, and never a loss."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from chat.engine import EmbeddedEngine
+from tests.e2e.nodes import Node
+from tests.e2e.viewers import Viewer
+
+STOPPED_S = 10.0
+
+
+async def viewers_on_both_shards(node: Node, room: str) -> tuple[list[Viewer], list[Viewer]]:
+    """Viewers of a room, apart by the shard that serves them."""
+    viewers = [await Viewer.open(node.ws, room) for _ in range(16)]
+    first = viewers[0].shard
+    here = [viewer for viewer in viewers if viewer.shard == first]
+    there = [viewer for viewer in viewers if viewer.shard != first]
+    assert here
+    assert there
+    return here, there
+
+
+class TestKilledShard:
+    async def test_its_viewers_come_back_and_resume_the_others_notice_nothing(
+        self, tmp_path: Path
+    ) -> None:
+        with Node(tmp_path) as node:
+            a, b = await viewers_on_both_shards(node, "live:kill")
+            await a[0].type("live:kill", "before")
+            for viewer in a + b:
+                await viewer.until(lambda viewer=viewer: viewer.texts == ["before"])
+
+            os.kill(node.pids("shard")[0], signal.SIGKILL)
+            lost = await self._the_lost(a, b)
+            kept = b if lost is a else a
+            assert (await kept[0].type("live:kill", "during"))["t"] == "ack"
+
+            epoch = lost[0].of("joined")[0]["epoch"]
+            for _ in lost:
+                again = await Viewer.open(node.ws)
+                since = {"epoch": epoch, "seq": 1}
+                joined = await again.ask({"t": "join", "room": "live:kill", "since": since})
+                assert joined["recovered"] is True
+                assert [message["text"] for message in joined["history"]] == ["during"]
+                await again.close()
+
+            for viewer in kept:
+                await viewer.until(lambda viewer=viewer: viewer.texts == ["before", "during"])
+                assert not viewer.closed
+                assert not viewer.of("gap")
+            assert "again in" in node.said()
+            for viewer in kept:
+                await viewer.close()
+
+    async def _the_lost(self, a: list[Viewer], b: list[Viewer]) -> list[Viewer]:
+        """The group whose connections broke."""
+        done, _ = await asyncio.wait(
+            {asyncio.create_task(group[0].socket.wait_closed()) for group in (a, b)},
+            timeout=10,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert done
+        lost = a if a[0].socket.close_code is not None else b
+        for viewer in lost:
+            await asyncio.wait_for(viewer.socket.wait_closed(), 10)
+        return lost
+
+
+class TestStoppedValkey:
+    async def test_viewers_stay_sends_are_refused_and_nothing_is_lost_or_doubled(
+        self, engine: EmbeddedEngine, tmp_path: Path
+    ) -> None:
+        with Node(tmp_path, bus_url=engine.url, bus_timeout_ms=1000) as node:
+            a, b = await viewers_on_both_shards(node, "live:stop")
+            everyone = a + b
+            published = [f"before {i}" for i in range(10)]
+            for text in published:
+                assert (await a[0].type("live:stop", text))["t"] == "ack"
+
+            assert engine.pid is not None
+            loop = asyncio.get_running_loop()
+            resume_at = loop.time() + STOPPED_S
+            os.kill(engine.pid, signal.SIGSTOP)
+            try:
+                refused = 0
+                while loop.time() < resume_at:
+                    answer = await b[0].type("live:stop", f"never {refused}")
+                    assert answer["t"] == "error"
+                    assert answer["code"] == "unavailable"
+                    assert answer["retry_after"] > 0
+                    refused += 1
+                    await asyncio.sleep(min(answer["retry_after"], resume_at - loop.time(), 0.5))
+                assert refused >= 3
+                pong = await a[0].ask({"t": "ping"})
+                assert pong["t"] == "pong"
+            finally:
+                os.kill(engine.pid, signal.SIGCONT)
+
+            again = [f"after {i}" for i in range(10)]
+            for i, text in enumerate(again):
+                await self._type_until_taken(a[0], text, f"retry-{i}")
+            for viewer in everyone:
+                await viewer.until(lambda viewer=viewer: viewer.texts[-1:] == again[-1:])
+                assert viewer.texts == published + again
+                assert viewer.seqs == list(range(1, 21))
+                assert not viewer.closed
+                await viewer.close()
+
+    async def _type_until_taken(self, viewer: Viewer, text: str, message_id: str) -> None:
+        """What a client does with a retryable error: the same message, the same id, later."""
+        for _ in range(100):
+            answer = await viewer.type("live:stop", text, id=message_id)
+            if answer["t"] == "ack":
+                return
+            await asyncio.sleep(answer["retry_after"])
+        raise AssertionError(f"{text} was never taken")
+
+
+class TestRestartedValkey:
+    async def test_with_a_data_directory_the_rooms_go_on_where_they_were(
+        self, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "data"
+        with Node(tmp_path, bus_data_dir=data) as node:
+            viewer = await Viewer.open(node.ws, "live:kept")
+            for i in range(5):
+                await viewer.type("live:kept", f"before {i}")
+            # The append-only file is synced every second.
+            await viewer.until(lambda: len(viewer.seqs) == 5)
+            assert node.stop() == 0
+            await viewer.close()
+        with Node(tmp_path, bus_data_dir=data) as node:
+            viewer = await Viewer.open(node.ws, "live:kept")
+            joined = viewer.of("joined")[0]
+            assert [message["text"] for message in joined["history"]] == [
+                f"before {i}" for i in range(5)
+            ]
+            await viewer.close()
+
+    async def test_in_memory_a_killed_engine_is_a_new_epoch_and_says_so(
+        self, tmp_path: Path
+    ) -> None:
+        with Node(tmp_path) as node:
+            viewer = await Viewer.open(node.ws, "live:new")
+            await viewer.type("live:new", "before")
+            await viewer.until(lambda: viewer.seqs == [1])
+            [pid] = engine_pids(node)
+            os.kill(pid, signal.SIGKILL)
+            answer = {"t": "error"}
+            for _ in range(100):
+                answer = await viewer.type("live:new", "after", id="once")
+                if answer["t"] == "ack":
+                    break
+                await asyncio.sleep(0.1)
+            assert answer["t"] == "ack"
+            await viewer.until(lambda: viewer.texts == ["before", "after"])
+            [gap] = viewer.of("gap")
+            assert gap["epoch"] == answer["id"].partition("-")[0]
+            assert not viewer.closed
+            await viewer.close()
+
+
+def engine_pids(node: Node) -> list[int]:
+    """The embedded Valkey of a node: the child of its supervisor that is no worker."""
+    parent = node.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [pid for pid in map(int, children) if "valkey" in comm(pid) or "redis" in comm(pid)]
+
+
+def comm(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text()

@@ -1,0 +1,46 @@
+"""locustfiles/order.py: the arithmetic by which a load run passes or fails."""
+
+from locustfiles.order import Ledger, Position
+
+
+class TestPosition:
+    def test_consecutive_messages_are_fine(self) -> None:
+        position = Position("e1", 7)
+        assert [position.see(seq) for seq in (8, 9, 10)] == [None, None, None]
+
+    def test_a_jump_is_a_gap_of_what_is_missing_and_counted_once(self) -> None:
+        position = Position("e1", 7)
+        assert position.see(11) == "gap of 3"
+        assert position.see(12) is None
+
+    def test_a_repeat_is_a_failure_and_does_not_move_the_position_back(self) -> None:
+        position = Position("e1", 7)
+        position.see(8)
+        assert position.see(8) == "repeated or out of order"
+        assert position.see(7) == "repeated or out of order"
+        assert position.seq == 8
+
+
+class TestLedger:
+    def test_what_was_acknowledged_long_ago_and_never_came_is_missing(self) -> None:
+        ledger = Ledger(grace_s=2)
+        ledger.acked("a", 5, now=100)
+        ledger.acked("a", 6, now=101)
+        assert ledger.missing("a", 5, now=110) == 1
+        assert ledger.missing("a", 6, now=110) == 0
+
+    def test_a_recent_acknowledgement_may_still_be_under_way(self) -> None:
+        ledger = Ledger(grace_s=2)
+        ledger.acked("a", 5, now=100)
+        assert ledger.missing("a", 4, now=101) == 0
+
+    def test_rooms_are_apart(self) -> None:
+        ledger = Ledger()
+        ledger.acked("a", 5, now=100)
+        assert ledger.missing("b", 0, now=200) == 0
+
+    def test_old_acknowledgements_are_forgotten(self) -> None:
+        ledger = Ledger(grace_s=2, keep_s=10)
+        ledger.acked("a", 5, now=100)
+        ledger.acked("a", 6, now=120)
+        assert ledger.missing("a", 0, now=130) == 1

@@ -1,0 +1,46 @@
+"""One way to run the frame parser, for the tests with literal bytes and the random ones.
+
+The bytes are fed from a scratch buffer that is overwritten after each read, as a group's is, so an
+event that still pointed into it would change. After each run no buffer may be on loan.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pool.buffers import BufferPool
+from shard.frames import CLOSE, Event, FrameParser, Partial, ProtocolError
+
+LIMIT = 1_000
+"""Bytes in a message; small, so that a random test passes it."""
+
+
+@dataclass
+class Parsed:
+    """Events, and the close code of the error that ended them, if one did."""
+
+    events: list[Event]
+    code: int | None
+
+
+def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
+    """Feed `chunks` until an error or a close frame."""
+    buffers = BufferPool(sizes=(16, 64, 256))
+    parser = FrameParser(buffers, LIMIT)
+    partial: Partial | None = None
+    parsed = Parsed([], None)
+    for chunk in chunks:
+        scratch = bytearray(chunk)
+        try:
+            partial = parser.feed(memoryview(scratch), partial, parsed.events, compression)
+        except ProtocolError as error:
+            parsed.code = int(error.code)
+            assert buffers.on_loan == 0, "an error gives everything back"
+            return parsed
+        finally:
+            scratch[:] = b"\xaa" * len(scratch)
+        if parsed.events and parsed.events[-1][0] == CLOSE:
+            break
+    if partial is not None:
+        parser.discard(partial)
+    assert buffers.on_loan == 0
+    return parsed

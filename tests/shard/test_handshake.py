@@ -1,0 +1,221 @@
+"""The HTTP side: who is let in, and what everyone else is told. Literal bytes in and out."""
+
+from http import HTTPStatus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shard.handshake import (
+    END_OF_HEADERS,
+    MAX_HEADERS,
+    Answer,
+    Terms,
+    Upgrade,
+    answer,
+    origin_allowed,
+    respond,
+)
+from tests.shard.wire import REQUEST
+
+TERMS = Terms(subprotocols=("chat.json", "chat.msgpack"), default=0)
+
+HEADERS = {
+    "Host": "localhost",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+def request(line: str = "GET /ws HTTP/1.1", /, *extra: str, **changes: str | None) -> bytes:
+    """A good request, changed: `origin="x"` sets Origin, `upgrade=None` leaves Upgrade out."""
+    headers: dict[str, str | None] = {name.lower(): value for name, value in HEADERS.items()}
+    headers |= {name.replace("_", "-"): value for name, value in changes.items()}
+    lines = [line, *(f"{name}: {value}" for name, value in headers.items() if value is not None)]
+    return "\r\n".join([*lines, *extra]).encode() + END_OF_HEADERS
+
+
+def let_in(data: bytes, terms: Terms = TERMS) -> Upgrade:
+    reply = respond(data, terms)
+    assert isinstance(reply, Upgrade), reply
+    return reply
+
+
+def refusal(data: bytes, terms: Terms = TERMS) -> int:
+    """The status of the refusal, which must be a whole HTTP response that closes."""
+    reply = respond(data, terms)
+    assert isinstance(reply, Answer), reply
+    head, _, body = reply.response.partition(END_OF_HEADERS)
+    lines = head.split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 %d " % reply.status)
+    assert b"Connection: close" in lines
+    assert b"Content-Length: %d" % len(body) in lines
+    return reply.status
+
+
+class TestLettingIn:
+    def test_the_request_of_the_rfc_gets_the_answer_of_the_rfc(self) -> None:
+        assert let_in(REQUEST).response == (
+            b"HTTP/1.1 101 Switching Protocols\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+        )
+
+    @pytest.mark.parametrize("connection", ["upgrade", "keep-alive, Upgrade", "Upgrade,close"])
+    def test_connection_options_may_be_several_in_any_case(self, connection: str) -> None:
+        assert let_in(request(connection=connection, upgrade="WebSocket"))
+
+    def test_frames_sent_along_are_kept(self) -> None:
+        assert let_in(REQUEST + b"\x89\x80mask\r\n\r\n").rest == b"\x89\x80mask\r\n\r\n"
+
+    def test_the_handler_sees_path_query_and_headers(self) -> None:
+        data = request("GET /ws?room=a&room=%E9%9B%AA&token=&x HTTP/1.1", **{"user-agent": "Me"})
+        seen = let_in(data).request
+        assert seen.path == "/ws"
+        assert seen.query == {"room": ["a", "雪"], "token": [""], "x": [""]}
+        assert (seen.first("room"), seen.first("token"), seen.first("y")) == ("a", "", None)
+        assert seen.headers["user-agent"] == "Me"
+
+    def test_a_long_query_is_read_like_a_short_one(self) -> None:
+        assert let_in(request(f"GET /ws?token={'x' * 500} HTTP/1.1")).request.query == {
+            "token": ["x" * 500]
+        }
+
+    def test_an_absolute_target_is_read_without_its_authority(self) -> None:
+        seen = let_in(request("GET http://example.com/ws?a=1 HTTP/1.1")).request
+        assert (seen.path, seen.query) == ("/ws", {"a": ["1"]})
+
+    def test_another_path_may_be_the_one(self) -> None:
+        assert let_in(request("GET / HTTP/1.1"), Terms(path="/"))
+
+
+class TestSubprotocols:
+    @pytest.mark.parametrize(
+        ("offered", "chosen", "variant"),
+        [
+            (None, None, 0),
+            ("chat.msgpack", "chat.msgpack", 1),
+            ("chat.msgpack, chat.json", "chat.json", 0),
+            ("other,chat.msgpack", "chat.msgpack", 1),
+            ("other", None, 0),
+        ],
+    )
+    def test_the_first_of_ours_that_is_offered(
+        self, offered: str | None, chosen: str | None, variant: int
+    ) -> None:
+        reply = let_in(request(sec_websocket_protocol=offered))
+        assert (reply.request.subprotocol, reply.variant) == (chosen, variant)
+        header = f"\r\nSec-WebSocket-Protocol: {chosen}\r\n".encode()
+        assert (header in reply.response) == (chosen is not None)
+
+    def test_offers_in_two_headers_count_as_one(self) -> None:
+        extra = ("Sec-WebSocket-Protocol: other", "Sec-WebSocket-Protocol: chat.msgpack")
+        assert let_in(request("GET /ws HTTP/1.1", *extra)).variant == 1
+
+    def test_the_default_variant_is_for_who_offers_none(self) -> None:
+        assert let_in(REQUEST, Terms(subprotocols=("a", "b"), default=1)).variant == 1
+        assert let_in(request(sec_websocket_protocol="a"), Terms()).variant == 0
+
+    def test_an_offer_that_is_not_a_list_of_tokens_is_refused(self) -> None:
+        assert refusal(request(sec_websocket_protocol="a b")) == 400
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (request("GET /other HTTP/1.1"), 404),
+            (request("GET /wsx HTTP/1.1"), 404),
+            (request("POST /ws HTTP/1.1"), 405),
+            (request("GET /ws HTTP/1.0"), 505),
+            (request(upgrade=None), 426),
+            (request(connection=None), 426),
+            (request(upgrade=None, connection=None), 426),
+            (request(connection="keep-alive"), 426),
+            (request(upgrade="h2c"), 426),
+            (request(connection="a b"), 400),
+            (request(sec_websocket_version="8"), 426),
+            (request(sec_websocket_version=None), 426),
+            (request(sec_websocket_key=None), 400),
+            (request(sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ="), 400),
+            (request(sec_websocket_key="dGhlIHNhbXBsZSBub25jZSE="), 400),
+            (request(sec_websocket_key="dGhlIHNhbXBsZSBub25jZ***"), 400),
+            (request("GET /ws HTTP/1.1", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400),
+            (request("GET /ws HTTP/1.1", "Host: other"), 400),
+            (request(f"GET /ws?{'a&' * 200} HTTP/1.1"), 400),
+            (request("GET /ws HTTP/9"), 400),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + END_OF_HEADERS, 400),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),
+            (b"SSH-2.0-OpenSSH_9.2p1" + END_OF_HEADERS, 400),
+        ],
+    )
+    def test_what_cannot_be_let_in_is_told_why(self, data: bytes, status: int) -> None:
+        assert refusal(data) == status
+
+    def test_a_refusal_names_what_would_do(self) -> None:
+        def response(data: bytes) -> bytes:
+            return respond(data, TERMS).response
+
+        assert b"\r\nUpgrade: websocket\r\n" in response(request(upgrade=None))
+        assert b"\r\nSec-WebSocket-Version: 13\r\n" in response(request(sec_websocket_version="8"))
+        assert b"\r\nAllow: GET\r\n" in response(request("POST /ws HTTP/1.1"))
+
+    def test_as_many_headers_as_are_allowed_and_one_more(self) -> None:
+        extra = [f"X-{i}: y" for i in range(MAX_HEADERS - len(HEADERS))]
+        assert let_in(request("GET /ws HTTP/1.1", *extra))
+        assert refusal(request("GET /ws HTTP/1.1", *extra, "One: more")) == 431
+
+    def test_health_is_answered_without_an_upgrade(self) -> None:
+        assert refusal(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == 200
+        assert refusal(b"GET /healthz HTTP/1.0\r\n\r\n") == 200
+
+    def test_an_answer_is_literally_this(self) -> None:
+        assert answer(HTTPStatus.NOT_FOUND, "no", "A: b").response == (
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: 3\r\nConnection: close\r\nA: b\r\n\r\nno\n"
+        )
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        ("origin", "allowed", "expected"),
+        [
+            (None, ("https://a.b",), True),
+            ("https://a.b", ("https://a.b",), True),
+            ("https://a.b", ("*",), True),
+            ("null", ("https://a.b",), False),
+            ("https://a.b.evil", ("https://a.b",), False),
+            ("https://a.b", (), False),
+        ],
+    )
+    def test_a_browser_needs_an_allowed_origin(
+        self, origin: str | None, allowed: tuple[str, ...], expected: bool
+    ) -> None:
+        assert origin_allowed(origin, allowed) is expected
+        data, terms = request(origin=origin), Terms(origins=allowed)
+        assert isinstance(respond(data, terms), Upgrade) is expected
+        assert expected or refusal(data, terms) == 403
+
+    def test_two_origins_are_none(self) -> None:
+        assert refusal(request("GET /ws HTTP/1.1", "Origin: a", "Origin: a")) == 400
+
+
+class TestAnyBytes:
+    @settings(deadline=None, max_examples=300)
+    @given(st.binary(max_size=100))
+    def test_noise_is_answered_and_nothing_is_raised(self, data: bytes) -> None:
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Upgrade | Answer)
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=3)), max_size=4))
+    def test_a_request_with_bytes_changed_is_answered(
+        self, changes: list[tuple[int, bytes]]
+    ) -> None:
+        data = request("GET /ws?room=a HTTP/1.1", sec_websocket_protocol="chat.json, x")[:-4]
+        for place, new in changes:
+            place %= len(data)
+            data = data[:place] + new + data[place + 1 :]
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Upgrade | Answer)

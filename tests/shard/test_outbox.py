@@ -1,0 +1,294 @@
+"""The write side on real socket pairs: slow readers, limits, slices, and who is gone."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pool.scoreboard import Scoreboard
+from pool.table import ConnectionTable
+from shard import outbox as module
+from shard.counters import FIELDS, Count
+from shard.frames import BINARY, CLOSE, encode, encode_close
+from shard.outbox import Outbox, Sent
+from shard.phases import CLOSING, OPEN, QUARANTINED
+from tests.shard.pairs import fill, read, small_pair
+from tests.shard.wire import server_frames
+
+GOODBYE = encode_close(4001, "slow")
+
+
+class Desk:
+    """An outbox and its readers; what the group would do when called back is done here."""
+
+    def __init__(self, readers: int, soft_bytes: int, hard_bytes: int) -> None:
+        self.readers: dict[int, socket.socket] = {}
+        self.writers = []
+        for _ in range(readers):
+            writer, reader = small_pair()
+            self.writers.append(writer)
+            self.readers[writer.fileno()] = reader
+        self.fds = list(self.readers)
+        self.table = ConnectionTable(max(self.fds) + 1)
+        for fd in self.fds:
+            self.table.take(fd, OPEN, 0)
+        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.watched: set[int] = set()
+        self.lost: list[int] = []
+        self.overflowed: list[int] = []
+        self.outbox = Outbox(
+            self.table, self.counts, soft_bytes, hard_bytes, self._watch, self._lose, self._overflow
+        )
+
+    def _watch(self, fd: int, wanted: bool) -> None:
+        assert (fd in self.watched) is not wanted
+        (self.watched.add if wanted else self.watched.discard)(fd)
+
+    def _lose(self, fd: int) -> None:
+        self.lost.append(fd)
+        self.table.phase[fd] = QUARANTINED
+        self.outbox.forget(fd)
+
+    def _overflow(self, fd: int) -> None:
+        self.overflowed.append(fd)
+        self.part(fd)
+
+    def part(self, fd: int) -> None:
+        self.table.phase[fd] = CLOSING
+        self.outbox.part(fd, GOODBYE)
+
+    def run(self) -> None:
+        """Finish every fan-out."""
+        while self.outbox.pending:
+            self.outbox.run_slice()
+        self.outbox.settle()
+
+    def drain(self, fd: int) -> bytes:
+        """Read all there is for `fd`, as fast as it comes."""
+        data = read(self.readers[fd])
+        while fd in self.outbox.slow:
+            self.outbox.flush(fd)
+            data += read(self.readers[fd])
+        return data
+
+    def block(self, fd: int) -> bytes:
+        """Fill the kernel's buffer of `fd`; what the reader will find there."""
+        return b"." * fill(next(end for end in self.writers if end.fileno() == fd))
+
+    def close(self) -> None:
+        for end in [*self.writers, *self.readers.values()]:
+            end.close()
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """Three readers, slices of two, limits of 1,000 and 2,000 bytes."""
+    monkeypatch.setattr(module, "SLICE", 2)
+    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000)
+    yield desk
+    desk.close()
+
+
+class TestSending:
+    def test_what_the_kernel_takes_is_sent(self, desk: Desk) -> None:
+        assert desk.outbox.send(desk.fds[0], b"hello") is Sent.SENT
+        assert read(desk.readers[desk.fds[0]]) == b"hello"
+        assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (1, 5)
+
+    def test_what_would_block_is_queued_and_follows_in_order(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        assert desk.outbox.send(fd, b"one") is Sent.QUEUED
+        assert desk.outbox.send(fd, b"two") is Sent.QUEUED
+        assert desk.watched == {fd}
+        assert desk.outbox.backlog_bytes == 6
+        assert desk.drain(fd) == waiting + b"onetwo"
+        assert desk.watched == set()
+        assert desk.outbox.send(fd, b"three") is Sent.SENT
+
+    def test_what_goes_out_in_part_is_completed(self, desk: Desk) -> None:
+        fd, data = desk.fds[0], bytes(range(256)) * 400
+        assert desk.outbox.send(fd, data) is Sent.QUEUED
+        assert 0 < desk.counts[Count.BYTES_OUT] < len(data)
+        assert desk.drain(fd) == data
+        assert desk.counts[Count.BYTES_OUT] == len(data)
+
+    def test_a_connection_that_is_not_open_gets_nothing(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        desk.table.phase[fd] = CLOSING
+        assert desk.outbox.send(fd, b"late") is Sent.DROPPED
+        assert read(desk.readers[fd]) == b""
+        assert desk.counts[Count.DROPPED_CLOSED] == 1
+
+    def test_a_reader_that_is_gone_is_lost(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        desk.readers[fd].close()
+        assert desk.outbox.send(fd, b"hello?") is Sent.DROPPED
+        assert desk.lost == [fd]
+
+    def test_a_slow_reader_that_is_gone_is_lost(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        desk.block(fd)
+        desk.outbox.send(fd, b"waiting")
+        desk.readers[fd].close()
+        desk.outbox.flush(fd)
+        assert desk.lost == [fd]
+        assert fd not in desk.outbox.slow
+        desk.outbox.flush(fd)
+        assert desk.lost == [fd]
+
+
+class TestLimits:
+    def test_droppable_data_is_dropped_beyond_the_soft_limit(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        assert desk.outbox.send(fd, b"a" * 600, droppable=True) is Sent.QUEUED
+        assert desk.outbox.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
+        assert desk.outbox.send(fd, b"c" * 400, droppable=True) is Sent.QUEUED
+        assert desk.counts[Count.DROPPED_SLOW] == 1
+        assert desk.drain(fd) == waiting + b"a" * 600 + b"c" * 400
+
+    def test_other_data_is_kept_up_to_the_hard_limit(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        assert desk.outbox.send(fd, b"a" * 2_000) is Sent.QUEUED
+        assert desk.overflowed == []
+        assert desk.outbox.send(fd, b"b") is Sent.DROPPED
+        assert desk.overflowed == [fd]
+        assert desk.drain(fd) == waiting + GOODBYE
+
+    def test_droppable_data_never_gives_a_reader_up(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        desk.block(fd)
+        for _ in range(20):
+            desk.outbox.send(fd, b"a" * 900, droppable=True)
+        assert desk.overflowed == []
+        assert desk.counts[Count.DROPPED_SLOW] == 19
+
+    def test_the_stalled_are_those_of_which_no_byte_went_out(self, desk: Desk) -> None:
+        for fd in desk.fds[:2]:
+            desk.block(fd)
+            desk.outbox.send(fd, b"x" * 1_000)
+        desk.outbox.tick = 10
+        read(desk.readers[desk.fds[1]], 3_000)
+        desk.outbox.flush(desk.fds[1])
+        desk.outbox.send(desk.fds[1], b"x" * 30_000)
+        assert desk.outbox.stalled(0) == []
+        assert desk.outbox.stalled(10) == [desk.fds[0]]
+
+
+class TestFanningOut:
+    def test_everyone_gets_the_same_bytes(self, desk: Desk) -> None:
+        desk.outbox.fan_out(desk.fds, b"all")
+        desk.run()
+        assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
+        assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (3, 9)
+
+    def test_the_first_slice_is_written_at_once_and_the_rest_a_slice_a_call(
+        self, desk: Desk
+    ) -> None:
+        desk.outbox.fan_out(desk.fds, b"all")
+        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"all", b"all", b""]
+        assert desk.outbox.pending
+        desk.outbox.run_slice()
+        assert read(desk.readers[desk.fds[2]]) == b"all"
+        assert not desk.outbox.pending
+
+    def test_one_is_finished_before_the_next_begins(self, desk: Desk) -> None:
+        desk.outbox.fan_out(desk.fds, b"one.")
+        desk.outbox.fan_out(desk.fds, b"two.")
+        assert read(desk.readers[desk.fds[0]]) == b"one."
+        desk.run()
+        assert read(desk.readers[desk.fds[0]]) == b"two."
+        assert read(desk.readers[desk.fds[2]]) == b"one.two."
+
+    def test_later_changes_of_the_members_do_not_matter(self, desk: Desk) -> None:
+        members = set(desk.fds)
+        desk.outbox.fan_out(members, b"all")
+        members.clear()
+        desk.run()
+        assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
+
+    def test_a_fan_out_to_nobody_is_nothing(self, desk: Desk) -> None:
+        desk.outbox.fan_out(set(), b"all")
+        assert not desk.outbox.pending
+
+    def test_the_slow_and_the_lost_do_not_keep_it_from_the_others(self, desk: Desk) -> None:
+        slow, lost, fast = desk.fds
+        waiting = desk.block(slow)
+        desk.readers[lost].close()
+        desk.outbox.fan_out(desk.fds, b"one.")
+        desk.outbox.fan_out(desk.fds, b"two.")
+        desk.run()
+        assert read(desk.readers[fast]) == b"one.two."
+        assert desk.lost == [lost]
+        assert desk.drain(slow) == waiting + b"one.two."
+        assert desk.counts[Count.DROPPED_CLOSED] == 1
+        assert desk.counts[Count.BYTES_OUT] == 16
+
+    def test_how_long_descriptors_are_held_is_the_oldest_fan_outs_tick(self, desk: Desk) -> None:
+        assert desk.outbox.oldest_tick == 0
+        desk.outbox.tick = 5
+        desk.outbox.fan_out(desk.fds, b"one")
+        desk.outbox.tick = 7
+        desk.outbox.fan_out(desk.fds, b"two")
+        assert desk.outbox.oldest_tick == 5
+        desk.outbox.run_slice()
+        assert desk.outbox.oldest_tick == 7
+        desk.run()
+        assert desk.outbox.oldest_tick == 7
+        desk.outbox.tick = 9
+        assert desk.outbox.oldest_tick == 9
+
+
+class TestParting:
+    def test_the_goodbye_is_the_last_that_is_sent(self, desk: Desk) -> None:
+        fd = desk.fds[2]
+        desk.outbox.fan_out(desk.fds, b"never")
+        desk.part(fd)
+        desk.run()
+        assert read(desk.readers[fd]) == GOODBYE
+
+    def test_what_waits_is_dropped_and_counted(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        desk.outbox.send(fd, b"one")
+        desk.outbox.send(fd, b"two")
+        desk.part(fd)
+        assert desk.drain(fd) == waiting + GOODBYE
+        assert desk.counts[Count.DROPPED_SLOW] == 2
+
+    def test_a_frame_that_is_half_out_is_completed_first(self, desk: Desk) -> None:
+        fd, frame = desk.fds[0], encode(BINARY, b"x" * 100_000)
+        desk.outbox.send(fd, frame)
+        desk.outbox.send(fd, b"dropped")
+        desk.part(fd)
+        messages, rest = server_frames(desk.drain(fd))
+        assert [opcode for opcode, _ in messages] == [BINARY, CLOSE]
+        assert rest == b""
+
+    def test_a_goodbye_that_would_block_waits(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        desk.part(fd)
+        assert desk.watched == {fd}
+        assert desk.drain(fd) == waiting + GOODBYE
+
+    def test_the_gone_are_forgotten_once_no_fan_out_may_name_them(self, desk: Desk) -> None:
+        fd = desk.fds[2]
+        desk.outbox.fan_out(desk.fds, b"old")
+        desk.outbox.forget(fd)
+        desk.outbox.settle()
+        desk.run()
+        assert read(desk.readers[fd]) == b""
+        desk.outbox.fan_out([fd], b"new")
+        assert read(desk.readers[fd]) == b"new"
+
+    def test_what_a_forgotten_one_had_not_read_is_counted(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        desk.block(fd)
+        desk.outbox.send(fd, b"one")
+        desk.outbox.send(fd, b"two")
+        desk.outbox.forget(fd)
+        assert desk.counts[Count.DROPPED_CLOSED] == 2
+        assert desk.outbox.backlog_bytes == 0

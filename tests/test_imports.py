@@ -1,0 +1,102 @@
+"""Imports point one way, chat -> shard -> pool, and the parts without I/O have none.
+
+Read from the source, not from what happens to be loaded.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "pool": {"pool"},
+    "shard": {"shard", "pool"},
+    "chat": {"chat", "shard", "pool"},
+}
+
+PURE = (
+    "shard/frames.py",
+    "shard/handshake.py",
+    "shard/wheel.py",
+    "shard/phases.py",
+    "pool/table.py",
+    "pool/buffers.py",
+)
+"""Files that do no I/O and look at no clock, nor does anything of ours they import."""
+
+IMPURE = {"asyncio", "select", "selectors", "socket", "time", "datetime", "uvloop"}
+
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix() for name in MAY_IMPORT for path in (ROOT / name).rglob("*.py")
+)
+
+
+def imported(source: str, package: str = "") -> set[str]:
+    """Every module that `source` imports, wherever in it; `package` resolves relative imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1]
+            module = ".".join([*(base if node.level else []), *filter(None, [node.module])])
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def imports_of(file: str) -> set[str]:
+    return imported((ROOT / file).read_text(), ".".join(Path(file).parts[:-1]))
+
+
+def top(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+def reachable(file: str) -> set[str]:
+    """Every module imported by `file` or by a file of ours that it imports."""
+    found: set[str] = set()
+    files = [file]
+    while files:
+        new = imports_of(files.pop()) - found
+        found |= new
+        files += [path for name in new if (path := name.replace(".", "/") + ".py") in SOURCES]
+    return found
+
+
+@pytest.mark.parametrize("file", SOURCES)
+def test_imports_point_one_way(file: str) -> None:
+    package = Path(file).parts[0]
+    ours = top(imports_of(file)) & (MAY_IMPORT.keys() | {"tests", "bench", "locustfiles"})
+    assert ours <= MAY_IMPORT[package]
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_files_without_io_import_nothing_that_does_any(file: str) -> None:
+    assert not top(reachable(file)) & IMPURE
+
+
+class TestTheReadingItself:
+    def test_all_forms_of_import_are_seen(self) -> None:
+        source = """
+import os.path as p, time
+from shard import group
+def later():
+    from select import epoll
+    from . import table
+    from .deep import er
+    from ..up import where
+"""
+        assert imported(source, "pool.sub") == {
+            *("os.path", "time", "shard", "shard.group", "select", "select.epoll"),
+            *("pool.sub", "pool.sub.table", "pool.sub.deep", "pool.sub.deep.er"),
+            *("pool.up", "pool.up.where"),
+        }
+
+    def test_what_is_imported_by_way_of_others_is_seen(self) -> None:
+        assert "pool.buffers" in reachable("shard/group.py")
+        assert top(reachable("shard/group.py")) & IMPURE == {"select", "socket"}
+
+    def test_there_is_something_to_read(self) -> None:
+        assert {"pool/table.py", "shard/group.py", "chat/config.py"} <= set(SOURCES)

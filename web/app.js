@@ -1,0 +1,218 @@
+/* The page: which element shows what, and what a click does.
+ *
+ * Rule: wiring only. The connection is client.js, what flies is stage.js, what is listed is chat.js,
+ * what is being typed is composer.js.
+ * The address bar is the page's configuration: ?room= (default "lobby"), ?ws= (another server),
+ * #token= (in the hash, so it reaches no server log on the way to the page).
+ */
+
+import { Backdrop } from "./backdrop.js";
+import { ChatList } from "./chat.js";
+import { Client } from "./client.js";
+import { WHITE } from "./color.js";
+import { Composer } from "./composer.js";
+import { Stage } from "./stage.js";
+import { remember, store } from "./store.js";
+
+const LOBBY = "lobby";
+const ROOM = /^[\p{L}\p{N}:_.-]{1,64}$/u;
+const RECENT_ROOMS = 8;
+const FRESH_MS = 5000; // history older than this is listed, not flown
+const RATE_WINDOW_S = 3;
+
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+
+const chat = new ChatList({ list: $("chat"), pill: $("newer"), template: $("message") });
+const stage = new Stage({ stage: $("stage"), sky: $("sky") });
+new Backdrop($("backdrop"));
+
+const composer = new Composer({ form: $("composer"), send });
+let myName = "";
+let counted = 0;
+
+const client = new Client({
+  url: serverUrl(),
+  room: roomInAddress(),
+  on: {
+    state: showConnection,
+    welcome(event) {
+      myName = event.name;
+      $("me").textContent = myName;
+    },
+    joined({ messages, missed, online }) {
+      if (missed === Infinity) chat.restart();
+      if (missed > 0) chat.divide(missedText(missed));
+      chat.add(messages, isOwn);
+      fly(messages.filter(({ ts }) => Math.abs(Date.now() - ts) < FRESH_MS));
+      showOnline(online);
+      composer.settle();
+    },
+    messages(messages) {
+      counted += messages.length;
+      chat.add(messages, isOwn);
+      fly(messages);
+    },
+    gap({ lost, anew }) {
+      if (anew) chat.restart();
+      chat.divide(missedText(lost));
+    },
+    online: showOnline,
+    notice(event) {
+      const notice = { color: WHITE, ...event, kind: "notice", mode: "top", size: 25 };
+      chat.add([notice], () => false);
+      fly([notice]);
+    },
+    settled: (entry, delivered) => chat.settle(entry, delivered),
+    failed(entry, error) {
+      chat.fail(entry);
+      composer.giveBack(entry.text, error);
+    },
+    error: (error) => composer.complain(error),
+  },
+});
+
+function isOwn(uid) {
+  return client.isOwn(uid);
+}
+
+function send(entry) {
+  const taken = client.send(entry);
+  if (taken) chat.pend(entry, myName);
+  return taken;
+}
+
+function fly(messages) {
+  for (const message of messages) stage.offer(message, isOwn(message.uid));
+}
+
+function missedText(count) {
+  if (count === 1) return "1 message was missed";
+  return `${count > 0 && count < Infinity ? count : "Some"} messages were missed`; // 0: nobody knows
+}
+
+// -- the address bar
+
+function serverUrl() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  const given = query.get("ws");
+  const filled = document.querySelector('meta[name="danmaku-ws"]').content;
+  const place = filled.startsWith("{{") ? ":8000/ws" : filled; // served without the API process
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const url = given ?? `${scheme}://${location.hostname}${place}`;
+  if (!token) return url;
+  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}`;
+}
+
+function roomInAddress() {
+  const room = new URLSearchParams(location.search).get("room") ?? "";
+  return ROOM.test(room) ? room : LOBBY;
+}
+
+function showRoom(room) {
+  document.title = `#${room} · Danmaku`;
+  $("room").value = room;
+  const rooms = [room, ...(store.rooms ?? []).filter((other) => other !== room)];
+  remember({ rooms: rooms.slice(0, RECENT_ROOMS) });
+  $("rooms").replaceChildren(...store.rooms.map((name) => new Option(name, name)));
+}
+
+function enter(room) {
+  if (room === client.room) return;
+  chat.clear();
+  stage.clear();
+  composer.settle();
+  showOnline(0);
+  client.switchRoom(room);
+  showRoom(room);
+}
+
+$("room-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const room = $("room").value.trim().replace(/^#/, "");
+  $("room-problem").hidden = ROOM.test(room);
+  if (!ROOM.test(room)) return;
+  const address = new URL(location.href);
+  address.searchParams.set("room", room);
+  if (room !== client.room) history.pushState(null, "", address);
+  enter(room);
+  $("input").focus();
+});
+$("room").addEventListener("focus", () => $("room").select());
+$("room").addEventListener("blur", () => {
+  if (ROOM.test($("room").value)) $("room-problem").hidden = true;
+});
+window.addEventListener("popstate", () => enter(roomInAddress()));
+
+// -- how the connection is doing
+
+let returnAt = 0;
+
+function showConnection({ state, reason = "", returnAt: at = 0 }) {
+  returnAt = at;
+  $("connection").dataset.state = state;
+  $("connection").title = reason;
+  $("retry").hidden = state !== "closed";
+  const trying = at ? "Reconnecting" : "Connecting";
+  const words = { open: "Connected", connecting: trying, closed: reason };
+  $("connection-text").textContent = words[state];
+  showReturn();
+}
+
+function showReturn() {
+  const seconds = Math.ceil((returnAt - Date.now()) / 1000);
+  $("connection-when").textContent = seconds > 0 ? ` in ${seconds} s` : "";
+}
+
+function showOnline(count) {
+  $("online").textContent = count.toLocaleString("en");
+}
+
+$("retry").addEventListener("click", () => client.retry());
+window.addEventListener("online", () => client.online());
+window.addEventListener("offline", () => client.offline());
+
+// -- how the stage looks
+
+const small = matchMedia("(max-width: 820px)"); // as in style.css
+
+function showStage() {
+  const { on = true, opacity = 100, density = small.matches ? 100 : 75 } = store.view ?? {};
+  $("danmaku-on").setAttribute("aria-checked", on);
+  $("quiet").hidden = on;
+  $("opacity").value = opacity;
+  $("density").value = density;
+  stage.on = on;
+  stage.opacity = opacity / 100;
+  stage.density = density / 100;
+}
+
+function setView(change) {
+  remember({ view: { ...store.view, ...change } });
+  showStage();
+}
+
+$("danmaku-on").addEventListener("click", () => setView({ on: !(store.view?.on ?? true) }));
+$("opacity").addEventListener("input", () => setView({ opacity: Number($("opacity").value) }));
+$("density").addEventListener("input", () => setView({ density: Number($("density").value) }));
+
+// -- once a second, and the start
+
+const perSecond = new Array(RATE_WINDOW_S).fill(0);
+
+setInterval(() => {
+  perSecond.shift();
+  perSecond.push(counted);
+  counted = 0;
+  const rate = perSecond.reduce((sum, count) => sum + count, 0) / RATE_WINDOW_S;
+  $("rate").textContent = rate >= 10 || rate === 0 ? Math.round(rate) : rate.toFixed(1);
+  chat.setRate(rate);
+}, 1000);
+setInterval(() => {
+  showReturn();
+  composer.tick();
+}, 250);
+
+showStage();
+showRoom(client.room);
+client.start();

@@ -1,0 +1,249 @@
+/* A viewer in one room: joining, following, catching up, sending until acknowledged.
+ *
+ * Rule: this is where the wire's events get their meaning; it holds no socket (link.js) and no DOM
+ * (app.js hears of everything through `on`).
+ * While a join is unanswered no live message is taken: the answer's history and position cover it.
+ * That one rule serves the first join, the one after a reconnect, and the one that fills a jump.
+ */
+
+import { BROWSER, Link } from "./link.js";
+import { Outbox } from "./outbox.js";
+import { DUPLICATE, JUMP, Position } from "./position.js";
+
+const RESYNC_SPACING_MS = 1000;
+const SWEEP_MS = 5000;
+const NO_REF = 0; // a join is decided on but not sent yet; real refs start at 1
+
+export class Client {
+  #on;
+  #env;
+  #link;
+  #room;
+  #position = new Position();
+  #outbox = new Outbox();
+  #uids = new Set();
+  #live = [];
+  #ref = NO_REF;
+  #joinRef = null;
+  #joinedAt = -Infinity;
+  #timers = {};
+
+  /** `on`: state, welcome, joined, messages, gap, online, notice, settled, failed, error. */
+  constructor({ url, room, on, env = BROWSER }) {
+    this.#room = room;
+    this.#on = on;
+    this.#env = env;
+    this.#link = new Link({
+      url,
+      env,
+      on: {
+        state: on.state,
+        event: (event) => this.#handle(event),
+        pause: () => this.#hand(),
+        down: () => this.#down(),
+      },
+    });
+  }
+
+  get room() {
+    return this.#room;
+  }
+
+  /** Every uid this page has had: a guest gets a new one with each connection. */
+  isOwn(uid) {
+    return this.#uids.has(uid);
+  }
+
+  start() {
+    this.#link.start();
+    this.#sweep();
+  }
+
+  retry() {
+    this.#link.retry();
+  }
+
+  online() {
+    this.#link.online();
+  }
+
+  offline() {
+    this.#link.offline();
+  }
+
+  switchRoom(room) {
+    const left = this.#room;
+    this.#room = room;
+    this.#position = new Position();
+    this.#outbox.clear();
+    if (!this.#link.up) return;
+    this.#link.send({ t: "leave", room: left });
+    this.#join();
+  }
+
+  /** Queue {id, text, color, mode, size}. False when too many are unacknowledged already. */
+  send(entry) {
+    if (!this.#outbox.add(entry, this.#env.now())) return false;
+    this.#pump();
+    return true;
+  }
+
+  #down() {
+    this.#hand();
+    this.#joinRef = null;
+    this.#cancel("join");
+    this.#outbox.unsend();
+  }
+
+  // -- what arrives
+
+  /** Live messages are gathered per frame; anything else first hands over what came before it. */
+  #handle(event) {
+    if (event.t === "msg") return this.#message(event);
+    this.#hand();
+    switch (event.t) {
+      case "welcome":
+        return this.#welcomed(event);
+      case "joined":
+        return this.#joined(event);
+      case "gap":
+        return this.#skipped(event);
+      case "online":
+        return event.room === this.#room && this.#on.online(event.count);
+      case "notice":
+        return this.#on.notice(event);
+      case "ack":
+        return this.#acked(event);
+      case "error":
+        return this.#refused(event);
+      default: // left, pong, bye, and whatever a newer server adds
+        return undefined;
+    }
+  }
+
+  #message(event) {
+    if (event.room !== this.#room || this.#joinRef !== null || !this.#position.known) return;
+    const seen = this.#position.see(event.seq);
+    if (seen === DUPLICATE) return;
+    if (seen === JUMP) this.#resync();
+    else this.#live.push(event);
+  }
+
+  #hand() {
+    const messages = this.#live.splice(0);
+    if (!messages.length) return;
+    this.#settleEchoes(messages);
+    this.#on.messages(messages);
+  }
+
+  #welcomed(event) {
+    this.#uids.add(event.uid);
+    this.#on.welcome(event);
+    this.#join();
+  }
+
+  #joined(event) {
+    if (event.room !== this.#room) return;
+    if (event.ref !== undefined && event.ref !== this.#joinRef) return;
+    this.#joinRef = null;
+    const { messages, missed } = this.#position.join(event);
+    this.#settleEchoes(messages);
+    this.#on.joined({ messages, missed, online: event.online });
+    this.#link.ready();
+    this.#pump();
+  }
+
+  #skipped(event) {
+    if (event.room !== this.#room) return;
+    const anew = this.#position.skip(event);
+    this.#on.gap({ lost: event.lost, anew });
+  }
+
+  #acked(event) {
+    const entry = this.#outbox.acked(event.ref, event.seq);
+    if (entry) this.#on.settled(entry, event);
+    this.#pump();
+  }
+
+  #settleEchoes(messages) {
+    for (const message of messages) {
+      const entry = this.isOwn(message.uid) && this.#outbox.echoed(message);
+      if (entry) this.#on.settled(entry, message);
+    }
+  }
+
+  #refused(event) {
+    const retryMs = event.retry_after === undefined ? undefined : event.retry_after * 1000;
+    const answersJoin = event.ref !== undefined && event.ref === this.#joinRef;
+    if (answersJoin) return this.#turnedAway(event, retryMs);
+    const entry = this.#outbox.refused(event.ref, retryMs, this.#env.now());
+    if (entry && retryMs === undefined) this.#on.failed(entry, event);
+    else this.#on.error(event);
+    return this.#pump();
+  }
+
+  /** The join was refused. The link itself is fine; what is typed now is answered with not_joined. */
+  #turnedAway(event, retryMs) {
+    if (retryMs === undefined) {
+      this.#joinRef = null;
+      this.#link.ready();
+    } else {
+      this.#joinRef = NO_REF;
+      this.#link.answered();
+      this.#after("join", retryMs, () => this.#join());
+    }
+    this.#on.error(event);
+  }
+
+  // -- what goes out
+
+  #join() {
+    this.#cancel("join");
+    this.#joinRef = this.#nextRef();
+    this.#joinedAt = this.#env.now();
+    this.#link.expect();
+    const { since } = this.#position;
+    this.#link.send({ t: "join", room: this.#room, since, ref: this.#joinRef });
+  }
+
+  /** Ask for what we missed; spaced, so a room we cannot follow does not become a loop of joins. */
+  #resync() {
+    this.#joinRef = NO_REF;
+    const wait = this.#joinedAt + RESYNC_SPACING_MS - this.#env.now();
+    if (wait > 0) this.#after("join", wait, () => this.#join());
+    else this.#join();
+  }
+
+  #pump() {
+    if (!this.#link.up || this.#joinRef !== null) return;
+    const now = this.#env.now();
+    for (const { id, text, color, mode, size, ref } of this.#outbox.due(now, () => this.#nextRef())) {
+      this.#link.send({ t: "send", room: this.#room, text, color, mode, size, id, ref });
+    }
+    const held = this.#outbox.heldMs(now);
+    if (held > 0) this.#after("pump", held, () => this.#pump());
+  }
+
+  #sweep() {
+    for (const entry of this.#outbox.expire(this.#env.now())) {
+      this.#on.failed(entry, { code: "expired", message: "Could not be sent in time" });
+    }
+    this.#after("sweep", SWEEP_MS, () => this.#sweep());
+  }
+
+  #nextRef() {
+    this.#ref += 1;
+    return this.#ref;
+  }
+
+  // -- timers by name: setting one replaces its predecessor
+
+  #after(name, ms, run) {
+    this.#cancel(name);
+    this.#timers[name] = this.#env.setTimeout(run, ms);
+  }
+
+  #cancel(name) {
+    this.#env.clearTimeout(this.#timers[name]);
+  }
+}

@@ -1,0 +1,153 @@
+/* The box under the stage: the text, its colour, mode and size, and what the server objected to.
+ *
+ * Rule: it hands `send` a finished entry and forgets it; whether it arrived is client.js' business.
+ * An entry's id is made here, once: every repeat of the entry carries it.
+ */
+
+import { WHITE, cssColor } from "./color.js";
+import { remember, store } from "./store.js";
+
+const COUNT_FROM = 240; // characters typed before the counter shows
+const SHOWN_MS = 6000;
+const PALETTE = [
+  ["White", WHITE], ["Red", 0xfe5e5e], ["Orange", 0xff9d3b], ["Yellow", 0xffe14a], ["Green", 0x6fe06f],
+  ["Cyan", 0x3fd8e8], ["Blue", 0x6ea8ff], ["Violet", 0xc08cff], ["Pink", 0xff82b2],
+];
+const ADVICE = {
+  rate_limited: "A little slower, please.",
+  unavailable: "The server cannot take messages right now.",
+  read_only: "You may read here, but not write.",
+  text_too_long: "That is too long.",
+  text_empty: "There is nothing to send.",
+  not_joined: "You are not in this room.",
+  bad_room: "There can be no room of that name.",
+  too_many_rooms: "You are in too many rooms.",
+};
+
+export class Composer {
+  #form;
+  #input;
+  #count;
+  #error;
+  #tools;
+  #styling;
+  #send;
+  #page = Math.random().toString(36).slice(2, 10);
+  #typed = 0;
+  #draft = { color: WHITE, mode: "scroll", size: 25, ...store.draft };
+  #problem = null;
+
+  /** `send(entry)` answers whether it was taken. */
+  constructor({ form, send }) {
+    const [input, count, error, tools, styling] = ["#input", "#count", "#error", "#tools", "#styling"]
+      .map((selector) => form.querySelector(selector));
+    this.#form = form;
+    this.#input = input;
+    this.#count = count;
+    this.#error = error;
+    this.#tools = tools;
+    this.#styling = styling;
+    this.#send = send;
+    this.#buildPalette();
+    this.#showDraft();
+    this.#listen();
+  }
+
+  /** Not sent, and saying it again will not help: the words go back to whoever wrote them. */
+  giveBack(text, error) {
+    if (!this.#input.value) this.#input.value = text;
+    this.complain(error);
+  }
+
+  /** Show an error event; with `retry_after` it counts down. */
+  complain({ code, message, retry_after: retryAfter }) {
+    const lasts = retryAfter === undefined ? SHOWN_MS : retryAfter * 1000;
+    const words = ADVICE[code] ?? message ?? code;
+    this.#problem = { words, until: Date.now() + lasts, counts: retryAfter !== undefined };
+    this.tick();
+  }
+
+  settle() {
+    this.#problem = null;
+    this.#error.hidden = true;
+  }
+
+  /** To be called a few times a second. */
+  tick() {
+    if (!this.#problem) return;
+    const { words, until, counts } = this.#problem;
+    const seconds = Math.ceil((until - Date.now()) / 1000);
+    if (seconds <= 0) return void this.settle();
+    const [said, countdown] = this.#error.children; // the countdown is not read out
+    if (said.textContent !== words) said.textContent = words;
+    countdown.textContent = counts ? ` Trying again in ${seconds} s` : "";
+    this.#error.hidden = false;
+  }
+
+  #listen() {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    this.#input.addEventListener("input", () => this.#showCount());
+    /* Enter that picks a candidate in an input method is not "send". Safari reports it as 229. */
+    this.#input.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.isComposing || event.keyCode === 229)) event.preventDefault();
+    });
+    this.#tools.addEventListener("change", ({ target }) => this.#choose(target));
+    this.#styling.addEventListener("click", () => {
+      const open = this.#form.classList.toggle("styled");
+      this.#styling.setAttribute("aria-expanded", open);
+    });
+  }
+
+  #submit() {
+    const text = this.#input.value.trim();
+    if (!text) return;
+    this.#typed += 1;
+    const entry = { id: `${this.#page}-${this.#typed}`, text, ...this.#draft };
+    if (!this.#send(entry)) {
+      this.complain({ message: "Several messages are still on their way." });
+      return;
+    }
+    this.#input.value = "";
+    this.#showCount();
+  }
+
+  #choose({ type, name, value }) {
+    if (type !== "radio") return;
+    this.#draft[name] = name === "mode" ? value : Number(value);
+    remember({ draft: this.#draft });
+    this.#showDraft();
+  }
+
+  #showDraft() {
+    for (const [name, value] of Object.entries(this.#draft)) {
+      const radio = this.#tools.querySelector(`input[name="${name}"][value="${value}"]`);
+      if (radio) radio.checked = true;
+    }
+    this.#styling.style.setProperty("--tint", cssColor(this.#draft.color));
+  }
+
+  #showCount() {
+    const { value, maxLength } = this.#input;
+    this.#count.textContent = value.length < COUNT_FROM ? "" : `${value.length}/${maxLength}`;
+  }
+
+  #buildPalette() {
+    for (const [name, color] of PALETTE) {
+      const label = document.createElement("label");
+      const radio = create("input", { type: "radio", name: "color", value: color });
+      const dot = create("span", { className: "swatch" });
+      const words = create("span", { className: "unseen", textContent: name });
+      dot.style.setProperty("--tint", cssColor(color));
+      label.title = name;
+      label.append(radio, dot, words);
+      this.#tools.querySelector("#colors").append(label);
+    }
+  }
+}
+
+function create(tag, properties) {
+  return Object.assign(document.createElement(tag), properties);
+}
