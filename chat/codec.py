@@ -9,8 +9,9 @@ Bad payloads raise BadCommand, which carries what the error event needs.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from struct import pack
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgpack
 import msgspec
@@ -18,6 +19,11 @@ from msgspec import UNSET, UnsetType
 
 from chat.schema import COMMANDS, Command, ErrorCode, Head, Ref, ServerEvent
 from shard import frames
+
+UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading JSON may raise: text that is not UTF-8 is a ValueError, deep nesting the last."""
+MAX_DETAIL: Final = 200
+"""Characters of an explanation, which may quote what was sent."""
 
 
 class BadCommand(Exception):
@@ -60,6 +66,8 @@ class JsonCodec:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Command).decode
         self._decode_head = msgspec.json.Decoder(Head).decode
+        self._decode_tag = msgspec.json.Decoder(str).decode
+        self._decode_ref = msgspec.json.Decoder(Ref).decode
 
     def decode(self, payload: bytes) -> Command:
         try:
@@ -67,16 +75,19 @@ class JsonCodec:
             return command
         except msgspec.ValidationError as error:
             raise self._explain(payload, error) from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not JSON: {error}") from None
 
     def _explain(self, payload: bytes, error: Exception) -> BadCommand:
-        try:
+        """What was wrong with a command: read again, only for what the answer needs."""
+        tag: str | None = None
+        ref: Ref | UnsetType = UNSET
+        with suppress(*UNREADABLE):
             head = self._decode_head(payload)
-            tag = msgspec.json.decode(head.t) if isinstance(head.t, msgspec.Raw) else None
-        except msgspec.MsgspecError:
-            return BadCommand(ErrorCode.BAD_REQUEST, str(error))
-        return _explain(tag, head.ref, error)
+            with suppress(*UNREADABLE):
+                tag = self._decode_tag(head.t)
+            ref = self._decode_ref(head.ref)
+        return _explain(tag, ref, error)
 
     def one(self, event: ServerEvent) -> bytes:
         return self._encode(event)
@@ -101,13 +112,11 @@ class MsgpackCodec:
             command: Command = msgspec.convert(fields, Command)
             return command
         except msgspec.ValidationError as error:
-            if not isinstance(fields, dict):
-                raise BadCommand(ErrorCode.BAD_REQUEST, str(error)) from None
-            try:
-                ref = msgspec.convert(fields.get("ref", UNSET), Ref | UnsetType)
-            except msgspec.ValidationError:
-                ref = UNSET
-            raise _explain(fields.get("t"), ref, error) from None
+            head = fields if isinstance(fields, dict) else {}
+            ref: Ref | UnsetType = UNSET
+            with suppress(msgspec.ValidationError):
+                ref = msgspec.convert(head.get("ref", UNSET), Ref | UnsetType)
+            raise _explain(head.get("t"), ref, error) from None
 
     def one(self, event: ServerEvent) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(event))
@@ -121,7 +130,7 @@ def _explain(tag: object, ref: Ref | UnsetType, error: Exception) -> BadCommand:
     if isinstance(tag, str) and tag not in COMMANDS:
         known = ", ".join(sorted(COMMANDS))
         return BadCommand(ErrorCode.UNKNOWN_COMMAND, f"there is no {tag[:32]!r}; try {known}", ref)
-    return BadCommand(ErrorCode.BAD_REQUEST, str(error), ref)
+    return BadCommand(ErrorCode.BAD_REQUEST, str(error)[:MAX_DETAIL], ref)
 
 
 def _array_header(count: int) -> bytes:

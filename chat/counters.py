@@ -42,6 +42,9 @@ class ChatCount(IntEnum):
     REFUSED_UNAVAILABLE = _BASE + 21
     REFUSED_TOKEN = _BASE + 22
 
+    REWINDS = _BASE + 23
+    BAD_ENTRIES = _BASE + 24
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

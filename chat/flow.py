@@ -14,7 +14,8 @@ class Flow:
     def __init__(self, rows: int, per_s: float, burst: int) -> None:
         self._full_at = array("d", bytes(8 * rows))
         self._cost = 1.0 / per_s
-        self._room = burst * self._cost
+        # The sums are rounded: without the hundredth a whole burst may be one short.
+        self._room = (burst + 0.01) * self._cost
 
     def wait(self, row: int, now: float) -> float:
         """0.0 and it is counted, or the seconds until one more is allowed."""

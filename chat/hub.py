@@ -9,7 +9,6 @@ Danger: answers come later than commands. Whoever waits is kept as (descriptor, 
 """
 
 import random
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,10 +22,11 @@ from chat.config import Config
 from chat.counters import ChatCount
 from chat.flow import Flow
 from chat.identity import GUEST, Identity, Refused, base36, guest, verify
-from chat.publisher import Outcome, Publisher, Unpublished
+from chat.publisher import Outcome, Publisher, Unpublished, new_epoch
 from chat.reader import Reader
 from chat.room import Phase, Room, Snapshot, Waiting
 from chat.rooms import Rooms
+from chat.rules import clean_text, room_problem, text_problem
 from chat.schema import (
     Ack,
     Bye,
@@ -55,11 +55,10 @@ MAX_EVENTS_PER_FRAME: Final = 256
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
 EXPIRY_TICKS: Final = 10
+AGAIN_S: Final = (1.0, 3.0)
+"""When to try again what Redis is away for: not everybody at once."""
 BYE_FRAMES: Final = 128
 """Different `reconnect_in` of one drain; clients behind one share it."""
-
-ROOM_NAME: Final = re.compile(r"[\w:.\-]+")
-CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 class Hub:
@@ -102,7 +101,14 @@ class Hub:
             lambda: int(wall() * 1000),
         )
         self.rooms = Rooms(
-            store, config.rooms, shard, len(CODECS), counts, self._emit, self._answer_waiting
+            store,
+            config.rooms,
+            shard,
+            len(CODECS),
+            counts,
+            self._emit,
+            self._answer_waiting,
+            self._turn_away_waiting,
         )
         self._reader = self.rooms.reader = Reader(
             store,
@@ -148,7 +154,7 @@ class Hub:
         welcome = Welcome(self._name(fd), identity.uid, identity.name, identity.role, heartbeat)
         events = [codec.one(welcome)]
         for room in dict.fromkeys(request.query.get("room", ())):
-            answer = self._join(fd, Join(room))
+            answer = self._join(fd, Join(room), patient=True)
             if answer is not None:
                 events.append(answer)
         return frame(codec, events)
@@ -264,24 +270,19 @@ class Hub:
 
     # --- join and leave ------------------------------------------------------------------------
 
-    def _join(self, fd: int, join: Join) -> bytes | None:
+    def _join(self, fd: int, join: Join, patient: bool = False) -> bytes | None:
         name = join.room
-        most = self._limits.room_chars
-        if not 1 <= len(name) <= most or not ROOM_NAME.fullmatch(name):
-            return self._refusal(
-                fd,
-                ErrorCode.BAD_ROOM,
-                f"a room's name is 1 to {most} letters, digits and any of : _ . -",
-                join.ref,
-            )
+        fault = room_problem(name, self._limits.room_chars)
+        if fault is not None:
+            return self._refusal(fd, ErrorCode.BAD_ROOM, fault, join.ref)
         rooms = self._rooms_of[fd]
+        most = self._limits.rooms_per_connection
+        if len(rooms) >= most and self.rooms.by_name.get(name) not in rooms:
+            return self._refusal(
+                fd, ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", join.ref
+            )
         room = self.rooms.enter(name)
         if room not in rooms:
-            if len(rooms) >= self._limits.rooms_per_connection:
-                most = self._limits.rooms_per_connection
-                return self._refusal(
-                    fd, ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", join.ref
-                )
             self._rooms_of[fd] = (*rooms, room) if rooms else room.alone
         self._counts[ChatCount.JOINS] += 1
         since = None if join.since is None else (join.since.epoch, join.since.seq)
@@ -294,9 +295,9 @@ class Hub:
                 self._enter(fd, room)
                 return self._codec(fd).one(self._joined(room, since, missed, join.ref))
         generation = self._group.table.generation[fd]
-        waiting = Waiting(fd, generation, since, join.ref)
+        waiting = Waiting(fd, generation, since, join.ref, patient)
         if room.phase is Phase.LIVE:
-            self.rooms.spawn(self._resume(room, waiting))
+            self._begin_resume(room, waiting)
         else:
             room.waiting.append(waiting)
         return None
@@ -333,33 +334,38 @@ class Hub:
         if recovered and since is not None:
             # The client may be ahead of this shard by what is on its way here.
             seq = max(seq, since[1])
-        history = list(room.recent) if missed is None else missed
+        history = room.newest if missed is None else missed
         return Joined(room.name, room.epoch, seq, room.online, recovered, history, State(), ref)
 
+    def _begin_resume(self, room: Room, waiting: Waiting) -> None:
+        room.resuming += 1  # it must not be closed meanwhile
+        self.rooms.spawn(self._resume(room, waiting))
+
     async def _resume(self, room: Room, waiting: Waiting) -> None:
-        """Answer a join whose `since` lies further back than the room remembers."""
+        """Answer a join whose `since` the room cannot judge from what it remembers."""
         assert waiting.since is not None
         epoch, after = waiting.since
-        limit = self._config.rooms.history + 1
         try:
-            found = await self._store.history(room.name, epoch, after, limit)
+            state = await self._store.open_room(room.name, new_epoch(), after=after, of=epoch)
         except StoreError:
-            if self._group.alive(waiting.fd, waiting.generation):
-                message = "the history cannot be read now; join again"
-                self._refuse(waiting.fd, ErrorCode.UNAVAILABLE, message, waiting.ref, 1.0)
+            self._turn_away(room, waiting)
             return
+        finally:
+            room.resuming -= 1
         if not self._group.alive(waiting.fd, waiting.generation):
             return
         if room.phase is not Phase.LIVE:
             room.waiting.append(waiting)
             return
-        # What was read may be ahead of this shard, or behind it by now.
-        missed: list[Msg] | None = [message for message in found if message.seq <= room.seq]
-        assert missed is not None
+        # What was read may be ahead of this shard, or behind it by now. And a position that not
+        # even Redis has reached was reached before it was set back.
+        missed = [message for message in state.messages if after < message.seq <= room.seq]
         last = missed[-1].seq if missed else after
         missed += [message for message in room.recent if message.seq > last]
-        whole = epoch == room.epoch and [message.seq for message in missed] == list(
-            range(after + 1, room.seq + 1)
+        whole = (
+            epoch == room.epoch == state.epoch
+            and after <= state.seq
+            and len(missed) == max(0, room.seq - after)
         )
         self._answer(room, waiting, missed if whole else None)
 
@@ -371,9 +377,40 @@ class Hub:
                 continue
             missed = None if one.since is None else room.missed(one.since)
             if one.since is not None and missed is None and one.since[0] == room.epoch:
-                self.rooms.spawn(self._resume(room, one))
+                self._begin_resume(room, one)
             else:
                 self._answer(room, one, missed)
+
+    def _turn_away_waiting(self, room: Room) -> None:
+        """The room cannot be had now: refuse those who wait for it, but for the patient."""
+        waiting, room.waiting = room.waiting, []
+        for one in waiting:
+            self._turn_away(room, one)
+            if one.patient and self._group.alive(one.fd, one.generation):
+                room.waiting.append(one)
+
+    def _turn_away(self, room: Room, waiting: Waiting) -> None:
+        """Say that a join has to wait. It is refused, unless it is patient; then it is said once.
+
+        Who is in the room already and asked to be brought up to date stays in it.
+        """
+        fd = waiting.fd
+        if waiting.told or not self._group.alive(fd, waiting.generation):
+            return
+        if waiting.patient:
+            waiting.told = True
+            message = f"the room {room.name} cannot be opened now; you are let in when it can"
+        else:
+            message = f"the room {room.name} cannot be read now; join again"
+            if fd not in room.members[self._group.table.variant[fd]]:
+                self._forget(fd, room)
+        self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
+        after = self._chance.uniform(*AGAIN_S)
+        self._refuse(fd, ErrorCode.UNAVAILABLE, message, waiting.ref, after)
+
+    def _forget(self, fd: int, room: Room) -> None:
+        left = tuple(other for other in self._rooms_of[fd] if other is not room)
+        self._rooms_of[fd] = left[0].alone if len(left) == 1 else left
 
     def _answer(self, room: Room, waiting: Waiting, missed: list[Msg] | None) -> None:
         fd = waiting.fd
@@ -389,9 +426,10 @@ class Hub:
         room = self.rooms.by_name.get(leave.room)
         if room is None or room not in rooms:
             return self._refusal(fd, ErrorCode.NOT_JOINED, "not in this room", leave.ref)
-        left = tuple(other for other in rooms if other is not room)
-        self._rooms_of[fd] = left[0].alone if len(left) == 1 else left
+        self._forget(fd, room)
         room.members[self._group.table.variant[fd]].discard(fd)
+        if room.waiting:
+            room.waiting = [waiting for waiting in room.waiting if waiting.fd != fd]
         return self._codec(fd).one(Left(leave.room, leave.ref))
 
     # --- send ----------------------------------------------------------------------------------
@@ -404,14 +442,11 @@ class Hub:
         if identity.role == GUEST and self._config.auth.guests != "type":
             self._counts[ChatCount.REFUSED_READ_ONLY] += 1
             return self._refusal(fd, ErrorCode.READ_ONLY, "guests may only read here", send.ref)
-        text = CONTROLS.sub(" ", send.text).strip()
-        if not text:
-            return self._refusal(fd, ErrorCode.TEXT_EMPTY, "the text is empty", send.ref)
-        most = self._limits.text_chars
-        if len(text) > most:
-            return self._refusal(
-                fd, ErrorCode.TEXT_TOO_LONG, f"the text is longer than {most} characters", send.ref
-            )
+        text = clean_text(send.text)
+        fault = text_problem(text, self._limits.text_chars)
+        if fault is not None:
+            code = ErrorCode.TEXT_TOO_LONG if text else ErrorCode.TEXT_EMPTY
+            return self._refusal(fd, code, fault, send.ref)
         entry = entries.pack_msg(
             identity.uid,
             identity.name,
@@ -448,7 +483,10 @@ class Hub:
     def _entries(self, stream: str, found: Sequence[Any]) -> None:
         if stream == self._store.keys.broadcast:
             for entry_id, fields in found:
-                self._notice(entry_id.decode(), fields[1])
+                try:
+                    self._notice(entry_id.decode(), fields[1])
+                except entries.BadEntry:
+                    self._counts[ChatCount.BAD_ENTRIES] += 1
         else:
             self.rooms.deliver(stream, found)
 

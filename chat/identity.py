@@ -4,6 +4,7 @@ Rules. Everything shown of a user comes from the token's claims, never from the 
 A guest is computed from its connection's number, so guests cost no memory.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -17,6 +18,9 @@ USER: Final = "user"
 MAX_NAME: Final = 32
 MAX_UID: Final = 64
 LEEWAY_S: Final = 10
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would break a line or an encoding wherever a name is shown."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -72,13 +76,15 @@ def verify(token: str, secret: str) -> Identity:
         )
     except jwt.ExpiredSignatureError:
         raise Refused(CloseCode.TOKEN_EXPIRED) from None
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, ValueError, OverflowError) as error:
         raise Refused(CloseCode.BAD_TOKEN, f"the token is not valid: {error}") from None
     uid, name, role = claims["sub"], claims.get("name"), claims.get("role", USER)
     if not isinstance(uid, str) or not 1 <= len(uid) <= MAX_UID or uid.startswith("guest:"):
         raise Refused(CloseCode.BAD_TOKEN, f"the claim sub must be 1 to {MAX_UID} characters")
     if name is not None and not isinstance(name, str):
         raise Refused(CloseCode.BAD_TOKEN, "the claim name must be a string")
+    if _UNFIT.search(uid) or _UNFIT.search(name or ""):
+        raise Refused(CloseCode.BAD_TOKEN, "the claims sub and name must be one line of text")
     if not isinstance(role, str) or not role.isidentifier() or len(role) > MAX_NAME:
         raise Refused(CloseCode.BAD_TOKEN, "the claim role must be a word")
     return Identity(uid, (name or uid)[:MAX_NAME], role, int(claims["exp"]) + LEEWAY_S)

@@ -1,11 +1,12 @@
 """Names in Redis, and what lies under them.
 
     {prefix}:{p}:fanout          stream   what shards read: r room, p "epoch-seq", m entry
-    {prefix}:{p}:room:ROOM       hash     epoch, seq
+    {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent
     {prefix}:{p}:history:ROOM    stream   m entry, under the ID seq-0
-    {prefix}:{p}:dup:ROOM:...    string   "epoch-seq ts" of a message already published
+    {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts" of a message already published
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
+    {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:broadcast           stream   notices to everyone and to users
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
 
@@ -35,6 +36,9 @@ class Keys:
     def top(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:top"
 
+    def seen(self, partition: int) -> str:
+        return f"{self._prefix}:{{{partition}}}:seen"
+
     def room(self, room: str) -> str:
         return self._of(room, "room")
 
@@ -45,7 +49,8 @@ class Keys:
         return self._of(room, "online")
 
     def dup(self, room: str, uid: str, message_id: str) -> str:
-        return f"{self._of(room, 'dup')}:{len(uid)}:{uid}:{message_id}"
+        # The lengths make it unambiguous: all three may contain colons.
+        return f"{self._of(room, f'dup:{len(room)}')}:{len(uid)}:{uid}:{message_id}"
 
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"

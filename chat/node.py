@@ -12,15 +12,14 @@ import socket
 import sys
 from functools import partial
 
-from chat import api
+from chat.api import server as api
 from chat.codec import CODECS
 from chat.config import Config
 from chat.counters import FIELDS
 from chat.engine import EmbeddedEngine, EngineError
 from chat.hub import Hub
 from chat.identity import base36
-from chat.keys import Keys
-from chat.store import Store
+from chat.store import open_store
 from pool.scoreboard import Scoreboard
 from shard import process
 from shard.group import ConnectionGroup, Settings
@@ -105,18 +104,6 @@ def shard_settings(config: Config, rows: int) -> Settings:
             origins=config.server.origins,
             subprotocols=tuple(codec.name for codec in CODECS),
         ),
-    )
-
-
-def open_store(config: Config, url: str) -> Store:
-    """The door to Redis, as configured."""
-    return Store(
-        url,
-        Keys(config.bus.prefix, config.bus.partitions),
-        timeout_s=config.bus.timeout_ms / 1000,
-        history=config.rooms.history,
-        fanout_entries=config.bus.stream_entries,
-        ttl_s=config.rooms.history_ttl_s,
     )
 
 

@@ -90,15 +90,13 @@ class Publisher:
         """Flush until the queue is empty."""
         try:
             while self._queue:
-                now = self._clock()
                 batch = self._queue[:MAX_BATCH]
                 del self._queue[:MAX_BATCH]
                 await self._flush(batch)
-                if not self._queue:
-                    break
-                if not self.breaker.allows(now):
+                now = self._clock()
+                if self._queue and not self.breaker.allows(now):
                     waiting, self._queue = self._queue, []
-                    self._refuse(waiting, self.breaker.retry_after(self._clock()), "unavailable")
+                    self._refuse(waiting, self.breaker.retry_after(now), "unavailable")
         finally:
             self._flushing = None
 
@@ -116,7 +114,7 @@ class Publisher:
                 results += ((tag, outcome) for _, tag in part)
             else:
                 results += zip((tag for _, tag in part), outcome, strict=True)
-        self._done(results)
+        self._tell(results)
 
     async def _call(self, messages: Sequence[Outgoing]) -> Sequence[Receipt] | Unpublished:
         try:
@@ -126,10 +124,12 @@ class Publisher:
             deadline = wall + self._clock_ahead_ms + int(self._timeout_s * 1000)
             epoch = new_epoch()
             redis_ms, receipts = await self._store.publish(messages, epoch, wall, deadline)
-        except StoreError as error:
+        except Exception as error:
+            # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
             now = self._clock()
             self.breaker.failed(now)
-            log.warning("%d messages not published: %s", len(messages), error)
+            ours = not isinstance(error, StoreError)
+            log.warning("%d messages not published: %s", len(messages), error, exc_info=ours)
             return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
         self.breaker.succeeded()
         self._clock_ahead_ms = redis_ms - self._wall_ms()
@@ -138,7 +138,13 @@ class Publisher:
         return receipts
 
     def _refuse(self, items: list[tuple[Outgoing, Any]], after: float, reason: str) -> None:
-        self._done([(tag, Unpublished(after, reason)) for _, tag in items])
+        self._tell([(tag, Unpublished(after, reason)) for _, tag in items])
+
+    def _tell(self, results: list[tuple[Any, Outcome]]) -> None:
+        try:
+            self._done(results)
+        except Exception:
+            log.exception("%d outcomes were not told", len(results))
 
 
 def new_epoch() -> str:

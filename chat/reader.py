@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from chat.entries import id_order
 from chat.store import MIN_ID, Store, StoreError, Tail
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Reader:
             return
         self._cursors[stream] = cursor
         if self._blocked:
+            self._blocked = False  # it is about to return: one wake is enough for many rooms
             task = asyncio.get_running_loop().create_task(self._wake())
             self._waking.add(task)
             task.add_done_callback(self._waking.discard)
@@ -115,10 +117,12 @@ class Reader:
                     retry_s = RETRY_FIRST_S
                     if behind is False:
                         await asyncio.sleep(self._read_at + self._interval_s - loop.time())
-                except StoreError as error:
+                except Exception as error:
+                    # Whatever it is: a shard that reads no more would look alive and be deaf.
                     self.errors += 1
                     fresh = self.connected = False
-                    log.warning("not reading for %.1f s: %s", retry_s, error)
+                    trace = not isinstance(error, StoreError)
+                    log.warning("not reading for %.1f s: %s", retry_s, error, exc_info=trace)
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, RETRY_MOST_S)
         finally:
@@ -149,12 +153,7 @@ class Reader:
         """After a break: move cursors that lie beyond their stream's end, then compare rooms."""
         streams = list(self._cursors)
         for stream, last in zip(streams, await self._store.last_ids(streams), strict=True):
-            if stream in self._cursors and _id(last) < _id(self._cursors[stream]):
+            if stream in self._cursors and id_order(last) < id_order(self._cursors[stream]):
                 log.warning("%s ends before our cursor: its state was lost", stream)
-                self._cursors[stream] = MIN_ID if stream == self._store.keys.broadcast else last
+                self._cursors[stream] = last
         await self._on_resync()
-
-
-def _id(entry_id: bytes) -> tuple[int, int]:
-    ms, _, serial = entry_id.partition(b"-")
-    return int(ms), int(serial)

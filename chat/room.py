@@ -8,16 +8,25 @@ in any state of disorder and gives them out once, in order. What is missing is s
 
 Position = (epoch, seq). The seq of an epoch counts 1, 2, 3...; another epoch means that the room's
 state was lost and counting began again.
+
+Danger: Redis may come back with the same epoch and a smaller seq (a failover loses what was not
+yet replicated), and then numbers are given out twice. `mark`, the place in the partition's stream
+that belongs to the position, tells the second message of a number from a repetition of the first:
+up to the mark everything is known, whatever lies behind it is new.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Final
 
 from msgspec import UnsetType
 
-from chat.schema import Msg, Ref
+from chat.entries import id_order
+from chat.schema import Gap, Msg, Ref
+
+START: Final = b"0-0"
 
 
 class Phase(Enum):
@@ -30,39 +39,55 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Arrival:
-    """A message from the stream, before its place in the room is known to be next."""
+    """A message from the stream, before its place in the room is known to be next.
+
+    `at` is the ID of its stream entry.
+    """
 
     epoch: str
     seq: int
     entry: bytes
+    at: bytes
 
 
 @dataclass(slots=True)
 class Taken:
-    """What became of arrivals: those that are next, and how many were seen before."""
+    """What became of arrivals: those that are next, and how many were seen before.
+
+    gap      something is missing that was not missing before: fetch it, then `fill`
+    rewound  Redis counts again what it had counted: the room needs a new epoch first
+    """
 
     ready: list[Arrival]
     duplicates: int
-    gap: bool
+    gap: bool = False
+    rewound: bool = False
 
 
 @dataclass(slots=True)
 class Filled:
-    """What a fill gave: messages in order, and how many are lost for good (before them)."""
+    """What a fill gave: messages in order, how many are lost for good, and from where it began."""
 
     messages: list[Msg]
     lost: int
     new_epoch: bool
+    after: int
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A connection that asked to join and has no answer yet."""
+    """A connection that asked to join and has no answer yet.
+
+    `patient` ones asked by their address when they connected: they have no command to try again,
+    so they wait until the room can be had.
+    """
 
     fd: int
     generation: int
     since: tuple[str, int] | None
     ref: Ref | UnsetType
+    patient: bool = False
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -76,7 +101,11 @@ class Snapshot:
 
 @dataclass(slots=True, eq=False)
 class Room:
-    """`members` are descriptors by variant; `recent` the newest messages, oldest first."""
+    """`members` are descriptors by variant; `recent` the newest messages, oldest first.
+
+    keep      how many messages those who join are shown
+    resuming  joins for which the history is being read
+    """
 
     name: str
     partition: int
@@ -85,11 +114,13 @@ class Room:
     phase: Phase = Phase.LOADING
     epoch: str = ""
     seq: int = 0
+    mark: bytes = START
     members: tuple[set[int], ...] = ()
     recent: deque[Msg] = field(default_factory=deque)
     waiting: list[Waiting] = field(default_factory=list)
     held: list[Arrival] = field(default_factory=list)
     snapshots: list[Snapshot | None] = field(default_factory=list)
+    resuming: int = 0
     elsewhere: int = 0
     announced: int = 0
     empty_since: int = 0
@@ -97,7 +128,8 @@ class Room:
 
     def __post_init__(self) -> None:
         self.members = tuple(set() for _ in range(self.variants))
-        self.recent = deque(maxlen=self.keep)
+        # One at least: it is what Redis' idea of the position is compared with.
+        self.recent = deque(maxlen=max(1, self.keep))
         self.snapshots = [None] * self.variants
         # What a connection in this room only is listed under: shared, so it costs nothing.
         self.alone = (self,)
@@ -112,11 +144,20 @@ class Room:
         """Members on all shards, the others' as last reported."""
         return self.elsewhere + self.local
 
-    def load(self, epoch: str, seq: int, messages: Sequence[Msg]) -> None:
-        """The room's state has come: it is live."""
-        self.epoch, self.seq = epoch, seq
-        self.recent.clear()
-        self.recent.extend(messages)
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is here and nothing is under way."""
+        return not (self.local or self.waiting or self.resuming or self.phase is not Phase.LIVE)
+
+    @property
+    def newest(self) -> list[Msg]:
+        """What those who join are shown."""
+        return list(self.recent) if self.keep else []
+
+    def load(self, epoch: str, seq: int, messages: Sequence[Msg], mark: bytes) -> None:
+        """The room's state has come: it is live. `mark` is where its stream ended just then."""
+        self.epoch, self.seq, self.mark = epoch, seq, mark
+        self._remember_only(messages)
         self.phase = Phase.LIVE
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
@@ -124,51 +165,80 @@ class Room:
 
         At a gap, or in any phase but LIVE, the rest is held back until `load` or `fill`.
         """
-        ready: list[Arrival] = []
-        duplicates = 0
+        taken = Taken([], 0)
         for i, arrival in enumerate(arrivals):
             if self.phase is not Phase.LIVE:
                 self.held.extend(arrivals[i:])
                 break
-            if arrival.epoch == self.epoch and arrival.seq <= self.seq:
-                duplicates += 1
-            elif arrival.epoch == self.epoch and arrival.seq == self.seq + 1:
-                self.seq = arrival.seq
-                ready.append(arrival)
+            if arrival.seq == self.seq + 1 and arrival.epoch == self.epoch:
+                self.seq, self.mark = arrival.seq, arrival.at
+                taken.ready.append(arrival)
+            elif id_order(arrival.at) <= id_order(self.mark):
+                taken.duplicates += 1
             else:
+                taken.gap = True
+                taken.rewound = arrival.epoch == self.epoch and arrival.seq <= self.seq
                 self.phase = Phase.FILLING
                 self.held.extend(arrivals[i:])
                 break
-        return Taken(ready, duplicates, self.phase is Phase.FILLING and bool(self.held))
+        return taken
 
-    def fill(self, epoch: str, seq: int, messages: Sequence[Msg]) -> Filled:
-        """Messages after the position, fetched from the history, whose end is (epoch, seq)."""
+    def fill(
+        self, epoch: str, seq: int, messages: Sequence[Msg], mark: bytes, base: int = 0
+    ) -> Filled:
+        """Messages fetched from the history, whose end is (epoch, seq), `mark` as in `load`.
+
+        `base` is the seq the epoch began at; what lies before it belonged to earlier ones.
+        """
         new_epoch = epoch != self.epoch
-        after = 0 if new_epoch else self.seq
+        after = base if new_epoch else self.seq
         missing = [message for message in messages if message.seq > after]
-        first = missing[0].seq if missing else seq + 1
-        lost = max(0, first - after - 1)
-        self.epoch = epoch
-        self.seq = max(after, seq)
-        if lost or new_epoch:
-            self.recent.clear()
-        self.recent.extend(missing)
+        lost = max(0, seq - after - len(missing))
+        self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
+        if new_epoch or lost:
+            self._remember_only(messages)
+        else:
+            self.recent.extend(missing)
         self.phase = Phase.LIVE
-        return Filled(missing, lost, new_epoch)
+        return Filled(missing, lost, new_epoch, after)
 
     def release(self) -> Taken:
         """Take again what was held back while the room was loading or filling."""
         held, self.held = self.held, []
-        # What came from another epoch before the room's own state was read is history.
-        return self.take([arrival for arrival in held if arrival.epoch == self.epoch])
+        return self.take(held)
 
     def missed(self, since: tuple[str, int]) -> list[Msg] | None:
-        """The messages after `since`, or None when the recent ones do not reach back so far."""
+        """The messages after `since`, or None when they are not all among the recent ones.
+
+        None, too, for a position ahead of this one: this shard may be late, or Redis set back.
+        """
         epoch, seq = since
-        if epoch != self.epoch:
+        if epoch != self.epoch or seq > self.seq:
             return None
-        if seq >= self.seq:
-            return []
-        if not self.recent or self.recent[0].seq > seq + 1:
-            return None
-        return [message for message in self.recent if message.seq > seq]
+        found = [message for message in self.recent if message.seq > seq]
+        return found if len(found) == self.seq - seq else None
+
+    def _remember_only(self, messages: Sequence[Msg]) -> None:
+        self.recent.clear()
+        self.recent.extend(messages)
+        self.snapshots = [None] * self.variants
+
+
+def in_order(room: Room, filled: Filled) -> list[Msg | Gap]:
+    """What a fill means to members: its messages, and a Gap wherever some are lost for good.
+
+    A new epoch begins with a Gap even when nothing of it is lost: what is lost of the old one
+    nobody knows.
+    """
+    events: list[Msg | Gap] = []
+    seq = filled.after
+    for message in filled.messages:
+        if message.seq > seq + 1:
+            events.append(Gap(room.name, room.epoch, message.seq - 1, message.seq - seq - 1))
+        events.append(message)
+        seq = message.seq
+    if room.seq > seq:
+        events.append(Gap(room.name, room.epoch, room.seq, room.seq - seq))
+    if filled.new_epoch and not (events and isinstance(events[0], Gap)):
+        events.insert(0, Gap(room.name, room.epoch, filled.after, 0))
+    return events

@@ -5,7 +5,10 @@ while a room here needs them. Whatever is given out goes through `emit`, whoever
 is told through `ready`; neither connections nor encodings are known here.
 
 Every room is in step by seq. When that cannot be kept from the stream, the room is filled from its
-history; when that does not reach back far enough, viewers get a Gap event and it is counted.
+history; when that does not reach back far enough, viewers get a Gap event and it is counted. When
+Redis was set back and would give out numbers twice, the room is given a new epoch first.
+
+While Redis does not answer, rooms that are open stay open; who wants into one that is not is told.
 """
 
 import asyncio
@@ -16,12 +19,12 @@ from typing import Any, Final
 
 from chat import config
 from chat.counters import ChatCount
-from chat.entries import unpack_msg
+from chat.entries import BadEntry, unpack_msg
 from chat.publisher import new_epoch
 from chat.reader import Reader
-from chat.room import Arrival, Phase, Room, Taken
+from chat.room import Arrival, Phase, Room, Taken, in_order
 from chat.schema import Gap, Msg, Online, ServerEvent
-from chat.store import Store, StoreError
+from chat.store import Peek, RoomState, Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class Rooms:
 
     emit(room, events)  send events to all members, in order
     ready(room)         the room is live: answer `room.waiting`
+    away(room)          the room cannot be had now: tell `room.waiting`
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Rooms:
         counts: "memoryview[int]",
         emit: Callable[[Room, Sequence[ServerEvent]], None],
         ready: Callable[[Room], None],
+        away: Callable[[Room], None],
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self.reader: Reader
@@ -54,6 +59,7 @@ class Rooms:
         self._counts = counts
         self._emit = emit
         self._ready = ready
+        self._away = away
         self._tasks: set[asyncio.Task[None]] = set()
         self._reporting = False
         self._next_report = 0
@@ -88,26 +94,52 @@ class Rooms:
     # --- opening and closing -------------------------------------------------------------------
 
     async def _open(self, room: Room) -> None:
-        stream = self._store.keys.fanout(room.partition)
+        state = await self._state_of(room)
+        if state is None:
+            del self.by_name[room.name]
+            return
+        self.reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
+        room.load(state.epoch, state.seq, state.messages, state.fanout_id)
+        self._give(room, room.release())
+        await self._refresh_online([room])
+        self._ready(room)
+
+    async def _state_of(self, room: Room, renew: bool = False) -> RoomState | None:
+        """A room as Redis has it, however long that takes; None when nobody wants it any more."""
         while True:
             try:
+                if renew:
+                    await self._store.renew_room(room.name, room.epoch, new_epoch())
                 state = await self._store.open_room(
-                    room.name, new_epoch(), newest=self._limits.history_on_join
+                    room.name,
+                    new_epoch(),
+                    newest=max(1, room.keep),
+                    after=room.seq if room.epoch else None,
+                    of=room.epoch,
                 )
-                break
             except StoreError as error:
-                log.warning("opening room %r again in %.1f s: %s", room.name, RETRY_S, error)
+                log.debug("asking for room %r again in %.1f s: %s", room.name, RETRY_S, error)
+                self._away(room)
+                if room.phase is Phase.LOADING and not room.waiting:
+                    return None
                 await asyncio.sleep(RETRY_S)
-        self.reader.subscribe(stream, state.fanout_id)
-        room.load(state.epoch, state.seq, state.messages)
-        await self._refresh_online([room])
-        self._give(room, room.release())
-        self._ready(room)
+                continue
+            if not self._set_back(room, state.epoch, state.seq):
+                return state
+            renew = True
+
+    def _set_back(self, room: Room, epoch: str, seq: int) -> bool:
+        """Whether Redis has lost what this shard has seen of an epoch; counts it."""
+        if epoch != room.epoch or seq >= room.seq:
+            return False
+        self._counts[ChatCount.REWINDS] += 1
+        log.warning("room %r was set back from %d to %d", room.name, room.seq, seq)
+        return True
 
     def tick(self, tick: int) -> None:
         """Close the rooms that have been empty for long, and report viewers when it is time."""
         for room in [room for room in self.by_name.values() if not room.local]:
-            if room.waiting or room.phase is not Phase.LIVE:
+            if not room.idle:
                 continue
             if not room.empty_since:
                 room.empty_since = tick
@@ -131,62 +163,75 @@ class Rooms:
         """Entries of a partition stream: give each room its own, as one batch."""
         arrivals: dict[Room, list[Arrival]] = defaultdict(list)
         by_name = self.by_name
-        for _, fields in entries:
-            room = by_name.get(fields[1].decode())
-            if room is not None:
-                epoch, _, seq = fields[3].partition(b"-")
-                arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5]))
+        for entry_id, fields in entries:
+            try:
+                room = by_name.get(fields[1].decode())
+                if room is not None:
+                    epoch, _, seq = fields[3].partition(b"-")
+                    arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5], entry_id))
+            except (ValueError, IndexError):
+                self._counts[ChatCount.BAD_ENTRIES] += 1
         self._counts[ChatCount.ENTRIES_READ] += len(entries)
         for room, batch in arrivals.items():
-            filling = room.phase is Phase.FILLING
-            self._give(room, room.take(batch), filling)
+            self._give(room, room.take(batch))
 
-    def _give(self, room: Room, taken: Taken, filling: bool = False) -> None:
-        """Send what is next; fetch what is missing, unless that is under way."""
+    def _give(self, room: Room, taken: Taken) -> None:
+        """Send what is next; fetch what is missing."""
         self._counts[ChatCount.DUPLICATES_READ] += taken.duplicates
         if taken.ready:
-            name = room.name
-            messages = [unpack_msg(new.entry, name, new.epoch, new.seq) for new in taken.ready]
-            room.recent.extend(messages)
-            self._send(room, messages)
-        if taken.gap and not filling:
+            events = [self._unpacked(room.name, new) for new in taken.ready]
+            room.recent.extend(event for event in events if isinstance(event, Msg))
+            self._send(room, events)
+        if taken.gap:
             self._counts[ChatCount.GAPS] += 1
-            self.spawn(self._fill(room))
+            self.spawn(self._fill(room, taken.rewound))
 
-    def _send(self, room: Room, messages: list[Msg]) -> None:
+    def _unpacked(self, room: str, new: Arrival) -> Msg | Gap:
+        """What members get for an arrival: a place with no message in it is one they lost."""
+        try:
+            return unpack_msg(new.entry, room, new.epoch, new.seq)
+        except BadEntry:
+            self._counts[ChatCount.BAD_ENTRIES] += 1
+            self._counts[ChatCount.GAP_MESSAGES_LOST] += 1
+            return Gap(room, new.epoch, new.seq, 1)
+
+    def _send(self, room: Room, events: Sequence[Msg | Gap]) -> None:
         self._counts[ChatCount.FLUSHES] += 1
-        self._counts[ChatCount.MESSAGES_DELIVERED] += len(messages) * room.local
-        self._emit(room, messages)
+        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * sum(
+            isinstance(event, Msg) for event in events
+        )
+        self._emit(room, events)
 
-    async def _fill(self, room: Room) -> None:
+    async def _fill(self, room: Room, rewound: bool = False) -> None:
         """Bring a room in step from its history; it holds back arrivals meanwhile."""
-        while True:
-            try:
-                state = await self._store.open_room(room.name, new_epoch(), after=room.seq)
-                if state.epoch != room.epoch:
-                    state = await self._store.open_room(room.name, new_epoch(), after=0)
-                break
-            except StoreError as error:
-                log.warning("filling room %r again in %.1f s: %s", room.name, RETRY_S, error)
-                await asyncio.sleep(RETRY_S)
-        filled = room.fill(state.epoch, state.seq, state.messages)
-        if filled.lost or filled.new_epoch:
-            self._counts[ChatCount.GAP_MESSAGES_LOST] += filled.lost
-            after = filled.messages[0].seq - 1 if filled.messages else room.seq
-            self._emit(room, [Gap(room.name, room.epoch, after, filled.lost)])
-        if filled.messages:
-            self._counts[ChatCount.GAP_MESSAGES_FILLED] += len(filled.messages)
-            self._send(room, filled.messages)
+        if rewound:
+            self._counts[ChatCount.REWINDS] += 1
+            log.warning("room %r counts again what it had counted", room.name)
+        state = await self._state_of(room, renew=rewound)
+        assert state is not None, "a room that was live is wanted until it is closed"
+        filled = room.fill(state.epoch, state.seq, state.messages, state.fanout_id, state.base)
+        self._counts[ChatCount.GAP_MESSAGES_LOST] += filled.lost
+        self._counts[ChatCount.GAP_MESSAGES_FILLED] += len(filled.messages)
+        events = in_order(room, filled)
+        if events:
+            self._send(room, events)
         self._give(room, room.release())
         self._ready(room)
 
     async def resync(self) -> None:
         """Compare every live room's position with Redis: entries may have been lost unseen."""
-        for room in [room for room in self.by_name.values() if room.phase is Phase.LIVE]:
-            head = await self._store.peek_room(room.name)
-            if room.phase is Phase.LIVE and head != (room.epoch, room.seq):
-                room.phase = Phase.FILLING
-                self.spawn(self._fill(room))
+        rooms = [room for room in self.by_name.values() if room.phase is Phase.LIVE]
+        positions = [(room.name, room.seq) for room in rooms]
+        peeks = await self._store.peek_rooms(positions)
+        for room, (_, seq), peek in zip(rooms, positions, peeks, strict=True):
+            if room.phase is not Phase.LIVE or room.seq != seq:
+                continue  # it is being filled, or was meanwhile
+            rewound = peek is not None and _diverged(room, peek)
+            if peek is not None and not rewound and (peek.epoch, peek.seq) == (room.epoch, seq):
+                room.mark = peek.fanout_id
+                continue
+            room.phase = Phase.FILLING
+            self.spawn(self._fill(room, rewound))
 
     # --- who is online -------------------------------------------------------------------------
 
@@ -218,3 +263,17 @@ class Rooms:
         if room.online != room.announced:
             room.announced = room.online
             self._emit(room, [Online(room.name, room.online)])
+
+
+def _diverged(room: Room, peek: Peek) -> bool:
+    """Whether Redis has given the room's numbers to other messages, or is about to."""
+    if peek.epoch != room.epoch:
+        return False
+    known = room.recent[-1] if room.recent else None
+    other = (
+        known is not None
+        and peek.found is not None
+        and known.seq == peek.found.seq
+        and known != peek.found
+    )
+    return other or peek.seq < room.seq

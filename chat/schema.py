@@ -46,7 +46,7 @@ class Since(Struct, frozen=True):
     """The last message of a room a client has: it wants what came after."""
 
     epoch: str
-    seq: Annotated[int, Meta(ge=0)]
+    seq: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Join(Struct, tag_field="t", tag="join", frozen=True):
@@ -81,8 +81,8 @@ COMMANDS = frozenset({"join", "leave", "send", "ping"})
 class Head(Struct):
     """What an answer to a command that could not be read needs to know of it."""
 
-    t: msgspec.Raw | UnsetType = UNSET
-    ref: Ref | UnsetType = UNSET
+    t: msgspec.Raw = msgspec.Raw(b"")
+    ref: msgspec.Raw = msgspec.Raw(b"")
 
 
 # --- server to client ------------------------------------------------------------------------

@@ -1,28 +1,37 @@
-"""Redis: one client for commands, one connection for blocking reads, and the three scripts.
+"""Redis: one client for commands, one connection for blocking reads, and the scripts.
 
 Rules. The only file that speaks redis-py. It knows keys and scripts, not rooms' viewers. Nothing
 is retried here: a command that timed out may have been done, so only its caller knows whether to
 ask again. What goes wrong is StoreError, whatever redis-py called it.
 
-Danger: redis-py retries by itself unless told not to, which would publish twice; and RESP3 changes
-the shape of XREAD's reply, so the protocol is pinned.
+Danger: redis-py retries by itself unless told not to, which would publish twice; RESP3 changes the
+shape of XREAD's reply, so the protocol is pinned; and every command under way holds a connection,
+of which a thousand rooms opened at once would exhaust both ends, so they take turns.
 """
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from chat.entries import unpack_msg
+from chat.config import Config
+from chat.entries import BadEntry, unpack_msg
 from chat.keys import Keys
 from chat.schema import Msg
 
 MIN_ID: Final = b"0-0"
+
+LANES: Final = 32
+"""Commands under way at once; publishing has as many again, so that nothing delays it."""
+PEEKED: Final = 500
+"""Rooms per pipeline when positions are compared: some ten ms for either side."""
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 """A stream entry: its ID and its fields."""
@@ -54,12 +63,26 @@ class Receipt:
 
 @dataclass(slots=True)
 class RoomState:
-    """A room as Redis knows it; `fanout_id` is how far its partition's stream had come."""
+    """A room as Redis knows it; `fanout_id` is how far its partition's stream had come.
+
+    `base` is the seq its epoch began at: what lies before it belonged to an earlier one.
+    """
+
+    epoch: str
+    seq: int
+    base: int
+    fanout_id: bytes
+    messages: list[Msg]
+
+
+@dataclass(slots=True)
+class Peek:
+    """A room's position in Redis; `found` is its message at the seq that was asked for."""
 
     epoch: str
     seq: int
     fanout_id: bytes
-    messages: list[Msg]
+    found: Msg | None
 
 
 class Store:
@@ -89,9 +112,12 @@ class Store:
         self._fanout_entries = fanout_entries
         self._ttl_s = ttl_s
         self._dup_ttl_s = dup_ttl_s
+        self._lanes = asyncio.Semaphore(LANES)
+        self._publish_lanes = asyncio.Semaphore(LANES)
         self._client = self._connect(timeout_s)
         self._publish = self._client.register_script(_lua("publish"))
         self._open = self._client.register_script(_lua("open"))
+        self._renew = self._client.register_script(_lua("renew"))
         self._online = self._client.register_script(_lua("online"))
 
     def _connect(self, timeout_s: float) -> "redis.Redis":
@@ -110,7 +136,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raises StoreError when Redis does not answer."""
-        await self._ask(cast("Awaitable[Any]", self._client.ping()))
+        await self._ask(self._client.ping())
 
     async def clock_ms(self) -> int:
         """Redis' clock, milliseconds since 1970."""
@@ -141,7 +167,7 @@ class Store:
             if message.message_id is not None:
                 keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
             args += (message.room, message.entry, int(message.message_id is not None))
-        now, *places = await self._ask(self._publish(keys, args))
+        now, *places = await self._ask(self._publish(keys, args), self._publish_lanes)
         if not places:
             return now, None
         return now, [
@@ -150,18 +176,58 @@ class Store:
         ]
 
     async def open_room(
-        self, room: str, epoch: str, *, newest: int = 0, after: int | None = None
+        self, room: str, epoch: str, *, newest: int = 0, after: int | None = None, of: str = ""
     ) -> RoomState:
-        """A room's state with its newest messages, or those after a seq; made when it is new."""
+        """A room's state with its newest messages; made, with `epoch`, when it is new.
+
+        With `after`, all messages after that seq too. `of` is the epoch that seq belongs to: when
+        the room has another by now, all messages of that.
+        """
         keys: list[Any] = [
             self.keys.room(room),
             self.keys.history(room),
             self.keys.fanout(self.keys.partition(room)),
         ]
-        args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after]
-        found, seq, fanout_id, entries = await self._ask(self._open(keys, args))
+        args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after, of]
+        found, seq, base, fanout_id, entries = await self._ask(self._open(keys, args))
         known = found.decode()
-        return RoomState(known, seq, fanout_id, _messages(room, known, entries))
+        return RoomState(known, seq, base, fanout_id, _messages(room, known, entries))
+
+    async def renew_room(self, room: str, old: str, new: str) -> None:
+        """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
+        await self._ask(self._renew([self.keys.room(room)], [old, new]))
+
+    async def peek_rooms(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
+        """Where rooms are, and their message at a seq; None for a room that is not known."""
+        peeks: list[Peek | None] = []
+        for start in range(0, len(positions), PEEKED):
+            peeks += await self._peek(positions[start : start + PEEKED])
+        return peeks
+
+    async def _peek(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
+        pipe = self._client.pipeline(transaction=False)
+        partitions = sorted({self.keys.partition(room) for room, _ in positions})
+        # First, so that whatever is in the streams up to there is counted in the positions.
+        for partition in partitions:
+            pipe.xrevrange(self.keys.fanout(partition), count=1)
+        for room, seq in positions:
+            pipe.hmget(self.keys.room(room), ["epoch", "seq"])
+            pipe.xrange(self.keys.history(room), f"{seq}-0", f"{seq}-0")
+        found = await self._ask(pipe.execute())
+        ends = {
+            partition: last[0][0] if last else MIN_ID
+            for partition, last in zip(partitions, found[: len(partitions)], strict=True)
+        }
+        answers = iter(found[len(partitions) :])
+        peeks: list[Peek | None] = []
+        for (room, _), (epoch, seq), entries in zip(positions, answers, answers, strict=True):
+            if epoch is None:
+                peeks.append(None)
+                continue
+            known = epoch.decode()
+            message = next(iter(_messages(room, known, entries)), None)
+            peeks.append(Peek(known, int(seq or 0), ends[self.keys.partition(room)], message))
+        return peeks
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
         """A room's epoch and seq without making it."""
@@ -179,7 +245,7 @@ class Store:
         self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
     ) -> list[int]:
         """Report this shard's viewers of rooms of one partition; the sums over all shards."""
-        keys = [self.keys.top(partition)]
+        keys = [self.keys.top(partition), self.keys.seen(partition)]
         args: list[Any] = [shard, stale_ms, self._ttl_s]
         for room, count in counts:
             keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
@@ -228,11 +294,27 @@ class Store:
         """A connection of its own for blocking reads."""
         return Tail(self._connect(block_s + self._timeout_s), int(block_s * 1000))
 
-    async def _ask(self, answer: Awaitable[Any]) -> Any:
+    async def _ask(self, answer: Any, lanes: asyncio.Semaphore | None = None) -> Any:
+        """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
         try:
-            return await answer
+            async with lanes or self._lanes:
+                return await answer
         except (TimeoutError, RedisError, OSError) as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
+        finally:
+            answer.close()  # if we were cancelled while it waited for its turn
+
+
+def open_store(config: Config, url: str) -> Store:
+    """A door to the Redis at `url`, as configured."""
+    return Store(
+        url,
+        Keys(config.bus.prefix, config.bus.partitions),
+        timeout_s=config.bus.timeout_ms / 1000,
+        history=config.rooms.history,
+        fanout_entries=config.bus.stream_entries,
+        ttl_s=config.rooms.history_ttl_s,
+    )
 
 
 class Tail:
@@ -267,17 +349,14 @@ class Tail:
 def _messages(room: str, epoch: str, entries: Sequence[Any]) -> list[Msg]:
     """History entries as messages; their ID is seq-0, their one field the entry.
 
-    A script gives fields as a list, redis-py as a dict.
+    A script gives fields as a list, redis-py as a dict. What is no message is left out.
     """
-    return [
-        unpack_msg(
-            fields[b"m"] if isinstance(fields, dict) else fields[1],
-            room,
-            epoch,
-            int(entry_id.partition(b"-")[0]),
-        )
-        for entry_id, fields in entries
-    ]
+    messages = []
+    for entry_id, fields in entries:
+        entry = fields.get(b"m", b"") if isinstance(fields, dict) else fields[1]
+        with suppress(BadEntry):
+            messages.append(unpack_msg(entry, room, epoch, int(entry_id.partition(b"-")[0])))
+    return messages
 
 
 def _lua(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pool.scoreboard import Scoreboard
 from shard import frames, process
 from shard.counters import FIELDS
+from shard.deflate import compress
 from shard.group import ConnectionGroup, Settings
 from shard.handshake import Request, Terms
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
@@ -25,7 +26,9 @@ class Echo:
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         opcode = frames.BINARY if binary else frames.TEXT
-        self._group.send(fd, frames.encode(opcode, payload))
+        compressed = self._group.table.variant[fd] >= TERMS.plain
+        reply = compress(payload) if compressed else payload
+        self._group.send(fd, frames.encode(opcode, reply, compressed))
 
     def on_close(self, fd: int, code: int) -> None: ...
 
@@ -38,11 +41,12 @@ class Echo:
     async def stop(self) -> None: ...
 
 
+TERMS = Terms(path="/", compression=True)
 SETTINGS = Settings(
     message_bytes=1 << 24,
     backlog_soft_bytes=1 << 26,
     backlog_hard_bytes=1 << 26,
-    terms=Terms(path="/"),
+    terms=TERMS,
 )
 
 

@@ -167,7 +167,7 @@ class FrameParser:
                     pos += length
                     compressed = first & COMPRESSED
                     if opcode == TEXT and not compressed and not payload.isascii():
-                        _check_utf8(payload)
+                        check_utf8(payload)
                     events.append((opcode | compressed, payload))
                     continue
                 partial = self._begin(partial, first, mask, length)
@@ -271,7 +271,8 @@ class FrameParser:
         return partial.opcode | partial.compressed, payload
 
 
-def _check_utf8(payload: bytes) -> None:
+def check_utf8(payload: bytes) -> None:
+    """Raises ProtocolError when a text message is not UTF-8."""
     try:
         payload.decode()
     except UnicodeDecodeError:

@@ -35,6 +35,7 @@ from pool.table import ConnectionTable
 from shard import frames, phases
 from shard.closecodes import CloseCode
 from shard.counters import Count
+from shard.deflate import inflate
 from shard.frames import Event, FrameParser, Partial, ProtocolError
 from shard.handshake import END_OF_HEADERS, Request, Terms, Upgrade, answer, respond
 from shard.outbox import Outbox, Sent
@@ -127,6 +128,7 @@ class ConnectionGroup:
             on_overflow=self._overflow,
         )
         self._settings = settings
+        self._plain = settings.terms.plain
         self._counts = counts
         self._wake = wake
         self._chance = chance
@@ -400,14 +402,18 @@ class ConnectionGroup:
         partial = self._partials.pop(fd, None) if self._partials else None
         fault = None
         try:
-            partial = self._parser.feed(data, partial, events)
+            compression = self.table.variant[fd] >= self._plain
+            partial = self._parser.feed(data, partial, events, compression)
         except ProtocolError as error:
             # Not the error itself: its traceback holds this frame, which would make a cycle.
             fault, partial = (error.code, str(error)), None
         if partial is not None:
             self._partials[fd] = partial
         self._counts[Count.FRAMES_IN] += len(events)
-        self._dispatch(fd, events)
+        try:
+            self._dispatch(fd, events)
+        except ProtocolError as error:
+            fault = error.code, str(error)
         if fault is not None:
             self._counts[Count.CLOSED_PROTOCOL] += 1
             self._fail(fd, *fault)
@@ -427,6 +433,11 @@ class ConnectionGroup:
                 if pongs:
                     self.send(fd, b"".join(pongs))
                     pongs.clear()
+                if opcode & frames.COMPRESSED:
+                    opcode &= ~frames.COMPRESSED
+                    payload = inflate(payload, self._settings.message_bytes)
+                    if opcode == frames.TEXT:
+                        frames.check_utf8(payload)
                 self._handler.on_message(fd, payload, opcode == frames.BINARY)
         if pongs:
             self.send(fd, b"".join(pongs))

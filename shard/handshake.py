@@ -23,6 +23,8 @@ from websockets.exceptions import InvalidHeaderFormat
 from websockets.headers import parse_connection, parse_subprotocol, parse_upgrade
 from websockets.utils import accept_key
 
+from shard.deflate import negotiate
+
 MAX_HEADERS = 64
 END_OF_HEADERS = b"\r\n\r\n"
 
@@ -66,14 +68,21 @@ class Terms:
 
     path          the one path that upgrades
     origins       allowed Origin headers, "*" for any; clients that send none are not browsers
-    subprotocols  offered ones in order of preference; a connection's variant is its index
+    subprotocols  ours, in order of preference; a connection's variant is its subprotocol's index
     default       variant of a client that offers no subprotocol
+    compression   whether permessage-deflate is agreed to; then the variant is greater by `plain`
     """
 
     path: str = "/ws"
     origins: Sequence[str] = ("*",)
     subprotocols: Sequence[str] = ()
     default: int = 0
+    compression: bool = False
+
+    @property
+    def plain(self) -> int:
+        """How many variants there are without compression; as many follow with it."""
+        return max(1, len(self.subprotocols))
 
 
 class _Refused(Exception):
@@ -194,6 +203,11 @@ def _upgrade(
     ]
     if subprotocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    offers = headers.get("sec-websocket-extensions")
+    agreed = negotiate(offers) if offers and terms.compression else None
+    if agreed is not None:
+        variant += terms.plain
+        lines.append(f"Sec-WebSocket-Extensions: {agreed}")
     request = Request(path, _parse_query(query), headers, subprotocol)
     return Upgrade("\r\n".join(lines).encode() + END_OF_HEADERS, request, variant, rest)
 

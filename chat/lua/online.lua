@@ -1,14 +1,14 @@
 -- Report one shard's viewers of rooms of one partition; learn how many there are on all shards.
 --
--- KEYS  1 top zset; then for each room: online hash, room hash, history stream
+-- KEYS  1 top zset   2 seen zset; then for each room: online hash, room hash, history stream
 -- ARGV  1 shard   2 ms after which a silent shard does not count   3 seconds a room is kept
 --       then for each room: name, count
 -- Returns the sum for each room.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local sums = {}
-for i = 2, #KEYS, 3 do
-  local arg = 3 + (i - 2) / 3 * 2 + 1
+for i = 3, #KEYS, 3 do
+  local arg = 3 + (i - 3) / 3 * 2 + 1
   local name, count = ARGV[arg], tonumber(ARGV[arg + 1])
   if count > 0 then
     redis.call('HSET', KEYS[i], ARGV[1], count .. ' ' .. now)
@@ -27,14 +27,24 @@ for i = 2, #KEYS, 3 do
   end
   if sum > 0 then
     redis.call('ZADD', KEYS[1], sum, name)
+    redis.call('ZADD', KEYS[2], now, name)
     redis.call('PEXPIRE', KEYS[i], 2 * ARGV[2])
     -- A room that is watched is kept, however silent.
     redis.call('EXPIRE', KEYS[i + 1], ARGV[3])
     redis.call('EXPIRE', KEYS[i + 2], ARGV[3])
   else
     redis.call('ZREM', KEYS[1], name)
+    redis.call('ZREM', KEYS[2], name)
   end
   sums[#sums + 1] = sum
 end
+-- Rooms that only a dead shard had: nobody else reports that they are empty.
+local silent = redis.call(
+  'ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. (now - ARGV[2]), 'LIMIT', 0, 100)
+if #silent > 0 then
+  redis.call('ZREM', KEYS[1], unpack(silent))
+  redis.call('ZREM', KEYS[2], unpack(silent))
+end
 redis.call('PEXPIRE', KEYS[1], 2 * ARGV[2])
+redis.call('PEXPIRE', KEYS[2], 2 * ARGV[2])
 return sums

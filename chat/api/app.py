@@ -1,0 +1,325 @@
+"""The routes, and the process that serves them.
+
+Rules. A handler reads, asks the Post or the Store, and answers with a Struct; what is wrong is
+raised and becomes a response in `_failures`. Starlette routes and streams; bodies are checked by
+`bodies`, because a client wants every problem at once and a bulk stream never fits in memory.
+"""
+
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from chat import entries, rules
+from chat.api import openapi, page
+from chat.api.answers import answer, failure
+from chat.api.bodies import (
+    MAX_LISTED,
+    BadBody,
+    LineSplitter,
+    read_broadcast,
+    read_line,
+    read_messages,
+)
+from chat.api.guard import Guard
+from chat.api.metrics import Metrics
+from chat.api.post import BATCH, Post, Unavailable, wall_ms
+from chat.api.schema import (
+    BroadcastOut,
+    HistoryOut,
+    MessageIn,
+    Problem,
+    PublishedOut,
+    RoomDetailOut,
+    RoomOut,
+    RoomsOut,
+)
+from chat.config import Config
+from chat.store import Receipt, Store, StoreError, open_store
+from pool.scoreboard import Scoreboard
+
+log = logging.getLogger(__name__)
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+MAX_TOP: Final = 1000
+MAX_PAGE: Final = 500
+MAX_NOTICES: Final = 1000
+
+
+class Api:
+    """The handlers. `store` and `post` exist while the application runs."""
+
+    def __init__(self, config: Config, url: str, metrics: Metrics) -> None:
+        self._config = config
+        self._url = url
+        self._metrics = metrics
+        self._store: Store
+        self._post: Post
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Open the way to Redis, and close it."""
+        self._store = open_store(self._config, self._url)
+        self._post = Post(self._store, self._config.bus.timeout_ms / 1000)
+        yield
+        await self._post.close()
+        await self._store.close()
+
+    def routes(self) -> list[BaseRoute]:
+        """What is served."""
+        return [
+            Route("/v1/rooms/{room}/messages", self.publish, methods=["POST"]),
+            Route("/v1/rooms/{room}/messages", self.history, methods=["GET"]),
+            Route("/v1/rooms/{room}", self.room, methods=["GET"]),
+            Route("/v1/rooms", self.rooms, methods=["GET"]),
+            Route("/v1/broadcast", self.broadcast, methods=["POST"]),
+            Route("/healthz", self.health, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    # --- publishing ----------------------------------------------------------------------------
+
+    async def publish(self, request: Request) -> Response:
+        room = self._room(request)
+        if _content_type(request) == NDJSON:
+            return await self._publish_lines(room, request)
+        _want_json(request, JSON, NDJSON)
+        messages = read_messages(await self._body(request), self._config.limits)
+        published = PublishedOut()
+        self._count(published, await self._post.publish(room, messages))
+        return answer(published)
+
+    async def _publish_lines(self, room: str, request: Request) -> Response:
+        """NDJSON of any length, a batch at a time: bad lines are listed, good ones published."""
+        published = PublishedOut()
+        splitter = LineSplitter(self._config.api.body_bytes)
+        batch: list[MessageIn] = []
+        number = 0
+
+        async def take(line: bytes | None) -> None:
+            nonlocal number
+            number += 1
+            if line is not None and not line.strip():
+                return
+            if line is None:
+                most = self._config.api.body_bytes
+                found: MessageIn | Problem = Problem(f"the line is longer than {most} bytes")
+            else:
+                found = read_line(line, self._config.limits)
+            if isinstance(found, Problem):
+                found.line = number
+                published.rejected += 1
+                if len(published.problems) < MAX_LISTED:
+                    published.problems.append(found)
+                return
+            batch.append(found)
+            if len(batch) == BATCH:
+                await flush()
+
+        async def flush() -> None:
+            try:
+                self._count(published, await self._post.publish(room, batch))
+            except Unavailable as away:
+                raise Unavailable(away.retry_after, published.accepted + away.accepted) from None
+            batch.clear()
+
+        async for chunk in request.stream():
+            for line in splitter.feed(chunk):
+                await take(line)
+        for line in splitter.finish():
+            await take(line)
+        await flush()
+        if not number:
+            raise BadBody([Problem("the stream has no lines")])
+        return answer(published)
+
+    def _count(self, published: PublishedOut, receipts: list[Receipt]) -> None:
+        for receipt in receipts:
+            if receipt.duplicate:
+                published.duplicates += 1
+            else:
+                published.accepted += 1
+            if published.epoch != receipt.epoch:
+                published.epoch, published.first = receipt.epoch, receipt.seq
+            published.last = receipt.seq
+        self._metrics.published.inc(sum(not receipt.duplicate for receipt in receipts))
+
+    async def broadcast(self, request: Request) -> Response:
+        _want_json(request, JSON)
+        body = await self._body(request)
+        broadcast, messages = read_broadcast(body, self._config.limits)
+        done = BroadcastOut()
+        if broadcast.rooms is not None:
+            for room in dict.fromkeys(broadcast.rooms):
+                published = PublishedOut()
+                try:
+                    self._count(published, await self._post.publish(room, messages))
+                except Unavailable as away:
+                    accepted = done.accepted + away.accepted
+                    raise Unavailable(away.retry_after, accepted) from None
+                done.accepted += published.accepted
+                done.duplicates += published.duplicates
+            return answer(done)
+        if len(messages) > MAX_NOTICES:
+            raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])
+        for message in messages:
+            entry = entries.pack_notice(
+                broadcast.users,
+                message.name,
+                message.text,
+                message.color,
+                wall_ms(),
+                message.kind,
+            )
+            try:
+                done.notices.append(await self._store.notify(entry))
+            except StoreError:
+                raise Unavailable(1.0, len(done.notices)) from None
+        return answer(done)
+
+    # --- observing -----------------------------------------------------------------------------
+
+    async def rooms(self, request: Request) -> Response:
+        top = _number(request, "top", 100, 1, MAX_TOP)
+        found = await self._store.top_rooms(top)
+        return answer(RoomsOut([RoomOut(room, online) for room, online in found]))
+
+    async def room(self, request: Request) -> Response:
+        room = self._room(request)
+        epoch, seq = await self._head(room)
+        online = await self._store.online(room)
+        return answer(RoomDetailOut(room, epoch, seq, online))
+
+    async def history(self, request: Request) -> Response:
+        room = self._room(request)
+        after = _number(request, "after", 0, 0, 2**53)
+        limit = _number(request, "limit", 100, 1, MAX_PAGE)
+        epoch, seq = await self._head(room)
+        messages = await self._store.history(room, epoch, after, limit)
+        more = messages[-1].seq if messages and messages[-1].seq < seq else None
+        return answer(HistoryOut(room, epoch, seq, messages, more))
+
+    async def _head(self, room: str) -> tuple[str, int]:
+        head = await self._store.peek_room(room)
+        if head is None:
+            raise HTTPException(404, f"nobody has been in a room {room!r} lately")
+        return head
+
+    async def health(self, request: Request) -> Response:
+        try:
+            await self._store.ping()
+        except StoreError as error:
+            log.warning("not healthy: %s", error)
+            return PlainTextResponse("the bus does not answer\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(
+            self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def _room(self, request: Request) -> str:
+        room: str = request.path_params["room"]
+        wrong = rules.room_problem(room, self._config.limits.room_chars)
+        if wrong is not None:
+            raise BadBody([Problem(wrong, "room")])
+        return room
+
+    async def _body(self, request: Request) -> bytes:
+        most = self._config.api.body_bytes
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise HTTPException(413, f"a body is at most {most} bytes; stream more as {NDJSON}")
+        return bytes(body)
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _want_json(request: Request, *kinds: str) -> None:
+    if _content_type(request) != JSON:
+        raise HTTPException(415, f"the content type must be {' or '.join(kinds)}")
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    raw = request.query_params.get(name)
+    if raw is None:
+        return default
+    if raw.isascii() and raw.isdigit() and least <= int(raw[:20]) <= most:
+        return int(raw)
+    raise BadBody([Problem(f"expected a number from {least} to {most}", name)])
+
+
+CODES: Final = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+Failing = Callable[[Request, Exception], Awaitable[Response]]
+
+
+async def _http_failure(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "error")
+    return failure(error.status_code, code, error.detail, headers=dict(error.headers or {}))
+
+
+async def _bad_body(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BadBody)
+    return failure(400, "bad_request", "the request is not valid", error.problems)
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    after, accepted = 1.0, 0
+    if isinstance(error, Unavailable):
+        after, accepted = error.retry_after, error.accepted
+    headers = {"Retry-After": str(math.ceil(after))}
+    message = "the bus does not answer now; try again"
+    return failure(503, "unavailable", message, accepted=accepted, headers=headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it; nginx' number for the log
+
+
+async def _our_fault(request: Request, error: Exception) -> Response:
+    return failure(500, "internal", "the server failed on this request; it has been logged")
+
+
+_failures: dict[Any, Failing] = {
+    HTTPException: _http_failure,
+    BadBody: _bad_body,
+    Unavailable: _away,
+    StoreError: _away,
+    ClientDisconnect: _gone,
+    Exception: _our_fault,
+}
+
+
+def create_app(config: Config, url: str, board: Scoreboard, ws_port: int) -> Starlette:
+    """The whole application."""
+    metrics = Metrics(board)
+    api = Api(config, url, metrics)
+    return Starlette(
+        routes=[*api.routes(), *openapi.routes(), *page.routes(ws_port, config.server.path)],
+        middleware=[Middleware(Guard, key=config.api.key, metrics=metrics)],
+        exception_handlers=_failures,
+        lifespan=api.lifespan,
+    )

@@ -1,0 +1,164 @@
+"""Request bodies: bytes in, checked messages out, every problem by its path.
+
+Rules. No I/O and no framework: bytes or lines in. A document is all or nothing; of a stream of
+lines the good ones count and the bad ones are listed. Paths read like the client's own code:
+`[3].color`, `messages[0].text`, `rooms[2]`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from chat import rules
+from chat.api.schema import BroadcastIn, MessageIn, Problem
+from chat.config import Limits
+
+MAX_LISTED: Final = 100
+"""Problems told of one request; a million lines may all be bad."""
+
+
+class BadBody(Exception):
+    """A body that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].message if problems else "")
+        self.problems = problems[:MAX_LISTED]
+
+
+def read_messages(data: bytes, limits: Limits) -> list[MessageIn]:
+    """The messages of a JSON document: one object or an array. Raises BadBody."""
+    document = _parse(data)
+    if isinstance(document, dict):
+        return _messages({"": document}, limits)
+    if not isinstance(document, list):
+        raise BadBody([Problem("expected a message or an array of messages")])
+    if not document:
+        raise BadBody([Problem("the array is empty")])
+    return _messages({f"[{i}]": item for i, item in enumerate(document)}, limits)
+
+
+def read_line(line: bytes, limits: Limits) -> MessageIn | Problem:
+    """The message of one NDJSON line, or what is wrong with it."""
+    try:
+        return _message(_parse(line), "", limits)
+    except BadBody as bad:
+        return bad.problems[0]
+
+
+def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[MessageIn]]:
+    """A broadcast and its messages. Raises BadBody."""
+    document = _parse(data)
+    if not isinstance(document, dict):
+        raise BadBody([Problem("expected an object")])
+    problems = _one_of_each(document)
+    messages: list[MessageIn] = []
+    heading = {k: v for k, v in document.items() if k not in ("message", "messages")}
+    broadcast = BroadcastIn()
+    try:
+        broadcast = msgspec.convert(heading, BroadcastIn)
+    except msgspec.ValidationError as error:
+        problems.append(_problem(error, ""))
+    for i, room in enumerate(broadcast.rooms or ()):
+        wrong = rules.room_problem(room, limits.room_chars)
+        if wrong is not None:
+            problems.append(Problem(wrong, f"rooms[{i}]"))
+    try:
+        messages = _messages(_by_path(document), limits)
+    except BadBody as bad:
+        problems += bad.problems
+    if problems:
+        raise BadBody(problems)
+    return broadcast, messages
+
+
+def _one_of_each(document: dict[str, Any]) -> list[Problem]:
+    problems = []
+    if sum(bool(document.get(name)) for name in ("rooms", "all", "users")) != 1:
+        problems.append(Problem('name exactly one of "rooms", "all": true, "users"'))
+    if ("message" in document) == ("messages" in document):
+        problems.append(Problem('give either "message" or "messages"'))
+    return problems
+
+
+def _by_path(document: dict[str, Any]) -> dict[str, Any]:
+    """A broadcast's messages by where they stand. Raises BadBody."""
+    if "message" in document:
+        return {"message": document["message"]}
+    many = document.get("messages", [])
+    if not isinstance(many, list) or ("messages" in document and not many):
+        raise BadBody([Problem("expected an array with a message at least", "messages")])
+    return {f"messages[{i}]": item for i, item in enumerate(many)}
+
+
+def _messages(documents: dict[str, Any], limits: Limits) -> list[MessageIn]:
+    """Messages by their paths, checked; all of them or BadBody."""
+    problems: list[Problem] = []
+    messages = []
+    for path, document in documents.items():
+        try:
+            messages.append(_message(document, path, limits))
+        except BadBody as bad:
+            problems += bad.problems
+    if problems:
+        raise BadBody(problems)
+    return messages
+
+
+def _message(document: Any, path: str, limits: Limits) -> MessageIn:
+    """A checked message with its text cleaned. Raises BadBody."""
+    try:
+        message = msgspec.convert(document, MessageIn)
+    except msgspec.ValidationError as error:
+        raise BadBody([_problem(error, path)]) from None
+    message.text = rules.clean_text(message.text)
+    message.name = rules.clean_text(message.name) or message.uid
+    wrong = rules.text_problem(message.text, limits.text_chars)
+    if wrong is not None:
+        raise BadBody([Problem(wrong, f"{path}.text".lstrip("."))])
+    return message
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadBody([Problem(f"not JSON: {error}")]) from None
+
+
+def _problem(error: msgspec.ValidationError, path: str) -> Problem:
+    """msgspec's "what - at `$.where`" as a Problem."""
+    message, _, where = str(error).partition(" - at `$")
+    return Problem(message, f"{path}{where.rstrip('`')}".lstrip("."))
+
+
+class LineSplitter:
+    """Lines out of chunks. A line longer than `most` bytes is given as None and passed over."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rest = bytearray()
+        self._skipping = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | None]:
+        """The lines that `chunk` completes."""
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            else:
+                whole = bytes(self._rest) + line
+                yield whole if len(whole) <= self._most else None
+            self._rest.clear()
+        if not self._skipping:
+            self._rest += rest
+            if len(self._rest) > self._most:
+                yield None
+                self._skipping = True
+                self._rest.clear()
+
+    def finish(self) -> Iterator[bytes]:
+        """The last line, if it was not ended."""
+        if self._rest:
+            yield bytes(self._rest)
+        self._rest.clear()

@@ -1,0 +1,113 @@
+"""The API's bodies, typed. OpenAPI is made from these, requests are checked against them.
+
+Rules. Types only. A field a message shares with the wire has the wire's type.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from chat.identity import MAX_NAME, MAX_UID
+from chat.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
+
+MAX_TARGETS = 1000
+
+SYSTEM = "system"
+
+
+class MessageIn(Struct, forbid_unknown_fields=True):
+    """A message to publish. The same `id` of the same `uid` is published once in five minutes."""
+
+    text: str
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] = SYSTEM
+    uid: Annotated[str, Meta(min_length=1, max_length=MAX_UID)] = SYSTEM
+    color: Color = WHITE
+    mode: Mode = "scroll"
+    size: Size = NORMAL_SIZE
+    kind: Kind | None = None
+    id: MessageId | None = None
+
+
+class BroadcastIn(Struct, forbid_unknown_fields=True):
+    """Messages for many rooms, for everyone connected, or for users wherever they are.
+
+    Exactly one of `rooms`, `all`, `users`; exactly one of `message`, `messages`.
+    """
+
+    rooms: Annotated[list[str], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
+    all: bool = False
+    users: Annotated[list[str], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
+    message: MessageIn | None = None
+    messages: Annotated[list[MessageIn], Meta(min_length=1)] | None = None
+
+
+class Problem(Struct, omit_defaults=True):
+    """One thing wrong with a request; `line` counts from 1 in a stream of lines."""
+
+    message: str
+    path: str = ""
+    line: int | None = None
+
+
+class Failure(Struct, omit_defaults=True):
+    """Why a request was refused, and how much of it had been done before."""
+
+    code: str
+    message: str
+    problems: list[Problem] = []
+    accepted: int = 0
+
+
+class FailureOut(Struct):
+    error: Failure
+
+
+class PublishedOut(Struct, omit_defaults=True):
+    """What was published: seqs `first` to `last` of the room, in `epoch`.
+
+    `rejected` lines of a stream were not; at most a hundred of them are listed.
+    """
+
+    accepted: int = 0
+    duplicates: int = 0
+    epoch: str | None = None
+    first: int | None = None
+    last: int | None = None
+    rejected: int = 0
+    problems: list[Problem] = []
+
+
+class BroadcastOut(Struct, omit_defaults=True):
+    """`accepted` messages, or `notices` for everyone or for users, with their IDs."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    notices: list[str] = []
+
+
+class RoomOut(Struct):
+    """`online` is summed over all shards every few seconds."""
+
+    room: str
+    online: int
+
+
+class RoomsOut(Struct):
+    rooms: list[RoomOut]
+
+
+class RoomDetailOut(Struct):
+    room: str
+    epoch: str
+    seq: int
+    online: int
+
+
+class HistoryOut(Struct):
+    """Messages oldest first; `next` is the `after` of the next page, absent on the last."""
+
+    room: str
+    epoch: str
+    seq: int
+    messages: list[Msg]
+    next: int | None = None

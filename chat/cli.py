@@ -1,0 +1,238 @@
+"""The command `danmaku`: options in, one call each, an exit status out.
+
+Rules. A command translates its options, calls the module that does the work, and says what went
+wrong in words; no work is done here. Whatever takes long to import is imported inside a command,
+so that `--help` answers at once. What a person can mend is a line on standard error and never a
+traceback. Exit statuses: 0 done, 1 it did not work, 2 it was asked for wrongly, 130 Ctrl-C.
+
+The one danger: local variables hold secrets and tokens, so typer's tracebacks with locals stay off.
+"""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Coroutine
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from chat.config import Config
+    from chat.schema import Ack
+
+T = TypeVar("T")
+
+ANSWER_S = 30.0
+"""How long `send` tries: a few attempts, each with a back-off or a `retry_after`."""
+FIRST_TRIES = 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Mode(StrEnum):
+    """How a danmaku crosses the stage; the wire's own words."""
+
+    SCROLL = "scroll"
+    TOP = "top"
+    BOTTOM = "bottom"
+    REVERSE = "reverse"
+
+
+COLORS = {
+    "white": 0xFFFFFF,
+    "red": 0xFF0000,
+    "orange": 0xFF8000,
+    "yellow": 0xFFFF00,
+    "green": 0x00CC00,
+    "cyan": 0x00FFFF,
+    "blue": 0x3080FF,
+    "purple": 0xB040FF,
+    "pink": 0xFF80C0,
+}
+"""Shades that can be read over a picture, which pure blue and dark ones cannot."""
+
+
+def parse_color(text: str) -> int:
+    """`#ff0000`, `ff0000` or a name, as 0xRRGGBB."""
+    if text in COLORS:
+        return COLORS[text]
+    if not re.fullmatch("#?[0-9a-fA-F]{6}", text):
+        names = ", ".join(COLORS)
+        raise typer.BadParameter(f"{text!r} is neither #rrggbb nor a name: {names}")
+    return int(text.removeprefix("#"), 16)
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration; else ./config.toml if there is one."),
+]
+Room = Annotated[str, typer.Argument(help="A room's name, such as lobby or live:42.")]
+Url = Annotated[str, typer.Option(help="The node's WebSocket address.")]
+Token = Annotated[str, typer.Option(help="Who you are; without it you are a guest.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535)]
+LOCAL = "ws://127.0.0.1:8000/ws"
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            print(f"danmaku {metadata.version('danmaku')}")
+        except metadata.PackageNotFoundError:
+            print("danmaku, not installed but run from its source")
+        raise typer.Exit
+
+
+@app.callback()
+def danmaku(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Say which this is."),
+    ] = False,
+) -> None:
+    """A real-time danmaku (bullet-screen) and live-chat server."""
+
+
+@app.command()
+def serve(
+    config: ConfigFile = None,
+    shards: Annotated[
+        int | None, typer.Option(min=0, max=1024, help="Processes for viewers; 0: one per core.")
+    ] = None,
+    port: Port = None,
+    api_port: Port = None,
+) -> None:
+    """Run a node. Options win over the environment, that over the file."""
+    options = {"SERVER_SHARDS": shards, "SERVER_PORT": port, "API_PORT": api_port}
+    given = {f"DANMAKU_{key}": str(value) for key, value in options.items() if value is not None}
+    loaded = load(config, given)
+
+    from chat import logs, node
+
+    logs.set_up(loaded.log)
+    raise typer.Exit(node.serve(loaded))
+
+
+@app.command()
+def send(
+    room: Room,
+    text: str,
+    url: Url = LOCAL,
+    token: Token = "",
+    color: Annotated[
+        int | None, typer.Option(parser=parse_color, metavar="COLOR", help="#rrggbb or a name.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="How it crosses the stage.")] = Mode.SCROLL,
+) -> None:
+    """Say something in a room, and wait until the node has it."""
+    from chat.client import Client, Unanswered
+    from chat.schema import WHITE
+
+    shade = WHITE if color is None else color
+
+    async def say() -> "Ack":
+        client = Client(url, room, token=token, listen=False, first_tries=FIRST_TRIES)
+        try:
+            async with asyncio.timeout(ANSWER_S), client:
+                return await client.send(room, text, color=shade, mode=mode.value)
+        except TimeoutError:
+            raise Unanswered(f"no acknowledgement within {ANSWER_S:.0f} s") from None
+
+    ack = run(say())
+    print(f"{ack.room} #{ack.seq} {ack.id}")
+
+
+@app.command()
+def tail(
+    room: Room,
+    url: Url = LOCAL,
+    token: Token = "",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Watch a room: what was said last, then what is being said."""
+    from chat import tail as terminal
+
+    run(terminal.tail(url, room, token, json))
+
+
+@app.command()
+def doctor(config: ConfigFile = None) -> None:
+    """Look at this machine: what is in a node's way, and what to do about it."""
+    from chat import doctor as examination
+
+    findings = examination.diagnose(load(config))
+    examination.render(findings)
+    raise typer.Exit(examination.exit_code(findings))
+
+
+@app.command()
+def token(
+    sub: Annotated[str, typer.Argument(help="The user's id.")],
+    name: Annotated[str, typer.Option(help="The name shown; else the id.")] = "",
+    role: str = "user",
+    ttl: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Valid for so long.")] = 3600,
+    config: ConfigFile = None,
+) -> None:
+    """Make a token signed with auth.secret, for trying things out."""
+    secret = load(config).auth.secret
+    if not secret:
+        fail("auth.secret is not set, in the configuration or as DANMAKU_AUTH_SECRET")
+
+    import jwt
+
+    from chat import identity
+
+    claims = {"sub": sub, "name": name or sub, "role": role, "exp": int(time.time()) + ttl}
+    made = jwt.encode(claims, secret, algorithm="HS256")
+    try:
+        identity.verify(made, secret)
+    except identity.Refused as refused:
+        fail(str(refused), status=2)
+    print(made)
+
+
+def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":
+    """The configuration; `options` are named as, and win over, the environment's variables."""
+    from chat import config
+
+    here = Path("config.toml")
+    try:
+        return config.load(path or (here if here.is_file() else None), os.environ | (options or {}))
+    except config.ConfigError as error:
+        fail("the configuration is refused", *error.problems, status=2)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Do what a client does, in an event loop of its own."""
+    from chat.link import ClientError
+
+    try:
+        return asyncio.run(work)
+    except ClientError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def fail(message: str, *details: str, status: int = 1) -> NoReturn:
+    """Say what is wrong on standard error, and end."""
+    print("\n  ".join([f"danmaku: {message}", *details]), file=sys.stderr)
+    raise typer.Exit(status)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="danmaku")
+
+
+if __name__ == "__main__":
+    main()
