@@ -2,8 +2,9 @@
 
 Rules. A codec turns one payload into one command, and events into one payload; it knows neither
 rooms nor connections. Events are encoded one by one and joined, so that what many viewers share
-(a message, a room's snapshot) is encoded once. A codec's place in CODECS is a connection's
-variant, and its name the subprotocol.
+(a message, a room's snapshot) is encoded once. A codec's name is the subprotocol; its place in
+CODECS is a connection's variant, or the variant less the number of codecs when the connection
+has agreed to compression.
 
 Bad payloads raise BadCommand, which carries what the error event needs.
 """
@@ -19,9 +20,12 @@ from msgspec import UNSET, UnsetType
 
 from chat.schema import COMMANDS, Command, ErrorCode, Head, Ref, ServerEvent
 from shard import frames
+from shard.deflate import compress
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What reading JSON may raise: text that is not UTF-8 is a ValueError, deep nesting the last."""
+COMPRESS_FROM: Final = 256
+"""Bytes of a payload from which it is compressed: two messages. One shrinks by a quarter only."""
 MAX_DETAIL: Final = 200
 """Characters of an explanation, which may quote what was sent."""
 
@@ -51,9 +55,13 @@ class Codec(Protocol):
         """A payload of encoded events: an array."""
 
 
-def frame(codec: Codec, events: Sequence[bytes]) -> bytes:
-    """Encoded events as one WebSocket frame."""
-    return frames.encode(frames.BINARY if codec.binary else frames.TEXT, codec.batch(events))
+def frame(codec: Codec, events: Sequence[bytes], compressed: bool = False) -> bytes:
+    """Encoded events as one WebSocket frame; compressed where asked for and where it pays."""
+    opcode = frames.BINARY if codec.binary else frames.TEXT
+    payload = codec.batch(events)
+    if compressed and len(payload) >= COMPRESS_FROM:
+        return frames.encode(opcode, compress(payload), compressed=True)
+    return frames.encode(opcode, payload)
 
 
 class JsonCodec:
@@ -144,3 +152,11 @@ def _array_header(count: int) -> bytes:
 
 CODECS: tuple[Codec, ...] = (JsonCodec(), MsgpackCodec())
 """By variant. The first is what a client gets that asks for no subprotocol."""
+
+VARIANTS: Final = 2 * len(CODECS)
+"""The codecs without compression, then the same with it."""
+
+
+def codec_of(variant: int) -> Codec:
+    """The codec of a connection's variant."""
+    return CODECS[variant % len(CODECS)]

@@ -70,6 +70,7 @@ class Server(Section, frozen=True):
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
     origins: tuple[str, ...] = ("*",)
     drain_s: Annotated[int, Meta(ge=0, le=3600)] = 10
+    compression: bool = True
     accept_backlog: Annotated[int, Meta(ge=1, le=65535)] = 4096
 
 

@@ -11,13 +11,13 @@ Danger: answers come later than commands. Whoever waits is kept as (descriptor, 
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from msgspec import UNSET
 
 from chat import entries
-from chat.codec import CODECS, BadCommand, Codec, frame
+from chat.codec import CODECS, VARIANTS, BadCommand, Codec, codec_of, frame
 from chat.config import Config
 from chat.counters import ChatCount
 from chat.flow import Flow
@@ -104,7 +104,7 @@ class Hub:
             store,
             config.rooms,
             shard,
-            len(CODECS),
+            VARIANTS,
             counts,
             self._emit,
             self._answer_waiting,
@@ -137,7 +137,9 @@ class Hub:
             for codec in CODECS
         ]
         for fd in self._group.open_connections():
-            self._group.send(fd, self._chance.choice(byes[self._group.table.variant[fd]]))
+            self._group.send(
+                fd, self._chance.choice(byes[self._group.table.variant[fd] % len(CODECS)])
+            )
             self._group.close(fd, CloseCode.RESTART)
 
     # --- the group's handler -------------------------------------------------------------------
@@ -212,7 +214,7 @@ class Hub:
         return self._identities.get(fd) or guest(self._name(fd))
 
     def _codec(self, fd: int) -> Codec:
-        return CODECS[self._group.table.variant[fd]]
+        return codec_of(self._group.table.variant[fd])
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -499,9 +501,9 @@ class Hub:
             fds = [fd for fd, who in self._identities.items() if who.uid in wanted]
             fds += [fd for uid in wanted if (fd := self._guest(uid)) is not None]
         self._counts[ChatCount.NOTICES_DELIVERED] += len(fds)
-        for variant, codec in enumerate(CODECS):
-            members = [fd for fd in fds if self._group.table.variant[fd] == variant]
-            self._group.fan_out(members, frame(codec, [codec.one(notice)]), droppable=False)
+        variant = self._group.table.variant
+        members = [[fd for fd in fds if variant[fd] == each] for each in range(VARIANTS)]
+        self._fan_out(members, [notice], droppable=False)
 
     def _guest(self, uid: str) -> int | None:
         """The open connection of guest `uid`, if it is one of this shard's."""
@@ -515,13 +517,29 @@ class Hub:
         return fd if self._group.is_open(fd) and self._name(fd) == name else None
 
     def _emit(self, room: Room, events: Sequence[ServerEvent]) -> None:
-        """Events to everyone in a room: encoded once per codec, written once per viewer."""
-        for variant, members in enumerate(room.members):
-            if members:
-                codec = CODECS[variant]
-                for start in range(0, len(events), MAX_EVENTS_PER_FRAME):
-                    parts = [codec.one(e) for e in events[start : start + MAX_EVENTS_PER_FRAME]]
-                    self._group.fan_out(members, frame(codec, parts))
+        """Events to everyone in a room, in order."""
+        for start in range(0, len(events), MAX_EVENTS_PER_FRAME):
+            self._fan_out(room.members, events[start : start + MAX_EVENTS_PER_FRAME])
+
+    def _fan_out(
+        self,
+        members: Sequence[Collection[int]],
+        events: Sequence[ServerEvent],
+        droppable: bool = True,
+    ) -> None:
+        """Encode once per codec, compress once per codec, write once per viewer.
+
+        `members` are descriptors by variant.
+        """
+        for plain, codec in enumerate(CODECS):
+            packed = plain + len(CODECS)
+            if not members[plain] and not members[packed]:
+                continue
+            parts = [codec.one(event) for event in events]
+            if members[plain]:
+                self._group.fan_out(members[plain], frame(codec, parts), droppable)
+            if members[packed]:
+                self._group.fan_out(members[packed], frame(codec, parts, True), droppable)
 
 
 def _verdict(room: str, ref: Ref | Any, outcome: Outcome) -> ServerEvent:

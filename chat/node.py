@@ -103,6 +103,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
             path=config.server.path,
             origins=config.server.origins,
             subprotocols=tuple(codec.name for codec in CODECS),
+            compression=config.server.compression,
         ),
     )
 

@@ -16,5 +16,7 @@ socket.on("message", (data, isBinary) => {
   if (seen.ack && seen.msg) socket.close(1000);
 });
 socket.on("close", (code) => {
-  console.log(JSON.stringify({ protocol: socket.protocol, code, ...seen }));
+  console.log(
+    JSON.stringify({ protocol: socket.protocol, extensions: socket.extensions, code, ...seen }),
+  );
 });

@@ -86,6 +86,7 @@ class TestNodeWs:
         assert done.returncode == 0, done.stderr
         seen = json.loads(done.stdout)
         assert seen["protocol"] == "danmaku.json"
+        assert "permessage-deflate" in seen["extensions"]
         assert seen["msg"]["text"] == "从 node"
         assert seen["ack"]["seq"] == seen["msg"]["seq"]
         assert seen["code"] == 1000
@@ -102,6 +103,41 @@ class TestBothCodecsInOneRoom:
         assert as_json.of("msg") == as_msgpack.of("msg")
         assert as_json.of("msg")[0]["color"] == 0xFF0000
         await asyncio.gather(as_json.close(), as_msgpack.close())
+
+
+class TestCompression:
+    async def test_with_it_and_without_a_batch_is_the_same(self, node: Node) -> None:
+        room = "client:f"
+        viewers = [
+            await Viewer.open(node.ws, room, codec=codec, deflate=deflate)
+            for codec in ("json", "msgpack")
+            for deflate in (True, False)
+        ]
+        agreed = [bool(viewer.socket.protocol.extensions) for viewer in viewers]
+        assert agreed == [True, False, True, False]
+        messages = [{"text": f"弹幕 number {i}"} for i in range(100)]
+        await asyncio.to_thread(node.request, "POST", f"/v1/rooms/{room}/messages", messages)
+        for viewer in viewers:
+            await viewer.until(lambda viewer=viewer: len(viewer.seqs) == 100)
+            assert viewer.of("msg") == viewers[0].of("msg")
+        long = "x" * 200 + "弹幕" * 40
+        assert (await viewers[0].type(room, long))["t"] == "ack"  # comes in compressed
+        await viewers[1].until(lambda: viewers[1].texts[-1] == long)
+        for viewer in viewers:
+            await viewer.close()
+
+    async def test_aiohttp_compresses_too(self, node: Node) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{node.ws}?room=client:g", compress=15) as socket,
+        ):
+            assert socket.compress
+            seen: dict[str, Any] = {}
+            await socket.send_json({"t": "ping", "ref": "r" * 60})
+            while not {"joined", "pong"} <= seen.keys():
+                for event in await socket.receive_json(timeout=10):
+                    seen[event["t"]] = event
+            assert seen["pong"]["ref"] == "r" * 60
 
 
 class Received:

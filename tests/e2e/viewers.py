@@ -29,12 +29,15 @@ class Viewer:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, url: str, *rooms: str, codec: str = "json", token: str = "") -> Self:
+    async def open(
+        cls, url: str, *rooms: str, codec: str = "json", token: str = "", deflate: bool = True
+    ) -> Self:
         """Connect, and wait for the answer to every join."""
         query = [f"room={room}" for room in rooms] + ([f"token={token}"] if token else [])
         socket = await connect(
             f"{url}?{'&'.join(query)}",
             subprotocols=[Subprotocol(f"danmaku.{codec}")],
+            compression="deflate" if deflate else None,
             max_size=None,
         )
         viewer = cls(socket, codec == "msgpack")
