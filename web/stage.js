@@ -185,7 +185,8 @@ export class Stage {
     element.dataset.mode = item.mode;
     element.dataset.kind = item.kind;
     element.textContent = item.text;
-    element.style.color = cssColor(item.color);
+    // On the house's own grounds a colour of the message's choice may be unreadable.
+    element.style.color = item.look === "house" ? "#fff" : cssColor(item.color);
     element.style.fontSize = `${item.px}px`;
     this.#sky.append(element);
     const flier = { element, animation: element.animate(path, timing), forced: item.forced };

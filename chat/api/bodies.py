@@ -51,6 +51,7 @@ def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[Messa
     document = _parse(data)
     if not isinstance(document, dict):
         raise BadBody([Problem("expected an object")])
+    document = {name: value for name, value in document.items() if value is not None}
     problems = _one_of_each(document)
     messages: list[MessageIn] = []
     heading = {k: v for k, v in document.items() if k not in ("message", "messages")}
@@ -110,13 +111,40 @@ def _message(document: Any, path: str, limits: Limits) -> MessageIn:
     try:
         message = msgspec.convert(document, MessageIn)
     except msgspec.ValidationError as error:
-        raise BadBody([_problem(error, path)]) from None
+        raise BadBody(_field_problems(document, path) or [_problem(error, path)]) from None
     message.text = rules.clean_text(message.text)
     message.name = rules.clean_text(message.name) or message.uid
+    problems = []
+    if not rules.is_clean(message.uid):
+        problems.append(Problem("a uid is one line without spaces around it", _at(path, "uid")))
     wrong = rules.text_problem(message.text, limits.text_chars)
     if wrong is not None:
-        raise BadBody([Problem(wrong, f"{path}.text".lstrip("."))])
+        problems.append(Problem(wrong, _at(path, "text")))
+    if problems:
+        raise BadBody(problems)
     return message
+
+
+def _field_problems(document: Any, path: str) -> list[Problem]:
+    """What is wrong with a message's fields. msgspec stops at the first, so each goes alone."""
+    if not isinstance(document, dict):
+        return []
+    probes = [{"text": "", name: value} for name, value in document.items()]
+    if "text" not in document:
+        probes.append({})
+    problems: list[Problem] = []
+    for probe in probes:
+        try:
+            msgspec.convert(probe, MessageIn)
+        except msgspec.ValidationError as error:
+            problems.append(_problem(error, path))
+        if len(problems) == MAX_LISTED:
+            break
+    return problems
+
+
+def _at(path: str, name: str) -> str:
+    return f"{path}.{name}".lstrip(".")
 
 
 def _parse(data: bytes) -> Any:

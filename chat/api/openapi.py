@@ -48,6 +48,7 @@ PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Danmaku API</title>
+<link rel="icon" href="/web/icon.svg">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 <div id="docs"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
@@ -106,7 +107,10 @@ def document() -> dict[str, Any]:
             "/v1/rooms/{room}": {
                 "parameters": [room],
                 "get": _operation(
-                    "See a room", "Its position and viewers.", RoomDetailOut, (401, 403, 404, 503)
+                    "See a room",
+                    "Its position and viewers.",
+                    RoomDetailOut,
+                    (400, 401, 403, 404, 503),
                 ),
             },
             "/v1/rooms": {
@@ -162,6 +166,7 @@ def _operation(
 ) -> dict[str, Any]:
     refused = {"application/json": {"schema": _ref("FailureOut")}}
     operation: dict[str, Any] = {
+        "tags": ["rooms"],
         "summary": summary,
         "description": description,
         "responses": {

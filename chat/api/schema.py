@@ -68,8 +68,8 @@ class PublishedOut(Struct, omit_defaults=True):
     `rejected` lines of a stream were not; at most a hundred of them are listed.
     """
 
-    accepted: int = 0
-    duplicates: int = 0
+    accepted: int
+    duplicates: int
     epoch: str | None = None
     first: int | None = None
     last: int | None = None

@@ -85,6 +85,8 @@ class Protocol(HttpToolsProtocol):
     """HTTP/1.1 with bounds on what comes before the body."""
 
     _head_bytes = 0
+    _unfinished_bytes = 0
+    _begun = False
     _overdue: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -95,9 +97,20 @@ class Protocol(HttpToolsProtocol):
         self._got_head()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._begun = False
+        super().data_received(data)
+        # httptools tells of a header when it has all of it, and would collect one for ever. What
+        # a head began with is not counted here: an earlier request's body may be before it.
+        if self._overdue is not None and not self._begun and not self.transport.is_closing():
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > HEAD_BYTES:
+                self.send_400_response("")
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = 0
+        self._begun = True
+        self._head_bytes = self._unfinished_bytes = 0
         self._expect_head()
 
     def on_url(self, url: bytes) -> None:

@@ -87,7 +87,7 @@ class TestSend:
         viewer = await Viewer.open(node.ws, "cli:send")
         look = ("--color", "#ff0080", "--mode", "top")
         status, output, errors = await run("send", "cli:send", "前方高能", "--url", node.ws, *look)
-        await viewer.until(lambda: viewer.of("msg"))
+        await viewer.until(lambda _: viewer.of("msg"))
         [message] = viewer.of("msg")
         assert (status, output, errors) == (0, f"cli:send #1 {message['id']}\n", "")
         assert (message["text"], message["color"]) == ("前方高能", 0xFF0080)

@@ -99,7 +99,7 @@ class TestBothCodecsInOneRoom:
         await as_msgpack.type("client:e", "弹幕", color=0xFF0000, mode="top", size=18)
         await as_json.type("client:e", "second")
         for viewer in (as_json, as_msgpack):
-            await viewer.until(lambda viewer=viewer: len(viewer.seqs) == 2)
+            await viewer.until(lambda viewer: len(viewer.seqs) == 2)
         assert as_json.of("msg") == as_msgpack.of("msg")
         assert as_json.of("msg")[0]["color"] == 0xFF0000
         await asyncio.gather(as_json.close(), as_msgpack.close())
@@ -118,11 +118,11 @@ class TestCompression:
         messages = [{"text": f"弹幕 number {i}"} for i in range(100)]
         await asyncio.to_thread(node.request, "POST", f"/v1/rooms/{room}/messages", messages)
         for viewer in viewers:
-            await viewer.until(lambda viewer=viewer: len(viewer.seqs) == 100)
+            await viewer.until(lambda viewer: len(viewer.seqs) == 100)
             assert viewer.of("msg") == viewers[0].of("msg")
         long = "x" * 200 + "弹幕" * 40
         assert (await viewers[0].type(room, long))["t"] == "ack"  # comes in compressed
-        await viewers[1].until(lambda: viewers[1].texts[-1] == long)
+        await viewers[1].until(lambda _: viewers[1].texts[-1] == long)
         for viewer in viewers:
             await viewer.close()
 

@@ -39,7 +39,7 @@ async def check_same_for_all(urls: Sequence[str], room: str, shards: int) -> Non
         everyone = viewers + typists
         total = TYPISTS * LINES
         for viewer in everyone:
-            await viewer.until(lambda viewer=viewer: len(viewer.seqs) >= total)
+            await viewer.until(lambda viewer: len(viewer.seqs) >= total)
         for viewer in everyone:
             assert viewer.seqs == list(range(1, total + 1))
             assert viewer.texts == everyone[0].texts
@@ -58,7 +58,7 @@ class TestOneNode:
         here, there = await Viewer.open(node.ws, "here"), await Viewer.open(node.ws, "there")
         await here.type("here", "only here")
         await there.type("there", "only there")
-        await there.until(lambda: there.texts)
+        await there.until(lambda _: there.texts)
         assert there.texts == ["only there"]
         await here.close()
         await there.close()
@@ -71,7 +71,7 @@ class TestOneNode:
         )
         assert (status, answer["accepted"]) == (200, 300)
         for viewer in viewers:
-            await viewer.until(lambda viewer=viewer: len(viewer.seqs) == 300)
+            await viewer.until(lambda viewer: len(viewer.seqs) == 300)
             assert viewer.texts == [f"line {i}" for i in range(300)]
             await viewer.close()
 
@@ -81,7 +81,7 @@ class TestOneNode:
         status, _ = await asyncio.to_thread(node.request, "POST", "/v1/broadcast", body)
         assert status == 200
         for viewer in viewers:
-            await viewer.until(lambda viewer=viewer: viewer.of("notice"))
+            await viewer.until(lambda viewer: viewer.of("notice"))
             assert viewer.of("notice")[0]["text"] == "maintenance at noon"
             await viewer.close()
 
@@ -89,7 +89,7 @@ class TestOneNode:
         with Node(tmp_path, rooms_online_interval_s=1) as node:
             viewers = await gather([node.ws], "live:count", 12)
             await viewers[0].until(
-                lambda: any(event["count"] == 12 for event in viewers[0].of("online"))
+                lambda _: any(event["count"] == 12 for event in viewers[0].of("online"))
             )
             for viewer in viewers:
                 await viewer.close()

@@ -32,7 +32,7 @@ async def leave_at(node: Node, room: str, seen: int) -> Event:
     viewer = await Viewer.open(node.ws, room)
     epoch = viewer.of("joined")[0]["epoch"]
     await fill(node, room, seen, "seen")
-    await viewer.until(lambda: len(viewer.seqs) == seen)
+    await viewer.until(lambda _: len(viewer.seqs) == seen)
     await viewer.close()
     return {"epoch": epoch, "seq": seen}
 
@@ -43,7 +43,7 @@ async def rejoin(node: Node, room: str, since: Event, seq: int) -> Event:
     One that has not may as well send the rest live, which is a recovery, too.
     """
     viewer = await Viewer.open(node.ws, room)
-    await viewer.until(lambda: [viewer.of("joined")[0]["seq"], *viewer.seqs][-1] == seq)
+    await viewer.until(lambda _: [viewer.of("joined")[0]["seq"], *viewer.seqs][-1] == seq)
     joined = await viewer.ask({"t": "join", "room": room, "since": since})
     await viewer.close()
     return joined
@@ -108,6 +108,6 @@ class TestResume:
         def seqs() -> list[int]:
             return [message["seq"] for message in joined["history"]] + viewer.seqs
 
-        await viewer.until(lambda: seqs()[-1:] == [70])
+        await viewer.until(lambda _: seqs()[-1:] == [70])
         assert seqs() == list(range(6, 71))
         await viewer.close()

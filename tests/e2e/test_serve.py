@@ -35,7 +35,7 @@ class TestEnd:
             viewers = [await Viewer.open(node.ws, "live:end") for _ in range(8)]
             assert node.stop() == 0
             for viewer in viewers:
-                await viewer.until(lambda viewer=viewer: viewer.closed)
+                await viewer.until(lambda viewer: viewer.closed)
                 [bye] = viewer.of("bye")
                 assert bye["reason"] == "restart"
                 assert 0 <= bye["reconnect_in"] <= 7

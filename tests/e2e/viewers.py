@@ -41,7 +41,7 @@ class Viewer:
             max_size=None,
         )
         viewer = cls(socket, codec == "msgpack")
-        await viewer.until(lambda: len(viewer.of("joined")) == len(rooms))
+        await viewer.until(lambda _: len(viewer.of("joined")) == len(rooms))
         return viewer
 
     async def _read(self) -> None:
@@ -77,11 +77,13 @@ class Viewer:
     def closed(self) -> bool:
         return self._reading.done()
 
-    async def until(self, condition: Callable[[], object], patience: float = PATIENCE_S) -> None:
-        """Wait until `condition` holds; fails after `patience` seconds."""
+    async def until(
+        self, condition: Callable[[Self], object], patience: float = PATIENCE_S
+    ) -> None:
+        """Wait until `condition` holds of this viewer; fails after `patience` seconds."""
         try:
             async with asyncio.timeout(patience), self._news:
-                await self._news.wait_for(condition)
+                await self._news.wait_for(lambda: condition(self))
         except TimeoutError:
             raise AssertionError(f"it did not come; last were {self.events[-3:]}") from None
 
@@ -91,7 +93,7 @@ class Viewer:
         await self.say(command | {"ref": ref})
         answers: list[Event] = []
 
-        def answered() -> bool:
+        def answered(_: object) -> bool:
             answers[:] = [event for event in self.events if event.get("ref") == ref]
             return bool(answers)
 

@@ -1,0 +1,139 @@
+"""A whole node in processes of its own, started and spoken to the way a user does.
+
+Rule: nothing of the server is imported but the way to find a free port. Used by the end-to-end
+tests, the load scenarios and the benchmarks, so that all three mean the same thing by "a node".
+"""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from shard.listen import listen
+
+START_S = 20.0
+STOP_S = 20.0
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on now."""
+    [probe] = listen("127.0.0.1", 0, 1, 1, 65536)
+    with probe:
+        return int(probe.getsockname()[1])
+
+
+class Node:
+    """`danmaku serve` with `settings` given as environment variables.
+
+    The names are those of the configuration: Node(tmp_path, bus_url=..., server_shards=2).
+    """
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.port, self.api_port = free_port(), free_port()
+        self.log = folder / f"node-{self.port}.log"
+        self._settings: dict[str, object] = {
+            "server_host": "127.0.0.1",
+            "server_port": self.port,
+            "server_shards": 2,
+            "server_drain_s": 1,
+            "api_port": self.api_port,
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's process id."""
+        return self._process.pid
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.api_port}"
+
+    def start(self) -> Self:
+        """Start and wait until every part of it answers."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("DANMAKU_")}
+        extra = {f"DANMAKU_{key.upper()}": str(value) for key, value in self._settings.items()}
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chat.cli", "serve"],
+                env=clean | extra,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        deadline = time.monotonic() + START_S
+        while not all(self._answers(port) for port in (self.port, self.api_port)):
+            assert self._process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
+        return self
+
+    def said(self) -> str:
+        """All it wrote to its terminal."""
+        return self.log.read_text()
+
+    def pids(self, name: str) -> list[int]:
+        """Process ids of workers called `name` ("shard", "api"), the running ones."""
+        found = re.findall(rf"{name}[ \d]* runs as process (\d+)", self.said())
+        return [pid for pid in map(int, found) if Path(f"/proc/{pid}").exists()]
+
+    def stop(self) -> int:
+        """SIGTERM, and how it ended."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    def request(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """One HTTP call; (status, parsed JSON or text)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=10)
+        try:
+            data = None if body is None else json.dumps(body)
+            kind = {"Content-Type": "application/json"} if data else {}
+            connection.request(method, path, data, kind | (headers or {}))
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            is_json = "json" in (answer.getheader("Content-Type") or "")
+            return answer.status, json.loads(text) if is_json else text
+        finally:
+            connection.close()
+
+    def _answers(self, port: int) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            print(self.said()[-4000:])
