@@ -5,6 +5,7 @@
 #   make lint types         ruff; mypy --strict
 #   make bench              measure this machine, the kernel's floor and us in one run
 #   make load SCENARIO=hot_room   Locust against a node it starts itself
+#   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make clean              forget everything that can be made again
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ SCENARIO ?= hot_room
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench load clean
+.PHONY: help serve test test-web lint types format bench load conformance clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -70,6 +71,9 @@ bench: $(VENV)/.dev
 
 load: $(VENV)/.dev
 	$(BIN)/python -m locustfiles.run $(SCENARIO) $(ARGS)
+
+conformance: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 clean:
 	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from chat.entries import id_order
 from chat.store import MIN_ID, Store, StoreError, Tail
+from chat.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,7 @@ class Reader:
     async def stop(self) -> None:
         """Stop reading."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
 
     def subscribe(self, stream: str, cursor: bytes) -> None:
         """One more room needs `stream`; read it from `cursor` unless it is read already."""

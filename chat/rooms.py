@@ -25,6 +25,7 @@ from chat.reader import Reader
 from chat.room import Arrival, Phase, Room, Taken, in_order
 from chat.schema import Gap, Msg, Online, ServerEvent
 from chat.store import Peek, RoomState, Store, StoreError
+from chat.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +88,7 @@ class Rooms:
 
     async def stop(self) -> None:
         """End what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     # --- opening and closing -------------------------------------------------------------------
 

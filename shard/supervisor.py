@@ -177,7 +177,8 @@ class Supervisor:
         while any(worker.pid for worker in self._workers):
             left = deadline - self._clock()
             if left <= 0 or self._wait_signal(min(left, POLL_S)):
-                log.warning("killing what has not ended")
+                left_over = ", ".join(worker.name for worker in self._workers if worker.pid)
+                log.warning("killing what has not ended: %s", left_over)
                 self._signal_all(signal.SIGKILL)
                 deadline = self._clock() + POLL_S
             for worker in self._workers:

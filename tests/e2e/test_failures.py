@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chat.engine import EmbeddedEngine
 from tests.e2e.nodes import Node
-from tests.e2e.viewers import Viewer
+from tests.e2e.viewers import Event, Viewer
 
 STOPPED_S = 10.0
 
@@ -40,14 +40,7 @@ class TestKilledShard:
 
             epoch = lost[0].of("joined")[0]["epoch"]
             for _ in lost:
-                again = await Viewer.open(node.ws)
-                since = {"epoch": epoch, "seq": 1}
-                joined = await again.ask({"t": "join", "room": "live:kill", "since": since})
-                assert joined["recovered"] is True
-                # What its new shard has not read yet comes live.
-                resumed = [message["text"] for message in joined["history"]]
-                await again.until(lambda viewer: [*resumed, *viewer.texts] == ["during"])
-                await again.close()
+                await self._come_back(node, {"epoch": epoch, "seq": 1}, ["during"])
 
             for viewer in kept:
                 await viewer.until(lambda viewer: viewer.texts == ["before", "during"])
@@ -56,6 +49,15 @@ class TestKilledShard:
             assert "again in" in node.said()
             for viewer in kept:
                 await viewer.close()
+
+    async def _come_back(self, node: Node, since: Event, missed: list[str]) -> None:
+        viewer = await Viewer.open(node.ws)
+        joined = await viewer.ask({"t": "join", "room": "live:kill", "since": since})
+        assert joined["recovered"] is True
+        # What its new shard has not read yet comes live.
+        resumed = [message["text"] for message in joined["history"]]
+        await viewer.until(lambda viewer: [*resumed, *viewer.texts] == missed)
+        await viewer.close()
 
     async def _the_lost(self, a: list[Viewer], b: list[Viewer]) -> list[Viewer]:
         """The group whose connections broke."""

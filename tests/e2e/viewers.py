@@ -32,7 +32,7 @@ class Viewer:
     async def open(
         cls, url: str, *rooms: str, codec: str = "json", token: str = "", deflate: bool = True
     ) -> Self:
-        """Connect, and wait for the answer to every join."""
+        """Connect, and wait for the welcome and the answer to every join."""
         query = [f"room={room}" for room in rooms] + ([f"token={token}"] if token else [])
         socket = await connect(
             f"{url}?{'&'.join(query)}",
@@ -41,7 +41,9 @@ class Viewer:
             max_size=None,
         )
         viewer = cls(socket, codec == "msgpack")
-        await viewer.until(lambda _: len(viewer.of("joined")) == len(rooms))
+        await viewer.until(
+            lambda _: viewer.of("welcome") and len(viewer.of("joined")) == len(rooms)
+        )
         return viewer
 
     async def _read(self) -> None:
