@@ -186,19 +186,17 @@ class Room:
     def fill(
         self, epoch: str, seq: int, messages: Sequence[Msg], mark: bytes, base: int = 0
     ) -> Filled:
-        """Messages fetched from the history, whose end is (epoch, seq), `mark` as in `load`.
+        """What the history has after the position, and at least its `keep` newest messages.
 
-        `base` is the seq the epoch began at; what lies before it belonged to earlier ones.
+        Its end is (epoch, seq), `mark` is as in `load`. `base` is the seq the epoch began at; what
+        lies before it belonged to earlier ones.
         """
         new_epoch = epoch != self.epoch
         after = base if new_epoch else self.seq
         missing = [message for message in messages if message.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
-        if new_epoch or lost:
-            self._remember_only(messages)
-        else:
-            self.recent.extend(missing)
+        self._remember_only(messages)
         self.phase = Phase.LIVE
         return Filled(missing, lost, new_epoch, after)
 
@@ -213,7 +211,7 @@ class Room:
         None, too, for a position ahead of this one: this shard may be late, or Redis set back.
         """
         epoch, seq = since
-        if epoch != self.epoch or seq > self.seq:
+        if epoch != self.epoch:
             return None
         found = [message for message in self.recent if message.seq > seq]
         return found if len(found) == self.seq - seq else None

@@ -8,17 +8,23 @@ ours. So no control character gets in, and no line break of any script.
 """
 
 import re
+import unicodedata
 from typing import Final
 
-_ROOM_NAME: Final = re.compile(r"[\w:.\-]+")
+_ROOM_NAME: Final = re.compile(r"[A-Za-z0-9_:.\-]+")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def room_problem(name: str, most: int) -> str | None:
     """A room's name is 1 to `most` letters or digits of any script, and any of : _ . -"""
-    if 1 <= len(name) <= most and _ROOM_NAME.fullmatch(name):
+    if 1 <= len(name) <= most and (_ROOM_NAME.fullmatch(name) or all(map(_in_a_name, name))):
         return None
     return f"a room's name is 1 to {most} letters, digits and any of : _ . -"
+
+
+def _in_a_name(character: str) -> bool:
+    # Many scripts write vowels as marks on letters, which `\w` does not count.
+    return character in ":_.-" or unicodedata.category(character)[0] in "LMN"
 
 
 def clean_text(text: str) -> str:

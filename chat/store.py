@@ -10,13 +10,15 @@ of which a thousand rooms opened at once would exhaust both ends, so they take t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
 import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -120,13 +122,14 @@ class Store:
         self._renew = self._client.register_script(_lua("renew"))
         self._online = self._client.register_script(_lua("online"))
 
-    def _connect(self, timeout_s: float) -> "redis.Redis":
+    def _connect(self, timeout_s: float, **options: Any) -> "redis.Redis":
         client: redis.Redis = redis.from_url(
             self._url,
             protocol=2,
             socket_timeout=timeout_s,
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
+            **options,
         )
         return client
 
@@ -292,7 +295,7 @@ class Store:
 
     def tail(self, block_s: float) -> "Tail":
         """A connection of its own for blocking reads."""
-        return Tail(self._connect(block_s + self._timeout_s), int(block_s * 1000))
+        return Tail(partial(self._connect, block_s + self._timeout_s), int(block_s * 1000))
 
     async def _ask(self, answer: Any, lanes: asyncio.Semaphore | None = None) -> Any:
         """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
@@ -318,18 +321,24 @@ def open_store(config: Config, url: str) -> Store:
 
 
 class Tail:
-    """Blocking reads of many streams over one connection."""
+    """Blocking reads of many streams over one connection.
 
-    def __init__(self, client: "redis.Redis", block_ms: int) -> None:
-        self._client = client
+    Danger: redis-py quietly makes a new connection when it finds the old one closed, as it will
+    most often between two paced reads. Where there was a break, streams may have been set back.
+    """
+
+    def __init__(self, connect: Callable[..., "redis.Redis"], block_ms: int) -> None:
+        self._client = connect(redis_connect_func=self._connected)
         self._block_ms = block_ms
+        self._unbroken = False
         # The parsed form costs a dict an entry; the raw one is read faster.
         self._client.response_callbacks.pop("XREAD", None)
 
     async def read(self, cursors: dict[str, bytes], count: int) -> list[tuple[str, list[Any]]]:
         """Up to `count` entries of each stream after its cursor; waits for the first one.
 
-        Entries are [ID, [field, value, ...]]. Raises StoreError.
+        Entries are [ID, [field, value, ...]]. Raises StoreError, also when the connection is not
+        the one of the read before.
         """
         try:
             reply = await self._client.execute_command(  # type: ignore[no-untyped-call]
@@ -338,8 +347,15 @@ class Tail:
                 *("STREAMS", *cursors, *cursors.values()),
             )
         except (TimeoutError, RedisError, OSError) as error:
+            self._unbroken = False  # whoever reads again knows
             raise StoreError(f"{type(error).__name__}: {error}") from error
         return [(stream.decode(), entries) for stream, entries in reply or ()]
+
+    async def _connected(self, connection: AbstractConnection) -> None:
+        if self._unbroken:
+            raise RedisError("the connection was lost between two reads")
+        await connection.on_connect()
+        self._unbroken = True
 
     async def close(self) -> None:
         """Close the connection."""

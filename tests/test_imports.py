@@ -19,10 +19,12 @@ MAY_IMPORT = {
 PURE = (
     "shard/frames.py",
     "shard/handshake.py",
+    "shard/deflate.py",
     "shard/wheel.py",
     "shard/phases.py",
     "pool/table.py",
     "pool/buffers.py",
+    "chat/room.py",
 )
 """Files that do no I/O and look at no clock, nor does anything of ours they import."""
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from chat import rules
-from chat.api.schema import BroadcastIn, MessageIn, Problem
+from chat.api.schema import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
 from chat.config import Limits
 
 MAX_LISTED: Final = 100
@@ -68,6 +68,8 @@ def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[Messa
         messages = _messages(_by_path(document), limits)
     except BadBody as bad:
         problems += bad.problems
+    if len(messages) * len(broadcast.rooms or ()) > MAX_PRODUCT:
+        problems.append(Problem(f"at most {MAX_PRODUCT} messages times rooms at once", "rooms"))
     if problems:
         raise BadBody(problems)
     return broadcast, messages

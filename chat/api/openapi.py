@@ -5,6 +5,7 @@ else than the code does; what is written here by hand are the sentences and whic
 """
 
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -171,7 +172,7 @@ def _operation(
         "description": description,
         "responses": {
             "200": {
-                "description": (answer.__doc__ or "Done.").strip(),
+                "description": cleandoc(answer.__doc__ or "Done."),
                 "content": {"application/json": {"schema": _ref(answer.__name__)}},
             },
             **{

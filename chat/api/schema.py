@@ -11,6 +11,8 @@ from chat.identity import MAX_NAME, MAX_UID
 from chat.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
 
 MAX_TARGETS = 1000
+MAX_PRODUCT = 20_000
+"""Messages times rooms of one broadcast: what is published in about a second."""
 
 SYSTEM = "system"
 

@@ -5,7 +5,8 @@ readable or it asked to be woken, as a loop would, and gives up after a bound. T
 A client queues what it sends and reads what came whenever the rig steps, unless `reading` is off.
 
 Leaving the `with` block closes everything and checks what must hold after any test: every opened
-connection was closed exactly once, no buffer is on loan, no descriptor is left.
+connection was closed exactly once, no buffer is on loan, nothing is kept of anyone, and nothing of
+ours failed but what the test announced in `faults`.
 """
 
 import random
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from pool.scoreboard import Scoreboard
-from shard.counters import FIELDS, Count
+from shard.counters import FIELDS, GAUGES, Count
 from shard.frames import CLOSE
 from shard.group import ConnectionGroup, Opening, Settings
 from shard.handshake import END_OF_HEADERS, Request
@@ -146,6 +147,20 @@ class Chance(random.Random):
         return self.value
 
 
+class Counted:
+    """A scoreboard row that a former process has written to, and what was counted since."""
+
+    FORMER = 7
+
+    def __init__(self) -> None:
+        self.row = Scoreboard(FIELDS, 1).row(0)
+        for count in Count:
+            self.row[count] = self.FORMER
+
+    def __getitem__(self, count: Count) -> int:
+        return self.row[count] - (0 if FIELDS[count] in GAUGES else self.FORMER)
+
+
 class Rig:
     """A group, its listener, its handler and its clients. `limits` go into Settings."""
 
@@ -159,14 +174,16 @@ class Rig:
         self.handler = handler or Recorder()
         [self.listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=send_buffer)
         self.address = self.listener.getsockname()
-        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.counts = Counted()
+        self.faults = 0
+        self.wakes = 0
         self.tick = 1000
         self.chance = Chance()
         self.clients: list[Client] = []
         self.group = ConnectionGroup(
             self.listener,
             Settings(**limits),
-            self.counts,
+            self.counts.row,
             wake=self._wake,
             chance=self.chance,
             rows=4096,
@@ -189,12 +206,17 @@ class Rig:
         if error is None:
             opened, closed = self.handler.opened, [fd for fd, _ in self.handler.closed]
             assert sorted(opened) == sorted(closed), "on_close is called once per on_open"
-            assert self.group.buffers.on_loan == 0
+            assert not self.group.buffers.on_loan
+            assert not self.group._partials
+            assert not self.group._requests
+            assert not self.group.outbox.slow
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0
+            assert self.counts[Count.HANDLER_ERRORS] == self.faults
 
     def _wake(self) -> None:
         self._woken = True
+        self.wakes += 1
 
     def step(self, wait_ms: int = 0) -> bool:
         """One turn, if there is a reason for one; then let the clients read. Whether there was."""

@@ -1,9 +1,5 @@
 """The echo server as a process of its own, spoken to by three independent client libraries."""
 
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import aiohttp
@@ -11,29 +7,7 @@ import pytest
 import websocket
 from websockets.sync.client import connect
 
-from tests.shard.wire import REQUEST
-
-TIMEOUT_S = 20.0
-
-Server = subprocess.Popen[str]
-
-
-def start(*command: str) -> tuple[Server, str]:
-    """A server process and the URL it announced."""
-    process = subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    announced = process.stdout.readline()
-    assert announced.startswith("echoing on ws://"), announced
-    return process, announced.removeprefix("echoing on ").strip()
-
-
-def stop(process: Server) -> None:
-    """SIGTERM must end it cleanly, with nothing to say."""
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, errors) == (0, "")
+from tests.shard.servers import TIMEOUT_S, start, stop
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +23,12 @@ def url() -> Iterator[str]:
 
 class TestWebsockets:
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 3_000_000])
-    def test_messages_of_any_size_come_back(self, url: str, size: int) -> None:
-        with connect(url, max_size=None) as client:
+    @pytest.mark.parametrize("compression", [None, "deflate"])
+    def test_messages_of_any_size_come_back(
+        self, url: str, size: int, compression: str | None
+    ) -> None:
+        with connect(url, max_size=None, compression=compression) as client:
+            assert len(client.protocol.extensions) == (compression is not None)
             client.send("x" * size)
             assert client.recv(TIMEOUT_S) == "x" * size
             client.send(b"\xff" * size)
@@ -70,10 +48,6 @@ class TestWebsockets:
             client.close(4321, "enough")
             assert client.close_code == 4321
 
-    def test_compression_is_not_negotiated(self, url: str) -> None:
-        with connect(url, compression="deflate") as client:
-            assert client.protocol.extensions == []
-
 
 class TestWebsocketClient:
     def test_text_binary_and_close(self, url: str) -> None:
@@ -87,12 +61,13 @@ class TestWebsocketClient:
 
 
 class TestAiohttp:
-    async def test_text_binary_ping_and_close(self, url: str) -> None:
+    @pytest.mark.parametrize("compress", [0, 15])
+    async def test_text_binary_ping_and_close(self, url: str, compress: int) -> None:
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(url, autoping=False, compress=15) as client,
+            session.ws_connect(url, autoping=False, compress=compress) as client,
         ):
-            assert client.compress == 0
+            assert client.compress == compress
             await client.send_str("弹幕")
             assert await client.receive_str(timeout=TIMEOUT_S) == "弹幕"
             await client.send_bytes(b"\x00\xff")
@@ -107,44 +82,3 @@ class TestAiohttp:
         health = url.replace("ws://", "http://") + "healthz"
         async with aiohttp.ClientSession() as session, session.get(health) as response:
             assert (response.status, await response.text()) == (200, "ok\n")
-
-
-NO_PATIENCE = """
-from pool.scoreboard import Scoreboard
-from shard import process
-from shard.counters import FIELDS
-from shard.echo import SETTINGS, Echo
-from shard.listen import listen
-[listener] = listen("127.0.0.1", 0, 1, 16, 65536)
-print(f"echoing on ws://127.0.0.1:{listener.getsockname()[1]}/", flush=True)
-process.run(listener, SETTINGS, Scoreboard(FIELDS, 1).row(0), 1024, Echo, drain_s=0)
-"""
-
-
-class TestStopping:
-    def test_clients_that_stay_are_hung_up_on(self) -> None:
-        process, url = start("-c", NO_PATIENCE)
-        try:
-            port = int(url.rstrip("/").rpartition(":")[2])
-            with (
-                socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as client,
-                client.makefile("rb") as answers,
-            ):
-                client.sendall(REQUEST.replace(b"/ws", b"/"))
-                assert answers.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
-                stop(process)
-                assert answers.read().endswith(b"\r\n\r\n")
-        finally:
-            process.kill()
-            process.communicate()
-
-    def test_who_leaves_is_not_waited_for(self) -> None:
-        process, url = start("-m", "shard.echo", "--port", "0")
-        try:
-            with connect(url) as client:
-                client.send("hello")
-                assert client.recv(TIMEOUT_S) == "hello"
-            stop(process)
-        finally:
-            process.kill()
-            process.communicate()

@@ -128,9 +128,22 @@ class TestParsing:
         for chunks in splits(data):
             assert parse(chunks) == Parsed([(TEXT, b"Hello"), (PING, b"?")], 1002)
 
-    @pytest.mark.parametrize("bad", [b"\x83\x80", b"\xc1\x80", b"\x81\x00", b"\x80\x80"])
+    @pytest.mark.parametrize(
+        "bad", [b"\x83\x80", b"\xc1\x80", b"\x81\x00", b"\x80\x80", b"\x82\xfe\x00\x7d"]
+    )
     def test_a_bad_frame_is_refused_at_its_header(self, bad: bytes) -> None:
         assert parse([bad]).code == 1002
+
+    @pytest.mark.parametrize("size", [0xFFFF, 0x10000])
+    def test_long_lengths_are_read(self, size: int) -> None:
+        events: list[Event] = []
+        parser = frames.FrameParser(BufferPool(), 1 << 20)
+        assert parser.feed(client_frame(BINARY, b"x" * size), None, events) is None
+        assert events == [(BINARY, b"x" * size)]
+
+    def test_an_error_says_what_was_wrong(self) -> None:
+        with pytest.raises(frames.ProtocolError, match="is not masked"):
+            frames.FrameParser(BufferPool(), LIMIT).feed(b"\x81\x05Hello", None, [])
 
     def test_bad_text_is_refused_before_the_frame_is_whole(self) -> None:
         data = client_frame(TEXT, b"\xff" + b"x" * 100)
@@ -141,6 +154,10 @@ class TestParsing:
 
 
 class TestCompression:
+    def test_it_must_have_been_negotiated(self) -> None:
+        with pytest.raises(frames.ProtocolError, match="reserved bit"):
+            frames.FrameParser(BufferPool(), LIMIT).feed(client_frame(TEXT, rsv=0x40), None, [])
+
     def test_rsv1_marks_a_compressed_message_when_that_was_negotiated(self) -> None:
         data = client_frame(TEXT, b"\xff\xff", rsv=0x40) + client_frame(TEXT, b"plain")
         for chunks in splits(data):
@@ -161,12 +178,14 @@ class TestMemory:
         parser = frames.FrameParser(BufferPool(), LIMIT)
         assert parser.feed(HELLO + client_frame(PING), None, []) is None
 
-    def test_a_control_frame_in_two_reads_leaves_no_state(self) -> None:
+    @pytest.mark.parametrize("opcode", [PING, TEXT])
+    def test_a_frame_in_two_reads_leaves_no_state(self, opcode: int) -> None:
         parser = frames.FrameParser(BufferPool(), LIMIT)
-        data = client_frame(PING, b"x")
-        partial = parser.feed(data[:3], None, [])
-        assert partial is not None
-        assert parser.feed(data[3:], partial, []) is None
+        data = client_frame(opcode, b"xy")
+        for cut in range(1, len(data)):
+            partial = parser.feed(data[:cut], None, [])
+            assert partial is not None
+            assert parser.feed(data[cut:], partial, []) is None
 
     def test_a_promise_borrows_nothing(self) -> None:
         buffers = BufferPool()
@@ -178,10 +197,15 @@ class TestMemory:
     def test_a_buffer_is_as_large_as_what_came(self) -> None:
         buffers = BufferPool()
         parser = frames.FrameParser(buffers, 1 << 20)
-        partial = parser.feed(client_frame(BINARY, b"x" * 70_000)[:314], None, [])
+        data = client_frame(BINARY, b"x" * 70_000)
+        partial = parser.feed(data[:314], None, [])
         assert partial is not None
         assert partial.buffer is not None
         assert len(partial.buffer) == 1024
+        partial = parser.feed(data[314:2_314], partial, [])
+        assert partial is not None
+        assert partial.buffer is not None
+        assert len(partial.buffer) == 4096
         parser.discard(partial)
         parser.discard(partial)
         assert buffers.on_loan == 0

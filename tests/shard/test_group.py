@@ -141,6 +141,7 @@ class TestMessages:
             rig.run_until(lambda: len(rig.handler.messages) == 1_000)
             assert rig.handler.payloads == sent
             assert rig.counts[Count.FRAMES_IN] == 1_000
+            assert rig.counts[Count.UPGRADED] == 1
 
     def test_a_message_larger_than_one_read_is_put_together(self) -> None:
         with Rig(message_bytes=1 << 20) as rig:
@@ -186,6 +187,27 @@ class TestMessages:
             assert not rig.group._requests
             assert not rig.group.outbox.slow
             assert rig.group.buffers.on_loan == 0
+
+
+class TestTurns:
+    def test_one_is_asked_for_once(self) -> None:
+        with Rig() as rig:
+            clients = [rig.open() for _ in range(3)]
+            before = rig.wakes
+            for client in clients:
+                rig.group.close(client.fd, CloseCode.NORMAL)
+            assert rig.wakes == before + 1
+            assert rig.handler.closed == []
+            rig.step()
+            assert len(rig.handler.closed) == 3
+
+    def test_one_that_leaves_nothing_to_do_asks_for_none(self) -> None:
+        with Rig() as rig:
+            client = rig.open()
+            before = rig.wakes
+            client.send(client_frame(TEXT, b"hello") + close_frame(1000))
+            rig.run_until(lambda: client.ended)
+            assert rig.wakes == before
 
 
 class TestShutting:

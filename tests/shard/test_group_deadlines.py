@@ -6,6 +6,7 @@ from shard import group as module
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.frames import CLOSE, PING, PONG, TEXT
+from shard.group import ConnectionGroup
 from tests.shard.descriptors import no_holes_below
 from tests.shard.rig import Client, Rig
 from tests.shard.wire import REQUEST, client_frame, close_frame
@@ -174,6 +175,24 @@ class TestBounds:
             rig.run_until(lambda: client.messages == [(PING, b"")])
             rig.advance(5)
             rig.run_until(lambda: client.close_code == 4003)
+
+    def test_a_connection_is_visited_once_a_period_whatever_it_sends(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        visits = []
+        visit = ConnectionGroup._visit_open
+
+        def counting(group: ConnectionGroup, fd: int) -> None:
+            visits.append(fd)
+            visit(group, fd)
+
+        monkeypatch.setattr(ConnectionGroup, "_visit_open", counting)
+        with Rig(ping_ticks=10, timeout_ticks=10) as rig:
+            client = rig.open()
+            for _ in range(100):
+                rig.say(client, client_frame(TEXT, b"hi") * 3)
+                rig.advance()
+            assert 0 < len(visits) <= 11
 
     def test_the_handler_hears_of_every_tick(self) -> None:
         with Rig() as rig:

@@ -142,6 +142,16 @@ class TestSlowReaders:
         rig.run_until(lambda: slow.close_code)
         assert [opcode for opcode, _ in slow.messages] == [BINARY, CLOSE]
 
+    def test_fan_outs_may_be_dropped_and_sends_not_unless_told_otherwise(self, rig: Rig) -> None:
+        slow = slow_client(rig)
+        fan_out_until(rig, [slow], lambda: rig.counts[Count.DROPPED_SLOW], droppable=True)
+        for _ in range(HARD // 1_000):
+            rig.group.fan_out([slow.fd], frame(0))
+        assert rig.group.is_open(slow.fd)
+        for _ in range(HARD // 1_000):
+            rig.group.send(slow.fd, frame(0))
+        assert not rig.group.is_open(slow.fd)
+
     def test_one_that_goes_away_leaves_nothing_behind(self, rig: Rig) -> None:
         slow = slow_client(rig)
         fan_out_until(rig, [slow], lambda: rig.counts[Count.DROPPED_SLOW], droppable=True)

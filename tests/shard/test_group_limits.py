@@ -1,6 +1,7 @@
 """What a group does at the limits of its process: full, out of descriptors, and never collected."""
 
 import gc
+import os
 
 import pytest
 
@@ -35,8 +36,9 @@ class TestFull:
 
     def test_a_descriptor_beyond_the_table_is_turned_away(self) -> None:
         with Rig() as rig:
-            rig.group.table.capacity = 3
             late = rig.connect()
+            os.close(lowest := os.dup(0))
+            rig.group.table.capacity = lowest
             rig.run_until(lambda: late.ended)
             assert late.status == 503
 
@@ -83,6 +85,10 @@ class TestAccepting:
                 rig.run_until(lambda: late.status)
             assert late.status == 101
             assert rig.handler.opened == [client.fd, client.fd]
+            late.send(close_frame(1000))
+            rig.run_until(lambda: late.ended)
+            rig.settle()
+            assert rig.group.table.quarantined == 1, "only for as long as descriptors lack"
 
 
 def traffic(rig: Rig) -> None:

@@ -112,7 +112,7 @@ class TestSubprotocols:
         assert (header in reply.response) == (chosen is not None)
 
     def test_offers_in_two_headers_count_as_one(self) -> None:
-        extra = ("Sec-WebSocket-Protocol: other", "Sec-WebSocket-Protocol: chat.msgpack")
+        extra = ("Sec-WebSocket-Protocol: chat.msgpack", "Sec-WebSocket-Protocol: other")
         assert let_in(request("GET /ws HTTP/1.1", *extra)).variant == 1
 
     def test_the_default_variant_is_for_who_offers_none(self) -> None:
@@ -162,6 +162,7 @@ class TestRefusing:
         assert b"\r\nUpgrade: websocket\r\n" in response(request(upgrade=None))
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in response(request(sec_websocket_version="8"))
         assert b"\r\nAllow: GET\r\n" in response(request("POST /ws HTTP/1.1"))
+        assert response(request("GET / HTTP/1.1")).endswith(b"\r\n\r\nWebSockets are at /ws\n")
 
     def test_as_many_headers_as_are_allowed_and_one_more(self) -> None:
         extra = [f"X-{i}: y" for i in range(MAX_HEADERS - len(HEADERS))]

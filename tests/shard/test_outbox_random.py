@@ -126,6 +126,8 @@ class Traffic(RuleBasedStateMachine):
             assert missing <= self.desk.counts[Count.DROPPED_SLOW]
             if not self.vanished and self.open() == self.desk.fds:
                 assert missing == self.desk.counts[Count.DROPPED_SLOW]
+                total = sum(map(len, self.received.values()))
+                assert total == self.desk.counts[Count.BYTES_OUT]
             assert len(self.desk.lost) == len(set(self.desk.lost))
             assert set(self.desk.lost) <= self.vanished
             assert not self.outbox.slow

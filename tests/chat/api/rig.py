@@ -1,0 +1,198 @@
+"""The API on a real Valkey, in a thread, and a client that speaks plain HTTP to it.
+
+Rules. One request, one connection. What must be broken on the wire is written to a socket by hand.
+Whoever waits, waits for a condition under a bound.
+"""
+
+import asyncio
+import http.client
+import json
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from chat.api.app import create_app
+from chat.api.server import make_server
+from chat.config import Config
+from chat.counters import FIELDS
+from chat.keys import Keys
+from chat.store import open_store
+from pool.scoreboard import Scoreboard
+from shard.listen import listen
+from tests.chat.rig import BOUND_S, configured, new_prefix
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+WS_PORT = 8765
+
+Headers = dict[str, str]
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Ask until `condition` holds."""
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.002)
+
+
+def new_room(prefix: str = "房间") -> str:
+    return f"{prefix}:{secrets.token_hex(6)}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        assert self.headers["content-type"] == JSON
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.json["error"]
+        return found
+
+    @property
+    def paths(self) -> list[str]:
+        """The fields that are wrong."""
+        return [problem.get("path", "") for problem in self.error["problems"]]
+
+
+class Api:
+    """A running API; its config is the default one but for what is given."""
+
+    def __init__(self, url: str, **sections: dict[str, Any]) -> None:
+        usual: dict[str, Any] = {"bus": {"prefix": new_prefix(), "partitions": 4}}
+        for name, values in sections.items():
+            usual[name] = usual.get(name, {}) | values
+        self.config: Config = configured(**usual)
+        self.url = url
+        self.board = Scoreboard(FIELDS, 2)
+        [self._listener] = listen("127.0.0.1", 0, 1, 128, 65536)
+        self.port = int(self._listener.getsockname()[1])
+        self._server = make_server(create_app(self.config, url, self.board, WS_PORT))
+        sockets = {"sockets": [self._listener]}
+        self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(BOUND_S)
+        assert not self._thread.is_alive()
+
+    @contextmanager
+    def connection(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        kind: str | None = JSON,
+        headers: Headers | None = None,
+    ) -> Answer:
+        """One request; an iterable body is sent chunk by chunk."""
+        sent = dict(headers or {})
+        if body is not None and kind is not None:
+            sent.setdefault("Content-Type", kind)
+        chunked = body is not None and not isinstance(body, bytes)
+        if chunked:
+            sent["Transfer-Encoding"] = "chunked"
+        with self.connection() as connection:
+            connection.request(method, path, body, sent, encode_chunked=chunked)
+            return read(connection)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.call("GET", path, headers=headers)
+
+    def post(self, room: str, message: object, **headers: str) -> Answer:
+        """Publish a JSON document to a room."""
+        data = json.dumps(message).encode()
+        return self.call("POST", messages_of(room), data, headers=headers)
+
+    def stream(self, room: str, body: bytes | Iterable[bytes]) -> Answer:
+        """Publish lines to a room."""
+        return self.call("POST", messages_of(room), body, NDJSON)
+
+    def broadcast(self, document: object) -> Answer:
+        return self.call("POST", "/v1/broadcast", json.dumps(document).encode())
+
+    def history(self, room: str, query: str = "limit=500") -> list[dict[str, Any]]:
+        answer = self.get(f"{messages_of(room)}?{query}")
+        if answer.status == 404:
+            return []
+        found: list[dict[str, Any]] = answer.json["messages"]
+        return found
+
+    def texts(self, room: str) -> list[str]:
+        return [message["text"] for message in self.history(room)]
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes; all that is answered until the connection is closed."""
+        with socket.create_connection(("127.0.0.1", self.port), BOUND_S) as client:
+            client.sendall(data)
+            found = b""
+            while chunk := client.recv(65536):
+                found += chunk
+            return found
+
+    def notices(self) -> list[bytes]:
+        """The entries of the broadcast stream."""
+        keys = Keys(self.config.bus.prefix, self.config.bus.partitions)
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            found: Any = client.xrange(keys.broadcast)
+            return [fields[b"m"] for _, fields in found]
+
+    def report_online(self, room: str, count: int) -> None:
+        """What a shard says of a room's viewers."""
+
+        async def report() -> None:
+            store = open_store(self.config, self.url)
+            await store.report_online(store.keys.partition(room), "s1", [(room, count)], 60_000)
+            await store.close()
+
+        asyncio.run(report())
+
+    def metric(self, line: str) -> bool:
+        """Whether `/metrics` shows this line."""
+        return line in self.get("/metrics").body.decode().splitlines()
+
+
+def read(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
+
+
+def quoted(room: str) -> str:
+    """A room's name as it stands in a path."""
+    return "".join(f"%{byte:02X}" for byte in room.encode())
+
+
+def messages_of(room: str) -> str:
+    return f"/v1/rooms/{quoted(room)}/messages"
+
+
+def lines(*messages: object) -> bytes:
+    """NDJSON."""
+    return b"".join(
+        json.dumps(message, ensure_ascii=False).encode() + b"\n" for message in messages
+    )

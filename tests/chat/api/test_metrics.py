@@ -1,0 +1,106 @@
+"""`/metrics`: what Prometheus reads of it."""
+
+import re
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from chat.api.metrics import Metrics
+from chat.counters import FIELDS, GAUGES
+from pool.scoreboard import Scoreboard
+from tests.chat.api.rig import Api
+
+SHARDS = 3
+
+
+@pytest.fixture
+def board() -> Scoreboard:
+    """Every cell with a number of its own, one of them beyond 32 bits."""
+    board = Scoreboard(FIELDS, SHARDS)
+    for shard in range(SHARDS):
+        row = board.row(shard)
+        for i in range(len(FIELDS)):
+            row[i] = (shard + 1) * 1000 + i
+    board.row(1)[FIELDS.index("bytes_out")] = 2**50
+    return board
+
+
+def families(rendered: bytes) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for family in text_string_to_metric_families(rendered.decode()):
+        assert family.name not in found, "a family stands twice"
+        found[family.name] = family
+    return found
+
+
+class TestScoreboard:
+    @pytest.mark.parametrize("field", FIELDS)
+    def test_each_shards_number_is_shown_and_their_sum(self, board: Scoreboard, field: str) -> None:
+        found = families(Metrics(board).render())
+        kind = "gauge" if field in GAUGES else "counter"
+        shards, node = found[f"danmaku_{field}"], found[f"danmaku_node_{field}"]
+        assert (shards.type, node.type) == (kind, kind)
+        values = {sample.labels["shard"]: sample.value for sample in shards.samples}
+        assert values == {str(i): float(board.read(i)[field]) for i in range(SHARDS)}
+        [total] = node.samples
+        assert total.value == sum(values.values())
+
+    def test_only_counters_are_called_total(self, board: Scoreboard) -> None:
+        for family in families(Metrics(board).render()).values():
+            for sample in family.samples:
+                assert sample.name.endswith("_total") is (family.type == "counter"), sample
+
+    def test_names_are_what_prometheus_allows_and_all_begin_alike(self, board: Scoreboard) -> None:
+        for name, family in families(Metrics(board).render()).items():
+            assert re.fullmatch(r"danmaku_[a-z0-9_]+", name)
+            assert family.documentation
+
+    def test_numbers_are_read_when_they_are_asked_for(self, board: Scoreboard) -> None:
+        metrics = Metrics(board)
+        before = families(metrics.render())["danmaku_node_connections"].samples[0].value
+        board.row(0)[FIELDS.index("connections")] += 5
+        after = families(metrics.render())["danmaku_node_connections"].samples[0].value
+        assert after - before == 5
+
+
+def value(api: Api, name: str, **labels: str) -> float:
+    """A sample's value, 0 when there is none yet."""
+    for family in families(api.get("/metrics").body).values():
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return 0.0
+
+
+class TestRequests:
+    def test_a_request_is_counted_by_its_route_and_status(self, api: Api, room: str) -> None:
+        route = "/v1/rooms/{room}/messages"
+        labels = [{"route": route, "status": status} for status in ("200", "400", "404")]
+        before = [value(api, "danmaku_api_requests_total", **each) for each in labels]
+        timed = value(api, "danmaku_api_request_seconds_count", route=route)
+        api.history(room)
+        api.post(room, {"text": "x"})
+        api.post(room, {"text": ""})
+        after = [value(api, "danmaku_api_requests_total", **each) for each in labels]
+        assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
+        assert value(api, "danmaku_api_request_seconds_count", route=route) - timed == 3
+
+    def test_paths_that_are_not_there_share_one_label(self, api: Api, room: str) -> None:
+        before = value(api, "danmaku_api_requests_total", route="other", status="404")
+        for i in range(3):
+            api.get(f"/nothing{i}")
+        after = value(api, "danmaku_api_requests_total", route="other", status="404")
+        assert after - before == 3
+        assert b"nothing" not in api.get("/metrics").body
+
+    def test_published_messages_are_counted_and_duplicates_not(self, api: Api, room: str) -> None:
+        before = value(api, "danmaku_api_published_total")
+        api.post(room, [{"text": "x", "id": "1"}, {"text": "y"}])
+        api.post(room, {"text": "x", "id": "1"})
+        api.stream(room, b'{"text":"a"}\nbad\n{"text":"b"}\n')
+        assert value(api, "danmaku_api_published_total") - before == 4
+
+    def test_the_content_type_is_prometheus_own(self, api: Api) -> None:
+        kind = api.get("/metrics").headers["content-type"]
+        assert kind.startswith("text/plain; version=0.0.4")

@@ -1,0 +1,76 @@
+"""The page and its files: what is served, and what is not."""
+
+import re
+
+import pytest
+
+from chat.api import page
+from chat.engine import EmbeddedEngine
+from tests.chat.api.rig import WS_PORT, Api
+
+SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
+
+
+class TestPage:
+    def test_it_is_told_where_the_websocket_is(self, api: Api) -> None:
+        answer = api.get("/")
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        text = answer.body.decode()
+        assert f":{WS_PORT}/ws" in text
+        assert page.PLACEHOLDER not in text
+
+    def test_a_path_cannot_break_out_of_its_attribute(self, valkey: EmbeddedEngine) -> None:
+        api = Api(valkey.url, server={"path": '/"><script>'})
+        try:
+            text = api.get("/").body.decode()
+        finally:
+            api.close()
+        assert f":{WS_PORT}/&quot;&gt;&lt;script&gt;" in text
+
+    def test_all_it_asks_for_is_there(self, api: Api) -> None:
+        text = api.get("/").body.decode()
+        wanted = re.findall(r'(?:src|href)="(/[^"#]+)"', text)
+        assert wanted
+        for path in wanted:
+            assert api.get(path).status == 200, path
+
+    def test_modules_import_only_what_is_served(self, api: Api) -> None:
+        for name in SERVED:
+            if name.endswith(".js"):
+                text = api.get(f"/web/{name}").body.decode()
+                for wanted in re.findall(r'from "\./([^"]+)"', text):
+                    assert wanted in SERVED, f"{name} imports {wanted}"
+
+
+class TestFiles:
+    @pytest.mark.parametrize("name", [name for name in SERVED if name != "index.html"])
+    def test_each_is_served_as_what_it_is(self, api: Api, name: str) -> None:
+        answer = api.get(f"/web/{name}")
+        assert answer.status == 200
+        assert answer.body == (page.web_folder() / name).read_bytes()
+        assert answer.headers["content-type"] == page.TYPES[name[name.rindex(".") :]]
+        assert answer.headers["cache-control"] == "no-cache"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            "index.html",
+            "package.json",
+            "tests",
+            "tests/",
+            ".",
+            "..",
+            "../pyproject.toml",
+            "%2e%2e/pyproject.toml",
+            "..%2fpyproject.toml",
+            "%00",
+        ],
+    )
+    def test_nothing_else_is(self, api: Api, name: str) -> None:
+        assert api.get(f"/web/{name}").status == 404
+
+    def test_swagger_uis_files_come_from_here_too(self, api: Api) -> None:
+        for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
+            assert api.get(f"/docs/{name}").body == (page.swagger_folder() / name).read_bytes()

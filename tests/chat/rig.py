@@ -1,0 +1,284 @@
+"""A shard on a real Valkey, and viewers with an independent WebSocket client to speak to it.
+
+Rules. One loop runs both sides. Time is fake where it matters: `clock` and `wall` are numbers, a
+tick is `advance`. Nothing sleeps and hopes: `until` waits for a condition under a bound, and to
+show that something did not come, a viewer asks for something that comes after it (`settle`).
+
+A shard that is left without an error has closed every connection, lent out no buffer, and logged no
+error (unless `errors` was taken out of it).
+"""
+
+import asyncio
+import json
+import logging
+import random
+import secrets
+from collections.abc import Callable
+from typing import Any, Self
+
+import msgpack
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from chat.codec import CODECS
+from chat.config import SECTIONS, Config
+from chat.counters import FIELDS, ChatCount
+from chat.entries import pack_msg
+from chat.hub import Hub
+from chat.keys import Keys
+from chat.store import Outgoing, Receipt, Store
+from pool.scoreboard import Scoreboard
+from shard.counters import Count
+from shard.group import ConnectionGroup, Settings
+from shard.handshake import Terms
+from shard.listen import listen
+
+BOUND_S = 15.0
+"""A condition that has not come true by then never will."""
+ROWS = 4096
+
+Event = dict[str, Any]
+
+
+async def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
+    """Let the loop run until `condition` holds."""
+    deadline = asyncio.get_running_loop().time() + BOUND_S
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"{what} never came"
+        await asyncio.sleep(0.001)
+
+
+def new_prefix() -> str:
+    """A prefix nobody else uses on the Valkey all tests share."""
+    return f"t{secrets.token_hex(6)}"
+
+
+def configured(**sections: dict[str, Any]) -> Config:
+    """The default configuration but for `sections`."""
+    made: dict[str, Any] = {name: SECTIONS[name](**values) for name, values in sections.items()}
+    return Config(**made)
+
+
+def a_store(url: str, prefix: str, partitions: int = 4, **options: Any) -> Store:
+    """A store that keeps 50 messages a room, unless told otherwise."""
+    usual: dict[str, Any] = {
+        "timeout_s": 5.0,
+        "history": 50,
+        "fanout_entries": 10_000,
+        "ttl_s": 600,
+    }
+    return Store(url, Keys(prefix, partitions), **(usual | options))
+
+
+def outgoing(room: str, text: str, message_id: str | None = None, uid: str = "u") -> Outgoing:
+    return Outgoing(room, uid, pack_msg(uid, "n", text, 1, "scroll", 25, 1_000), message_id)
+
+
+async def publish(store: Store, room: str, *texts: str) -> list[Receipt]:
+    """Publish texts in a room as any other process would."""
+    found = []
+    for text in texts:
+        _, receipts = await store.publish([outgoing(room, text)], "e00001", 1_000, 0)
+        assert receipts is not None
+        found += receipts
+    return found
+
+
+class Errors(logging.Handler):
+    """What our packages log as errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(self.format(record))
+
+
+class Shard:
+    """One shard: a hub on a connection group, on the running loop."""
+
+    def __init__(self, url: str, prefix: str, name: str = "", **sections: dict[str, Any]) -> None:
+        self.url, self.prefix = url, prefix
+        self.name = name or secrets.token_hex(3)
+        self.config = configured(**{"bus": {"partitions": 4, "flush_interval_ms": 5}} | sections)
+        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.clock = 1_000.0
+        self.wall = 1_800_000_000.0
+        self.tick = 1_000
+        self.errors = Errors()
+        self.store = a_store(
+            url,
+            prefix,
+            self.config.bus.partitions,
+            timeout_s=self.config.bus.timeout_ms / 1000,
+            history=self.config.rooms.history,
+        )
+
+    async def __aenter__(self) -> Self:
+        logging.getLogger().addHandler(self.errors)
+        loop = asyncio.get_running_loop()
+        limits = self.config.limits
+        [self._listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=1 << 16)
+        self.address = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/ws"
+        self.group = ConnectionGroup(
+            self._listener,
+            Settings(
+                message_bytes=limits.message_bytes,
+                backlog_soft_bytes=limits.backlog_soft_bytes,
+                backlog_hard_bytes=limits.backlog_hard_bytes,
+                terms=Terms(subprotocols=[codec.name for codec in CODECS]),
+            ),
+            self.counts,
+            wake=lambda: loop.call_soon(self.group.turn),
+            chance=random.Random(1),
+            rows=ROWS,
+        )
+        self.hub = Hub(
+            self.group,
+            self.config,
+            self.store,
+            self.name,
+            self.counts,
+            ROWS,
+            clock=lambda: self.clock,
+            wall=lambda: self.wall,
+            chance=random.Random(2),
+        )
+        await self.hub.start()
+        self.group.start(self.hub, self.tick)
+        loop.add_reader(self.group.fileno(), self.group.turn)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.group.stop_accepting()
+        asyncio.get_running_loop().remove_reader(self.group.fileno())
+        await self.hub.stop()
+        self.group.shut()
+        self._listener.close()
+        logging.getLogger().removeHandler(self.errors)
+        if kind is None:
+            assert self.errors.found == []
+            assert self.counts[Count.HANDLER_ERRORS] == 0
+            assert self.counts[Count.CONNECTIONS] == 0
+            assert self.group.buffers.on_loan == 0
+
+    def advance(self, ticks: int = 1) -> None:
+        """Let `ticks` seconds pass, one by one."""
+        for _ in range(ticks):
+            self.tick += 1
+            self.clock += 1
+            self.wall += 1
+            self.group.advance(self.tick)
+
+    def count(self, what: ChatCount | Count) -> int:
+        return self.counts[what]
+
+    def viewer(self, query: str = "", binary: bool = False) -> "Viewer":
+        return Viewer(self.address + query, binary)
+
+
+class Viewer:
+    """A client that writes down every event."""
+
+    def __init__(self, address: str, binary: bool = False) -> None:
+        self.events: list[Event] = []
+        self.close_code = 0
+        self._address = address
+        self._binary = binary
+        self._taken: set[int] = set()
+        self._refs = 1_000_000
+        self._socket: ClientConnection
+        self._reading: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        name = Subprotocol(CODECS[self._binary].name)
+        # No proxy from the environment, no pings of its own.
+        self._socket = await connect(
+            self._address, subprotocols=[name], proxy=None, ping_interval=None
+        )
+        assert self._socket.subprotocol == name
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._socket.close()
+        await self._reading
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                frame = await self._socket.recv()
+                assert isinstance(frame, bytes) is self._binary
+                found = msgpack.unpackb(frame) if self._binary else json.loads(frame)
+                assert isinstance(found, list)
+                self.events += found
+        except ConnectionClosed as closed:
+            self.close_code = closed.rcvd.code if closed.rcvd else 1006
+
+    async def raw(self, frame: str | bytes) -> None:
+        await self._socket.send(frame)
+
+    async def do(self, t: str, **fields: Any) -> None:
+        """Send a command."""
+        command = {"t": t, **fields}
+        await self.raw(msgpack.packb(command) if self._binary else json.dumps(command))
+
+    def of(self, t: str) -> list[Event]:
+        """All events of one type that came."""
+        return [event for event in self.events if event["t"] == t]
+
+    @property
+    def texts(self) -> list[str]:
+        """What was said, as far as it came."""
+        return [message["text"] for message in self.of("msg")]
+
+    async def hear(self, t: str, **fields: Any) -> Event:
+        """Wait for the next event of a type (and with these fields) that was not heard yet."""
+        found: list[int] = []
+
+        def came() -> bool:
+            found[:] = [
+                i
+                for i, event in enumerate(self.events)
+                if i not in self._taken
+                and event["t"] == t
+                and all(event.get(name) == value for name, value in fields.items())
+            ][:1]
+            return bool(found)
+
+        await until(came, f"{t} {fields or ''}")
+        self._taken.add(found[0])
+        return self.events[found[0]]
+
+    async def ask(self, t: str, **fields: Any) -> Event:
+        """Send a command and wait for what answers it."""
+        self._refs += 1
+        ref = self._refs
+        await self.do(t, ref=ref, **fields)
+        await until(lambda: any(event.get("ref") == ref for event in self.events), f"{t} {fields}")
+        return next(event for event in self.events if event.get("ref") == ref)
+
+    async def join(self, room: str, since: tuple[str, int] | None = None) -> Event:
+        """Join a room and be let in."""
+        fields = {} if since is None else {"since": {"epoch": since[0], "seq": since[1]}}
+        joined = await self.ask("join", room=room, **fields)
+        assert joined["t"] == "joined", joined
+        return joined
+
+    async def say(self, room: str, text: str, **fields: Any) -> Event:
+        """Type a message and have it acknowledged."""
+        ack = await self.ask("send", room=room, text=text, **fields)
+        assert ack["t"] == "ack", ack
+        return ack
+
+    async def settle(self) -> None:
+        """Whatever the shard had sent here before now has been read after this."""
+        pong = await self.ask("ping")
+        assert pong["t"] == "pong"
+
+    async def closed(self) -> int:
+        """The close code, once it is closed."""
+        await until(lambda: self.close_code, "the close")
+        return self.close_code

@@ -1,0 +1,238 @@
+"""The command line: its options, its errors, its exit statuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from chat import doctor, identity, logs, node, schema
+from chat.cli import Mode, app, parse_color
+from chat.config import Config
+
+SECRET = "0123456789abcdef0123456789abcdef"
+NOBODY = "ws://127.0.0.1:1/ws"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without a config.toml, and plain output of a fixed width."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The configurations that nodes were started with; none really is."""
+    configs: list[Config] = []
+
+    def serve(config: Config) -> int:
+        configs.append(config)
+        return 7
+
+    monkeypatch.setattr(node, "serve", serve)
+    monkeypatch.setattr(logs, "set_up", lambda log: None)
+    return configs
+
+
+class TestHelp:
+    def test_every_command_is_listed(self) -> None:
+        done = run("--help")
+        assert done.exit_code == 0
+        for command in ("serve", "send", "tail", "doctor", "token"):
+            assert command in done.stdout
+
+    def test_without_a_command_it_helps(self) -> None:
+        assert "Commands" in run().output
+
+    def test_the_version_is_told(self) -> None:
+        done = run("--version")
+        assert done.exit_code == 0
+        assert done.stdout.startswith("danmaku")
+
+    def test_an_unknown_command_is_a_wrong_use(self) -> None:
+        assert run("sevre").exit_code == 2
+
+    def test_help_loads_neither_the_server_nor_the_client(self) -> None:
+        heavy = ("uvloop", "redis", "msgspec", "websockets", "litestar", "jwt")
+        code = (
+            "import sys, chat.cli\n"
+            "try: chat.cli.app(['--help'])\n"
+            f"except SystemExit: print(sorted(set({heavy!r}) & set(sys.modules)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True,
+            cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+class TestServe:
+    def test_defaults_without_a_file(self, served: list[Config]) -> None:
+        assert run("serve").exit_code == 7
+        assert served == [Config()]
+
+    def test_the_file_here_is_read(self, served: list[Config], elsewhere: Path) -> None:
+        (elsewhere / "config.toml").write_text("[server]\nport = 9000\n")
+        run("serve")
+        assert served[0].server.port == 9000
+
+    def test_a_file_that_is_named_is_read_instead(
+        self, served: list[Config], elsewhere: Path
+    ) -> None:
+        (elsewhere / "config.toml").write_text("[server]\nport = 9000\n")
+        (elsewhere / "other.toml").write_text("[api]\nport = 9001\n")
+        run("serve", "--config", "other.toml")
+        assert (served[0].server.port, served[0].api.port) == (8000, 9001)
+
+    def test_options_win_over_the_environment_and_that_over_the_file(
+        self, served: list[Config], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (elsewhere / "config.toml").write_text("[server]\nport = 1\nshards = 1\n[api]\nport = 2\n")
+        monkeypatch.setenv("DANMAKU_SERVER_SHARDS", "2")
+        monkeypatch.setenv("DANMAKU_SERVER_PORT", "3")
+        run("serve", "--port", "4", "--api-port", "5")
+        config = served[0]
+        assert (config.server.port, config.api.port, config.server.shards) == (4, 5, 2)
+
+    def test_every_problem_is_listed(self, served: list[Config], elsewhere: Path) -> None:
+        (elsewhere / "bad.toml").write_text("[server]\nprot = 1\n[limits]\ntext_chars = -1\n")
+        done = run("serve", "-c", "bad.toml", "--shards", "0")
+        assert done.exit_code == 2
+        first, *problems = done.stderr.splitlines()
+        assert first == "danmaku: the configuration is refused"
+        assert [problem.split(":")[0].strip() for problem in problems] == [
+            "server.prot",
+            "limits.text_chars",
+        ]
+        assert not served
+
+    def test_options_are_checked_together_with_the_rest(self, served: list[Config]) -> None:
+        done = run("serve", "--port", "8001")
+        assert done.exit_code == 2
+        assert "api.port: 8001 is also server.port" in done.stderr
+
+    @pytest.mark.parametrize(
+        "wrong", [("--port", "0"), ("--port", "70000"), ("--shards", "-1"), ("--api-port", "x")]
+    )
+    def test_a_bad_option_is_a_wrong_use(
+        self, served: list[Config], wrong: tuple[str, str]
+    ) -> None:
+        assert run("serve", *wrong).exit_code == 2
+        assert not served
+
+    def test_a_missing_file_is_one_line(self, served: list[Config]) -> None:
+        done = run("serve", "--config", "nosuch.toml")
+        assert done.exit_code == 2
+        assert "nosuch.toml: no such file" in done.stderr
+
+    def test_as_a_process_it_shows_no_traceback(self, elsewhere: Path) -> None:
+        (elsewhere / "bad.toml").write_text("port = 1\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "chat.cli", "serve", "--config", elsewhere / "bad.toml"],
+            capture_output=True, text=True, timeout=30, check=False, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "did you mean server.port?" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestColor:
+    @pytest.mark.parametrize(
+        ("text", "color"),
+        [("#ff0000", 0xFF0000), ("00FF7f", 0x00FF7F), ("red", 0xFF0000), ("#ffffff", 0xFFFFFF)],
+    )
+    def test_it_is_hexadecimal_or_a_name(self, text: str, color: int) -> None:
+        assert parse_color(text) == color
+
+    @pytest.mark.parametrize("text", ["", "#fff", "reddish", "Red", "#gggggg", "16777216"])
+    def test_anything_else_is_a_wrong_use(self, text: str) -> None:
+        done = run("send", "lobby", "hi", "--color", text)
+        assert done.exit_code == 2
+        assert "neither #rrggbb nor a name" in done.stderr
+
+
+class TestSendAndTail:
+    def test_modes_are_the_wires(self) -> None:
+        assert tuple(Mode) == get_args(schema.Mode)
+        assert run("send", "lobby", "hi", "--mode", "sideways").exit_code == 2
+
+    @pytest.mark.parametrize("command", [("send", "lobby", "hi"), ("tail", "lobby")])
+    def test_an_address_that_is_none_is_one_line(self, command: tuple[str, ...]) -> None:
+        done = run(*command, "--url", "http://127.0.0.1:8000/ws")
+        assert done.exit_code == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith("danmaku: not a WebSocket URL")
+
+    @pytest.mark.parametrize("command", [("send", "lobby", "hi"), ("tail", "lobby")])
+    def test_a_node_that_is_not_there_is_told(
+        self, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("chat.backoff.BASE_S", 0.0)
+        done = run(*command, "--url", NOBODY, "--token", "not.to.be.seen")
+        assert done.exit_code == 1
+        assert f"danmaku: cannot reach {NOBODY}: connection refused" in done.stderr
+        assert "not.to.be.seen" not in done.output
+
+
+class TestDoctor:
+    def test_its_findings_are_shown_and_are_its_exit_status(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        findings = [doctor.Finding("kernel", "fail", "2.4", "upgrade")]
+        monkeypatch.setattr(doctor, "diagnose", lambda config: findings)
+        done = run("doctor")
+        assert done.exit_code == 1
+        assert "kernel: upgrade" in done.stdout
+
+    def test_a_bad_configuration_is_refused_before(self, elsewhere: Path) -> None:
+        (elsewhere / "config.toml").write_text("[server]\nport = 0\n")
+        done = run("doctor")
+        assert done.exit_code == 2
+        assert "server.port" in done.stderr
+
+
+class TestToken:
+    @pytest.fixture
+    def secret(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        monkeypatch.setenv("DANMAKU_AUTH_SECRET", SECRET)
+        return SECRET
+
+    def made(self, *options: str) -> Any:
+        done = run("token", "u7", *options)
+        assert done.exit_code == 0, done.output
+        return identity.verify(done.stdout.strip(), SECRET)
+
+    @pytest.mark.usefixtures("secret")
+    def test_the_node_takes_it(self) -> None:
+        who = self.made("--name", "阿花", "--role", "admin")
+        assert (who.uid, who.name, who.role) == ("u7", "阿花", "admin")
+
+    @pytest.mark.usefixtures("secret")
+    def test_name_and_role_have_defaults(self) -> None:
+        who = self.made()
+        assert (who.name, who.role) == ("u7", "user")
+
+    @pytest.mark.usefixtures("secret")
+    def test_it_lasts_as_long_as_asked(self) -> None:
+        assert self.made("--ttl", "9000").expires - self.made("--ttl", "60").expires > 8000
+
+    @pytest.mark.usefixtures("secret")
+    @pytest.mark.parametrize("wrong", [("guest:1",), ("x" * 65,), ("u7", "--role", "two words")])
+    def test_one_the_node_would_refuse_is_not_made(self, wrong: tuple[str, ...]) -> None:
+        done = run("token", *wrong)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "the claim" in done.stderr
+
+    def test_without_a_secret_it_says_what_to_set(self) -> None:
+        done = run("token", "u7")
+        assert done.exit_code == 1
+        assert "DANMAKU_AUTH_SECRET" in done.stderr
