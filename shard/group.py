@@ -49,6 +49,9 @@ MAX_ACCEPTS: Final = 256
 MAX_VISITS: Final = 2048
 SCRATCH_BYTES: Final = 65_536
 
+SLEPT_TICKS: Final = 10
+"""After so long without a tick it was us who slept: nobody is closed for having been silent."""
+
 IN: Final = select.EPOLLIN | select.EPOLLRDHUP
 PINGED: Final = 1
 PING: Final = frames.encode(frames.PING, b"")
@@ -151,6 +154,7 @@ class ConnectionGroup:
         self._in_turn = False
         self._woken = False
         self._starved = False
+        self._slept = False
 
     def start(self, handler: Handler, tick: int) -> None:
         """Begin to accept; `tick` is the time now."""
@@ -247,6 +251,7 @@ class ConnectionGroup:
 
     def advance(self, tick: int) -> None:
         """Time has come to `tick`: visit the wheel, close the stalled, reclaim, then a turn."""
+        self._slept = tick - self.tick > SLEPT_TICKS
         self.tick = self.outbox.tick = tick
         self._wheel_behind = True
         for fd in self.outbox.stalled(tick - self._settings.stall_ticks):
@@ -282,6 +287,8 @@ class ConnectionGroup:
                 fd, _ = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue  # it left while it waited in the queue
             except OSError as error:
                 self._out_of_descriptors(error)
                 return
@@ -467,6 +474,9 @@ class ConnectionGroup:
         elif (
             self.table.flags[fd] & PINGED and silent >= settings.ping_ticks + settings.timeout_ticks
         ):
+            if self._slept:
+                self._wheel.file(fd, self.tick + settings.timeout_ticks)
+                return
             self._counts[Count.CLOSED_HEARTBEAT] += 1
             self.close(fd, CloseCode.HEARTBEAT_TIMEOUT)
         else:

@@ -184,6 +184,8 @@ def _upgrade(
     for name in ("sec-websocket-key", "sec-websocket-version", "origin", "host"):
         if name in collector.repeated:
             raise _Refused(HTTPStatus.BAD_REQUEST, f"more than one {name} header")
+    if "host" not in headers:
+        raise _Refused(HTTPStatus.BAD_REQUEST, "no Host header")
     if headers.get("sec-websocket-version") != "13":
         raise _Refused(
             HTTPStatus.UPGRADE_REQUIRED, "WebSocket version 13 only", "Sec-WebSocket-Version: 13"

@@ -60,6 +60,19 @@ class TestHeartbeat:
             assert rig.handler.closed == [(client.fd, 4003)]
             assert rig.counts[Count.CLOSED_HEARTBEAT] == rig.counts[Count.PINGS] == 1
 
+    def test_nobody_is_closed_because_we_slept(self) -> None:
+        with Rig(ping_ticks=10, timeout_ticks=5) as rig:
+            client = rig.open()
+            rig.tick += 300  # the machine was suspended
+            rig.group.advance(rig.tick)
+            rig.settle()
+            assert rig.counts[Count.CLOSED_HEARTBEAT] == 0
+            rig.advance(4)
+            assert rig.handler.closed == []
+            rig.advance(10)
+            rig.run_until(lambda: client.close_code)
+            assert client.close_code == 4003
+
     @pytest.mark.parametrize(
         "data", [client_frame(PONG), client_frame(TEXT, b"hi"), client_frame(TEXT, b"hi")[:1]]
     )

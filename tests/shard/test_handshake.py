@@ -137,6 +137,7 @@ class TestRefusing:
             (request(connection="keep-alive"), 426),
             (request(upgrade="h2c"), 426),
             (request(connection="a b"), 400),
+            (request(host=None), 400),
             (request(sec_websocket_version="8"), 426),
             (request(sec_websocket_version=None), 426),
             (request(sec_websocket_key=None), 400),
