@@ -48,7 +48,8 @@ from chat.schema import (
 )
 from chat.store import Outgoing, Store, StoreError
 from shard.closecodes import CloseCode
-from shard.group import ConnectionGroup, Opening
+from shard.group import ConnectionGroup
+from shard.handler import Opening
 from shard.handshake import Request
 
 MAX_EVENTS_PER_FRAME: Final = 256

@@ -28,7 +28,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from pool.buffers import BufferPool
 from pool.table import ConnectionTable
@@ -36,8 +36,10 @@ from shard import frames, phases
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.deflate import inflate
+from shard.door import FULL, LATE, Door
 from shard.frames import Event, FrameParser, Partial, ProtocolError
-from shard.handshake import END_OF_HEADERS, Request, Terms, Upgrade, answer, respond
+from shard.handler import Handler
+from shard.handshake import Answer, Terms, Upgrade
 from shard.outbox import Outbox, Sent
 from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
 from shard.wheel import TimingWheel
@@ -45,7 +47,6 @@ from shard.wheel import TimingWheel
 log = logging.getLogger(__name__)
 
 MAX_EVENTS: Final = 512
-MAX_ACCEPTS: Final = 256
 MAX_VISITS: Final = 2048
 SCRATCH_BYTES: Final = 65_536
 
@@ -55,31 +56,6 @@ SLEPT_TICKS: Final = 10
 IN: Final = select.EPOLLIN | select.EPOLLRDHUP
 PINGED: Final = 1
 PING: Final = frames.encode(frames.PING, b"")
-
-FULL: Final = answer(HTTPStatus.SERVICE_UNAVAILABLE, "no room here now", "Retry-After: 5").response
-LATE: Final = answer(HTTPStatus.REQUEST_TIMEOUT, "the request took too long").response
-LONG: Final = answer(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's headers are too long"
-).response
-
-Opening = bytes | CloseCode
-"""What a handler says to a new connection: its first frames, or why it is closed again."""
-
-
-class Handler(Protocol):
-    """What the group calls. An exception closes the connection it came from, no other."""
-
-    def on_open(self, fd: int, request: Request) -> Opening:
-        """A client was let in. The frames returned go out with the handshake response."""
-
-    def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
-        """One whole message."""
-
-    def on_close(self, fd: int, code: int) -> None:
-        """The connection is over (1006: without a close frame). Called once, at a turn's end."""
-
-    def on_tick(self, tick: int) -> None:
-        """A second has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +111,7 @@ class ConnectionGroup:
         self._counts = counts
         self._wake = wake
         self._chance = chance
-        self._listener = listener
-        self._listener_fd = listener.fileno()
+        self._door = Door(listener, settings.terms, settings.handshake_bytes)
         self._accepting = False
         self._draining = False
         self._handler: Handler
@@ -146,7 +121,6 @@ class ConnectionGroup:
         self._parser = FrameParser(self.buffers, settings.message_bytes)
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._into_scratch = [self._scratch]
-        self._requests: dict[int, bytes] = {}
         self._partials: dict[int, Partial] = {}
         self._left: list[tuple[int, int]] = []
         self._ended: list[int] = []
@@ -227,7 +201,7 @@ class ConnectionGroup:
             return  # asked for before `shut`
         self._in_turn, self._woken = True, False
         for fd, mask in self._epoll.poll(0, MAX_EVENTS):
-            if fd == self._listener_fd:
+            if fd == self._door.fd:
                 self._accept()
                 continue
             try:
@@ -281,18 +255,8 @@ class ConnectionGroup:
     # --- beginning -----------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        for _ in range(MAX_ACCEPTS):
-            try:
-                # accept() would wrap the descriptor in an object, only for us to detach it.
-                fd, _ = self._listener._accept()  # type: ignore[attr-defined]
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                continue  # it left while it waited in the queue
-            except OSError as error:
-                self._out_of_descriptors(error)
-                return
-            os.set_blocking(fd, False)
+        fds, trouble = self._door.accept()
+        for fd in fds:
             if fd >= self.table.capacity or self._connections >= self._settings.capacity:
                 self._turn_away(fd)
                 continue
@@ -302,11 +266,13 @@ class ConnectionGroup:
             # One tick more: the current one has partly gone by.
             self._wheel.file(fd, self.tick + self._settings.handshake_ticks + 1)
             self._epoll.register(fd, IN)
+        if trouble is not None:
+            self._out_of_descriptors(trouble)
 
     def _turn_away(self, fd: int) -> None:
         self._counts[Count.REFUSED_FULL] += 1
         with suppress(OSError):
-            os.write(fd, FULL)
+            os.write(fd, FULL.response)
         os.close(fd)
 
     def _out_of_descriptors(self, error: OSError) -> None:
@@ -323,31 +289,21 @@ class ConnectionGroup:
 
     def _pause_accepting(self) -> None:
         if self._accepting:
-            self._epoll.unregister(self._listener_fd)
+            self._epoll.unregister(self._door.fd)
             self._accepting = False
 
     def _resume_accepting(self) -> None:
-        self._epoll.register(self._listener_fd, select.EPOLLIN)
+        self._epoll.register(self._door.fd, select.EPOLLIN)
         self._accepting = True
 
     def _request(self, fd: int, data: bytes) -> None:
         """Bytes of a handshake: answer it when it is complete."""
-        data = self._requests.pop(fd, b"") + data
-        end = data.find(END_OF_HEADERS)
-        if max(end, 0 if end >= 0 else len(data)) > self._settings.handshake_bytes:
-            self._refuse(fd, LONG)
-            return
-        if end < 0:
-            self._requests[fd] = data
-            return
-        reply = respond(data, self._settings.terms)
-        if not isinstance(reply, Upgrade):
-            if reply.status == HTTPStatus.OK:
-                self._goodbye(fd, reply.response)
-            else:
-                self._refuse(fd, reply.response)
-            return
-        self._open(fd, reply)
+        reply = self._door.hear(fd, data)
+        if isinstance(reply, Upgrade):
+            self._open(fd, reply)
+        elif reply is not None:
+            self._counts[Count.REFUSED_HANDSHAKE] += reply.status != HTTPStatus.OK
+            self._goodbye(fd, reply)
 
     def _open(self, fd: int, reply: Upgrade) -> None:
         phases.check(self.table.phase[fd], OPEN)
@@ -373,13 +329,9 @@ class ConnectionGroup:
         if reply.rest:
             self._frames(fd, reply.rest)
 
-    def _refuse(self, fd: int, response: bytes) -> None:
-        self._counts[Count.REFUSED_HANDSHAKE] += 1
-        self._goodbye(fd, response)
-
-    def _goodbye(self, fd: int, response: bytes) -> None:
+    def _goodbye(self, fd: int, reply: Answer) -> None:
         with suppress(OSError):
-            os.write(fd, response)
+            os.write(fd, reply.response)
         self._end(fd, CloseCode.NORMAL)
 
     # --- bytes in ------------------------------------------------------------------------------
@@ -545,7 +497,7 @@ class ConnectionGroup:
             self._counts[Count.CLOSED] += 1
             self._epoll.unregister(fd)
             _shut_down(fd)
-            self._requests.pop(fd, None)
+            self._door.forget(fd)
             partial = self._partials.pop(fd, None)
             if partial is not None:
                 self._parser.discard(partial)

@@ -12,28 +12,16 @@ import random
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import uvloop
 
-from shard.group import ConnectionGroup, Handler, Settings
+from shard.group import ConnectionGroup, Settings
+from shard.handler import Service
 
 log = logging.getLogger(__name__)
 
 DRAIN_POLL_S: Final = 0.05
-
-
-class Service(Handler, Protocol):
-    """A handler with a life of its own beside the connections."""
-
-    async def start(self) -> None:
-        """Called before the first connection is accepted."""
-
-    def drain(self) -> None:
-        """Tell every client to go, and close."""
-
-    async def stop(self) -> None:
-        """Called after the last connection ended."""
 
 
 def run(

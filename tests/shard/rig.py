@@ -21,7 +21,8 @@ from typing import Any
 from pool.scoreboard import Scoreboard
 from shard.counters import FIELDS, GAUGES, Count
 from shard.frames import CLOSE
-from shard.group import ConnectionGroup, Opening, Settings
+from shard.group import ConnectionGroup, Settings
+from shard.handler import Opening
 from shard.handshake import END_OF_HEADERS, Request
 from shard.listen import listen
 from tests.shard.wire import REQUEST, Message, client_frame, server_frames
@@ -208,7 +209,7 @@ class Rig:
             assert sorted(opened) == sorted(closed), "on_close is called once per on_open"
             assert not self.group.buffers.on_loan
             assert not self.group._partials
-            assert not self.group._requests
+            assert not self.group._door._unfinished
             assert not self.group.outbox.slow
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0

@@ -184,7 +184,7 @@ class TestMessages:
             client.send(client_frame(PING, b"hello")[3:])
             rig.run_until(lambda: client.messages)
             assert not rig.group._partials
-            assert not rig.group._requests
+            assert not rig.group._door._unfinished
             assert not rig.group.outbox.slow
             assert rig.group.buffers.on_loan == 0
 

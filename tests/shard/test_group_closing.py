@@ -7,7 +7,7 @@ import pytest
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.frames import BINARY, CLOSE, CONT, PING, TEXT, encode
-from shard.group import Opening
+from shard.handler import Opening
 from shard.handshake import Request
 from shard.outbox import Sent
 from tests.shard.rig import Recorder, Rig

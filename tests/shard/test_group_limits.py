@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from shard import group as module
+from shard import door as module
 from shard.counters import Count
 from shard.frames import BINARY, CONT, PING, TEXT, encode
 from tests.shard.descriptors import descriptors_exhausted

@@ -1,0 +1,42 @@
+"""What a connection group asks of whoever uses it.
+
+Rules. Everything is synchronous and quick: a handler that waits makes everybody wait. It gets
+descriptors, payloads and seconds, and keeps what it needs to know about a connection itself.
+"""
+
+from typing import Protocol
+
+from shard.closecodes import CloseCode
+from shard.handshake import Request
+
+Opening = bytes | CloseCode
+"""What a handler says to a new connection: its first frames, or why it is closed again."""
+
+
+class Handler(Protocol):
+    """What the group calls. An exception closes the connection it came from, no other."""
+
+    def on_open(self, fd: int, request: Request) -> Opening:
+        """A client was let in. The frames returned go out with the handshake response."""
+
+    def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
+        """One whole message."""
+
+    def on_close(self, fd: int, code: int) -> None:
+        """The connection is over (1006: without a close frame). Called once, at a turn's end."""
+
+    def on_tick(self, tick: int) -> None:
+        """A second has passed."""
+
+
+class Service(Handler, Protocol):
+    """A handler with a life of its own beside the connections."""
+
+    async def start(self) -> None:
+        """Called before the first connection is accepted."""
+
+    def drain(self) -> None:
+        """Tell every client to go, and close."""
+
+    async def stop(self) -> None:
+        """Called after the last connection ended."""
