@@ -21,7 +21,7 @@ from chat.codec import CODECS, VARIANTS, BadCommand, Codec, codec_of, frame
 from chat.config import Config
 from chat.counters import ChatCount
 from chat.flow import Flow
-from chat.identity import GUEST, Identity, Refused, base36, guest, verify
+from chat.identity import GUEST, Identity, Refused, guest, verify
 from chat.publisher import Outcome, Publisher, Unpublished, new_epoch
 from chat.reader import Reader
 from chat.room import Phase, Room, Snapshot, Waiting
@@ -209,7 +209,7 @@ class Hub:
 
     def _name(self, fd: int) -> str:
         """A connection's name: no other connection of any shard ever has it."""
-        return f"{self._shard}-{base36(self._group.table.generation[fd])}-{base36(fd)}"
+        return f"{self._shard}-{self._group.table.generation[fd]:x}-{fd:x}"
 
     def _identity(self, fd: int) -> Identity:
         return self._identities.get(fd) or guest(self._name(fd))
@@ -510,7 +510,7 @@ class Hub:
         """The open connection of guest `uid`, if it is one of this shard's."""
         kind, _, name = uid.partition(":")
         try:
-            fd = int(name.rpartition("-")[2], 36)
+            fd = int(name.rpartition("-")[2], 16)
         except ValueError:
             return None
         if kind != GUEST or fd >= len(self._rooms_of) or fd in self._identities:
