@@ -123,17 +123,10 @@ class Rooms:
                     return None
                 await asyncio.sleep(RETRY_S)
                 continue
-            if not self._set_back(room, state.epoch, state.seq):
+            if state.epoch != room.epoch or state.seq >= room.seq:
                 return state
+            self._counts[ChatCount.REWINDS] += 1
             renew = True
-
-    def _set_back(self, room: Room, epoch: str, seq: int) -> bool:
-        """Whether Redis has lost what this shard has seen of an epoch; counts it."""
-        if epoch != room.epoch or seq >= room.seq:
-            return False
-        self._counts[ChatCount.REWINDS] += 1
-        log.warning("room %r was set back from %d to %d", room.name, room.seq, seq)
-        return True
 
     def tick(self, tick: int) -> None:
         """Close the rooms that have been empty for long, and report viewers when it is time."""
@@ -203,9 +196,7 @@ class Rooms:
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:
         """Bring a room in step from its history; it holds back arrivals meanwhile."""
-        if rewound:
-            self._counts[ChatCount.REWINDS] += 1
-            log.warning("room %r counts again what it had counted", room.name)
+        self._counts[ChatCount.REWINDS] += rewound
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
         filled = room.fill(state.epoch, state.seq, state.messages, state.fanout_id, state.base)
@@ -222,6 +213,7 @@ class Rooms:
         rooms = [room for room in self.by_name.values() if room.phase is Phase.LIVE]
         positions = [(room.name, room.seq) for room in rooms]
         peeks = await self._store.peek_rooms(positions)
+        set_back = 0
         for room, (_, seq), peek in zip(rooms, positions, peeks, strict=True):
             if room.phase is not Phase.LIVE or room.seq != seq:
                 continue  # it is being filled, or was meanwhile
@@ -230,7 +222,10 @@ class Rooms:
                 room.mark = peek.fanout_id
                 continue
             room.phase = Phase.FILLING
+            set_back += rewound
             self.spawn(self._fill(room, rewound))
+        if set_back:
+            log.warning("Redis was set back: %d rooms get a new epoch", set_back)
 
     # --- who is online -------------------------------------------------------------------------
 

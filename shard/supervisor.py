@@ -50,7 +50,8 @@ class Companion(Protocol):
 
 def restart_delay(failures: int) -> float:
     """Seconds to wait before the next start, after `failures` short lives in a row."""
-    return min(RESTART_FIRST_S * 2.0 ** max(0, failures - 1), RESTART_MOST_S)
+    doublings = min(max(0, failures - 1), 30)  # a float has room for a thousand
+    return min(RESTART_FIRST_S * 2.0**doublings, RESTART_MOST_S)
 
 
 @dataclass(slots=True)
@@ -195,5 +196,6 @@ def describe(status: int) -> str:
     """A wait status in words."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
+        names = {known.value: known.name for known in signal.Signals}  # not all have one
+        return f"was killed by {names.get(-code, f'signal {-code}')}"
     return f"ended with status {code}"

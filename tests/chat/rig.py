@@ -27,11 +27,11 @@ from chat.counters import FIELDS, ChatCount
 from chat.entries import pack_msg
 from chat.hub import Hub
 from chat.keys import Keys
+from chat.node import shard_settings
 from chat.store import Outgoing, Receipt, Store
 from pool.scoreboard import Scoreboard
 from shard.counters import Count
-from shard.group import ConnectionGroup, Settings
-from shard.handshake import Terms
+from shard.group import ConnectionGroup
 from shard.listen import listen
 
 BOUND_S = 15.0
@@ -75,11 +75,11 @@ def outgoing(room: str, text: str, message_id: str | None = None, uid: str = "u"
     return Outgoing(room, uid, pack_msg(uid, "n", text, 1, "scroll", 25, 1_000), message_id)
 
 
-async def publish(store: Store, room: str, *texts: str) -> list[Receipt]:
-    """Publish texts in a room as any other process would."""
+async def publish(store: Store, room: str, *texts: str, epoch: str = "e00001") -> list[Receipt]:
+    """Publish texts in a room as any other process would; `epoch` is for a room that has none."""
     found = []
     for text in texts:
-        _, receipts = await store.publish([outgoing(room, text)], "e00001", 1_000, 0)
+        _, receipts = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
         assert receipts is not None
         found += receipts
     return found
@@ -119,17 +119,11 @@ class Shard:
     async def __aenter__(self) -> Self:
         logging.getLogger().addHandler(self.errors)
         loop = asyncio.get_running_loop()
-        limits = self.config.limits
         [self._listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=1 << 16)
         self.address = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/ws"
         self.group = ConnectionGroup(
             self._listener,
-            Settings(
-                message_bytes=limits.message_bytes,
-                backlog_soft_bytes=limits.backlog_soft_bytes,
-                backlog_hard_bytes=limits.backlog_hard_bytes,
-                terms=Terms(subprotocols=[codec.name for codec in CODECS]),
-            ),
+            shard_settings(self.config, ROWS),
             self.counts,
             wake=lambda: loop.call_soon(self.group.turn),
             chance=random.Random(1),
@@ -172,21 +166,28 @@ class Shard:
             self.wall += 1
             self.group.advance(self.tick)
 
+    async def reuse_descriptors(self) -> None:
+        """Everyone is gone, and out of quarantine, though no second has passed for the hub."""
+        await until(lambda: self.group.connections == 0)
+        self.tick += 5
+        self.group.advance(self.tick)
+
     def count(self, what: ChatCount | Count) -> int:
         return self.counts[what]
 
-    def viewer(self, query: str = "", binary: bool = False) -> "Viewer":
-        return Viewer(self.address + query, binary)
+    def viewer(self, query: str = "", **how: bool) -> "Viewer":
+        return Viewer(self.address + query, **how)
 
 
 class Viewer:
     """A client that writes down every event."""
 
-    def __init__(self, address: str, binary: bool = False) -> None:
+    def __init__(self, address: str, binary: bool = False, compressed: bool = False) -> None:
         self.events: list[Event] = []
         self.close_code = 0
         self._address = address
         self._binary = binary
+        self._compressed = compressed
         self._taken: set[int] = set()
         self._refs = 1_000_000
         self._socket: ClientConnection
@@ -196,7 +197,11 @@ class Viewer:
         name = Subprotocol(CODECS[self._binary].name)
         # No proxy from the environment, no pings of its own.
         self._socket = await connect(
-            self._address, subprotocols=[name], proxy=None, ping_interval=None
+            self._address,
+            subprotocols=[name],
+            compression="deflate" if self._compressed else None,
+            proxy=None,
+            ping_interval=None,
         )
         assert self._socket.subprotocol == name
         self._reading = asyncio.get_running_loop().create_task(self._read())

@@ -1,0 +1,136 @@
+"""The rooms of one shard on a real Valkey, without connections: what they say is written down."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio as redis
+
+from chat import config
+from chat.counters import FIELDS, ChatCount
+from chat.reader import Reader
+from chat.room import Phase, Room
+from chat.rooms import Rooms
+from chat.schema import Gap, Msg, Online, ServerEvent
+from chat.store import RoomState
+from pool.scoreboard import Scoreboard
+from tests.chat.rig import a_store, publish, until
+
+ROOM = "live:42"
+MEMBER = 7
+
+
+class Desk:
+    """The rooms of one shard, and everything they said. A member never leaves by itself."""
+
+    def __init__(
+        self, url: str, prefix: str, shard: str = "s1", timeout_s: float = 5.0, **limits: Any
+    ) -> None:
+        self.limits = config.Rooms(**({"history": 50, "history_on_join": 3} | limits))
+        self.store = a_store(url, prefix, history=self.limits.history, timeout_s=timeout_s)
+        self.raw: Any = redis.from_url(url, protocol=2)
+        self.keys = self.store.keys
+        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.emitted: list[tuple[str, ServerEvent]] = []
+        self.readied: list[str] = []
+        self.sent_away: list[str] = []
+        self._fed: dict[str, bytes] = {}
+        self.rooms = Rooms(
+            self.store, self.limits, shard, 1, self.counts, self._emit, self._ready, self._away
+        )
+        self.reader = self.rooms.reader = Reader(
+            self.store, shard, 0.001, 1_000, self.rooms.deliver, self.rooms.resync
+        )
+
+    async def __aenter__(self) -> "Desk":
+        await self.reader.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.reader.stop()
+        await self.rooms.stop()
+        await self.store.close()
+        await self.raw.aclose()
+
+    def _emit(self, room: Room, events: Sequence[ServerEvent]) -> None:
+        self.emitted += [(room.name, event) for event in events]
+
+    def _ready(self, room: Room) -> None:
+        self.readied.append(room.name)
+        room.waiting.clear()
+
+    def _away(self, room: Room) -> None:
+        self.sent_away.append(room.name)
+        room.waiting = [one for one in room.waiting if one.patient]
+
+    async def stop_reading(self) -> None:
+        await self.reader.stop()
+
+    async def open(self, name: str = ROOM) -> Room:
+        """A room with a member in it."""
+        room = self.rooms.enter(name)
+        room.members[0].add(MEMBER)
+        await until(lambda: name in self.readied, f"room {name}")
+        return room
+
+    def heard(self, room: str = ROOM) -> list[Any]:
+        """Texts and gaps, in order."""
+        return [
+            event.text if isinstance(event, Msg) else event
+            for name, event in self.emitted
+            if name == room and isinstance(event, Msg | Gap)
+        ]
+
+    async def until_heard(self, *what: Any, room: str = ROOM) -> None:
+        """Wait until exactly this was said in a room, since the beginning."""
+        await until(lambda: len(self.heard(room)) >= len(what), f"{what}")
+        assert self.heard(room) == list(what)
+
+    def online(self) -> list[int]:
+        """The counts that were told."""
+        return [event.count for _, event in self.emitted if isinstance(event, Online)]
+
+    async def until_live(self, room: Room) -> None:
+        await until(lambda: room.phase is Phase.LIVE, "the repair")
+
+    async def feed(self, *without: str, room: str = ROOM) -> None:
+        """Deliver by hand what is new in a room's stream, but for some texts, instead of a reader.
+
+        When this returns it was delivered a moment ago: nothing else has run since.
+        """
+        stream = self.keys.fanout(self.keys.partition(room))
+        start = b"(" + self._fed.get(stream, b"0-0")
+        entries = [
+            [at, [part for field in fields.items() for part in field]]
+            for at, fields in await self.raw.xrange(stream, start)
+        ]
+        if entries:
+            self._fed[stream] = entries[-1][0]
+            lost = [text.encode() for text in without]
+            self.rooms.deliver(
+                stream, [one for one in entries if not any(text in one[1][5] for text in lost)]
+            )
+
+    def after_reading(self, *texts: str) -> None:
+        """When Redis has next been asked for the room, these come before its answer does."""
+        ask = self.store.open_room
+
+        async def slow(*args: Any, **options: Any) -> RoomState:
+            self.store.open_room = ask  # type: ignore[method-assign]
+            state = await ask(*args, **options)
+            await publish(self.store, ROOM, *texts)
+            await self.feed()
+            return state
+
+        self.store.open_room = slow  # type: ignore[method-assign]
+
+    async def set_back(self, seq: int, name: str = ROOM) -> None:
+        """What a failover to a replica that lags does to a room."""
+        history = self.keys.history(name)
+        kept = await self.raw.xrange(history, "-", f"{seq}-0")
+        await self.raw.delete(history)  # or the stream's own last ID would remain
+        for entry_id, fields in kept:
+            await self.raw.xadd(history, fields, id=entry_id)
+        await self.raw.hset(self.keys.room(name), "seq", seq)
+
+    def count(self, what: ChatCount) -> int:
+        return self.counts[what]
