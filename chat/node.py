@@ -22,9 +22,10 @@ from chat.identity import base36
 from chat.store import open_store
 from pool.scoreboard import Scoreboard
 from shard import process
-from shard.group import ConnectionGroup, Settings
+from shard.group import ConnectionGroup
 from shard.handshake import Terms
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
 
 log = logging.getLogger(__name__)

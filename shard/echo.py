@@ -10,9 +10,10 @@ from pool.scoreboard import Scoreboard
 from shard import frames, process
 from shard.counters import FIELDS
 from shard.deflate import compress
-from shard.group import ConnectionGroup, Settings
+from shard.group import ConnectionGroup
 from shard.handshake import Request, Terms
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+from shard.settings import Settings
 
 
 class Echo:

@@ -26,7 +26,6 @@ import select
 import socket
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -39,9 +38,10 @@ from shard.deflate import inflate
 from shard.door import FULL, LATE, Door
 from shard.frames import Event, FrameParser, Partial, ProtocolError
 from shard.handler import Handler
-from shard.handshake import Answer, Terms, Upgrade
+from shard.handshake import Answer, Upgrade
 from shard.outbox import Outbox, Sent
 from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
+from shard.settings import Settings
 from shard.wheel import TimingWheel
 
 log = logging.getLogger(__name__)
@@ -56,23 +56,6 @@ SLEPT_TICKS: Final = 10
 IN: Final = select.EPOLLIN | select.EPOLLRDHUP
 PINGED: Final = 1
 PING: Final = frames.encode(frames.PING, b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Limits and deadlines of a group. Ticks are seconds."""
-
-    capacity: int = 20_000
-    handshake_bytes: int = 8_192
-    message_bytes: int = 16_384
-    backlog_soft_bytes: int = 262_144
-    backlog_hard_bytes: int = 1_048_576
-    handshake_ticks: int = 5
-    ping_ticks: int = 30
-    timeout_ticks: int = 20
-    close_ticks: int = 5
-    stall_ticks: int = 30
-    terms: Terms = field(default_factory=Terms)
 
 
 class ConnectionGroup:

@@ -16,8 +16,9 @@ from typing import Final
 
 import uvloop
 
-from shard.group import ConnectionGroup, Settings
+from shard.group import ConnectionGroup
 from shard.handler import Service
+from shard.settings import Settings
 
 log = logging.getLogger(__name__)
 

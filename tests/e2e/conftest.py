@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.local import Node
 from chat.engine import EmbeddedEngine
-from tests.e2e.nodes import Node
 
 
 @pytest.fixture

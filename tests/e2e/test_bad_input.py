@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 from tests.e2e.viewers import Viewer
 
 SECRET = "a secret of at least thirty-two bytes"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 from tests.e2e.viewers import PATIENCE_S, Viewer
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -12,7 +12,7 @@ import msgpack
 import pytest
 import websocket
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 from tests.e2e.viewers import Viewer
 
 HERE = Path(__file__).parent

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.local import Node
 from chat.engine import EmbeddedEngine
-from tests.e2e.nodes import Node
 from tests.e2e.viewers import Viewer
 
 VIEWERS = 50

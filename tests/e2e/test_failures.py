@@ -5,8 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+from bench.local import Node
 from chat.engine import EmbeddedEngine
-from tests.e2e.nodes import Node
 from tests.e2e.viewers import Event, Viewer
 
 STOPPED_S = 10.0

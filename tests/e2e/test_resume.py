@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 from tests.e2e.viewers import Event, Viewer
 
 HISTORY = 100

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.nodes import Node
+from bench.local import Node
 from tests.e2e.viewers import Viewer
 
 

@@ -21,10 +21,11 @@ from typing import Any
 from pool.scoreboard import Scoreboard
 from shard.counters import FIELDS, GAUGES, Count
 from shard.frames import CLOSE
-from shard.group import ConnectionGroup, Settings
+from shard.group import ConnectionGroup
 from shard.handler import Opening
 from shard.handshake import END_OF_HEADERS, Request
 from shard.listen import listen
+from shard.settings import Settings
 from tests.shard.wire import REQUEST, Message, client_frame, server_frames
 
 BOUND_S = 20.0

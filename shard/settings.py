@@ -1,0 +1,26 @@
+"""A connection group's limits and deadlines.
+
+Rules. Plain numbers with units in their names; a tick is a second. Whoever runs a group decides
+them, `chat.node` from the configuration.
+"""
+
+from dataclasses import dataclass, field
+
+from shard.handshake import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits and deadlines of a group. Ticks are seconds."""
+
+    capacity: int = 20_000
+    handshake_bytes: int = 8_192
+    message_bytes: int = 16_384
+    backlog_soft_bytes: int = 262_144
+    backlog_hard_bytes: int = 1_048_576
+    handshake_ticks: int = 5
+    ping_ticks: int = 30
+    timeout_ticks: int = 20
+    close_ticks: int = 5
+    stall_ticks: int = 30
+    terms: Terms = field(default_factory=Terms)

@@ -1,1 +1,0 @@
-from bench.local import Node as Node
