@@ -113,6 +113,8 @@ async def test_who_cannot_be_brought_up_to_date_stays_in(
         await until(lambda: shard.hub._reader.connected)
         await publish(shard.store, ROOM, "8")
         await member.hear("msg", text="8")
+        shard.clock += 60
+        await member.say(ROOM, "9")
         assert (await newcomer.ask("leave", room=ROOM))["code"] == "not_joined"
         assert newcomer.texts == []
         assert (await newcomer.join(ROOM, ("e00001", 1)))["recovered"]

@@ -57,7 +57,9 @@ class TestNotices:
         async with shard.viewer() as one, shard.viewer() as two, shard.viewer(token("u1")) as user:
             uid = (await one.hear("welcome"))["uid"]
             conn = (await user.hear("welcome"))["conn"]
-            strangers = ["guest:", "guest:x", "guest:a-b-c", "guest:x-0-zzzzzz", "guest:x-0--1"]
+            name, generation, fd = uid.removeprefix("guest:").split("-")
+            strangers = ["guest:", "guest:x", "guest:a-b-c", "guest:x-0-ffffff", "guest:x-0--1"]
+            strangers += [f"guest:other-{generation}-{fd}", f"guest:{name}-{generation}1-{fd}"]
             strangers += [f"{uid}0", uid.removeprefix("guest:"), f"guest:{conn}", "guest:-é"]
             await shard.store.notify(pack_notice(strangers, "sys", "to nobody", 1, 2))
             await shard.store.notify(pack_notice([uid], "sys", "to one", 1, 2))
@@ -66,6 +68,23 @@ class TestNotices:
                 await viewer.hear("notice", text="to all")
             assert [n["text"] for n in one.of("notice")] == ["to one", "to all"]
             assert len(two.of("notice")) == len(user.of("notice")) == 1
+
+    async def test_are_not_dropped_before_slow_readers(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with shard.viewer() as viewer:
+            await viewer.hear("welcome")
+            dropped: list[bool] = []
+            fan_out = shard.group.fan_out
+
+            def noting(fds: list[int], data: bytes, droppable: bool = True) -> None:
+                dropped.append(droppable)
+                fan_out(fds, data, droppable)
+
+            monkeypatch.setattr(shard.group, "fan_out", noting)
+            await shard.store.notify(pack_notice(None, "sys", "hi", 1, 2))
+            await viewer.hear("notice")
+            assert set(dropped) == {False}
 
     async def test_what_is_none_is_counted_and_skipped(self, shard: Shard) -> None:
         async with shard.viewer() as viewer:

@@ -26,6 +26,20 @@ async def shard(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
         yield shard
 
 
+class Gate:
+    """Redis, whose answers about rooms wait until it is opened."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.asked = 0
+        self.opened = asyncio.Event()
+        self._ask = shard.store.open_room
+
+    async def open_room(self, *args: Any, **options: Any) -> RoomState:
+        self.asked += 1
+        await self.opened.wait()
+        return await self._ask(*args, **options)
+
+
 def seqs(joined: Event) -> list[int]:
     return [message["seq"] for message in joined["history"]]
 
@@ -87,12 +101,30 @@ class TestRecovered:
             joined = await viewer.join(ROOM, ("e00001", 3))
             assert (joined["recovered"], joined["seq"], seqs(joined)) == (True, 3, [])
 
+    async def test_while_the_room_goes_on(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What came after the history was read, and before the answer, is in it too."""
+        await say(shard, 20)
+        ask = shard.store.open_room
+
+        async def slow(*args: Any, **options: Any) -> RoomState:
+            state = await ask(*args, **options)
+            await say(shard, 22)
+            return state
+
+        monkeypatch.setattr(shard.store, "open_room", slow)
+        async with shard.viewer() as viewer:
+            joined = await viewer.join(ROOM, ("e00001", 3))
+            assert (joined["recovered"], seqs(joined)) == (True, list(range(4, 23)))
+
     async def test_in_a_room_about_to_be_closed(
         self, valkey: EmbeddedEngine, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It stays open while the history is being read for the one who comes."""
         await say(shard, 30)
-        async with Shard(valkey.url, shard.prefix, rooms={"linger_s": 0}) as other:
+        rooms = {"linger_s": 0, "history": 50, "history_on_join": 5}
+        async with Shard(valkey.url, shard.prefix, rooms=rooms) as other:
             other.hub.rooms.enter(ROOM)
             await until(lambda: other.hub.rooms.by_name[ROOM].phase is Phase.LIVE)
             ask = other.store.open_room
@@ -131,11 +163,54 @@ class TestRecovered:
         assert joins > 3
 
 
+class TestMeanwhile:
+    """The viewer does something else while the history is being read for it."""
+
+    @pytest.fixture
+    def gate(self, shard: Shard, monkeypatch: pytest.MonkeyPatch) -> Gate:
+        gate = Gate(shard)
+        monkeypatch.setattr(shard.store, "open_room", gate.open_room)
+        return gate
+
+    @pytest.mark.parametrize("room", [ROOM, "being:opened"])
+    async def test_it_leaves(self, shard: Shard, gate: Gate, room: str) -> None:
+        await say(shard, 30)
+        async with shard.viewer() as viewer, shard.viewer() as other:
+            await viewer.do("join", room=room, since={"epoch": "e00001", "seq": 3})
+            await until(lambda: gate.asked)
+            assert (await viewer.ask("leave", room=room))["t"] == "left"
+            gate.opened.set()
+            await other.join(room)
+            await viewer.settle()
+            assert viewer.of("joined") == []
+            assert shard.hub.rooms.by_name[room].local == 1
+
+    @pytest.mark.parametrize("room", [ROOM, "being:opened"])
+    async def test_it_goes_and_another_has_its_descriptor(
+        self, shard: Shard, gate: Gate, room: str
+    ) -> None:
+        await say(shard, 30)
+        async with shard.viewer() as gone:
+            await gone.do("join", room=room, since={"epoch": "e00001", "seq": 3}, ref="gone")
+            await until(lambda: gate.asked)
+        await shard.reuse_descriptors()
+        async with shard.viewer() as viewer:
+            await viewer.do("join", room=room, ref="mine")
+            await viewer.settle()
+            gate.opened.set()
+            await viewer.hear("joined", ref="mine")
+            await until(lambda: not shard.hub.rooms._tasks)
+            await viewer.settle()
+            assert [joined["ref"] for joined in viewer.of("joined")] == ["mine"]
+
+
 class TestNotRecovered:
     async def test_when_the_epoch_ended_while_the_history_was_read(
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await say(shard, 20)
+        await shard.hub._reader.stop()
+        await publish(shard.store, ROOM, *map(str, range(21, 31)))
         ask = shard.store.open_room
 
         async def slow(*args: Any, **options: Any) -> RoomState:
@@ -144,7 +219,8 @@ class TestNotRecovered:
 
         monkeypatch.setattr(shard.store, "open_room", slow)
         async with shard.viewer() as viewer:
-            assert not (await viewer.join(ROOM, ("e00001", 3)))["recovered"]
+            for seq in (3, 25):  # behind this shard, and ahead of it
+                assert not (await viewer.join(ROOM, ("e00001", seq)))["recovered"]
 
     async def test_one_more_than_the_history_holds(self, shard: Shard) -> None:
         await say(shard, 60)

@@ -109,7 +109,7 @@ class TestRunning:
             _, errors = process.communicate(timeout=TIMEOUT_S)
             assert process.returncode == 0
             assert errors.startswith("a tick failed\n")
-            assert errors.count("a tick's trouble") == 1
+            assert errors.count("KeyError:") == 1
 
 
 class TestStopping:

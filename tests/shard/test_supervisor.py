@@ -31,7 +31,8 @@ def say(*words):
 
 class Willing:
     def __call__(self):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        if signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}):
+            say("signals are blocked from birth")
         say("start", self.name, os.getpid())
         self.live()
         say("end", self.name)

@@ -43,6 +43,7 @@ class Wire(asyncio.Transport):
     async def end(self) -> None:
         while self._protocol.tasks:
             await asyncio.gather(*self._protocol.tasks)
+            await asyncio.sleep(0)  # those that are done tell the protocol in the next turn
         self._protocol.connection_lost(None)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
