@@ -13,7 +13,8 @@ import json
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import msgpack
@@ -166,11 +167,20 @@ class Shard:
             self.wall += 1
             self.group.advance(self.tick)
 
-    async def reuse_descriptors(self) -> None:
-        """Everyone is gone, and out of quarantine, though no second has passed for the hub."""
+    @asynccontextmanager
+    async def successor(self, conn: str) -> AsyncIterator["Viewer"]:
+        """A viewer on the descriptor of one that is gone, though no second has passed."""
         await until(lambda: self.group.connections == 0)
         self.tick += 5
-        self.group.advance(self.tick)
+        self.group.advance(self.tick)  # out of quarantine
+        async with AsyncExitStack() as stack:
+            for _ in range(20):
+                viewer = await stack.enter_async_context(self.viewer())
+                name = (await viewer.hear("welcome"))["conn"]
+                if name.rpartition("-")[2] == conn.rpartition("-")[2]:
+                    yield viewer
+                    return
+        raise AssertionError("the descriptor was not given out again")
 
     def count(self, what: ChatCount | Count) -> int:
         return self.counts[what]

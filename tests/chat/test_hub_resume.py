@@ -191,10 +191,10 @@ class TestMeanwhile:
     ) -> None:
         await say(shard, 30)
         async with shard.viewer() as gone:
+            before = (await gone.hear("welcome"))["conn"]
             await gone.do("join", room=room, since={"epoch": "e00001", "seq": 3}, ref="gone")
             await until(lambda: gate.asked)
-        await shard.reuse_descriptors()
-        async with shard.viewer() as viewer:
+        async with shard.successor(before) as viewer:
             await viewer.do("join", room=room, ref="mine")
             await viewer.settle()
             gate.opened.set()
