@@ -13,8 +13,9 @@ import json
 import logging
 import random
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import msgpack
@@ -34,6 +35,7 @@ from pool.scoreboard import Scoreboard
 from shard.counters import Count
 from shard.group import ConnectionGroup
 from shard.listen import listen
+from tests.shard.descriptors import no_holes_below
 
 BOUND_S = 15.0
 """A condition that has not come true by then never will."""
@@ -171,33 +173,39 @@ class Shard:
     async def successor(self, conn: str) -> AsyncIterator["Viewer"]:
         """A viewer on the descriptor of one that is gone, though no second has passed."""
         await until(lambda: self.group.connections == 0)
-        self.tick += 5
-        self.group.advance(self.tick)  # out of quarantine
-        async with AsyncExitStack() as stack:
-            for _ in range(20):
-                viewer = await stack.enter_async_context(self.viewer())
-                name = (await viewer.hear("welcome"))["conn"]
-                if name.rpartition("-")[2] == conn.rpartition("-")[2]:
-                    yield viewer
-                    return
-        raise AssertionError("the descriptor was not given out again")
+        descriptor = int(conn.rpartition("-")[2], 16)
+        with no_holes_below(descriptor):
+            sock = socket.create_connection(self._listener.getsockname())
+            self.tick += 5
+            self.group.advance(self.tick)  # out of quarantine, and taken at once
+        async with Viewer(self.address, sock=sock) as viewer:
+            await until(lambda: viewer.of("welcome"))
+            assert viewer.of("welcome")[0]["conn"].rpartition("-")[2] == conn.rpartition("-")[2]
+            yield viewer
 
     def count(self, what: ChatCount | Count) -> int:
         return self.counts[what]
 
-    def viewer(self, query: str = "", **how: bool) -> "Viewer":
+    def viewer(self, query: str = "", **how: Any) -> "Viewer":
         return Viewer(self.address + query, **how)
 
 
 class Viewer:
     """A client that writes down every event."""
 
-    def __init__(self, address: str, binary: bool = False, compressed: bool = False) -> None:
+    def __init__(
+        self,
+        address: str,
+        binary: bool = False,
+        compressed: bool = False,
+        sock: socket.socket | None = None,
+    ) -> None:
         self.events: list[Event] = []
         self.close_code = 0
         self._address = address
         self._binary = binary
         self._compressed = compressed
+        self._made = sock
         self._taken: set[int] = set()
         self._refs = 1_000_000
         self._socket: ClientConnection
@@ -210,6 +218,7 @@ class Viewer:
             self._address,
             subprotocols=[name],
             compression="deflate" if self._compressed else None,
+            sock=self._made,
             proxy=None,
             ping_interval=None,
         )
