@@ -43,6 +43,8 @@ class FanOutService:
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None: ...
 
+    def on_caught_up(self, fd: int) -> None: ...
+
     def on_close(self, fd: int, code: int) -> None:
         self._fds.discard(fd)
 

@@ -177,6 +177,15 @@ class Hub:
             if answer is not None:
                 self._replies.send(fd, [answer])
 
+    def on_caught_up(self, fd: int) -> None:
+        """Send the newest message of each room again: whoever missed some sees a jump, and resumes.
+
+        Without it a room that falls silent would hide the loss.
+        """
+        for room in self._joins.rooms_of(fd):
+            if room.recent:
+                self._replies.send(fd, [self._replies.one(fd, room.recent[-1])])
+
     def on_close(self, fd: int, code: int) -> None:
         self._joins.close(fd)
         self._identities.pop(fd, None)

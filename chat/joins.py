@@ -58,6 +58,10 @@ class Joins:
         room = self.rooms.by_name.get(name)
         return room if room is not None and room in self._of[fd] else None
 
+    def rooms_of(self, fd: int) -> tuple[Room, ...]:
+        """The rooms the connection has joined."""
+        return self._of[fd]
+
     def close(self, fd: int) -> None:
         """The connection is over."""
         variant = self._group.table.variant[fd]

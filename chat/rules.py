@@ -12,7 +12,11 @@ import unicodedata
 from typing import Final
 
 _ROOM_NAME: Final = re.compile(r"[A-Za-z0-9_:.\-]+")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Also the invisible: zero-width spaces, and what turns the direction of the text around it. The
+# zero-width joiners stay, emoji and Persian need them.
+_CONTROLS: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]+"
+)
 
 
 def room_problem(name: str, most: int) -> str | None:

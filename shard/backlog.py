@@ -13,14 +13,18 @@ MAX_CHUNKS = 64
 
 
 class Backlog:
-    """The unsent tail of one connection. `since` is the tick of the last byte that went out."""
+    """The unsent tail of one connection. `since` is the tick of the last byte that went out.
 
-    __slots__ = ("chunks", "since", "size")
+    dropped  whether something was left out meanwhile
+    """
+
+    __slots__ = ("chunks", "dropped", "since", "size")
 
     def __init__(self, tick: int) -> None:
         self.chunks: deque[bytes | memoryview] = deque()
         self.size = 0
         self.since = tick
+        self.dropped = False
 
     def push(self, data: bytes | memoryview) -> None:
         """Queue `data` behind what waits."""

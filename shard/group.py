@@ -88,6 +88,7 @@ class ConnectionGroup:
             on_blocked=self._watch_writable,
             on_lost=self._lose,
             on_overflow=self._overflow,
+            on_caught_up=self._caught_up,
         )
         self._settings = settings
         self._plain = settings.terms.plain
@@ -448,6 +449,10 @@ class ConnectionGroup:
     def _overflow(self, fd: int) -> None:
         self._counts[Count.CLOSED_SLOW] += 1
         self.close(fd, CloseCode.SLOW_READER)
+
+    def _caught_up(self, fd: int) -> None:
+        if self.table.phase[fd] == OPEN:
+            self._handler.on_caught_up(fd)
 
     def _lose(self, fd: int) -> None:
         self._end(fd, 1006)

@@ -22,6 +22,9 @@ class Handler(Protocol):
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         """One whole message."""
 
+    def on_caught_up(self, fd: int) -> None:
+        """A slow connection has read everything there was, but droppable data was left out."""
+
     def on_close(self, fd: int, code: int) -> None:
         """The connection is over (1006: without a close frame). Called once, at a turn's end."""
 

@@ -53,6 +53,7 @@ class Outbox:
     on_blocked(fd, bool)    the owner watches writability, or stops to
     on_lost(fd)             a write failed: the connection is gone
     on_overflow(fd)         the backlog would pass the hard limit
+    on_caught_up(fd)        the backlog is empty, but something had been left out of it
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Outbox:
         on_blocked: Callable[[int, bool], None],
         on_lost: Callable[[int], None],
         on_overflow: Callable[[int], None],
+        on_caught_up: Callable[[int], None],
     ) -> None:
         self.slow: dict[int, Backlog] = {}
         self.tick = 0
@@ -74,6 +76,7 @@ class Outbox:
         self._on_blocked = on_blocked
         self._on_lost = on_lost
         self._on_overflow = on_overflow
+        self._on_caught_up = on_caught_up
         self._gone: set[int] = set()
         self._fan_outs: deque[FanOut] = deque()
 
@@ -180,6 +183,7 @@ class Outbox:
         size = backlog.size + len(data)
         if droppable and size > self._soft_bytes:
             self._counts[Count.DROPPED_SLOW] += 1
+            backlog.dropped = True
             return Sent.DROPPED
         if size > self._hard_bytes:
             self._counts[Count.DROPPED_SLOW] += 1
@@ -201,6 +205,8 @@ class Outbox:
         if not backlog.size:
             del self.slow[fd]
             self._on_blocked(fd, False)
+            if backlog.dropped:
+                self._on_caught_up(fd)
 
     def part(self, fd: int, last: bytes) -> None:
         """Nothing follows `last` to this connection: it is closing.

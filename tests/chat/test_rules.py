@@ -72,6 +72,9 @@ class TestText:
             ("\u3000前方高能\n", "前方高能"),
             ("👩\u200d💻", "👩\u200d💻"),
             ("\x00\n", ""),
+            ("\u200b\u202e", ""),
+            ("a\u202eb", "a b"),
+            ("می\u200cخواهم", "می\u200cخواهم"),
         ],
     )
     def test_controls_are_spaces_and_ends_are_trimmed(self, text: str, cleaned: str) -> None:

@@ -120,6 +120,7 @@ class Recorder:
         self.messages: list[tuple[int, bytes, bool]] = []
         self.closed: list[tuple[int, int]] = []
         self.ticks: list[int] = []
+        self.caught_up: list[int] = []
 
     def on_open(self, fd: int, request: Request) -> Opening:
         self.opened.append(fd)
@@ -128,6 +129,9 @@ class Recorder:
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         self.messages.append((fd, payload, binary))
+
+    def on_caught_up(self, fd: int) -> None:
+        self.caught_up.append(fd)
 
     def on_close(self, fd: int, code: int) -> None:
         self.closed.append((fd, code))

@@ -36,8 +36,16 @@ class Desk:
         self.watched: set[int] = set()
         self.lost: list[int] = []
         self.overflowed: list[int] = []
+        self.caught_up: list[int] = []
         self.outbox = Outbox(
-            self.table, self.counts, soft_bytes, hard_bytes, self._watch, self._lose, self._overflow
+            self.table,
+            self.counts,
+            soft_bytes,
+            hard_bytes,
+            self._watch,
+            self._lose,
+            self._overflow,
+            self.caught_up.append,
         )
 
     def _watch(self, fd: int, wanted: bool) -> None:
@@ -148,7 +156,16 @@ class TestLimits:
         assert desk.outbox.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
         assert desk.outbox.send(fd, b"c" * 400, droppable=True) is Sent.QUEUED
         assert desk.counts[Count.DROPPED_SLOW] == 1
+        assert desk.caught_up == []
         assert desk.drain(fd) == waiting + b"a" * 600 + b"c" * 400
+        assert desk.caught_up == [fd]
+
+    def test_who_only_waited_is_not_said_to_have_missed_anything(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        assert desk.outbox.send(fd, b"a" * 600, droppable=True) is Sent.QUEUED
+        assert desk.drain(fd) == waiting + b"a" * 600
+        assert desk.caught_up == []
 
     def test_other_data_is_kept_up_to_the_hard_limit(self, desk: Desk) -> None:
         fd = desk.fds[0]
