@@ -8,7 +8,6 @@ Danger: a process's CPU clock is a kernel convention (`process_clock`); utime an
 """
 
 import os
-import socket
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -67,43 +66,6 @@ def memory_bytes(pid: int) -> dict[str, int]:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     pairs = (row.split() for row in rows)
     return {name.rstrip(":"): int(kib) * 1024 for name, kib, *_ in pairs}
-
-
-def serving_process(port: int, among: list[int]) -> int:
-    """The one of `among` that has taken our connection to `port`.
-
-    Asked of the kernel (which process holds the accepted socket) rather than of process names, so
-    it holds however the server arranges its processes.
-    """
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
-        theirs = f"{_hex_address(probe.getpeername())} {_hex_address(probe.getsockname())}"
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            inode = next((f[9] for f in _tcp_rows() if f"{f[1]} {f[2]}" == theirs), "0")
-            holders = [pid for pid in among if f"socket:[{inode}]" in _open_files(pid)]
-            if inode != "0" and holders:
-                return holders[-1]
-            time.sleep(0.02)
-    raise Unavailable(f"no process of the node took a connection on port {port}")
-
-
-def _hex_address(address: tuple[str, int]) -> str:
-    host = int.from_bytes(socket.inet_aton(address[0]), "little")
-    return f"{host:08X}:{address[1]:04X}"
-
-
-def _tcp_rows() -> list[list[str]]:
-    return [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-
-
-def _open_files(pid: int) -> set[str]:
-    links: set[str] = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            links.add(str(entry.readlink()))
-        except OSError:  # closed while we looked
-            continue
-    return links
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,6 @@ LANES: Final = 32
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
 
-Entry = tuple[bytes, dict[bytes, bytes]]
-"""A stream entry: its ID and its fields."""
-
 
 class StoreError(Exception):
     """Redis did not answer, or not with what was asked for."""

@@ -1,21 +1,15 @@
 """bench/harness.py: the clocks and sums every figure stands on."""
 
 import os
-import socket
 import time
 from functools import partial
 
-import pytest
-
-from bench.child import Child, python
 from bench.harness import (
     Figures,
     Stopwatch,
-    Unavailable,
     cpu_ns,
     interleave,
     memory_bytes,
-    serving_process,
 )
 
 
@@ -34,21 +28,6 @@ class TestClocks:
     def test_memory_is_in_bytes_by_its_kernel_name(self) -> None:
         memory = memory_bytes(os.getpid())
         assert memory["Rss"] >= memory["Pss"] > 1 << 20
-
-
-class TestServingProcess:
-    def test_the_process_that_took_the_connection_is_found(self) -> None:
-        with Child(python("bench.pyloop"), 0) as child:
-            child.tell("accept 1")
-            assert serving_process(child.hello["port"], [os.getpid(), child.pid]) == child.pid
-
-    def test_nobody_there_is_unavailable_not_a_wrong_answer(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        moments = iter(range(0, 100, 4))
-        monkeypatch.setattr(time, "monotonic", lambda: next(moments))
-        with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(Unavailable):
-            serving_process(listener.getsockname()[1], [os.getpid()])
 
 
 class TestInterleave:
