@@ -80,6 +80,7 @@ class Hub:
         self._group = group
         self._config = config
         self._limits = config.limits
+        self._ping_s = config.heartbeat.ping_s
         self._store = store
         self._shard = shard
         self._counts = counts
@@ -143,16 +144,15 @@ class Hub:
     # --- the group's handler -------------------------------------------------------------------
 
     def on_open(self, fd: int, request: Request) -> Opening:
+        name = self._name(fd)
         try:
-            identity = self._admit(fd, request)
+            who = self._admit(fd, name, request)
         except Refused as refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             return refused.code
         self._flow.reset(fd)
         codec = self._replies.codec(fd)
-        heartbeat = self._config.heartbeat.ping_s
-        welcome = Welcome(self._name(fd), identity.uid, identity.name, identity.role, heartbeat)
-        events = [codec.one(welcome)]
+        events = [codec.one(Welcome(name, who.uid, who.name, who.role, self._ping_s))]
         for room in dict.fromkeys(request.query.get("room", ())):
             answer = self._joins.join(fd, Join(room), patient=True)
             if answer is not None:
@@ -201,14 +201,14 @@ class Hub:
 
     # --- who -----------------------------------------------------------------------------------
 
-    def _admit(self, fd: int, request: Request) -> Identity:
+    def _admit(self, fd: int, name: str, request: Request) -> Identity:
         token = request.first("token")
         if token:
             identity = self._identities[fd] = verify(token, self._config.auth.secret)
             return identity
         if self._config.auth.guests == "refuse":
             raise Refused(CloseCode.GUESTS_REFUSED)
-        return guest(self._name(fd))
+        return guest(name)
 
     def _name(self, fd: int) -> str:
         """A connection's name: no other connection of any shard ever has it."""

@@ -5,11 +5,11 @@ A guest is computed from its connection's number, so guests cost no memory.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
 import jwt
+from msgspec import Struct
 
 from shard.closecodes import CloseCode
 
@@ -25,8 +25,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True, gc=False):
     """Who speaks. `expires` is a Unix time in seconds, 0 for never."""
 
     uid: str

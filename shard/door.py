@@ -9,7 +9,8 @@ import socket
 from http import HTTPStatus
 from typing import Final
 
-from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, answer, respond
+from shard.familiar import Familiar
+from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, answer
 
 MAX_ACCEPTS: Final = 256
 
@@ -29,7 +30,7 @@ class Door:
     def __init__(self, listener: socket.socket, terms: Terms, handshake_bytes: int) -> None:
         self.fd = listener.fileno()
         self._listener = listener
-        self._terms = terms
+        self._familiar = Familiar(terms)
         self._handshake_bytes = handshake_bytes
         self._unfinished: dict[int, bytes] = {}
 
@@ -61,7 +62,7 @@ class Door:
         if end < 0:
             self._unfinished[fd] = data
             return None
-        return respond(data, self._terms)
+        return self._familiar.respond(data, end)
 
     def forget(self, fd: int) -> None:
         """The connection is over."""

@@ -271,6 +271,14 @@ class FrameParser:
         return partial.opcode | partial.compressed, payload
 
 
+def is_bare_pong(data: bytes | memoryview, size: int) -> bool:
+    """Whether the `size` bytes of `data` are the answer to an empty ping, and no more.
+
+    Between messages; it is nearly all that viewers send, and there is nothing in it to parse.
+    """
+    return size == 6 and data[0] == 0x80 | PONG and data[1] == 0x80
+
+
 def check_utf8(payload: bytes) -> None:
     """Raises ProtocolError when a text message is not UTF-8."""
     try:

@@ -109,6 +109,8 @@ class ConnectionGroup:
         self._left: list[tuple[int, int]] = []
         self._ended: list[int] = []
         self._connections = 0
+        self._bytes_in = 0
+        self._frames_in = 0
         self._in_turn = False
         self._woken = False
         self._starved = False
@@ -188,13 +190,11 @@ class ConnectionGroup:
             if fd == self._door.fd:
                 self._accept()
                 continue
-            try:
-                if mask & select.EPOLLOUT:
-                    self.outbox.flush(fd)
-                if mask & ~select.EPOLLOUT:
-                    self._read(fd)
-            except Exception:
-                self._fail(fd, self._our_fault(fd))
+            if mask & select.EPOLLOUT:
+                self._flush(fd)
+            if mask & ~select.EPOLLOUT:
+                self._read(fd)
+        self._count_in()
         if self._wheel_behind:
             self._visit_due()
         if self.outbox.pending:
@@ -225,6 +225,12 @@ class ConnectionGroup:
         self._counts[Count.BACKLOG_BYTES] = self.outbox.backlog_bytes
         self._counts[Count.QUARANTINED] = self.table.quarantined
 
+    def _count_in(self) -> None:
+        """What came in since the last turn: the scoreboard costs more than the sum."""
+        self._counts[Count.BYTES_IN] += self._bytes_in
+        self._counts[Count.FRAMES_IN] += self._frames_in
+        self._bytes_in = self._frames_in = 0
+
     def _ask_turn(self) -> None:
         if not self._in_turn and not self._woken:
             self._woken = True
@@ -247,9 +253,14 @@ class ConnectionGroup:
             self._counts[Count.ACCEPTED] += 1
             self._connections += 1
             self.table.take(fd, HANDSHAKE, self.tick)
-            # One tick more: the current one has partly gone by.
-            self._wheel.file(fd, self.tick + self._settings.handshake_ticks + 1)
+            # The request is here already, as a rule; read before epoll could tell of it.
+            size = self._receive(fd)
             self._epoll.register(fd, IN)
+            if size is not None:
+                self._digest(fd, size)
+            if self.table.phase[fd] == HANDSHAKE:
+                # One tick more: the current one has partly gone by.
+                self._wheel.file(fd, self.tick + self._settings.handshake_ticks + 1)
         if trouble is not None:
             self._out_of_descriptors(trouble)
 
@@ -320,25 +331,47 @@ class ConnectionGroup:
 
     # --- bytes in ------------------------------------------------------------------------------
 
-    def _read(self, fd: int) -> None:
-        phase = self.table.phase[fd]
-        if phase not in (HANDSHAKE, OPEN, CLOSING):
-            return
+    def _flush(self, fd: int) -> None:
         try:
-            size = os.readv(fd, self._into_scratch)
+            self.outbox.flush(fd)
+        except Exception:
+            self._fail(fd, self._our_fault(fd))
+
+    def _read(self, fd: int) -> None:
+        size = self._receive(fd)
+        if size is not None:
+            self._digest(fd, size)
+
+    def _receive(self, fd: int) -> int | None:
+        """Fill the scratch: bytes read, 0 when the connection is over, None when there are none."""
+        try:
+            return os.readv(fd, self._into_scratch)
         except BlockingIOError:
-            return
+            return None
         except OSError:
-            size = 0
+            return 0
+
+    def _digest(self, fd: int, size: int) -> None:  # hot: once per inbound frame
+        """Take in what was read. Never raises for the connection's sake."""
+        phase = self.table.phase[fd]
         if not size:
             self._lose(fd)
             return
-        self._counts[Count.BYTES_IN] += size
+        self._bytes_in += size
         self.table.seen[fd] = self.tick
-        if phase == HANDSHAKE:
-            self._request(fd, bytes(self._scratch[:size]))
-        else:
-            self._frames(fd, self._scratch[:size])
+        scratch = self._scratch
+        try:
+            if phase == OPEN:
+                if frames.is_bare_pong(scratch, size) and fd not in self._partials:
+                    self._frames_in += 1
+                else:
+                    self._frames(fd, scratch[:size])
+            elif phase == HANDSHAKE:
+                self._request(fd, bytes(scratch[:size]))
+            elif phase == CLOSING:
+                self._frames(fd, scratch[:size])
+        except Exception:
+            self._fail(fd, self._our_fault(fd))
 
     def _frames(self, fd: int, data: bytes | memoryview) -> None:
         events: list[Event] = []
@@ -352,7 +385,7 @@ class ConnectionGroup:
             fault, partial = (error.code, str(error)), None
         if partial is not None:
             self._partials[fd] = partial
-        self._counts[Count.FRAMES_IN] += len(events)
+        self._frames_in += len(events)
         try:
             self._dispatch(fd, events)
         except ProtocolError as error:

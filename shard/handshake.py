@@ -9,7 +9,6 @@ a storm of joins does not parse `Connection: Upgrade` a million times.
 Anything that is not an upgrade is answered and the connection closed; `GET /healthz` is 200.
 """
 
-import base64
 import binascii
 import re
 from collections.abc import Sequence
@@ -31,7 +30,7 @@ END_OF_HEADERS = b"\r\n\r\n"
 
 @dataclass(slots=True)
 class Request:
-    """An accepted upgrade request, as the handler sees it."""
+    """An accepted upgrade request, as the handler sees it. Connections may share one: read only."""
 
     path: str
     query: dict[str, list[str]]
@@ -191,7 +190,7 @@ def _upgrade(
             HTTPStatus.UPGRADE_REQUIRED, "WebSocket version 13 only", "Sec-WebSocket-Version: 13"
         )
     key = headers.get("sec-websocket-key", "")
-    if not _is_key(key):
+    if not is_key(key):
         raise _Refused(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes of base64")
     if not origin_allowed(headers.get("origin"), terms.origins):
         raise _Refused(HTTPStatus.FORBIDDEN, "this origin is not in server.origins")
@@ -248,9 +247,10 @@ def _asks_upgrade(connection: str, upgrade: str) -> bool:
     return [protocol.lower() for protocol in parse_upgrade(upgrade)] == ["websocket"]
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
+    """Whether `key` is base64 of 16 bytes (RFC 6455 section 4.1)."""
     try:
-        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+        return len(key) == 24 and len(binascii.a2b_base64(key, strict_mode=True)) == 16
     except (binascii.Error, ValueError):
         return False
 

@@ -161,6 +161,26 @@ class TestMessages:
             rig.run_until(lambda: len(rig.handler.messages) == 2)
             assert sorted(rig.handler.payloads) == [b"first", b"second"]
 
+    def test_an_answer_to_our_ping_is_counted_and_nothing_else(self) -> None:
+        with Rig() as rig:
+            client = rig.open()
+            rig.say(client, client_frame(PONG))
+            rig.run_until(lambda: rig.counts[Count.FRAMES_IN] == 1)
+            assert rig.handler.messages == []
+            assert client.messages == []
+
+    def test_a_payload_that_looks_like_such_an_answer_is_payload(self) -> None:
+        lookalike = client_frame(PONG)
+        frame = client_frame(BINARY, b"x" * 3 + b"y" * len(lookalike), mask=bytes(4))
+        head = frame[: -len(lookalike)]
+        with Rig() as rig:
+            client = rig.open()
+            rig.say(client, head)
+            rig.run_until(lambda: rig.counts[Count.BYTES_IN] == len(REQUEST) + len(head))
+            rig.say(client, lookalike)
+            rig.run_until(lambda: rig.handler.messages)
+            assert rig.handler.payloads == [b"xxx" + lookalike]
+
     def test_pings_are_answered_in_order_with_the_messages_between(self) -> None:
         class Echo(Recorder):
             def on_message(self, fd: int, payload: bytes, binary: bool) -> None:

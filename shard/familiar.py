@@ -1,0 +1,54 @@
+"""Upgrade requests that differ only in their key: parsed once, answered from memory.
+
+Rules. What is remembered is a header block cut out around its key, with `respond`'s verdict on it,
+found by parsing the block with a stand-in key. The cut is at the start of a header line and the key
+is checked first, so parsing the block with its own key would say the same. Any other request is
+parsed in full.
+
+Strategy: viewers of one page send the same block, browser by browser, and a room that fills or
+reconnects is one long run of them. The blocks of viewers with cookies or tokens differ, so they
+only pass through the cache: it is small and forgets the least used.
+"""
+
+from functools import lru_cache
+
+from websockets.utils import accept_key
+
+from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, is_key, respond
+
+BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
+KEY_CHARS = 24
+STAND_IN = "c3RhbmRzIGluIGZvciBhbg=="
+STAND_IN_ACCEPT = accept_key(STAND_IN).encode()
+
+MAX_BLOCK = 1024
+"""Bytes of a block that is remembered; MAX_BLOCKS of them are half a megabyte."""
+MAX_BLOCKS = 512
+
+
+class Familiar:
+    """`respond` for one server's terms, with a memory."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._recall = lru_cache(MAX_BLOCKS)(self._learn)
+
+    def respond(self, data: bytes, end: int) -> Upgrade | Answer:
+        """As `handshake.respond`; `end` is where the END_OF_HEADERS in `data` begins."""
+        start = data.find(BEFORE_KEY, 0, end) + len(BEFORE_KEY)
+        after = start + KEY_CHARS
+        key = data[start:after].decode("latin-1")
+        if start < len(BEFORE_KEY) or end > MAX_BLOCK or not is_key(key):
+            return respond(data, self._terms)
+        end += len(END_OF_HEADERS)
+        known = self._recall(data[:start], data[after:end])
+        if isinstance(known, Answer):
+            return known
+        response = known.response.replace(STAND_IN_ACCEPT, accept_key(key).encode(), 1)
+        return Upgrade(response, known.request, known.variant, data[end:])
+
+    def _learn(self, before: bytes, after: bytes) -> Upgrade | Answer:
+        verdict = respond(before + STAND_IN.encode() + after, self._terms)
+        if isinstance(verdict, Upgrade):
+            del verdict.request.headers["sec-websocket-key"]
+        return verdict
