@@ -88,7 +88,7 @@ class FanOutService:
                 await asyncio.sleep(max(0, due - time.monotonic_ns()) / 1e9)
             self._group.fan_out(self._fds, self._frame)
             # The group announces no end of a fan-out; a pass of the loop later is soon enough.
-            while self._group.outbox.pending:  # noqa: ASYNC110
+            while self._group.fanning_out:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         cpu, wall = time.process_time_ns() - cpu, time.monotonic_ns() - began
         dropped = self._counts[Count.DROPPED_SLOW] - dropped

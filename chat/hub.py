@@ -116,6 +116,7 @@ class Hub:
             config.bus.read_count,
             self._entries,
             self.rooms.resync,
+            lambda: group.fanning_out,
         )
 
     async def start(self) -> None:

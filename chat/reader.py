@@ -3,7 +3,9 @@
 Rules. Plain XREAD, no consumer group: every shard must see every message. Pacing is the batching:
 when nothing comes the read blocks, so the first message goes out at once; when messages come, at
 most one read per interval is made, and what came meanwhile is one batch. Redis' work is therefore
-bounded by shards / interval, not by the message rate.
+bounded by shards / interval, not by the message rate. Nor is a read made before the shard has
+written what the last one brought: under more load than a shard can carry batches grow, and with
+them what a write carries, instead of a queue.
 
 Danger: a stream may lose entries before they are read (trimmed, failed over, restarted empty) and
 XREAD passes over that in silence. So after every break of the connection the cursors are compared
@@ -33,6 +35,7 @@ class Reader:
 
     on_entries(stream, entries)  entries are [ID, [field, value, ...]] as redis-py gives them raw
     on_resync()                  the connection was lost and is back: rooms must compare positions
+    lagging()                    whether entries of former reads are still being written out
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Reader:
         count: int,
         on_entries: Callable[[str, Sequence[Any]], None],
         on_resync: Callable[[], Coroutine[Any, Any, None]],
+        lagging: Callable[[], bool],
     ) -> None:
         self.errors = 0
         self.connected = False
@@ -52,6 +56,7 @@ class Reader:
         self._count = count
         self._on_entries = on_entries
         self._on_resync = on_resync
+        self._lagging = lagging
         self._cursors: dict[str, bytes] = {}
         self._users: Counter[str] = Counter()
         self._blocked = False
@@ -117,6 +122,8 @@ class Reader:
                     retry_s = RETRY_FIRST_S
                     if behind is False:
                         await asyncio.sleep(self._read_at + self._interval_s - loop.time())
+                    while self._lagging():
+                        await asyncio.sleep(0)  # a pass of the loop, in which a slice goes out
                 except Exception as error:
                     # Whatever it is: a shard that reads no more would look alive and be deaf.
                     self.errors += 1

@@ -134,6 +134,11 @@ class ConnectionGroup:
         """Connections accepted and not ended, handshakes included."""
         return self._connections
 
+    @property
+    def fanning_out(self) -> bool:
+        """Whether a fan-out is unfinished: some have not been sent it yet."""
+        return self.outbox.pending
+
     def is_open(self, fd: int) -> bool:
         """Whether messages may be sent to `fd`."""
         return self.table.phase[fd] == OPEN

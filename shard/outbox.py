@@ -23,8 +23,8 @@ from shard.backlog import Backlog
 from shard.counters import Count
 from shard.phases import OPEN
 
-SLICE = 4096
-"""Writes per slice: about 10 ms at 2.5 us each, the longest the other connections wait."""
+SLICE = 2048
+"""Writes per slice: 5 to 15 ms by what a send costs, the longest the other connections wait."""
 
 
 class Sent(Enum):

@@ -38,7 +38,7 @@ class Desk:
             self.store, self.limits, shard, 1, self.counts, self._emit, self._ready, self._away
         )
         self.reader = self.rooms.reader = Reader(
-            self.store, shard, 0.001, 1_000, self.rooms.deliver, self.rooms.resync
+            self.store, shard, 0.001, 1_000, self.rooms.deliver, self.rooms.resync, lambda: False
         )
 
     async def __aenter__(self) -> "Desk":

@@ -30,8 +30,11 @@ class Desk:
         self.batches: list[int] = []
         self.reads = 0
         self.resyncs = 0
+        self.lagging = False
         self.trouble: list[Exception] = []
-        self.reader = Reader(self.store, "s1", interval_s, count, self._entries, self._resync)
+        self.reader = Reader(
+            self.store, "s1", interval_s, count, self._entries, self._resync, self._lagging
+        )
         self._count_reads()
 
     def _count_reads(self) -> None:
@@ -64,6 +67,9 @@ class Desk:
         self.found += [(stream, fields[1].decode()) for _, fields in entries]
         if self.trouble:
             raise self.trouble.pop()
+
+    def _lagging(self) -> bool:
+        return self.lagging
 
     async def _resync(self) -> None:
         self.resyncs += 1
@@ -191,6 +197,21 @@ class TestPacing:
         async for _ in running(unhurried):
             await unhurried.put(NOTICES, "first")
             await unhurried.heard(NOTICES, "first")
+
+    async def test_nothing_is_read_while_the_last_batch_is_still_going_out(
+        self, desk: Desk
+    ) -> None:
+        await until(lambda: desk.reads == 1)
+        desk.lagging = True
+        await desk.put(NOTICES, "a")
+        await desk.heard(NOTICES, "a")
+        await desk.put(NOTICES, "b", "c")
+        for _ in range(100):
+            await desk.store.ping()
+        assert desk.reads == 1
+        desk.lagging = False
+        await desk.heard(NOTICES, "a", "b", "c")
+        assert desk.batches == [1, 2]
 
     async def test_busy_it_reads_at_most_once_an_interval(
         self, valkey: EmbeddedEngine, prefix: str
