@@ -69,6 +69,8 @@ class Server(Section, frozen=True):
     path: Word = "/ws"
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
     origins: tuple[str, ...] = ("*",)
+    client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"
+    trusted_proxies: tuple[str, ...] = ()
     drain_s: Annotated[int, Meta(ge=0, le=3600)] = 10
     compression: bool = True
     accept_backlog: Annotated[int, Meta(ge=1, le=65535)] = 4096
@@ -94,6 +96,7 @@ class Heartbeat(Section, frozen=True):
 
 class Limits(Section, frozen=True):
     connections: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     handshake_bytes: Annotated[int, Meta(ge=512, le=65_536)] = 8192
     message_bytes: Annotated[int, Meta(ge=128, le=16_777_216)] = 16_384
     text_chars: Annotated[int, Meta(ge=1, le=2000)] = 300
@@ -297,6 +300,25 @@ def _ports_differ(config: Config) -> str | None:
     return None
 
 
+def _someone_is_trusted(config: Config) -> str | None:
+    source = config.server.client_address
+    if source != "connection" and not config.server.trusted_proxies:
+        return (
+            f'"{source}" needs server.trusted_proxies, the addresses whose word is taken; a proxy '
+            'on this machine is "127.0.0.1"'
+        )
+    return None
+
+
+def _trust_is_used(config: Config) -> str | None:
+    if config.server.trusted_proxies and config.server.client_address == "connection":
+        return (
+            'only has a meaning with server.client_address = "proxy-protocol" or '
+            '"x-forwarded-for", whichever these proxies send'
+        )
+    return None
+
+
 def _data_dir_is_ours(config: Config) -> str | None:
     if config.bus.data_dir and config.bus.url != "embedded":
         return 'only has a meaning with bus.url = "embedded"; another server keeps its own data'
@@ -321,6 +343,8 @@ def _someone_may_enter(config: Config) -> str | None:
 
 RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("api.port", "api.host", "server.host", "server.port"), _ports_differ),
+    (("server.client_address", "server.trusted_proxies"), _someone_is_trusted),
+    (("server.trusted_proxies", "server.client_address"), _trust_is_used),
     (("bus.data_dir", "bus.url"), _data_dir_is_ours),
     (("limits.backlog_hard_bytes", "limits.backlog_soft_bytes"), _hard_above_soft),
     (("rooms.history", "rooms.history_on_join"), _history_is_kept),

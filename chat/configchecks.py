@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chat.configwords import shown
+from shard.addresses import network
 
 SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash
 
@@ -47,6 +48,24 @@ def _is_origin(origin: str) -> bool:
         return urlsplit(origin).port != 0
     except ValueError:
         return False
+
+
+def check_proxies(proxies: tuple[str, ...]) -> str | None:
+    for proxy in proxies:
+        try:
+            network(proxy)
+        except ValueError:
+            hint = _enclosing(proxy)
+            return f'expected addresses and networks like "10.0.0.0/8", got {shown(proxy)}{hint}'
+    return None
+
+
+def _enclosing(proxy: str) -> str:
+    """A hint for an address that was given the length of its network."""
+    try:
+        return f"; did you mean {shown(str(ipaddress.ip_network(proxy, strict=False)))}?"
+    except ValueError:
+        return ""
 
 
 def check_url(url: str) -> str | None:
@@ -91,6 +110,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "api.host": check_host,
     "server.path": check_path,
     "server.origins": check_origins,
+    "server.trusted_proxies": check_proxies,
     "bus.url": check_url,
     "bus.prefix": check_prefix,
     "auth.secret": check_secret,

@@ -23,7 +23,7 @@ def expected(annotated: Any) -> str:
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(sorted(shown(str(value)) for value in values))
         case inspect.VarTupleType():
-            return 'a list of strings like ["https://a.example"]'
+            return 'a list of strings like ["a", "b"]'
         case inspect.StrType(min_length=1):
             return "a string that is not empty"
         case _:

@@ -283,6 +283,22 @@ def _ports(config: Config, machine: Machine) -> Iterator[Finding]:
             yield Finding(name, "fail", f"{where}: {error.strerror or error}", advice)
 
 
+def _addresses(config: Config, machine: Machine) -> Iterator[Finding]:
+    limit, source = config.limits.connections_per_address, config.server.client_address
+    if not limit:
+        return
+    name, shards = "limits.connections_per_address", _count(_shards(config, machine), "shard")
+    detail = f"{limit:,} on each of {shards}, by the address of: {source}"
+    if source == "connection" and _is_loopback(config.server.host):
+        advice = (
+            "only a proxy on this machine can connect, so its address is every viewer's; set "
+            'server.client_address to what it sends, "proxy-protocol" or "x-forwarded-for"'
+        )
+        yield Finding(name, "warn", detail, advice)
+    else:
+        yield Finding(name, "ok", detail)
+
+
 def _tokens(config: Config, machine: Machine) -> Iterator[Finding]:
     guests = {"type": "may type", "read": "may only read", "refuse": "are refused"}
     policy = f"guests {guests[config.auth.guests]}"
@@ -315,7 +331,7 @@ def _api_key(config: Config, machine: Machine) -> Iterator[Finding]:
 Check = Callable[[Config, Machine], Iterator[Finding]]
 CHECKS: list[Check] = [
     *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules),
-    *(_bus, _data_dir, _ports, _tokens, _api_key),
+    *(_bus, _data_dir, _ports, _addresses, _tokens, _api_key),
 ]
 
 

@@ -100,6 +100,9 @@ def shard_settings(config: Config, rows: int) -> Settings:
         timeout_ticks=heartbeat.timeout_s,
         close_ticks=heartbeat.close_s,
         stall_ticks=limits.stall_s,
+        client_address=config.server.client_address,
+        trusted_proxies=config.server.trusted_proxies,
+        connections_per_address=limits.connections_per_address,
         terms=Terms(
             path=config.server.path,
             origins=config.server.origins,

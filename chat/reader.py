@@ -122,8 +122,9 @@ class Reader:
                     retry_s = RETRY_FIRST_S
                     if behind is False:
                         await asyncio.sleep(self._read_at + self._interval_s - loop.time())
-                    while self._lagging():
-                        await asyncio.sleep(0)  # a pass of the loop, in which a slice goes out
+                    # Each pass of the loop sends a slice; there is no other event to await.
+                    while self._lagging():  # noqa: ASYNC110
+                        await asyncio.sleep(0)
                 except Exception as error:
                     # Whatever it is: a shard that reads no more would look alive and be deaf.
                     self.errors += 1

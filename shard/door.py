@@ -1,7 +1,13 @@
 """The way in: connections off the listener, and requests until they are whole.
 
-Rules. Nothing is decided here but sizes: who gets in is `handshake`'s, what becomes of a connection
-is the group's. A connection whose request came in one piece, as nearly all do, leaves no trace.
+    accept -> greet -> (PROXY header, from a trusted proxy) -> request -> Upgrade or Answer
+
+Rules. Decided here are sizes, and how many may come from one address; who else gets in is
+`handshake`'s, what becomes of a connection is the group's. A connection whose request came in one
+piece, as nearly all do, leaves no trace but its address's count.
+
+Danger: an address is only what a trusted proxy says it is. Trust is settled in `greet`, by who
+connected, before a byte is looked at; from everyone else such headers mean nothing.
 """
 
 import os
@@ -9,8 +15,11 @@ import socket
 from http import HTTPStatus
 from typing import Final
 
+from shard.addresses import Networks, PerAddress, forwarded
 from shard.familiar import Familiar
-from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, answer
+from shard.handshake import END_OF_HEADERS, Answer, Upgrade, answer
+from shard.proxyprotocol import BadProxyHeader, parse
+from shard.settings import Settings
 
 MAX_ACCEPTS: Final = 256
 
@@ -19,52 +28,91 @@ LATE: Final = answer(HTTPStatus.REQUEST_TIMEOUT, "the request took too long")
 LONG: Final = answer(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request's headers are too long"
 )
+CROWDED: Final = answer(
+    HTTPStatus.TOO_MANY_REQUESTS, "too many connections from this address", "Retry-After: 30"
+)
+UNPROXIED: Final = answer(
+    HTTPStatus.BAD_REQUEST, "a trusted proxy has to begin with a PROXY protocol header"
+)
 
 
 class Door:
-    """One listener's.
+    """One listener's, for `rows` descriptors."""
 
-    handshake_bytes  how long a request's header block may be
-    """
-
-    def __init__(self, listener: socket.socket, terms: Terms, handshake_bytes: int) -> None:
+    def __init__(self, listener: socket.socket, settings: Settings, rows: int) -> None:
         self.fd = listener.fileno()
         self._listener = listener
-        self._familiar = Familiar(terms)
-        self._handshake_bytes = handshake_bytes
+        self._familiar = Familiar(settings.terms)
+        self._handshake_bytes = settings.handshake_bytes
+        self._per_address = PerAddress(settings.connections_per_address, rows)
+        self._trusted = Networks(settings.trusted_proxies)
+        self._expects_header = settings.client_address == "proxy-protocol"
+        self._direct = settings.client_address == "connection"
+        self._proxied: dict[int, str] = {}
         self._unfinished: dict[int, bytes] = {}
 
-    def accept(self) -> tuple[list[int], OSError | None]:
-        """Some of the connections that wait, non-blocking; and why there are no more, if that
-        is trouble."""
-        fds: list[int] = []
-        while len(fds) < MAX_ACCEPTS:
+    def accept(self) -> tuple[list[tuple[int, str]], OSError | None]:
+        """Some of the connections that wait, non-blocking, and who they come from; and why there
+        are no more, if that is trouble."""
+        arrivals: list[tuple[int, str]] = []
+        while len(arrivals) < MAX_ACCEPTS:
             try:
                 # accept() would wrap the descriptor in an object, only for us to detach it.
-                fd, _ = self._listener._accept()  # type: ignore[attr-defined]
+                fd, peer = self._listener._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
                 break
             except ConnectionAbortedError:
                 continue  # it left while it waited in the queue
             except OSError as error:
-                return fds, error
+                return arrivals, error
             os.set_blocking(fd, False)
-            fds.append(fd)
-        return fds, None
+            arrivals.append((fd, peer[0]))
+        return arrivals, None
+
+    def greet(self, fd: int, peer: str) -> bool:
+        """Whether a connection from address `peer` may go on; if so, `forget` it at its end."""
+        if self._direct or peer not in self._trusted:
+            return self._per_address.enter(fd, peer)
+        self._proxied[fd] = peer
+        return True
 
     def hear(self, fd: int, data: bytes) -> Upgrade | Answer | None:
         """Bytes of a request: what to say to it, or None while it is not whole."""
         if self._unfinished:
             data = self._unfinished.pop(fd, b"") + data
+        if self._expects_header and fd in self._proxied:
+            try:
+                header = parse(data)
+            except BadProxyHeader:
+                return UNPROXIED
+            if header is None:
+                self._unfinished[fd] = data
+                return None
+            if not self._told(fd, header.source):
+                return CROWDED
+            data = data[header.size :]
         end = data.find(END_OF_HEADERS)
         if (len(data) if end < 0 else end) > self._handshake_bytes:
             return LONG
         if end < 0:
             self._unfinished[fd] = data
             return None
-        return self._familiar.respond(data, end)
+        reply = self._familiar.respond(data, end)
+        if self._proxied and fd in self._proxied and isinstance(reply, Upgrade):
+            by = reply.request.headers.get("x-forwarded-for")
+            if not self._told(fd, forwarded(by, self._proxied[fd], self._trusted)):
+                return CROWDED
+        return reply
+
+    def _told(self, fd: int, client: str | None) -> bool:
+        """A proxy has said who its client is (None: itself); whether it may go on."""
+        proxy = self._proxied.pop(fd)
+        return self._per_address.enter(fd, client or proxy)
 
     def forget(self, fd: int) -> None:
         """The connection is over."""
+        self._per_address.leave(fd)
         if self._unfinished:
             self._unfinished.pop(fd, None)
+        if self._proxied:
+            self._proxied.pop(fd, None)

@@ -35,7 +35,7 @@ from shard import frames, phases
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.deflate import inflate
-from shard.door import FULL, LATE, Door
+from shard.door import CROWDED, FULL, LATE, Door
 from shard.frames import Event, FrameParser, Partial, ProtocolError
 from shard.handler import Handler
 from shard.handshake import Answer, Upgrade
@@ -95,7 +95,7 @@ class ConnectionGroup:
         self._counts = counts
         self._wake = wake
         self._chance = chance
-        self._door = Door(listener, settings.terms, settings.handshake_bytes)
+        self._door = Door(listener, settings, rows)
         self._accepting = False
         self._draining = False
         self._handler: Handler
@@ -250,10 +250,13 @@ class ConnectionGroup:
     # --- beginning -----------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        fds, trouble = self._door.accept()
-        for fd in fds:
+        arrivals, trouble = self._door.accept()
+        for fd, peer in arrivals:
             if fd >= self.table.capacity or self._connections >= self._settings.capacity:
-                self._turn_away(fd)
+                self._turn_away(fd, FULL, Count.REFUSED_FULL)
+                continue
+            if not self._door.greet(fd, peer):
+                self._turn_away(fd, CROWDED, Count.REFUSED_PER_ADDRESS)
                 continue
             self._counts[Count.ACCEPTED] += 1
             self._connections += 1
@@ -269,10 +272,10 @@ class ConnectionGroup:
         if trouble is not None:
             self._out_of_descriptors(trouble)
 
-    def _turn_away(self, fd: int) -> None:
-        self._counts[Count.REFUSED_FULL] += 1
+    def _turn_away(self, fd: int, reply: Answer, reason: Count) -> None:
+        self._counts[reason] += 1
         with suppress(OSError):
-            os.write(fd, FULL.response)
+            os.write(fd, reply.response)
         os.close(fd)
 
     def _out_of_descriptors(self, error: OSError) -> None:
@@ -302,7 +305,10 @@ class ConnectionGroup:
         if isinstance(reply, Upgrade):
             self._open(fd, reply)
         elif reply is not None:
-            self._counts[Count.REFUSED_HANDSHAKE] += reply.status != HTTPStatus.OK
+            if reply is CROWDED:
+                self._counts[Count.REFUSED_PER_ADDRESS] += 1
+            elif reply.status != HTTPStatus.OK:
+                self._counts[Count.REFUSED_HANDSHAKE] += 1
             self._goodbye(fd, reply)
 
     def _open(self, fd: int, reply: Upgrade) -> None:

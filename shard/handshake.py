@@ -153,6 +153,8 @@ def _respond(data: bytes, terms: Terms) -> Upgrade | Answer:
     except httptools.HttpParserError as error:
         raise _Refused(HTTPStatus.BAD_REQUEST, f"not an HTTP request: {error}") from None
 
+    if not collector.url:
+        raise _Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request: nothing but empty lines")
     path, query = _split(collector.url)
     method = parser.get_method()
     if path == "/healthz":

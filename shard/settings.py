@@ -5,8 +5,12 @@ them, `chat.node` from the configuration.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shard.handshake import Terms
+
+ClientAddress = Literal["connection", "proxy-protocol", "x-forwarded-for"]
+"""Where a client's address comes from: who connected, or what a trusted proxy says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +27,7 @@ class Settings:
     timeout_ticks: int = 20
     close_ticks: int = 5
     stall_ticks: int = 30
+    client_address: ClientAddress = "connection"
+    trusted_proxies: tuple[str, ...] = ()
+    connections_per_address: int = 0
     terms: Terms = field(default_factory=Terms)

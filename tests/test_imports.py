@@ -19,6 +19,9 @@ MAY_IMPORT = {
 PURE = (
     "shard/frames.py",
     "shard/handshake.py",
+    "shard/familiar.py",
+    "shard/addresses.py",
+    "shard/proxyprotocol.py",
     "shard/deflate.py",
     "shard/wheel.py",
     "shard/phases.py",

@@ -19,6 +19,7 @@ INTEGERS = {
     for path, annotated in TYPES.items()
     if isinstance(kind := msgspec.inspect.type_info(annotated), msgspec.inspect.IntType)
 }
+LISTS = {"server.origins", "server.trusted_proxies"}
 SECRET = "correct-horse-battery-staple-0123456789"
 
 
@@ -220,7 +221,7 @@ class TestProblems:
         toml.write_text("server = 8000")
         assert problems_of(toml) == ["server: expected a table, got 8000"]
 
-    @pytest.mark.parametrize("path", [path for path in TYPES if path != "server.origins"])
+    @pytest.mark.parametrize("path", [path for path in TYPES if path not in LISTS])
     def test_no_scalar_key_takes_a_list(self, toml: Path, path: str) -> None:
         section, _, key = path.partition(".")
         toml.write_text(f"[{section}]\n{key} = [1]")
@@ -258,6 +259,16 @@ class TestKeysTogether:
                 "api.port: 8000 is also server.port; each needs its own",
             ),
             (
+                {"DANMAKU_SERVER_CLIENT_ADDRESS": "proxy-protocol"},
+                'server.client_address: "proxy-protocol" needs server.trusted_proxies, the '
+                'addresses whose word is taken; a proxy on this machine is "127.0.0.1"',
+            ),
+            (
+                {"DANMAKU_SERVER_TRUSTED_PROXIES": '["127.0.0.1"]'},
+                "server.trusted_proxies: only has a meaning with server.client_address = "
+                '"proxy-protocol" or "x-forwarded-for", whichever these proxies send',
+            ),
+            (
                 {"DANMAKU_BUS_URL": "redis://h", "DANMAKU_BUS_DATA_DIR": "/data"},
                 'bus.data_dir: only has a meaning with bus.url = "embedded"; '
                 "another server keeps its own data",
@@ -277,6 +288,10 @@ class TestKeysTogether:
             {"DANMAKU_LIMITS_BACKLOG_HARD_BYTES": "262144"},
             {"DANMAKU_ROOMS_HISTORY": "30"},
             {"DANMAKU_BUS_DATA_DIR": "/data"},
+            {
+                "DANMAKU_SERVER_CLIENT_ADDRESS": "x-forwarded-for",
+                "DANMAKU_SERVER_TRUSTED_PROXIES": '["10.0.0.0/8", "fd00::1"]',
+            },
             {"DANMAKU_AUTH_GUESTS": "refuse", "DANMAKU_AUTH_SECRET": SECRET},
             {"DANMAKU_API_HOST": "0.0.0.0"},
             {
@@ -296,6 +311,16 @@ class TestKeysTogether:
         }
         (problem,) = problems_of(environ=environ)
         assert problem.startswith("limits.backlog_hard_bytes: expected int")
+
+    def test_proxies_wrong_by_themselves_are_not_missing_too(self) -> None:
+        environ = {
+            "DANMAKU_SERVER_CLIENT_ADDRESS": "proxy-protocol",
+            "DANMAKU_SERVER_TRUSTED_PROXIES": '["10.0.0.1/8"]',
+        }
+        assert problems_of(environ=environ) == [
+            'server.trusted_proxies: expected addresses and networks like "10.0.0.0/8", got '
+            '"10.0.0.1/8"; did you mean "10.0.0.0/8"? (from DANMAKU_SERVER_TRUSTED_PROXIES)'
+        ]
 
     def test_an_unread_file_accuses_no_other(self, toml: Path) -> None:
         environ = {"DANMAKU_LIMITS_BACKLOG_SOFT_BYTES": "2000000"}

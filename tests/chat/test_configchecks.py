@@ -10,6 +10,7 @@ from chat.configchecks import (
     check_origins,
     check_path,
     check_prefix,
+    check_proxies,
     check_secret,
     check_url,
 )
@@ -73,6 +74,39 @@ class TestOrigins:
 
     def test_there_may_be_none(self) -> None:
         assert check_origins(()) is None
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        "proxy",
+        ["127.0.0.1", "::1", "10.0.0.0/8", "fd00::/8", "0.0.0.0/0", "10.0.0.0/255.0.0.0"],
+    )
+    def test_one_may_be(self, proxy: str) -> None:
+        assert check_proxies((proxy,)) is None
+
+    @pytest.mark.parametrize(
+        ("proxy", "hint"),
+        [
+            ("", ""),
+            ("localhost", ""),
+            ("*", ""),
+            ("10.0.0.1:80", ""),
+            ("[::1]", ""),
+            ("10.0.0.0/33", ""),
+            ("10.0.0", ""),
+            ("10.0.0.1/8", '; did you mean "10.0.0.0/8"?'),
+            ("fd00::1/8", '; did you mean "fd00::/8"?'),
+        ],
+    )
+    def test_one_may_not_be(self, proxy: str, hint: str) -> None:
+        fault = check_proxies(("127.0.0.1", proxy))
+        assert fault == f'expected addresses and networks like "10.0.0.0/8", got "{proxy}"{hint}'
+
+    def test_a_hint_cannot_colour_the_terminal(self) -> None:
+        assert "\x1b" not in str(check_proxies(("fe80::1%\x1b[31m/64",)))
+
+    def test_there_may_be_none(self) -> None:
+        assert check_proxies(()) is None
 
 
 class TestUrl:

@@ -322,6 +322,38 @@ class TestPorts:
         assert advice in found.advice
 
 
+class TestAddresses:
+    NAME = "limits.connections_per_address"
+
+    def test_without_a_limit_they_do_not_matter(self) -> None:
+        assert self.NAME not in names(server={"host": "127.0.0.1"})
+
+    def test_a_limit_holds_for_each_shard(self) -> None:
+        found = finding(self.NAME, limits={"connections_per_address": 1000})
+        assert (found.level, found.detail) == (
+            "ok",
+            "1,000 on each of 4 shards, by the address of: connection",
+        )
+
+    @pytest.mark.parametrize(
+        ("host", "source", "level"),
+        [
+            ("127.0.0.1", "connection", "warn"),
+            ("localhost", "connection", "warn"),
+            ("10.0.0.1", "connection", "ok"),
+            ("127.0.0.1", "proxy-protocol", "ok"),
+            ("127.0.0.1", "x-forwarded-for", "ok"),
+        ],
+    )
+    def test_behind_a_proxy_all_viewers_have_one(
+        self, host: str, source: str, level: Level
+    ) -> None:
+        server = {"host": host, "client_address": source, "shards": 1}
+        found = finding(self.NAME, server=server, limits={"connections_per_address": 20})
+        assert found.level == level
+        assert ("set server.client_address" in found.advice) is (level == "warn")
+
+
 class TestSecrets:
     @pytest.mark.parametrize(
         ("secret", "guests", "level"),

@@ -35,8 +35,11 @@ BOUND_S = 20.0
 class Client:
     """A socket that never blocks; `fd` is the server's descriptor of it once it is open."""
 
-    def __init__(self, address: tuple[str, int], receive_buffer: int = 0) -> None:
+    def __init__(
+        self, address: tuple[str, int], receive_buffer: int = 0, source: str = "127.0.0.1"
+    ) -> None:
         self.socket = socket.socket()
+        self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(address)
@@ -215,6 +218,8 @@ class Rig:
             assert not self.group.buffers.on_loan
             assert not self.group._partials
             assert not self.group._door._unfinished
+            assert not self.group._door._proxied
+            assert not self.group._door._per_address._clients
             assert not self.group.outbox.slow
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0
@@ -255,9 +260,9 @@ class Rig:
             self.group.advance(self.tick)
             self.settle()
 
-    def connect(self, receive_buffer: int = 0) -> Client:
+    def connect(self, receive_buffer: int = 0, source: str = "127.0.0.1") -> Client:
         """A TCP connection, no more."""
-        client = Client(self.address, receive_buffer)
+        client = Client(self.address, receive_buffer, source)
         self.clients.append(client)
         return client
 

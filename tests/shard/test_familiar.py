@@ -83,8 +83,8 @@ class TestBlocks:
     ) -> None:
         data = REQUEST.replace(b"\r\n\r\n", b"\r\nCookie: " + b"x" * 1024 + b"\r\n\r\n")
         assert isinstance(agree(familiar, data), Upgrade)
-        monkeypatch.setattr("shard.familiar.respond", lambda *_: "parsed")
-        assert familiar.respond(data, data.index(END_OF_HEADERS)) == "parsed"
+        monkeypatch.setattr("shard.familiar.respond", lambda *_: Answer(b"parsed again", 0))
+        assert familiar.respond(data, data.index(END_OF_HEADERS)).response == b"parsed again"
 
     @settings(deadline=None, max_examples=400)
     @given(
