@@ -92,7 +92,8 @@ class Door:
                 return CROWDED
             data = data[header.size :]
         end = data.find(END_OF_HEADERS)
-        if (len(data) if end < 0 else end) > self._handshake_bytes:
+        # Of what has no end yet the last three bytes may be the beginning of it.
+        if (len(data) - 3 if end < 0 else end) > self._handshake_bytes:
             return LONG
         if end < 0:
             self._unfinished[fd] = data

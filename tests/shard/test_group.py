@@ -99,6 +99,15 @@ class TestHandshake:
             rig.run_until(lambda: client.ended)
             assert client.status == 431
 
+    @pytest.mark.parametrize("split", range(4))
+    def test_a_request_as_long_as_is_allowed_may_come_split_in_its_end(self, split: int) -> None:
+        with Rig(handshake_bytes=len(REQUEST) - 4) as rig:
+            client = rig.connect()
+            rig.say(client, REQUEST[: len(REQUEST) - 4 + split])
+            rig.say(client, REQUEST[len(REQUEST) - 4 + split :])
+            rig.run_until(lambda: client.status)
+            assert client.status == 101
+
     def test_a_client_that_leaves_before_the_end_of_its_request_is_forgotten(self) -> None:
         with Rig() as rig:
             rig.connect().send(REQUEST[:50])
