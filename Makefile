@@ -6,6 +6,7 @@
 #   make bench              measure this machine, the kernel's floor and us in one run
 #   make load SCENARIO=hot_room   Locust against a node it starts itself
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
+#   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
 #   make clean              forget everything that can be made again
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ SCENARIO ?= hot_room
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench load conformance clean
+.PHONY: help serve test test-web lint types format bench load conformance fuzz clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,6 +39,11 @@ $(VENV)/.serve: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@echo "setting up .venv with the test tools (once, about a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.serve
+
+$(VENV)/.fuzz: pyproject.toml | $(VENV)/bin/pip
+	@echo "setting up .venv with the fuzzer (once, about half a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@ $(VENV)/.serve
 
 # Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
@@ -74,6 +80,9 @@ load: $(VENV)/.dev
 
 conformance: $(VENV)/.dev
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:
 	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules

@@ -1,0 +1,92 @@
+"""Any payload decodes to a command that both codecs can carry or raises BadCommand, and the event
+that answers it is the same in both.
+
+The first byte chooses the codec. The plain packages that other people's clients use do the writing
+of commands and the reading of events.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgpack
+import msgspec
+
+from chat.codec import CODECS, BadCommand
+from chat.schema import Command, Error, Gap, Join, Leave, Left, Msg, Ping, Pong, Send, ServerEvent
+from tests.fuzz import sentence
+
+INVARIANT: Final = sentence(__doc__)
+
+
+def dump_json(fields: Any) -> bytes:
+    return json.dumps(fields).encode()
+
+
+WRITE: Final[list[Callable[[Any], bytes]]] = [dump_json, msgpack.packb]
+READ: Final[list[Callable[[bytes], Any]]] = [json.loads, msgpack.unpackb]
+"""Beside CODECS."""
+
+
+def check(data: bytes) -> None:
+    codec = CODECS[(data[0] if data else 0) % len(CODECS)]
+    try:
+        command = codec.decode(data[1:])
+    except BadCommand as bad:
+        assert str(bad)
+        event: ServerEvent = Error(bad.code, str(bad), bad.ref)
+    else:
+        for other, write in zip(CODECS, WRITE, strict=True):
+            assert other.decode(write(msgspec.to_builtins(command))) == command
+        event = answer(command)
+    for other, read in zip(CODECS, READ, strict=True):
+        assert read(other.batch([other.one(event)])) == [msgspec.to_builtins(event)]
+
+
+def answer(command: Command) -> ServerEvent:
+    """An event with everything in it that the client wrote."""
+    match command:
+        case Ping(ref):
+            return Pong(ref)
+        case Leave(room, ref):
+            return Left(room, ref)
+        case Join(room, since):
+            return Gap(room, since.epoch if since else "", since.seq if since else 0, 0)
+        case Send(room, text, color, mode, size, id, ref):
+            return Msg(room, 1, str(id), "u", str(ref), text, color, mode, size, 0)
+
+
+COMMANDS: Final[list[Any]] = [
+    {"t": "ping", "ref": 3},
+    {"t": "ping", "ref": -(2**53)},
+    {"t": "leave", "room": "幕", "ref": "x" * 64},
+    {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041}, "ref": 1},
+    {"t": "join", "room": "a", "since": None, "more": [{"x": 1.5}, True]},
+    {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
+     "size": 25, "id": "c-1", "ref": "r"},
+    {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
+    {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
+    {"t": "shout\n'😀", "ref": [1]},
+    {"room": "a"},
+    [],
+]  # fmt: skip
+
+SEEDS: Final = [
+    b"",
+    *(bytes((codec,)) + WRITE[codec](fields) for fields in COMMANDS for codec in range(2)),
+    b'\x00 {"\\u0074" : "send","room":"\\ud83d\\ude00","text":"\\ud800"} ',
+    b'\x00{"t":"ping","ref":1e999}',
+    b'\x00{"t":"ping","ref":' + b"9" * 400 + b"}",
+    b'\x00{"t":"ping","ref":1}{"t":"ping"}',
+    b'\x00\xef\xbb\xbf{"t":"ping"}',
+    b'\x00{"t":"leave","room":"\xff"}',
+    b"\x00" + b"[" * 2_000 + b"]" * 2_000,
+    b"\x01" + b"\x91" * 1_500 + b"\xc0",
+    b"\x01\xdf\xff\xff\xff\xff\xa1t",
+    b"\x01\xc6\xff\xff\xff\xff",
+    b"\x01\x82\xa1t\xa4ping\xa3ref\xa3\xed\xa0\x80",
+    b"\x01\x82\xa1t\xa4ping\xa3ref\xd7\xff" + b"\xff" * 8,  # a timestamp
+    b"\x01\x82\xa1t\xa4ping\xa3ref\xcb\x7f\xf8" + b"\x00" * 6,  # NaN
+    b"\x01\x81\x90\xc0",  # a key that cannot be hashed
+    b"\x01\x82\xa1t\xc4\x04ping\xa3ref\x07",
+]
