@@ -176,6 +176,21 @@ def _modules(config: Config, machine: Machine) -> Iterator[Finding]:
             yield Finding(name, level, "missing", advice)
 
 
+def _fan_out(config: Config, machine: Machine) -> Iterator[Finding]:
+    disabled = _numbers(machine, "/proc/sys/kernel/io_uring_disabled")
+    if not machine.has("shard.ring:Ring"):
+        advice = (
+            "a delivery costs a fifth less through io_uring: install a C compiler and Python's "
+            "headers (apt install gcc python3-dev), then install danmaku again"
+        )
+        yield Finding("fan-out", "warn", "by os.write: shard/ring.c was not built", advice)
+    elif disabled and disabled[0]:
+        advice = "sysctl -w kernel.io_uring_disabled=0; a delivery then costs a fifth less"
+        yield Finding("fan-out", "warn", "by os.write: the kernel refuses io_uring", advice)
+    else:
+        yield Finding("fan-out", "ok", "by io_uring")
+
+
 MODULES: list[tuple[str, str, Level, str]] = [
     ("uvloop", "uvloop", "fail", "the shards run on it"),
     (
@@ -330,7 +345,7 @@ def _api_key(config: Config, machine: Machine) -> Iterator[Finding]:
 
 Check = Callable[[Config, Machine], Iterator[Finding]]
 CHECKS: list[Check] = [
-    *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules),
+    *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules, _fan_out),
     *(_bus, _data_dir, _ports, _addresses, _tokens, _api_key),
 ]
 

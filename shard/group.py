@@ -31,7 +31,7 @@ from typing import Final
 
 from pool.buffers import BufferPool
 from pool.table import ConnectionTable
-from shard import frames, phases
+from shard import frames, phases, writing
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.deflate import inflate
@@ -89,6 +89,7 @@ class ConnectionGroup:
             on_lost=self._lose,
             on_overflow=self._overflow,
             on_caught_up=self._caught_up,
+            write_all=writing.best(),
         )
         self._settings = settings
         self._plain = settings.terms.plain
@@ -182,6 +183,7 @@ class ConnectionGroup:
         self._sweep()
         for fd in self.table.reclaim(self.tick + 1):
             os.close(fd)
+        self.outbox.shut()
         self._epoll.close()
 
     # --- turns ---------------------------------------------------------------------------------

@@ -16,12 +16,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from errno import EAGAIN
 from itertools import islice
 
 from pool.table import ConnectionTable
+from shard import writing
 from shard.backlog import Backlog
 from shard.counters import Count
 from shard.phases import OPEN
+from shard.writing import WriteAll
 
 SLICE = 2048
 """Writes per slice: 5 to 15 ms by what a send costs, the longest the other connections wait."""
@@ -54,6 +57,7 @@ class Outbox:
     on_lost(fd)             a write failed: the connection is gone
     on_overflow(fd)         the backlog would pass the hard limit
     on_caught_up(fd)        the backlog is empty, but something had been left out of it
+    write_all               how a slice is written
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Outbox:
         on_lost: Callable[[int], None],
         on_overflow: Callable[[int], None],
         on_caught_up: Callable[[int], None],
+        write_all: WriteAll = writing.write_all,
     ) -> None:
         self.slow: dict[int, Backlog] = {}
         self.tick = 0
@@ -77,8 +82,14 @@ class Outbox:
         self._on_lost = on_lost
         self._on_overflow = on_overflow
         self._on_caught_up = on_caught_up
+        self._write_all = write_all
         self._gone: set[int] = set()
         self._fan_outs: deque[FanOut] = deque()
+
+    def shut(self) -> None:
+        """Nothing is written any more: let go of what writing needs."""
+        self._fan_outs.clear()
+        self._write_all = writing.write_all
 
     @property
     def pending(self) -> bool:
@@ -129,36 +140,21 @@ class Outbox:
         fan_out = self._fan_outs[0]
         size = min(SLICE, fan_out.left)
         fan_out.left -= size
-        batch = islice(fan_out.fds, size)
+        batch: Iterable[int] = islice(fan_out.fds, size)
         if self.slow or self._gone:
-            ready = self._sift(batch, fan_out)
+            batch = ready = self._sift(batch, fan_out)
             size = len(ready)
-            unsent = self._write_all(iter(ready), fan_out.data)
-        else:
-            unsent = self._write_all(batch, fan_out.data)
+        unsent = 0
+        for fd, took in self._write_all(batch, fan_out.data):
+            unsent += len(fan_out.data) - max(took, 0)
+            if took >= 0 or took == -EAGAIN:
+                self._block(fd, fan_out.data, max(took, 0))
+            else:
+                self._on_lost(fd)
         self._counts[Count.WRITES] += size
         self._counts[Count.BYTES_OUT] += size * len(fan_out.data) - unsent
         if not fan_out.left:
             self._fan_outs.popleft()
-
-    def _write_all(self, batch: Iterator[int], data: bytes) -> int:
-        """Write `data` to every descriptor; the bytes that did not go out."""
-        write, size = os.write, len(data)
-        fd, unsent = -1, 0
-        while True:
-            try:
-                for fd in batch:  # hot: once per viewer per flush
-                    wrote = write(fd, data)
-                    if wrote != size:
-                        unsent += size - wrote
-                        self._block(fd, data, wrote)
-                return unsent
-            except BlockingIOError:
-                unsent += size
-                self._block(fd, data, 0)
-            except OSError:
-                unsent += size
-                self._on_lost(fd)
 
     def _sift(self, batch: Iterable[int], fan_out: FanOut) -> list[int]:
         """The descriptors of `batch` that may be written to; the slow ones get it queued."""

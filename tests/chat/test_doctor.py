@@ -140,6 +140,21 @@ class TestPlatform:
         assert found.advice.endswith(f"pip install --force-reinstall {name.partition('.')[0]}")
 
 
+class TestFanOut:
+    def test_the_ring_is_used_where_it_is(self) -> None:
+        assert finding("fan-out", machine()).detail == "by io_uring"
+
+    def test_without_the_ring_it_says_what_to_install(self) -> None:
+        found = finding("fan-out", machine(has=lambda what: what != "shard.ring:Ring"))
+        assert found.level == "warn"
+        assert "apt install gcc python3-dev" in found.advice
+
+    @pytest.mark.parametrize(("value", "level"), [("0\n", "ok"), ("2\n", "warn"), (None, "ok")])
+    def test_a_kernel_that_refuses_is_told(self, value: str | None, level: Level) -> None:
+        files = PROC | {"/proc/sys/kernel/io_uring_disabled": value}
+        assert finding("fan-out", machine(read=files.get)).level == level
+
+
 class TestOpenFiles:
     def test_they_say_what_they_allow_per_shard_and_together(self) -> None:
         found = finding("open files", server={"shards": 52})

@@ -12,7 +12,9 @@ from shard.counters import FIELDS, Count
 from shard.frames import BINARY, CLOSE, encode, encode_close
 from shard.outbox import Outbox, Sent
 from shard.phases import CLOSING, OPEN, QUARANTINED
+from shard.writing import WriteAll, write_all
 from tests.shard.pairs import fill, read, small_pair
+from tests.shard.ways import NAMES, WAYS
 from tests.shard.wire import server_frames
 
 GOODBYE = encode_close(4001, "slow")
@@ -21,7 +23,9 @@ GOODBYE = encode_close(4001, "slow")
 class Desk:
     """An outbox and its readers; what the group would do when called back is done here."""
 
-    def __init__(self, readers: int, soft_bytes: int, hard_bytes: int) -> None:
+    def __init__(
+        self, readers: int, soft_bytes: int, hard_bytes: int, write_all: WriteAll = write_all
+    ) -> None:
         self.readers: dict[int, socket.socket] = {}
         self.writers = []
         for _ in range(readers):
@@ -46,6 +50,7 @@ class Desk:
             self._lose,
             self._overflow,
             self.caught_up.append,
+            write_all,
         )
 
     def _watch(self, fd: int, wanted: bool) -> None:
@@ -88,11 +93,11 @@ class Desk:
             end.close()
 
 
-@pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+@pytest.fixture(params=WAYS, ids=NAMES)
+def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Three readers, slices of two, limits of 1,000 and 2,000 bytes."""
     monkeypatch.setattr(module, "SLICE", 2)
-    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000)
+    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000, write_all=request.param())
     yield desk
     desk.close()
 

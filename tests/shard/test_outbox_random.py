@@ -16,6 +16,7 @@ from shard.counters import Count
 from shard.frames import BINARY, CLOSE, encode
 from shard.outbox import Sent
 from shard.phases import OPEN
+from shard.writing import best
 from tests.shard.pairs import read
 from tests.shard.test_outbox import Desk
 from tests.shard.wire import server_frames
@@ -37,7 +38,7 @@ class Traffic(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.slice, module.SLICE = module.SLICE, 2
-        self.desk = Desk(READERS, SOFT, HARD)
+        self.desk = Desk(READERS, SOFT, HARD, best())
         self.outbox = self.desk.outbox
         self.number = 0
         self.refused = 0

@@ -1,0 +1,45 @@
+"""The fan-out loop: the same bytes to many descriptors, which must be non-blocking.
+
+Rules. `write_all` is the reference and works everywhere. `ring.c` does the same through io_uring,
+with one system call for a thousand sends, where it was built and where the kernel allows it;
+`best` says which a process has. Nothing else happens per viewer.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from errno import EIO
+
+log = logging.getLogger(__name__)
+
+WriteAll = Callable[[Iterable[int], bytes], list[tuple[int, int]]]
+
+
+def write_all(fds: Iterable[int], data: bytes) -> list[tuple[int, int]]:
+    """Write `data` to all `fds`; those that did not take all of it: (fd, bytes taken or -errno)."""
+    write, size = os.write, len(data)
+    unsent: list[tuple[int, int]] = []
+    fd, batch = -1, iter(fds)
+    while True:
+        try:
+            for fd in batch:  # hot: once per viewer per flush
+                wrote = write(fd, data)
+                if wrote != size:
+                    unsent.append((fd, wrote))
+            return unsent
+        except OSError as error:
+            unsent.append((fd, -(error.errno or EIO)))
+
+
+def best() -> WriteAll:
+    """The fastest way this process has: the ring's, which is then its own, or `write_all`."""
+    try:
+        from shard.ring import Ring
+
+        return Ring().write_all
+    except ImportError:
+        why = "shard/ring.c was not built"
+    except OSError as error:
+        why = f"the kernel refuses: {error}"
+    log.info("fan-out by os.write, not by io_uring: %s", why)
+    return write_all
