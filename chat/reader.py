@@ -122,9 +122,6 @@ class Reader:
                     retry_s = RETRY_FIRST_S
                     if behind is False:
                         await asyncio.sleep(self._read_at + self._interval_s - loop.time())
-                    # Each pass of the loop sends a slice; there is no other event to await.
-                    while self._lagging():  # noqa: ASYNC110
-                        await asyncio.sleep(0)
                 except Exception as error:
                     # Whatever it is: a shard that reads no more would look alive and be deaf.
                     self.errors += 1
@@ -155,7 +152,13 @@ class Reader:
                     self._on_entries(stream, entries)
                 except Exception:
                     log.exception("entries of %s were not delivered", stream)
+            await self._written()
         return behind if found else None
+
+    async def _written(self) -> None:
+        """Let the shard write what it was given; each pass of the loop is a slice."""
+        while self._lagging():  # noqa: ASYNC110 - nothing announces the end of a fan-out
+            await asyncio.sleep(0)
 
     async def _catch_up(self) -> None:
         """After a break: move cursors that lie beyond their stream's end, then compare rooms."""

@@ -1,7 +1,8 @@
 """The write side of a connection group: one write per viewer, and what happens when it would block.
 
 Rules. A fan-out is a set of descriptors times one immutable `bytes`; nothing else happens per
-viewer. Fan-outs are done in order and in slices, so a large room does not hold up the turn.
+viewer. Fan-outs are done in order, a slice of writes a turn, so that neither a large room nor very
+many small ones hold up the others.
 A descriptor whose write would block becomes slow: from then on everything for it goes through its
 Backlog until that is empty, so order holds. Past the soft limit droppable data is dropped and
 counted; past the hard limit the reader is given up (`on_overflow`).
@@ -27,7 +28,7 @@ from shard.phases import OPEN
 from shard.writing import WriteAll
 
 SLICE = 2048
-"""Writes per slice: 5 to 15 ms by what a send costs, the longest the other connections wait."""
+"""Writes per turn: 5 to 15 ms by what a send costs, the longest the other connections wait."""
 
 
 class Sent(Enum):
@@ -85,6 +86,7 @@ class Outbox:
         self._write_all = write_all
         self._gone: set[int] = set()
         self._fan_outs: deque[FanOut] = deque()
+        self._allowance = SLICE
 
     def shut(self) -> None:
         """Nothing is written any more: let go of what writing needs."""
@@ -125,20 +127,26 @@ class Outbox:
     def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
         """Send `data` to every one of `fds`, in order after earlier fan-outs.
 
-        `fds` is copied; the first slice is written before this returns.
+        `fds` is copied. What this turn's slice has room for is written before this returns.
         """
         if not fds:
             return
-        first = not self._fan_outs
         members = list(fds)
         self._fan_outs.append(FanOut(iter(members), len(members), data, droppable, self.tick))
-        if first:
-            self.run_slice()
+        self._write_some()
 
     def run_slice(self) -> None:
-        """Do the next slice of the oldest fan-out."""
-        fan_out = self._fan_outs[0]
-        size = min(SLICE, fan_out.left)
+        """Do the next slice of what is to be fanned out, oldest first."""
+        self._allowance = SLICE
+        self._write_some()
+
+    def _write_some(self) -> None:
+        while self._fan_outs and self._allowance > 0:
+            self._write_part(self._fan_outs[0])
+
+    def _write_part(self, fan_out: FanOut) -> None:
+        size = min(self._allowance, fan_out.left)
+        self._allowance -= size
         fan_out.left -= size
         batch: Iterable[int] = islice(fan_out.fds, size)
         if self.slow or self._gone:
@@ -240,6 +248,7 @@ class Outbox:
         """End of a turn, members are up to date: forget the gone unless a fan-out may name them."""
         if not self._fan_outs:
             self._gone.clear()
+            self._allowance = SLICE
 
     def stalled(self, since: int) -> list[int]:
         """The slow ones of which no byte went out since tick `since`."""

@@ -30,7 +30,7 @@ class Desk:
         self.batches: list[int] = []
         self.reads = 0
         self.resyncs = 0
-        self.lagging = False
+        self.slow = self.lagging = False
         self.trouble: list[Exception] = []
         self.reader = Reader(
             self.store, "s1", interval_s, count, self._entries, self._resync, self._lagging
@@ -64,6 +64,7 @@ class Desk:
 
     def _entries(self, stream: str, entries: Sequence[Any]) -> None:
         self.batches.append(len(entries))
+        self.lagging = self.lagging or self.slow
         self.found += [(stream, fields[1].decode()) for _, fields in entries]
         if self.trouble:
             raise self.trouble.pop()
@@ -212,6 +213,27 @@ class TestPacing:
         desk.lagging = False
         await desk.heard(NOTICES, "a", "b", "c")
         assert desk.batches == [1, 2]
+
+    async def test_of_one_read_a_stream_waits_until_the_one_before_is_written(
+        self, desk: Desk
+    ) -> None:
+        desk.subscribe("s")
+        await until(lambda: desk.reads)
+        desk.slow = True
+        await desk.put(NOTICES, "a")
+        await until(lambda: desk.lagging)
+        await desk.put(NOTICES, "b")
+        await desk.put("s", "c")
+        desk.lagging, reads = False, desk.reads
+        await until(lambda: desk.lagging)
+        for _ in range(100):
+            await desk.store.ping()
+        assert desk.batches == [1, 1]
+        desk.lagging = False
+        await until(lambda: desk.batches == [1, 1, 1])
+        assert desk.reads == reads + 1
+        desk.slow = desk.lagging = False
+        await desk.heard("s", "c")
 
     async def test_busy_it_reads_at_most_once_an_interval(
         self, valkey: EmbeddedEngine, prefix: str

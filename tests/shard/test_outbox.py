@@ -220,6 +220,21 @@ class TestFanningOut:
         assert read(desk.readers[desk.fds[2]]) == b"all"
         assert not desk.outbox.pending
 
+    def test_small_ones_share_a_turns_slice(self, desk: Desk) -> None:
+        for fd in desk.fds:
+            desk.outbox.fan_out([fd], b"x")
+        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"x", b"x", b""]
+        assert desk.outbox.pending
+        desk.outbox.run_slice()
+        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b"x"]
+        assert not desk.outbox.pending
+        desk.outbox.fan_out(desk.fds[:1], b"y")
+        desk.outbox.fan_out(desk.fds[:1], b"z")
+        assert read(desk.readers[desk.fds[0]]) == b"y", "the slice of this turn is used up"
+        desk.run()
+        desk.outbox.fan_out(desk.fds[:1], b"!")
+        assert read(desk.readers[desk.fds[0]]) == b"z!", "a turn has ended"
+
     def test_one_is_finished_before_the_next_begins(self, desk: Desk) -> None:
         desk.outbox.fan_out(desk.fds, b"one.")
         desk.outbox.fan_out(desk.fds, b"two.")
