@@ -1,9 +1,9 @@
 """The way into Redis: messages are collected for a turn and published in batches, in order.
 
 Rules. One flush is under way at a time, so the messages of a room keep their order; what is
-submitted meanwhile is the next flush. One script call carries all messages of a partition. Every
-message gets exactly one outcome: a Receipt, or Unpublished with the seconds after which trying
-again may help.
+submitted meanwhile is the next flush. A flush is one round trip: a pipeline with one script call
+for each partition. Every message gets exactly one outcome: a Receipt, or Unpublished with the
+seconds after which trying again may help.
 
 A refused message stays refused: each call carries a deadline by Redis' own clock, after which the
 script does nothing. So a call that timed out here cannot publish later, unless its answer was lost
@@ -13,7 +13,6 @@ after it was done; the message id of a second try then finds the first.
 import asyncio
 import logging
 import secrets
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +24,7 @@ from chat.store import Outgoing, Receipt, Store, StoreError
 log = logging.getLogger(__name__)
 
 MAX_BATCH: Final = 500
-"""Messages per script call: about 10 ms of Redis' one thread."""
+"""Messages per flush: about 10 ms of Redis' one thread."""
 MAX_QUEUED: Final = 20_000
 """Messages waiting; more are refused at once."""
 
@@ -101,41 +100,34 @@ class Publisher:
             self._flushing = None
 
     async def _flush(self, batch: list[tuple[Outgoing, Any]]) -> None:
-        """Publish one batch, partition by partition at once."""
-        parts: dict[int, list[tuple[Outgoing, Any]]] = defaultdict(list)
-        for item in batch:
-            parts[self._store.keys.partition(item[0].room)].append(item)
-        outcomes = await asyncio.gather(
-            *(self._call([message for message, _ in part]) for part in parts.values())
-        )
-        results: list[tuple[Any, Outcome]] = []
-        for part, outcome in zip(parts.values(), outcomes, strict=True):
-            if isinstance(outcome, Unpublished):
-                results += ((tag, outcome) for _, tag in part)
-            else:
-                results += zip((tag for _, tag in part), outcome, strict=True)
-        self._tell(results)
+        outcomes = await self._publish([message for message, _ in batch])
+        self._tell([(tag, outcome) for (_, tag), outcome in zip(batch, outcomes, strict=True)])
 
-    async def _call(self, messages: Sequence[Outgoing]) -> Sequence[Receipt] | Unpublished:
+    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Outcome]:
         try:
             if self._clock_ahead_ms is None:
                 self._clock_ahead_ms = await self._store.clock_ms() - self._wall_ms()
             wall = self._wall_ms()
             deadline = wall + self._clock_ahead_ms + int(self._timeout_s * 1000)
-            epoch = new_epoch()
-            redis_ms, receipts = await self._store.publish(messages, epoch, wall, deadline)
+            redis_ms, found = await self._store.publish(messages, new_epoch(), wall, deadline)
         except Exception as error:
             # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
-            now = self._clock()
-            self.breaker.failed(now)
-            ours = not isinstance(error, StoreError)
-            log.warning("%d messages not published: %s", len(messages), error, exc_info=ours)
-            return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
+            return [self._failed(error, len(messages))] * len(messages)
+        errors = [one for one in found if isinstance(one, StoreError)]
+        if len(errors) == len(found):
+            return [self._failed(errors[0], len(errors))] * len(errors)
         self.breaker.succeeded()
         self._clock_ahead_ms = redis_ms - self._wall_ms()
-        if receipts is None:
-            return Unpublished(0.5, "too late")
-        return receipts
+        if errors:
+            log.warning("%d messages not published: %s", len(errors), errors[0])
+        return [one if isinstance(one, Receipt) else _refused(one) for one in found]
+
+    def _failed(self, error: Exception, count: int) -> Unpublished:
+        now = self._clock()
+        self.breaker.failed(now)
+        ours = not isinstance(error, StoreError)
+        log.warning("%d messages not published: %s", count, error, exc_info=error if ours else None)
+        return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
 
     def _refuse(self, items: list[tuple[Outgoing, Any]], after: float, reason: str) -> None:
         self._tell([(tag, Unpublished(after, reason)) for _, tag in items])
@@ -145,6 +137,10 @@ class Publisher:
             self._done(results)
         except Exception:
             log.exception("%d outcomes were not told", len(results))
+
+
+def _refused(error: StoreError | None) -> Unpublished:
+    return Unpublished(0.5, "too late" if error is None else "unavailable")
 
 
 def new_epoch() -> str:

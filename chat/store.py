@@ -10,6 +10,7 @@ of which a thousand rooms opened at once would exhaust both ends, so they take t
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ import redis.asyncio as redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
 
 from chat.config import Config
 from chat.entries import BadEntry, unpack_msg
@@ -34,6 +36,9 @@ LANES: Final = 32
 """Commands under way at once; publishing has as many again, so that nothing delays it."""
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
+
+
+Lanes = asyncio.Semaphore
 
 
 class StoreError(Exception):
@@ -145,35 +150,64 @@ class Store:
 
     async def publish(
         self, batch: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
-    ) -> tuple[int, list[Receipt] | None]:
-        """Publish messages of one partition in order; (Redis' clock, their places).
+    ) -> tuple[int, list[Receipt | StoreError | None]]:
+        """Publish messages, those of a room in order; (Redis' clock, what became of each).
 
-        Places are None when `deadline_ms` (of Redis' clock, 0 for none) had passed: then nothing
-        was published, nor will be.
+        None is one that came later than `deadline_ms` (of Redis' clock, 0 for none): it is not
+        published, nor will be. Errors are told apart by partition; raises StoreError when all
+        share one.
         """
-        keys = [self.keys.fanout(self.keys.partition(batch[0].room))]
-        args: list[Any] = [
-            deadline_ms,
-            self._history,
-            self._fanout_entries,
-            self._ttl_s,
-            self._dup_ttl_s,
-            epoch,
-            ts,
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i, message in enumerate(batch):
+            parts[self.keys.partition(message.room)].append(i)
+        calls = [
+            self._publish_call(partition, [batch[i] for i in part], epoch, ts, deadline_ms)
+            for partition, part in parts.items()
         ]
-        for message in batch:
+        now = 0
+        outcomes: list[Receipt | StoreError | None] = [None] * len(batch)
+        replies = await self._run_each(self._publish, calls, self._publish_lanes)
+        for part, reply in zip(parts.values(), replies, strict=True):
+            if isinstance(reply, Exception):
+                places: Sequence[Any] = [StoreError(f"{type(reply).__name__}: {reply}")] * len(part)
+            else:
+                now = max(now, reply[0])
+                places = _receipts(reply[1:])
+            for i, place in zip(part, places, strict=False):  # none, when it was too late
+                outcomes[i] = place
+        return now, outcomes
+
+    def _publish_call(
+        self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
+    ) -> tuple[list[str], list[Any]]:
+        keys = [self.keys.fanout(partition)]
+        kept = (self._history, self._fanout_entries, self._ttl_s, self._dup_ttl_s)
+        args: list[Any] = [deadline_ms, *kept, epoch, ts]
+        for message in part:
             room = self.keys.room(message.room)
             keys += (room, self.keys.history(message.room), room)
             if message.message_id is not None:
                 keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
             args += (message.room, message.entry, int(message.message_id is not None))
-        now, *places = await self._ask(self._publish(keys, args), self._publish_lanes)
-        if not places:
-            return now, None
-        return now, [
-            Receipt(epoch.decode(), seq, ts, bool(duplicate))
-            for epoch, seq, ts, duplicate in zip(*[iter(places)] * 4, strict=True)
-        ]
+        return keys, args
+
+    async def _run_each(
+        self, script: AsyncScript, calls: Sequence[tuple[list[str], list[Any]]], lanes: Lanes
+    ) -> list[Any]:
+        """Run a script for each (keys, arguments), in one round trip; replies, or the errors."""
+        pipe = self._client.pipeline(transaction=False)
+        for keys, args in calls:
+            pipe.evalsha(script.sha, len(keys), *keys, *args)
+        replies: list[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            await self._ask(self._client.script_load(script.script), lanes)
+            for keys, args in (calls[i] for i in unknown):
+                pipe.evalsha(script.sha, len(keys), *keys, *args)
+            again = await self._ask(pipe.execute(raise_on_error=False), lanes)
+            for i, reply in zip(unknown, again, strict=True):
+                replies[i] = reply
+        return replies
 
     async def open_room(
         self, room: str, epoch: str, *, newest: int = 0, after: int | None = None, of: str = ""
@@ -294,7 +328,7 @@ class Store:
         """A connection of its own for blocking reads."""
         return Tail(partial(self._connect, block_s + self._timeout_s), int(block_s * 1000))
 
-    async def _ask(self, answer: Any, lanes: asyncio.Semaphore | None = None) -> Any:
+    async def _ask(self, answer: Any, lanes: Lanes | None = None) -> Any:
         """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
         try:
             async with lanes or self._lanes:
@@ -357,6 +391,14 @@ class Tail:
     async def close(self) -> None:
         """Close the connection."""
         await self._client.aclose()
+
+
+def _receipts(places: Sequence[Any]) -> list[Receipt]:
+    """The publish script's four values a message."""
+    return [
+        Receipt(epoch.decode(), seq, ts, bool(duplicate))
+        for epoch, seq, ts, duplicate in zip(*[iter(places)] * 4, strict=True)
+    ]
 
 
 def _messages(room: str, epoch: str, entries: Sequence[Any]) -> list[Msg]:

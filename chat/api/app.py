@@ -98,7 +98,7 @@ class Api:
         _want_json(request, JSON, NDJSON)
         messages = read_messages(await self._body(request), self._config.limits)
         published = PublishedOut(0, 0)
-        self._count(published, await self._post.publish(room, messages))
+        self._count(published, await self._post.publish([room], messages))
         return answer(published)
 
     async def _publish_lines(self, room: str, request: Request) -> Response:
@@ -130,7 +130,7 @@ class Api:
 
         async def flush() -> None:
             try:
-                self._count(published, await self._post.publish(room, batch))
+                self._count(published, await self._post.publish([room], batch))
             except Unavailable as away:
                 raise Unavailable(away.retry_after, published.accepted + away.accepted) from None
             batch.clear()
@@ -160,20 +160,14 @@ class Api:
         _want_json(request, JSON)
         body = await self._body(request)
         broadcast, messages = read_broadcast(body, self._config.limits)
-        done = BroadcastOut()
         if broadcast.rooms is not None:
-            for room in dict.fromkeys(broadcast.rooms):
-                published = PublishedOut(0, 0)
-                try:
-                    self._count(published, await self._post.publish(room, messages))
-                except Unavailable as away:
-                    accepted = done.accepted + away.accepted
-                    raise Unavailable(away.retry_after, accepted) from None
-                done.accepted += published.accepted
-                done.duplicates += published.duplicates
-            return answer(done)
+            published = PublishedOut(0, 0)
+            rooms = list(dict.fromkeys(broadcast.rooms))
+            self._count(published, await self._post.publish(rooms, messages))
+            return answer(BroadcastOut(published.accepted, published.duplicates))
         if len(messages) > MAX_NOTICES:
             raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])
+        done = BroadcastOut()
         for message in messages:
             entry = entries.pack_notice(
                 broadcast.users,

@@ -53,12 +53,20 @@ class Post:
         """Wait for what is under way."""
         await self._publisher.close()
 
-    async def publish(self, room: str, messages: Sequence[MessageIn]) -> list[Receipt]:
-        """Publish in order; where each message ended up. Raises Unavailable."""
+    async def publish(self, rooms: Sequence[str], messages: Sequence[MessageIn]) -> list[Receipt]:
+        """Publish all messages in each room, in order; where they ended up, room by room.
+
+        Raises Unavailable.
+        """
+        packed = [(message, pack(message)) for message in messages]
+        copies = [
+            Outgoing(room, message.uid, entry, message.id)
+            for room in rooms
+            for message, entry in packed
+        ]
         receipts: list[Receipt] = []
-        for start in range(0, len(messages), BATCH):
-            part = [outgoing(room, message) for message in messages[start : start + BATCH]]
-            outcomes = await self._publish(part)
+        for start in range(0, len(copies), BATCH):
+            outcomes = await self._publish(copies[start : start + BATCH])
             receipts += [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
             for outcome in outcomes:
                 if isinstance(outcome, Unpublished):
@@ -80,9 +88,9 @@ class Post:
                 batch.done.set()
 
 
-def outgoing(room: str, message: MessageIn) -> Outgoing:
-    """A backend's message as the publish script takes it."""
-    entry = entries.pack_msg(
+def pack(message: MessageIn) -> bytes:
+    """A backend's message as a stream entry."""
+    return entries.pack_msg(
         message.uid,
         message.name,
         message.text,
@@ -92,4 +100,3 @@ def outgoing(room: str, message: MessageIn) -> Outgoing:
         wall_ms(),
         message.kind,
     )
-    return Outgoing(room, message.uid, entry, message.id)

@@ -82,9 +82,9 @@ async def publish(store: Store, room: str, *texts: str, epoch: str = "e00001") -
     """Publish texts in a room as any other process would; `epoch` is for a room that has none."""
     found = []
     for text in texts:
-        _, receipts = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
-        assert receipts is not None
-        found += receipts
+        _, [receipt] = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
+        assert isinstance(receipt, Receipt)
+        found.append(receipt)
     return found
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import redis.asyncio as redis
 
 from chat import publisher as publisher_module
 from chat.breaker import State
@@ -127,6 +128,19 @@ class TestOrder:
         again = (await desk.verdicts(2))["b"]
         assert isinstance(first, Receipt)
         assert again == Receipt(first.epoch, first.seq, first.ts, True)
+
+    async def test_a_partition_that_fails_does_not_fail_the_flush(self, desk: Desk) -> None:
+        raw: Any = redis.from_url(desk.store._url, protocol=2)
+        keys = desk.store.keys
+        sound = next(f"r{i}" for i in range(99) if keys.partition(f"r{i}") != keys.partition("r"))
+        await raw.set(keys.fanout(keys.partition("r")), "not a stream")
+        desk.say("a")
+        desk.say("b", sound)
+        found = await desk.verdicts(2)
+        assert isinstance(found["a"], Unpublished)
+        assert isinstance(found["b"], Receipt)
+        assert desk.publisher.breaker.state is State.CLOSED
+        await raw.aclose()
 
 
 class TestClocks:

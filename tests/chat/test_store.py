@@ -12,6 +12,7 @@ from chat.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store, Store
 from tests.chat.rig import a_store, outgoing, publish
 
 ROOM = "live:42"
+ROOMS = [f"r{i}" for i in range(40)]
 
 
 @pytest.fixture
@@ -25,7 +26,13 @@ async def put(
     store: Store, *batch: Outgoing, epoch: str = "e1", deadline: int = 0
 ) -> list[Receipt]:
     _, receipts = await store.publish(batch, epoch, 1_000, deadline)
-    assert receipts is not None
+    return whole(receipts)
+
+
+def whole(outcomes: list[Receipt | StoreError | None]) -> list[Receipt]:
+    """Receipts for all of them."""
+    receipts = [one for one in outcomes if isinstance(one, Receipt)]
+    assert receipts == outcomes
     return receipts
 
 
@@ -106,6 +113,32 @@ class TestPublishing:
         assert message.text == "幕" * size
 
 
+class TestPublishingInManyRooms:
+    async def test_receipts_come_in_the_messages_order(self, store: Store) -> None:
+        await put(store, *(outgoing(room, "x") for room in ROOMS[::2]))
+        got = await put(store, *(outgoing(room, "y") for room in reversed(ROOMS)))
+        assert [one.seq for one in got] == [1, 2] * 20
+
+    async def test_a_script_that_redis_forgot_is_loaded_again(self, store: Store, raw: Any) -> None:
+        await put(store, outgoing(ROOM, "a"))
+        await raw.script_flush()
+        got = await put(store, *(outgoing(room, "x") for room in [ROOM, *ROOMS]))
+        assert [one.seq for one in got] == [2] + [1] * 40
+
+    async def test_a_partition_that_fails_leaves_the_others_alone(
+        self, store: Store, raw: Any
+    ) -> None:
+        await raw.set(store.keys.fanout(store.keys.partition(ROOM)), "not a stream")
+        rooms = [ROOM, *(r for r in ROOMS if store.keys.partition(r) == 1), ROOM]
+        assert store.keys.partition(ROOM) != 1
+        _, got = await store.publish([outgoing(room, "x") for room in rooms], "e", 1, 0)
+        failed, *others, last = got
+        assert isinstance(failed, StoreError)
+        assert "WRONGTYPE" in str(failed)
+        assert isinstance(last, StoreError)
+        assert {type(one) for one in others} == {Receipt}
+
+
 class TestDuplicates:
     async def test_the_same_id_finds_the_first(self, store: Store) -> None:
         await put(store, outgoing(ROOM, "a", "id-1"), outgoing(ROOM, "b", "id-2"))
@@ -128,7 +161,7 @@ class TestDeadline:
     async def test_after_it_nothing_is_done(self, store: Store, raw: Any, prefix: str) -> None:
         now = await store.clock_ms()
         answered, receipts = await store.publish([outgoing(ROOM, "late", "id")], "e1", 1, now - 1)
-        assert receipts is None
+        assert receipts == [None]
         assert answered >= now
         assert [key async for key in raw.scan_iter(f"{prefix}*")] == []
 
