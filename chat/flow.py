@@ -19,7 +19,10 @@ class Flow:
 
     def wait(self, row: int, now: float) -> float:
         """0.0 and it is counted, or the seconds until one more is allowed."""
-        full_at = max(self._full_at[row], now) + self._cost
+        full_at = self._full_at[row]
+        if full_at < now:
+            full_at = now
+        full_at += self._cost
         excess = full_at - now - self._room
         if excess > 0:
             return excess

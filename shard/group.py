@@ -375,10 +375,14 @@ class ConnectionGroup:
         scratch = self._scratch
         try:
             if phase == OPEN:
-                if frames.is_bare_pong(scratch, size) and fd not in self._partials:
-                    self._frames_in += 1
-                else:
+                lone = None if fd in self._partials else self._parser.lone(scratch, size)
+                if lone is None:
                     self._frames(fd, scratch[:size])
+                    return
+                self._frames_in += 1
+                opcode, payload = lone
+                if opcode != frames.PONG:
+                    self._handler.on_message(fd, payload, opcode == frames.BINARY)
             elif phase == HANDSHAKE:
                 self._request(fd, bytes(scratch[:size]))
             elif phase == CLOSING:

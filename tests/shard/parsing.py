@@ -1,7 +1,8 @@
 """One way to run the frame parser, for the tests with literal bytes and the random ones.
 
 The bytes are fed from a scratch buffer that is overwritten after each read, as a group's is, so an
-event that still pointed into it would change. After each run no buffer may be on loan.
+event that still pointed into it would change. Whatever the short way takes has to be what the long
+one makes of it. After each run no buffer may be on loan.
 """
 
 from collections.abc import Sequence
@@ -30,10 +31,14 @@ def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
     parsed = Parsed([], None)
     for chunk in chunks:
         scratch = bytearray(chunk)
+        lone = parser.lone(scratch, len(chunk)) if partial is None else None
+        before = len(parsed.events)
         try:
             partial = parser.feed(memoryview(scratch), partial, parsed.events, compression)
+            assert lone is None or (parsed.events[before:], partial) == ([lone], None)
         except ProtocolError as error:
             parsed.code = int(error.code)
+            assert lone is None, "what the short way takes is no error"
             assert buffers.on_loan == 0, "an error gives everything back"
             return parsed
         finally:

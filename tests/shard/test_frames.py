@@ -7,7 +7,7 @@ import pytest
 
 from pool.buffers import BufferPool
 from shard import frames
-from shard.frames import BINARY, CLOSE, COMPRESSED, CONT, PING, PONG, TEXT, Event
+from shard.frames import BINARY, CLOSE, COMPRESSED, CONT, PING, PONG, TEXT, Event, FrameParser
 from tests.shard.parsing import LIMIT, Parsed, parse
 from tests.shard.wire import client_frame, close_frame, server_frames
 
@@ -171,6 +171,46 @@ class TestCompression:
         for chunks in splits(first + client_frame(CONT, b"b", rsv=0x40)):
             assert parse(chunks, compression=True).code == 1002
         assert parse([client_frame(PING, rsv=0x40)], compression=True).code == 1002
+
+
+class TestTheShortWay:
+    """What it takes is compared with the long way wherever frames are parsed in these tests."""
+
+    @pytest.mark.parametrize(
+        ("data", "event"),
+        [
+            (client_frame(PONG), (PONG, b"")),
+            (client_frame(TEXT, b"hello"), (TEXT, b"hello")),
+            (client_frame(TEXT, "弹幕".encode()), (TEXT, "弹幕".encode())),
+            (client_frame(BINARY, b"\xff" * 125), (BINARY, b"\xff" * 125)),
+            (client_frame(TEXT), (TEXT, b"")),
+        ],
+    )
+    def test_is_for_a_short_message_or_an_empty_pong(self, data: bytes, event: Event) -> None:
+        assert FrameParser(BufferPool(), LIMIT).lone(data, len(data)) == event
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            client_frame(TEXT, b"hello") + client_frame(TEXT, b"again"),
+            client_frame(TEXT, b"hello")[:-1],
+            client_frame(TEXT, b"hello", fin=False),
+            client_frame(TEXT, b"hello", rsv=COMPRESSED),
+            client_frame(TEXT, b"\xff"),
+            client_frame(BINARY, b"x" * 126),
+            client_frame(PONG, b"x"),
+            client_frame(CLOSE),
+            b"\x81\x04hello!",
+            b"",
+        ],
+    )
+    def test_is_for_nothing_else(self, data: bytes) -> None:
+        assert FrameParser(BufferPool(), LIMIT).lone(data, len(data)) is None
+
+    def test_keeps_the_limit(self) -> None:
+        data = client_frame(TEXT, b"x" * 100)
+        assert FrameParser(BufferPool(), 99).lone(data, len(data)) is None
+        assert FrameParser(BufferPool(), 100).lone(data, len(data)) is not None
 
 
 class TestMemory:
