@@ -193,7 +193,7 @@ class FrameParser:
             return PONG, b""
         if first not in (0x80 | TEXT, 0x80 | BINARY) or size - 6 > self._max_message:
             return None
-        payload = apply_mask(data[6:size], data[2:6])
+        payload = apply_mask(data[6:size], bytes(data[2:6]))
         if first == 0x80 | TEXT and not payload.isascii():
             try:
                 payload.decode()

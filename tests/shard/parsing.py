@@ -31,7 +31,7 @@ def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
     parsed = Parsed([], None)
     for chunk in chunks:
         scratch = bytearray(chunk)
-        lone = parser.lone(scratch, len(chunk)) if partial is None else None
+        lone = parser.lone(memoryview(scratch), len(chunk)) if partial is None else None
         before = len(parsed.events)
         try:
             partial = parser.feed(memoryview(scratch), partial, parsed.events, compression)
