@@ -3,9 +3,12 @@
  * What is measured: CPU time of this process per send() of one ready-made frame to each of N
  * accepted loopback sockets, in a plain C loop. No epoll, no parsing, no queue: whatever a server
  * does, it cannot deliver one frame per connection with plain sends for less. `accept` measures
- * the same floor for taking a connection in. Times are CLOCK_PROCESS_CPUTIME_ID around the loop.
+ * the same floor for taking a connection in, `drain` for reading N frames of BYTES each (epoll and
+ * a recv per readable socket), `answer` for sending the ready-made frame back for each as well.
+ * Times are CLOCK_PROCESS_CPUTIME_ID around the loop.
  *
- * Lines in, one JSON line out each:  frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drop
+ * Lines in, one JSON line out each:
+ *   frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drain N BYTES | answer N BYTES | drop
  * Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
  */
 #define _GNU_SOURCE
@@ -15,16 +18,19 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_SECONDS = 900, MAX_FDS = 20000, MAX_FRAME = 65535, ACCEPT_TIMEOUT_MS = 30000 };
+enum { MAX_SECONDS = 900, MAX_FDS = 20000, MAX_FRAME = 65535, ACCEPT_TIMEOUT_MS = 30000,
+       EVENTS = 1024, READ_TIMEOUT_MS = 10000 };
 
 static int fds[MAX_FDS];
 static int open_fds;
@@ -106,6 +112,46 @@ static void flush(int times, int64_t pace_ns) {
            (long long)spent, (long long)wall);
 }
 
+static void answer(int k, long long frames) {
+    while (frames-- > 0) send(fds[k], frame, frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Read `wanted` frames of `bytes` each. Half a frame counts with the read that completes it. */
+static void drain(long long wanted, long long bytes, bool answers) {
+    static char scratch[1 << 16];
+    static long long got[MAX_FDS];
+    struct epoll_event events[EVENTS];
+    long long frames = 0, reads = 0;
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (int k = 0; k < open_fds; k++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)k};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fds[k], &e);
+        got[k] = 0;
+    }
+    printf("{\"draining\":%lld}\n", wanted);
+    int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
+    while (frames < wanted) {
+        int ready = epoll_wait(epoll, events, EVENTS, READ_TIMEOUT_MS);
+        if (ready <= 0) break;
+        for (int i = 0; i < ready; i++) {
+            int k = (int)events[i].data.u32;
+            ssize_t n = recv(fds[k], scratch, sizeof scratch, MSG_DONTWAIT);
+            if (n <= 0) {
+                epoll_ctl(epoll, EPOLL_CTL_DEL, fds[k], NULL);
+                continue;
+            }
+            long long whole = (got[k] + n) / bytes - got[k] / bytes;
+            got[k] += n, reads++, frames += whole;
+            if (answers) answer(k, whole);
+        }
+    }
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    printf("{\"frames\":%lld,\"reads\":%lld,\"cpu_ns\":%lld,\"wall_ns\":%lld}\n", frames, reads,
+           (long long)cpu, (long long)wall);
+    close(epoll);
+}
+
 static void drop_all(void) {
     for (int k = 0; k < open_fds; k++) close(fds[k]);
     printf("{\"dropped\":%d}\n", open_fds);
@@ -132,6 +178,8 @@ int main(void) {
             printf("{\"frame\":%zu}\n", frame_bytes);
         } else if (sscanf(line, "accept %d", &a) == 1) accept_many(listener, a);
         else if (sscanf(line, "flush %d %d", &a, &b) == 2) flush(a, (int64_t)b * 1000);
+        else if (sscanf(line, "drain %d %d", &a, &b) == 2) drain(a, b, false);
+        else if (sscanf(line, "answer %d %d", &a, &b) == 2) drain(a, b, true);
         else if (!strncmp(line, "drop", 4)) drop_all();
         else printf("{\"error\":\"unknown command\"}\n");
     }

@@ -10,25 +10,28 @@ Danger: a process's CPU clock is a kernel convention (`process_clock`); utime an
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SERVER_CORE = 0
 CLIENT_CORE = 1
+KTHREADD = 2
 
 
 class Unavailable(Exception):
     """This machine or this checkout cannot run the workload; the message says why."""
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep every thread of `pid` on one core (0 is this process). One core: nothing to choose."""
-    if core not in os.sched_getaffinity(0) and core >= (os.cpu_count() or 1):
+def pin(pid: int, *cores: int) -> None:
+    """Keep every thread of `pid` on these cores (0 is this process). One core: nothing to do."""
+    there = {core for core in cores if core < (os.cpu_count() or 1)}
+    if not there:
         return
     tasks = Path(f"/proc/{pid or os.getpid()}/task")
     for task in [int(entry.name) for entry in tasks.iterdir()]:
-        os.sched_setaffinity(task, {core})
+        os.sched_setaffinity(task, there)
 
 
 def process_clock(pid: int) -> int:
@@ -86,14 +89,18 @@ class Reading:
 
 
 class Stopwatch:
-    """Reads a server's and a client's CPU clocks around a stretch of work."""
+    """Reads a server's and a client's CPU clocks around a stretch of work.
+
+    What the kernel does for the server later, in ksoftirqd, is the server's.
+    """
 
     def __init__(self, server: int, client: int) -> None:
         self._clocks = (time.CLOCK_MONOTONIC, process_clock(server), process_clock(client))
         self._began = self._now()
 
     def _now(self) -> list[int]:
-        return [time.clock_gettime_ns(clock) for clock in self._clocks]
+        wall, server, client = map(time.clock_gettime_ns, self._clocks)
+        return [wall, server + deferred_ns(), client]
 
     def read(self) -> Reading:
         now = self._now()
@@ -101,6 +108,60 @@ class Stopwatch:
 
 
 Figures = dict[str, float]
+
+
+class Usage:
+    """Shares of a core that named groups of processes use, and how busy both cores are in all.
+
+    The cores' own figures have ticks of 10 ms, and count strangers too: who else is there shows.
+    """
+
+    def __init__(self, **groups: Sequence[int]) -> None:
+        self._groups = groups
+        self._began = self._now()
+
+    def _now(self) -> Figures:
+        cores = {"server_core": SERVER_CORE, "client_core": CLIENT_CORE}
+        return {
+            "wall_ns": float(time.monotonic_ns()),
+            **{f"{name}_ns": sum(map(cpu_ns, pids)) for name, pids in self._groups.items()},
+            **{f"{name}_ns": core_ns(core) for name, core in cores.items()},
+            "deferred_ns": deferred_ns(),
+        }
+
+    def read(self) -> Figures:
+        """`wall_s`, and for each group and core `NAME_ns` and `NAME_busy`."""
+        spent = {key: now - self._began[key] for key, now in self._now().items()}
+        wall = spent.pop("wall_ns")
+        shares = {key.replace("_ns", "_busy"): ns / wall for key, ns in spent.items()}
+        return {"wall_s": wall / 1e9, **spent, **shares}
+
+
+def deferred_ns() -> int:
+    """CPU of the kernel thread to which the server's core defers network work, where it is seen.
+
+    Long system calls have ksoftirqd receive what they send, on no process's clock. It works for
+    whoever sends, so whoever's cost is measured on that core is charged for it.
+    """
+    pid = _ksoftirqd()
+    return cpu_ns(pid) if pid else 0
+
+
+@cache
+def _ksoftirqd() -> int | None:
+    name = f"ksoftirqd/{SERVER_CORE}"
+    threads = children_of(KTHREADD)
+    return next((p for p in threads if Path(f"/proc/{p}/comm").read_text().strip() == name), None)
+
+
+def core_ns(core: int) -> float:
+    """Nanoseconds that `core` has not been idle since the machine started."""
+    for row in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = row.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, *_ = map(int, ticks)
+            return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK") * 1e9
+    return 0.0
 
 
 def interleave(

@@ -1,8 +1,9 @@
 /* payload.h: what one frame's text says, found without a JSON parser.
  *
  * Rule: knows bytes, counters and time stamps; no sockets. A fan-out repeats the same bytes on
- * every connection, so the last distinct payload is kept with what was found in it, and a repeat
- * costs one memcmp: the client must stay cheaper than the server it measures.
+ * every connection, so distinct payloads are kept with what was found in them, and a repeat costs
+ * one memcmp: the client must stay cheaper than the server it measures. Several are kept because
+ * rooms mix, and because a viewer that is behind reads two frames before the next viewer does.
  * Danger: it relies on compact JSON with "t" first in each event, which is how the server writes.
  * A publisher marks a message for latency by a text that begins with @<CLOCK_MONOTONIC ns>.
  */
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAYLOAD_MAX = 1 << 18, STAMPS_MAX = 8192, OCTAVES = 40, STEPS = 32 };
+enum { PAYLOAD_MAX = 1 << 18, STAMPS_MAX = 2048, OCTAVES = 40, STEPS = 32, DIGESTS = 64 };
 
 /* Log-linear histogram of microseconds: 32 steps an octave, so any quantile is within 3 %. */
 struct histogram {
@@ -55,7 +56,7 @@ static void histogram_print(const struct histogram *h) {
            (unsigned long long)histogram_quantile(h, 0.999), (unsigned long long)h->max);
 }
 
-/* What the last distinct payload held. */
+/* What one distinct payload held. */
 struct digest {
     size_t bytes;
     char *text;
@@ -105,7 +106,19 @@ static void digest_events(struct digest *d, const char *text, const char *end) {
     }
 }
 
-static const struct digest *digest_payload(struct digest *d, const char *text, size_t bytes) {
+/* Where a payload's digest is kept: by its size and its first words, which hold room and seq. */
+static unsigned digest_slot(const char *text, size_t bytes) {
+    uint64_t hash = bytes, word;
+    for (size_t at = 0; at + 8 <= bytes && at < 64; at += 8) {
+        memcpy(&word, text + at, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return (unsigned)(hash % DIGESTS);
+}
+
+static const struct digest *digest_payload(struct digest *kept, const char *text, size_t bytes) {
+    struct digest *d = &kept[digest_slot(text, bytes)];
     if (!d->text && !(d->text = malloc(PAYLOAD_MAX))) abort();
     if (bytes == d->bytes && !memcmp(text, d->text, bytes)) return d;
     d->messages = d->pongs = d->acks = d->errors = d->joined = d->stamps = 0;

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.child import Child, build, python
-from bench.harness import CLIENT_CORE, SERVER_CORE, Figures, Stopwatch
+from bench.harness import CLIENT_CORE, SERVER_CORE, Figures, Stopwatch, deferred_ns
 
 WAIT_MS = 30_000
 
@@ -51,15 +51,16 @@ class Target:
         """`times` frames to everyone; CPU per delivery that the viewers really received."""
         wanted = times * self.size
         self.viewers.ask("reset")
-        watch = Stopwatch(self.server.pid, self.viewers.pid)
+        watch, deferred = Stopwatch(self.server.pid, self.viewers.pid), deferred_ns()
         self.server.tell(f"flush {times} {pace_us}")
         sent = self.server.answer()
         counted = self.viewers.ask(f"wait frames {wanted} {WAIT_MS}")
-        taken = watch.read()
+        taken, deferred = watch.read(), deferred_ns() - deferred
         if counted["frames"] != wanted:
             raise RuntimeError(f"{self.server.name}: {counted['frames']} of {wanted} arrived")
         return {
-            "us": sent["cpu_ns"] / wanted / 1e3,
+            "us": (sent["cpu_ns"] + deferred) / wanted / 1e3,
+            "deferred_us": deferred / wanted / 1e3,
             "per_s": wanted / (sent["wall_ns"] / 1e9),
             "wall_s": sent["wall_ns"] / 1e9,
             "server_busy": sent["cpu_ns"] / sent["wall_ns"],

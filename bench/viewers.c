@@ -6,11 +6,15 @@
  * under test never pays for waking it (a viewer on another machine costs no wake-up either).
  *
  * Lines in, one JSON line out each:
- *   connect N INFLIGHT PATH    upgrade; with ?room= in PATH a viewer counts once it has `joined`
+ *   connect N INFLIGHT PATH [ROOMS]   upgrade; with ?room= in PATH a viewer counts once it has
+ *                              `joined`; $room in PATH is its number modulo ROOMS; a PATH of
+ *                              @FILE takes the paths from the lines of that file, one each
  *   raw N                      plain TCP connections that receive frames without an upgrade
+ *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF
  *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
- *   count | reset | latency | stall N | drop N | tick MICROSECONDS
+ *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it
+ *   count | reset | latency | stall N | unstall N | drop N | tick MICROSECONDS
  * Arguments: viewers PORT. Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
  */
 #define _GNU_SOURCE
@@ -49,15 +53,19 @@ struct viewer {
     uint8_t phase;
     uint32_t have; /* bytes of an unfinished frame kept in `partial` */
     char *partial;
+    uint32_t number; /* which of its `connect` it is */
+    uint32_t room;   /* what $room stands for */
+    int unanswered;  /* sends of `chat` */
     uint64_t seq;
     int64_t born_ns;
 };
 
 static struct viewer table[MAX_FDS];
 static int epoll_fd, server_port, tick_us = 1000, highest_fd;
-static char scratch[2 * SCRATCH], request[4096];
-static struct digest last_payload;
+static char scratch[2 * SCRATCH];
+static struct digest digests[DIGESTS];
 static struct histogram latency, handshakes;
+static struct { size_t bytes; unsigned char frame[1024]; } greeting;
 
 static struct {
     long long frames, bytes, messages, pings, pongs, acks, errors, closed, gaps, repeats, emitted;
@@ -66,10 +74,12 @@ static int open_viewers, close_code;
 static char failure[160];
 
 /* Pending work: at most one of each, advanced once a loop. */
-static struct { int wanted, inflight, started, done, failed; bool raw, joins; int64_t wall, cpu; } plan;
+static struct { int wanted, inflight, started, done, failed, rooms; bool raw, joins; int64_t wall, cpu;
+                char path[1024], **paths; } plan;
 static struct { const long long *field; long long value; int64_t deadline; } waiting;
 static struct { int kind; long long left; double per_second; int64_t began; long long sent;
                 int next_fd; size_t bytes; unsigned char frame[1024]; } emitter;
+static struct { int window; int64_t until; char payload[512]; } talk;
 
 static int64_t clock_ns(clockid_t id) {
     struct timespec t;
@@ -117,14 +127,45 @@ static size_t make_frame(unsigned char *out, int opcode, const char *payload, si
     return at + n;
 }
 
+/* `text` with $room, $ref and $now filled in; its length. `out` holds twice 1024 bytes. */
+static size_t fill_in(char *out, const char *text, const struct viewer *v) {
+    size_t n = 0;
+    while (*text && n < 2000) {
+        if (!strncmp(text, "$room", 5)) n += (size_t)sprintf(out + n, "%u", v->room), text += 5;
+        else if (!strncmp(text, "$ref", 4))
+            n += (size_t)sprintf(out + n, "%lld", count.emitted), text += 4;
+        else if (!strncmp(text, "$now", 4))
+            n += (size_t)sprintf(out + n, "%lld", (long long)now_ns()), text += 4;
+        else out[n++] = *text++;
+    }
+    out[n] = 0;
+    return n;
+}
+
+/* Say as much as the window of `chat` allows. */
+static void keep_talking(int fd) {
+    struct viewer *v = &table[fd];
+    char payload[2048];
+    unsigned char frame[2048 + 16];
+    while (v->unanswered < talk.window && now_ns() < talk.until) {
+        size_t n = make_frame(frame, 1, payload, fill_in(payload, talk.payload, v));
+        if (send(fd, frame, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n) return;
+        v->unanswered++, count.emitted++;
+    }
+}
+
 static void on_text(struct viewer *v, const char *text, size_t n) {
-    const struct digest *d = digest_payload(&last_payload, text, n);
+    const struct digest *d = digest_payload(digests, text, n);
     count.frames++;
     count.bytes += (long long)n;
     count.messages += d->messages;
     count.pongs += d->pongs;
     count.acks += d->acks;
     count.errors += d->errors;
+    if (talk.window && (d->acks || d->errors)) {
+        v->unanswered -= (int)(d->acks + d->errors);
+        keep_talking((int)(v - table));
+    }
     if (d->joined) {
         v->seq = d->last_seq;
         if (v->phase == JOINING) opened(v);
@@ -189,6 +230,7 @@ static ssize_t read_upgrade(int fd, const char *at, size_t n) {
         return -1;
     }
     table[fd].phase = JOINING;
+    if (greeting.bytes) send(fd, greeting.frame, greeting.bytes, MSG_NOSIGNAL);
     if (!plan.joins) opened(&table[fd]);
     return end + 4 - at;
 }
@@ -228,7 +270,19 @@ static void readable(int fd) {
 
 /* ---- connecting ---- */
 
-static void dial(void) {
+static bool ask_upgrade(int fd) {
+    struct viewer *v = &table[fd];
+    char path[2048], request[4096];
+    if (plan.paths) snprintf(path, sizeof path, "%s", plan.paths[v->number]);
+    else fill_in(path, plan.path, v);
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                     "Sec-WebSocket-Version: 13\r\n\r\n", path, server_port);
+    return send(fd, request, (size_t)n, MSG_NOSIGNAL) > 0;
+}
+
+static void dial(int number) {
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
     if (fd < 0 || fd >= MAX_FDS) {
@@ -242,7 +296,8 @@ static void dial(void) {
     to.sin_port = htons((uint16_t)server_port);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    table[fd] = (struct viewer){.phase = UPGRADING, .born_ns = now_ns()};
+    table[fd] = (struct viewer){.phase = UPGRADING, .born_ns = now_ns(),
+                                .number = (uint32_t)number, .room = (uint32_t)(number % plan.rooms)};
     if (fd > highest_fd) highest_fd = fd;
     bool bound = !bind(fd, (struct sockaddr *)&from, sizeof from);
     if (!bound || (connect(fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS)) {
@@ -250,31 +305,46 @@ static void dial(void) {
         return;
     }
     /* Over loopback the connection stands by now, so most never need the wait for EPOLLOUT. */
-    bool asked = plan.raw || send(fd, request, strlen(request), MSG_NOSIGNAL) > 0;
+    bool asked = plan.raw || ask_upgrade(fd);
     watch(fd, asked ? EPOLLIN : EPOLLOUT, EPOLL_CTL_ADD);
     if (plan.raw) opened(&table[fd]);
 }
 
 static void writable(int fd) {
-    if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
-        forget(fd, strerror(errno));
+    if (!ask_upgrade(fd) && errno != EAGAIN) forget(fd, strerror(errno));
     else watch(fd, EPOLLIN, EPOLL_CTL_MOD);
 }
 
-static void begin_connect(int wanted, int inflight, const char *path, bool raw) {
+/* The lines of a file, to be freed by the next call; NULL when there are fewer than `wanted`. */
+static char **lines_of(const char *file, int wanted) {
+    static char *text, **lines;
+    size_t size = 0;
+    int n = 0;
+    FILE *in = fopen(file, "r");
+    free(text), free(lines);
+    text = NULL, lines = calloc((size_t)wanted, sizeof *lines);
+    if (!in || !lines || getdelim(&text, &size, 0, in) < 0) text = NULL;
+    if (in) fclose(in);
+    for (char *at = text; at && n < wanted && (lines[n] = strsep(&at, "\n")) && *lines[n];) n++;
+    return n == wanted ? lines : NULL;
+}
+
+static void begin_connect(int wanted, int inflight, const char *path, int rooms, bool raw) {
     memset(&plan, 0, sizeof plan);
     memset(&handshakes, 0, sizeof handshakes);
     failure[0] = 0;
-    plan.wanted = wanted;
     plan.inflight = inflight > 0 ? inflight : 1;
+    plan.rooms = rooms > 0 ? rooms : 1;
     plan.raw = raw;
-    plan.joins = !raw && strstr(path, "room=");
+    snprintf(plan.path, sizeof plan.path, "%s", path);
+    if (*path == '@' && !(plan.paths = lines_of(path + 1, wanted))) {
+        printf("{\"error\":\"too few paths in the file\"}\n");
+        return;
+    }
+    plan.joins = !raw && strstr(plan.paths ? plan.paths[0] : path, "room=");
     plan.wall = now_ns();
     plan.cpu = cpu_ns();
-    snprintf(request, sizeof request,
-             "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
-             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-             "Sec-WebSocket-Version: 13\r\n\r\n", path, server_port);
+    plan.wanted = wanted;
 }
 
 static void advance_connect(void) {
@@ -282,8 +352,7 @@ static void advance_connect(void) {
     bool late = now_ns() - plan.wall > (int64_t)CONNECT_TIMEOUT_MS * 1000000;
     while (!late && plan.started < plan.wanted &&
            plan.started - plan.done - plan.failed < plan.inflight) {
-        plan.started++;
-        dial();
+        dial(plan.started++);
     }
     if (!late && plan.done + plan.failed < plan.wanted) return;
     printf("{\"ok\":%d,\"failed\":%d,\"wall_ns\":%lld,\"cpu_ns\":%lld,\"failure\":\"%s\",",
@@ -356,15 +425,39 @@ static void advance_emit(void) {
     }
 }
 
-static void each_open(int n, bool drop) {
+static void begin_chat(int window, int ms, const char *payload) {
+    talk.window = window;
+    talk.until = now_ns() + (int64_t)ms * 1000000;
+    snprintf(talk.payload, sizeof talk.payload, "%s", payload);
+    for (int fd = 0; fd <= highest_fd; fd++)
+        if (table[fd].phase == OPEN) keep_talking(fd);
+    printf("{\"talking\":%d}\n", open_viewers);
+}
+
+static void drop(int n) {
+    int done = 0;
+    for (int fd = highest_fd; fd >= 0 && done < n; fd--)
+        if (table[fd].phase == OPEN || table[fd].phase == STALLED) forget(fd, ""), done++;
+    printf("{\"dropped\":%d}\n", done);
+}
+
+/* Stop reading of `n` viewers, or go on with it. */
+static void stall(int n, bool on) {
     int done = 0;
     for (int fd = highest_fd; fd >= 0 && done < n; fd--) {
-        if (table[fd].phase != OPEN && !(drop && table[fd].phase == STALLED)) continue;
+        if (table[fd].phase != (on ? OPEN : STALLED)) continue;
+        table[fd].phase = on ? STALLED : OPEN;
+        watch(fd, EPOLLIN, on ? EPOLL_CTL_DEL : EPOLL_CTL_ADD);
         done++;
-        if (drop) forget(fd, "");
-        else watch(fd, 0, EPOLL_CTL_DEL), table[fd].phase = STALLED;
     }
-    printf("{\"%s\":%d}\n", drop ? "dropped" : "stalled", done);
+    printf("{\"%s\":%d}\n", on ? "stalled" : "unstalled", done);
+}
+
+/* The frame of `text`, its two-character \n made CR LF for protocols of lines inside frames. */
+static void greet(char *text) {
+    for (char *at = text; (at = strstr(at, "\\n")); at += 2) at[0] = '\r', at[1] = '\n';
+    greeting.bytes = make_frame(greeting.frame, 1, text, strnlen(text, 1000));
+    printf("{\"greeting\":%zu}\n", greeting.bytes);
 }
 
 static void reset(void) {
@@ -376,16 +469,20 @@ static void reset(void) {
 static void command(const char *line) {
     char word[1024] = "", text[1024] = "";
     long long a = 0;
-    int b = 0;
+    int b = 0, c = 1;
     double rate = 0;
-    if (sscanf(line, "connect %lld %d %1023s", &a, &b, word) == 3)
-        begin_connect((int)a, b, word, false);
-    else if (sscanf(line, "raw %lld", &a) == 1) begin_connect((int)a, 256, "", true);
+    if (sscanf(line, "connect %lld %d %1023s %d", &a, &b, word, &c) >= 3)
+        begin_connect((int)a, b, word, c, false);
+    else if (sscanf(line, "raw %lld", &a) == 1) begin_connect((int)a, 256, "", 1, true);
     else if (sscanf(line, "wait %1023s %lld %d", word, &a, &b) == 3) begin_wait(word, a, b);
     else if (sscanf(line, "emit %1023s %lld %lf %1023[^\n]", word, &a, &rate, text) >= 3)
         begin_emit(word, a, rate, text);
-    else if (sscanf(line, "stall %lld", &a) == 1) each_open((int)a, false);
-    else if (sscanf(line, "drop %lld", &a) == 1) each_open((int)a, true);
+    else if (sscanf(line, "greet %1023[^\n]", text) == 1) greet(text);
+    else if (sscanf(line, "chat %lld %d %511[^\n]", &a, &b, text) == 3)
+        begin_chat((int)a, b, text);
+    else if (sscanf(line, "stall %lld", &a) == 1) stall((int)a, true);
+    else if (sscanf(line, "unstall %lld", &a) == 1) stall((int)a, false);
+    else if (sscanf(line, "drop %lld", &a) == 1) drop((int)a);
     else if (sscanf(line, "tick %d", &tick_us) == 1) printf("{\"tick\":%d}\n", tick_us);
     else if (!strncmp(line, "count", 5)) print_counts("");
     else if (!strncmp(line, "reset", 5)) reset();

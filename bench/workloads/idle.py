@@ -1,25 +1,33 @@
-"""Idle viewers: what 15,000 anonymous viewers of one room cost while nothing happens.
+"""Idle viewers: what 15,000 viewers of one room cost while nothing happens.
 
 What it measures: growth of the shard's user-space memory per viewer (Pss and Private_Dirty from
 smaps_rollup, the shard warmed by viewers that came and went), kernel memory for both ends of each
-connection (slab growth of the whole machine), and the CPU share of the idle shard; then the same
-for a shard without rooms.
+connection (slab growth of the whole machine), and the CPU share of the idle shard over a whole
+period of heartbeats, in which everyone is pinged once. For guests, for viewers who came with a
+token each (a name and a uid of their own), and for a shard without rooms.
 """
 
+import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import jwt
 
 from bench.child import Child, build, python
 from bench.harness import CLIENT_CORE, SERVER_CORE, Figures, cpu_ns, memory_bytes, settle
+from bench.load import connect
 from bench.node import Node
 from bench.report import Aim, Column, Section
 from bench.workloads import Settings
 
 VIEWERS = 15_000
 WARM_VIEWERS = 500
-IDLE_S = 10.0
-BARE, SERVER = "shard alone", "server, in one room"
+PERIOD_S, QUICK_S = 31.0, 1.0
+SECRET = "a secret of the benchmarks only, 32 bytes or more"
+PATH = "/ws?room=bench"
+BARE, GUESTS, USERS = "shard alone", "server, guests", "server, with a token each"
 
 COLUMNS = [
     Column("viewers", "viewers", "{:,.0f}"),
@@ -36,19 +44,13 @@ def slab_bytes() -> int:
     return next(int(row[1]) * 1024 for row in rows if row[0] == "Slab:")
 
 
-def connect(viewers: Child, size: int, path: str) -> None:
-    joined = viewers.ask(f"connect {size} 256 {path}")
-    if joined["failed"]:
-        raise RuntimeError(f"{joined['failed']} of {size} did not join: {joined['failure']}")
-
-
-def measure(shard: int, viewers: Child, path: str, size: int) -> Figures:
+def measure(shard: int, viewers: Child, paths: str, size: int, idle_s: float) -> Figures:
     before, slab = memory_bytes(shard), slab_bytes()
-    connect(viewers, size, path)
+    connect(viewers, size, paths)
     settle(shard)
     began = cpu_ns(shard)
-    time.sleep(IDLE_S)
-    idle = (cpu_ns(shard) - began) / IDLE_S / 1e9
+    time.sleep(idle_s)
+    idle = (cpu_ns(shard) - began) / idle_s / 1e9
     after = memory_bytes(shard)
     return {
         "viewers": size,
@@ -60,21 +62,20 @@ def measure(shard: int, viewers: Child, path: str, size: int) -> Figures:
     }
 
 
-def measure_server(size: int) -> Figures:
-    path = "/ws?room=bench"
+def measure_server(size: int, idle_s: float, paths: str = PATH) -> Figures:
     with ExitStack() as stack:
-        node = stack.enter_context(Node())
+        node = stack.enter_context(Node(auth_secret=SECRET))
         viewers = stack.enter_context(Child([build("viewers"), str(node.port)], CLIENT_CORE))
         # A few hundred come, hear one message and go, so one-time memory is not counted.
-        connect(viewers, WARM_VIEWERS, path)
+        connect(viewers, WARM_VIEWERS, paths)
         node.post("/v1/rooms/bench/messages", {"text": "x"})
         viewers.ask(f"wait messages {WARM_VIEWERS} 10000")
         viewers.ask(f"drop {WARM_VIEWERS}")
         settle(node.shard)
-        return measure(node.shard, viewers, path, size)
+        return measure(node.shard, viewers, paths, size, idle_s)
 
 
-def measure_bare(size: int) -> Figures:
+def measure_bare(size: int, idle_s: float) -> Figures:
     with ExitStack() as stack:
         bare = stack.enter_context(Child(python("bench.fanout_server"), SERVER_CORE))
         port = str(bare.hello["port"])
@@ -82,13 +83,30 @@ def measure_bare(size: int) -> Figures:
         connect(viewers, WARM_VIEWERS, "/")
         viewers.ask(f"drop {WARM_VIEWERS}")
         settle(bare.pid)
-        return measure(bare.pid, viewers, "/", size)
+        return measure(bare.pid, viewers, "/", size, idle_s)
+
+
+@contextmanager
+def tokens(size: int) -> Iterator[str]:
+    """A file of `size` paths, each with a token of its own, as `connect` takes it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".paths") as file:
+        for number in range(size):
+            claims = {"sub": f"user-{number:06}", "name": f"观众{number:06}", "role": "user"}
+            token = jwt.encode(claims | {"exp": int(time.time()) + 3600}, SECRET, "HS256")
+            print(f"{PATH}&token={token}", file=file)
+        file.flush()
+        yield f"@{file.name}"
 
 
 def run(settings: Settings) -> Section:
-    size = settings.viewers(VIEWERS)
-    figures = {BARE: measure_bare(size), SERVER: measure_server(size)}
-    title = "Idle viewers, anonymous, on one shard"
-    aim = Aim("user-space bytes per idle viewer", figures[SERVER]["private"], at_most=500)
-    notes = [f"Once per run. Idle CPU over {IDLE_S:.0f} s; slab holds both ends of a connection."]
-    return Section(title, COLUMNS, figures, [aim], notes)
+    size, idle_s = settings.viewers(VIEWERS), QUICK_S if settings.quick else PERIOD_S
+    figures = {BARE: measure_bare(size, idle_s), GUESTS: measure_server(size, idle_s)}
+    with tokens(size) as paths:
+        figures[USERS] = measure_server(size, idle_s, paths)
+    aims = [
+        Aim("user-space bytes per idle guest", figures[GUESTS]["private"], at_most=250),
+        Aim("user-space bytes per user with a token", figures[USERS]["private"], at_most=800),
+        Aim("CPU % of a shard of idle guests", 100 * figures[GUESTS]["idle_busy"], at_most=2),
+    ]
+    notes = [f"Once per run. Idle CPU over {idle_s:.0f} s; slab holds both ends of a connection."]
+    return Section("Idle viewers on one shard", COLUMNS, figures, aims, notes)

@@ -35,25 +35,34 @@ COLUMNS = [
 ]
 
 
-def upgrade_round(server: int, viewers: Child, path: str, size: int) -> Figures:
+def upgrade_round(
+    server: int,
+    viewers: Child,
+    path: str,
+    size: int,
+    in_flight: int = IN_FLIGHT,
+    may_fail: bool = False,
+) -> Figures:
     """Connect `size` viewers to the process `server`, then let them all go again."""
     watch = Stopwatch(server, viewers.pid)
-    joined = viewers.ask(f"connect {size} {IN_FLIGHT} {path}")
-    storm = watch.read()
+    joined = viewers.ask(f"connect {size} {in_flight} {path}")
+    arrival = watch.read()
     settle(server)
     spent = watch.read().server_ns
     viewers.ask(f"drop {size}")
     settle(server)
-    if joined["failed"]:
+    if joined["failed"] and not may_fail:
         raise RuntimeError(f"{joined['failed']} of {size} did not join: {joined['failure']}")
     return {
+        "failed": joined["failed"],
         "us": spent / size / 1e3,
         "per_core_s": size / (spent / 1e9),
         "per_s": size / (joined["wall_ns"] / 1e9),
         "p50_ms": joined["p50_us"] / 1e3,
         "p99_ms": joined["p99_us"] / 1e3,
-        "server_busy": storm.server_busy,
-        "client_busy": storm.client_busy,
+        "max_ms": joined["max_us"] / 1e3,
+        "server_busy": arrival.server_busy,
+        "client_busy": arrival.client_busy,
     }
 
 
@@ -97,5 +106,5 @@ def run(settings: Settings) -> Section:
         }
         measured = interleave(sides, settings.rounds)
     title = f"Joins: {size:,} viewers of one room, {IN_FLIGHT} under way"
-    aim = Aim("joins per second of one core", measured[SERVER]["per_core_s"], at_least=20_000)
+    aim = Aim("joins per second of one core", measured[SERVER]["per_core_s"], at_least=30_000)
     return Section(title, COLUMNS, measured, [aim])

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from bench.child import Child, build
 from bench.harness import CLIENT_CORE, Figures, Stopwatch, cpu_ns, interleave, settle
+from bench.load import connect
 from bench.node import Node
 from bench.report import Aim, Column, Section
 from bench.targets import WAIT_MS, Target
@@ -40,9 +41,7 @@ class Room:
 
     def __init__(self, node: Node, viewers: Child, size: int) -> None:
         self.node, self.viewers, self.size = node, viewers, size
-        joined = viewers.ask(f"connect {size} 256 /ws?room=bench")
-        if joined["failed"]:
-            raise RuntimeError(f"{joined['failed']} viewers did not join: {joined['failure']}")
+        connect(viewers, size, "/ws?room=bench")
         settle(node.shard)
 
     def post(self) -> None:

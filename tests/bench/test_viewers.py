@@ -111,6 +111,15 @@ class TestConnections:
         pong = b"\x8a\x83" + mask + bytes(a ^ b for a, b in zip(b"abc", mask, strict=False))
         assert b"".join(heard).endswith(pong)
 
+    def test_a_greeting_is_one_masked_text_frame_with_its_line_ends(self) -> None:
+        with served(ACCEPT + text("x")) as (viewers, heard):
+            assert viewers.ask(r"greet SUB r 1\nPING\n") == {"greeting": 21}
+            viewers.ask("connect 1 1 /")
+            viewers.ask("wait frames 1 5000")
+        mask, said = bytes.fromhex("5ac31f77"), b"SUB r 1\r\nPING\r\n"
+        masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(said))
+        assert b"".join(heard).endswith(b"\x81\x8f" + mask + masked)
+
 
 def test_the_floor_delivers_to_every_connection() -> None:
     try:
