@@ -4,6 +4,7 @@
 #   make test               all tests
 #   make lint types         ruff; mypy --strict
 #   make bench              measure this machine, the kernel's floor and us in one run
+#   make bench-peers        the same beside websockets, picows, uWebSockets, nchan and NATS
 #   make load SCENARIO=hot_room   Locust against a node it starts itself
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
@@ -17,7 +18,7 @@ SCENARIO ?= hot_room
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench load conformance fuzz clean
+.PHONY: help serve test test-web lint types format bench bench-peers load conformance fuzz clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +47,27 @@ $(VENV)/.fuzz: pyproject.toml | $(VENV)/bin/pip
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@ $(VENV)/.serve
 
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
+	@echo "setting up .venv with what draws plots (once, about half a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]' \
+	  || $(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@ $(VENV)/.serve
+
+# A peer without a wheel for this Python is left out; the benchmark says so.
+$(VENV)/.peers: $(VENV)/.bench
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[peers]' \
+	  || for one in picows socketify; do \
+	    $(BIN)/pip install --quiet --disable-pip-version-check $$one || echo "$$one: not to be had"; done
+	@touch $@
+
+# Debian's servers are unpacked, not installed: installing would start a service.
+bench/out/debian:
+	@rm -rf bench/out/debs && mkdir -p bench/out/debs
+	@apt-cache show nginx >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || apt-get update -qq || true
+	@cd bench/out/debs && for one in nginx libnginx-mod-nchan nats-server; do \
+	  apt-get download -qq -o APT::Sandbox::User=root $$one && dpkg -x $${one}_*.deb ../debian \
+	  || echo "$$one: no Debian package to be had; one that is installed will do"; done
+
 # Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
 tests/e2e/node_modules: tests/e2e/package.json
 	@if command -v npm >/dev/null; then cd tests/e2e && npm install --silent --no-audit --no-fund; fi
@@ -72,8 +94,11 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(ARGS)
+
+bench-peers: $(VENV)/.peers bench/out/debian
+	$(BIN)/python -m bench --peers $(ARGS)
 
 load: $(VENV)/.dev
 	$(BIN)/python -m locustfiles.run $(SCENARIO) $(ARGS)

@@ -35,6 +35,8 @@ class Aim:
     value: float
     at_most: float | None = None
     at_least: float | None = None
+    peer: str = ""
+    """Whose figure the bound is, when it is the best of the other servers'."""
 
     @property
     def met(self) -> bool:
@@ -77,29 +79,34 @@ def _cell(column: Column, figures: Figures) -> str:
     return "–" if value is None else column.form.format(value)
 
 
-def save(sections: list[Section], skipped: dict[str, str]) -> Path:
+def document(
+    sections: dict[str, Section], skipped: dict[str, str], failed: dict[str, str]
+) -> dict[str, Any]:
+    """A run as it is kept: sections by workload, and why the others are missing."""
+    return {
+        "machine": machine(),
+        "skipped": skipped,
+        "failed": failed,
+        "sections": [
+            {
+                "workload": workload,
+                "title": section.title,
+                "rows": section.rows,
+                "aims": [vars(aim) | {"met": aim.met} for aim in section.aims],
+                "notes": section.notes,
+            }
+            for workload, section in sections.items()
+        ],
+    }
+
+
+def save(run: dict[str, Any]) -> Path:
     """Write this run, and the same again as latest.json."""
-    document = json.dumps(
-        {
-            "machine": machine(),
-            "skipped": skipped,
-            "sections": [
-                {
-                    "title": section.title,
-                    "rows": section.rows,
-                    "aims": [vars(aim) | {"met": aim.met} for aim in section.aims],
-                    "notes": section.notes,
-                }
-                for section in sections
-            ],
-        },
-        ensure_ascii=False,
-        indent=1,
-    )
+    text = json.dumps(run, ensure_ascii=False, indent=1)
     OUT.mkdir(exist_ok=True)
-    (OUT / "latest.json").write_text(document)
+    (OUT / "latest.json").write_text(text)
     path = OUT / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(document)
+    path.write_text(text)
     return path
 
 
