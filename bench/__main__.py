@@ -91,7 +91,7 @@ def finish(run: dict[str, Any], console: Console) -> None:
 def main() -> int:
     options, console = arguments(), Console()
     if not console.is_terminal:
-        console = Console(width=150)
+        console = Console(width=190)
     if options.plot:
         finish(json.loads(options.plot.read_text()), console)
         return 0

@@ -10,6 +10,7 @@
  *                              `joined`; $room in PATH is its number modulo ROOMS; a PATH of
  *                              @FILE takes the paths from the lines of that file, one each
  *   raw N                      plain TCP connections that receive frames without an upgrade
+ *   deflate                    connections from now on offer permessage-deflate
  *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF
  *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
@@ -61,8 +62,9 @@ struct viewer {
 };
 
 static struct viewer table[MAX_FDS];
+static bool deflate; /* whether connections offer permessage-deflate, as browsers do */
 static int epoll_fd, server_port, tick_us = 1000, highest_fd;
-static char scratch[2 * SCRATCH];
+static char scratch[2 * SCRATCH + 4];
 static struct digest digests[DIGESTS];
 static struct histogram latency, handshakes;
 static struct { size_t bytes; unsigned char frame[1024]; } greeting;
@@ -154,8 +156,8 @@ static void keep_talking(int fd) {
     }
 }
 
-static void on_text(struct viewer *v, const char *text, size_t n) {
-    const struct digest *d = digest_payload(digests, text, n);
+static void on_text(struct viewer *v, char *text, size_t n, bool compressed) {
+    const struct digest *d = digest_payload(digests, text, n, compressed);
     count.frames++;
     count.bytes += (long long)n;
     count.messages += d->messages;
@@ -181,9 +183,10 @@ static void on_text(struct viewer *v, const char *text, size_t n) {
 }
 
 /* False when the connection is over. */
-static bool on_frame(int fd, int opcode, const char *payload, size_t n) {
+static bool on_frame(int fd, int first, char *payload, size_t n) {
     unsigned char pong[160];
-    if (opcode <= 2) on_text(&table[fd], payload, n);
+    int opcode = first & 15;
+    if (opcode <= 2) on_text(&table[fd], payload, n, first & 0x40);
     else if (opcode == 9 && n < 126) {
         count.pings++;
         send(fd, pong, make_frame(pong, 10, payload, n), MSG_NOSIGNAL);
@@ -197,7 +200,7 @@ static bool on_frame(int fd, int opcode, const char *payload, size_t n) {
 }
 
 /* Bytes used up; -1 when the connection is over. */
-static ssize_t read_frames(int fd, const char *at, size_t n) {
+static ssize_t read_frames(int fd, char *at, size_t n) {
     size_t used = 0;
     while (n - used >= 2) {
         const unsigned char *p = (const unsigned char *)at + used;
@@ -213,7 +216,7 @@ static ssize_t read_frames(int fd, const char *at, size_t n) {
             return -1;
         }
         if (n - used < header + size) break;
-        if (!on_frame(fd, p[0] & 15, (const char *)p + header, size)) return -1;
+        if (!on_frame(fd, p[0], at + used + header, size)) return -1;
         used += header + size;
     }
     return (ssize_t)used;
@@ -278,7 +281,8 @@ static bool ask_upgrade(int fd) {
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                     "Sec-WebSocket-Version: 13\r\n\r\n", path, server_port);
+                     "Sec-WebSocket-Version: 13\r\n%s\r\n", path, server_port,
+                     deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
     return send(fd, request, (size_t)n, MSG_NOSIGNAL) > 0;
 }
 
@@ -483,7 +487,10 @@ static void command(const char *line) {
     else if (sscanf(line, "stall %lld", &a) == 1) stall((int)a, true);
     else if (sscanf(line, "unstall %lld", &a) == 1) stall((int)a, false);
     else if (sscanf(line, "drop %lld", &a) == 1) drop((int)a);
-    else if (sscanf(line, "tick %d", &tick_us) == 1) printf("{\"tick\":%d}\n", tick_us);
+    else if (!strncmp(line, "deflate", 7)) {
+        deflate = inflate_ready();
+        printf(deflate ? "{\"deflate\":true}\n" : "{\"error\":\"there is no libz.so.1\"}\n");
+    } else if (sscanf(line, "tick %d", &tick_us) == 1) printf("{\"tick\":%d}\n", tick_us);
     else if (!strncmp(line, "count", 5)) print_counts("");
     else if (!strncmp(line, "reset", 5)) reset();
     else if (!strncmp(line, "latency", 7)) {

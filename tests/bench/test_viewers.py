@@ -10,6 +10,7 @@ import pytest
 
 from bench.child import Child, build
 from bench.harness import Unavailable
+from shard.deflate import compress
 from shard.frames import BINARY, CLOSE, PING, TEXT, encode
 
 ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -48,6 +49,23 @@ def text(payload: str) -> bytes:
 
 def messages(*seqs: int) -> bytes:
     return text("[" + ",".join(f'{{"t":"msg","room":"a","seq":{n}}}' for n in seqs) + "]")
+
+
+class TestDeflate:
+    def test_compressed_messages_are_counted_and_the_offer_is_made(self) -> None:
+        said = ('[{"t":"msg","seq":8,"text":"' + "x" * 500 + '"}]').encode()
+        frame = encode(TEXT, compress(said), compressed=True)
+        with served(ACCEPT + text(JOINED), frame + frame, messages(9)) as (viewers, heard):
+            viewers.ask("deflate")
+            viewers.ask("connect 1 1 /ws?room=a")
+            seen = viewers.ask("wait messages 3 5000")
+        assert (seen["messages"], seen["gaps"], seen["repeats"]) == (3, 0, 1)
+        assert b"Sec-WebSocket-Extensions: permessage-deflate\r\n" in heard[0]
+
+    def test_without_it_nothing_is_offered(self) -> None:
+        with served(ACCEPT) as (viewers, heard):
+            viewers.ask("connect 1 1 /")
+        assert b"deflate" not in heard[0]
 
 
 class TestCounting:
