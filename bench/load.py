@@ -65,9 +65,15 @@ def connect(viewers: Child, size: int, path: str, rooms: int = 1, inflight: int 
 
 
 def steadily(
-    post: Callable[[int], None], per_s: float, seconds: float, every_s: float, each: int = 1
+    post: Callable[[int], None],
+    per_s: float,
+    seconds: float,
+    every_s: float,
+    each: int = 1,
+    after_s: float = 0.0,
 ) -> Posted:
     """Call `post(n)` every `every_s` with what has become due, `per_s` of `each` messages."""
+    time.sleep(after_s)
     total, done, turn, began = round(per_s * seconds), 0, 0, time.monotonic()
     while done < total and (elapsed := time.monotonic() - began) < MOST_LATE * seconds:
         due = min(total, round((elapsed + every_s) * per_s)) - done

@@ -1,9 +1,9 @@
 """A thousand rooms of 15 viewers, each with 10 messages a second: 10,000 different ones a second.
 
 What it measures: CPU of the shard per delivery, loss, order and age of messages where batching
-cannot help, for each message is one frame to a few. Eight backends broadcast to 125 rooms each,
-ten times a second, a different stamp each time. The rates are those reached, and `client core`
-says how full the backend's and the viewers' core was.
+cannot help, for each message is one frame to a few. Eight backends broadcast to 125 rooms each, ten
+times a second, a different stamp each time, one backend after the other. The rates are those
+reached, and `client core` says how full the backend's and the viewers' core was.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,11 +49,15 @@ def run(settings: Settings) -> Section:
         connect(viewers, rooms * MEMBERS, "/ws?room=room-$room", rooms)
         settle(node.shard)
         backends: list[Callable[[], Posted]] = []
-        for part in parts:
+        for number, part in enumerate(parts):
             api = stack.enter_context(closing(Backend(node.api_port)))
             post = partial(broadcast, api, part)
             every_s = 1 / PER_ROOM_S
-            backends.append(partial(steadily, post, PER_ROOM_S, seconds, every_s, len(part)))
+            # One after the other, as rooms speak when they like and not all at once.
+            after_s = number * every_s / len(parts)
+            backends.append(
+                partial(steadily, post, PER_ROOM_S, seconds, every_s, len(part), after_s)
+            )
         figures = measure(node, viewers, MEMBERS, partial(together, backends))
     title = f"{rooms:,} rooms × {MEMBERS} viewers, {PER_ROOM_S} messages/s each for {seconds} s"
     wrong = abs(figures["lost"]) + figures["disorder"]
