@@ -26,7 +26,7 @@
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #endif
 
-enum { ENTRIES = 1024, FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+enum { ENTRIES = 512, FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
 
 typedef struct {
     PyObject_HEAD
