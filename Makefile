@@ -110,6 +110,6 @@ fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:
-	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules
+	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules shard/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
