@@ -193,6 +193,14 @@ class ConnectionGroup:
         if self._epoll.closed:
             return  # asked for before `shut`
         self._in_turn, self._woken = True, False
+        try:
+            self._turn()
+        finally:
+            self._in_turn = False
+        if self.outbox.pending or self._wheel_behind:
+            self._ask_turn()
+
+    def _turn(self) -> None:
         for fd, mask in self._epoll.poll(0, MAX_EVENTS):
             if fd == self._door.fd:
                 self._accept()
@@ -210,12 +218,10 @@ class ConnectionGroup:
         if self._starved and not self.outbox.pending:
             self._starved = False
             self._reclaim(self.tick + 1)
-        self._in_turn = False
-        if self.outbox.pending or self._wheel_behind:
-            self._ask_turn()
 
     def advance(self, tick: int) -> None:
         """Time has come to `tick`: visit the wheel, close the stalled, reclaim, then a turn."""
+        self._sweep()  # whoever ended since the last turn must not be reclaimed before that
         self._slept = tick - self.tick > SLEPT_TICKS
         self.tick = self.outbox.tick = tick
         self._wheel_behind = True
@@ -260,12 +266,18 @@ class ConnectionGroup:
             if not self._door.greet(fd, peer):
                 self._turn_away(fd, CROWDED, Count.REFUSED_PER_ADDRESS)
                 continue
+            # The request is here already, as a rule; read before epoll could tell of it.
+            size = self._receive(fd)
+            try:
+                self._epoll.register(fd, IN)
+            except OSError as error:  # no memory, or beyond fs.epoll.max_user_watches
+                self._door.forget(fd)
+                self._turn_away(fd, FULL, Count.REFUSED_FULL)
+                trouble = error
+                continue
             self._counts[Count.ACCEPTED] += 1
             self._connections += 1
             self.table.take(fd, HANDSHAKE, self.tick)
-            # The request is here already, as a rule; read before epoll could tell of it.
-            size = self._receive(fd)
-            self._epoll.register(fd, IN)
             if size is not None:
                 self._digest(fd, size)
             if self.table.phase[fd] == HANDSHAKE:
@@ -298,8 +310,12 @@ class ConnectionGroup:
             self._accepting = False
 
     def _resume_accepting(self) -> None:
-        self._epoll.register(self._door.fd, select.EPOLLIN)
-        self._accepting = True
+        try:
+            self._epoll.register(self._door.fd, select.EPOLLIN)
+        except OSError as error:
+            log.warning("not accepting for another second: %s", error)
+        else:
+            self._accepting = True
 
     def _request(self, fd: int, data: bytes) -> None:
         """Bytes of a handshake: answer it when it is complete."""
@@ -530,7 +546,8 @@ class ConnectionGroup:
             except Exception:
                 log.exception("the handler failed to forget connection %d", fd)
                 self._counts[Count.HANDLER_ERRORS] += 1
-        for fd in self._ended:
+        while self._ended:
+            fd = self._ended.pop()
             self._connections -= 1
             self._counts[Count.CLOSED] += 1
             self._epoll.unregister(fd)
@@ -539,7 +556,6 @@ class ConnectionGroup:
             partial = self._partials.pop(fd, None)
             if partial is not None:
                 self._parser.discard(partial)
-        self._ended.clear()
         self.outbox.settle()
 
     def _reclaim(self, before: int) -> None:

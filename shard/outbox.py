@@ -104,7 +104,8 @@ class Outbox:
         return self._fan_outs[0].tick if self._fan_outs else self.tick
 
     def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
-        """Send `data` to one open connection, behind whatever it still has to get."""
+        """Send `data` to one open connection, behind its backlog. It may overtake a fan-out that
+        is not finished."""
         if self._table.phase[fd] != OPEN:
             self._counts[Count.DROPPED_CLOSED] += 1
             return Sent.DROPPED

@@ -1,11 +1,13 @@
 """Deadlines of a group, with time passed in: handshake, heartbeat, closing, and who visits them."""
 
+import select
+
 import pytest
 
 from shard import group as module
 from shard.closecodes import CloseCode
 from shard.counters import Count
-from shard.frames import CLOSE, PING, PONG, TEXT
+from shard.frames import BINARY, CLOSE, PING, PONG, TEXT, encode
 from shard.group import ConnectionGroup
 from tests.shard.descriptors import no_holes_below
 from tests.shard.rig import Client, Rig
@@ -232,6 +234,19 @@ class TestQuarantine:
             rig.advance()
             assert rig.counts[Count.QUARANTINED] == 0
             assert not rig.group.alive(client.fd, generation)
+
+    def test_one_that_ends_between_turns_is_forgotten_before_its_number_is_free(self) -> None:
+        with Rig() as rig:
+            client, other = rig.open(), rig.open()
+            client.vanish()
+            select.select([client.fd], [], [], 10)
+            rig.group.send(client.fd, encode(BINARY, b"too late"))
+            rig.tick += 2
+            rig.group.advance(rig.tick)  # before the turn that was asked for
+            assert rig.handler.closed == [(client.fd, 1006)]
+            assert rig.group.connections == 1
+            other.send(client_frame(BINARY, b"served"))
+            rig.run_until(lambda: rig.handler.payloads == [b"served"])
 
     def test_a_descriptors_next_connection_is_another(self) -> None:
         with Rig() as rig:

@@ -1,7 +1,10 @@
 """What a group does at the limits of its process: full, out of descriptors, and never collected."""
 
+import errno
 import gc
 import os
+import select
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,22 @@ from shard.frames import BINARY, CONT, PING, TEXT, encode
 from tests.shard.descriptors import descriptors_exhausted
 from tests.shard.rig import Rig
 from tests.shard.wire import REQUEST, client_frame, close_frame
+
+
+class Unwilling:
+    """An epoll that has no room for another descriptor (fs.epoll.max_user_watches)."""
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+        self.willing = False
+
+    def register(self, fd: int, mask: int) -> None:
+        if not self.willing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._epoll.register(fd, mask)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
 
 
 class TestFull:
@@ -69,6 +88,29 @@ class TestAccepting:
                 rig.run_until(lambda: rig.handler.messages)
             rig.settle()
             assert late.status == 0
+            rig.advance()
+            rig.run_until(lambda: late.status == 101)
+
+    def test_one_that_cannot_be_watched_is_turned_away_and_the_others_wait(self) -> None:
+        with Rig(connections_per_address=9) as rig:
+            watched = rig.open()
+            epoll = Unwilling(rig.group._epoll)
+            rig.group._epoll = epoll  # type: ignore[assignment]
+            first, second = rig.connect(), rig.connect()
+            first.send(REQUEST)
+            second.send(REQUEST)
+            rig.run_until(lambda: first.ended and second.ended)
+            assert (first.status, second.status) == (503, 503)
+            assert rig.counts[Count.REFUSED_FULL] == 2
+            assert rig.counts[Count.ACCEPT_PAUSED] == 1
+            watched.send(client_frame(TEXT, b"still served"))
+            rig.run_until(lambda: rig.handler.messages)
+            late = rig.connect()
+            late.send(REQUEST)
+            rig.advance()
+            rig.settle()
+            assert late.status == 0
+            epoll.willing = True
             rig.advance()
             rig.run_until(lambda: late.status == 101)
 
