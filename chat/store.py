@@ -200,13 +200,17 @@ class Store:
             pipe.evalsha(script.sha, len(keys), *keys, *args)
         replies: list[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
+        if not unknown:
+            return replies
+        for keys, args in (calls[i] for i in unknown):
+            pipe.evalsha(script.sha, len(keys), *keys, *args)
+        try:
             await self._ask(self._client.script_load(script.script), lanes)
-            for keys, args in (calls[i] for i in unknown):
-                pipe.evalsha(script.sha, len(keys), *keys, *args)
-            again = await self._ask(pipe.execute(raise_on_error=False), lanes)
-            for i, reply in zip(unknown, again, strict=True):
-                replies[i] = reply
+            again: Sequence[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
+        except StoreError as error:  # the other calls are done, whatever became of these
+            again = [error] * len(unknown)
+        for i, reply in zip(unknown, again, strict=True):
+            replies[i] = reply
         return replies
 
     async def open_room(

@@ -138,6 +138,21 @@ class TestPublishingInManyRooms:
         assert isinstance(last, StoreError)
         assert {type(one) for one in others} == {Receipt}
 
+    async def test_a_room_that_fails_leaves_its_neighbours_able_to_go_on(
+        self, store: Store, raw: Any
+    ) -> None:
+        rooms = [r for r in ROOMS if store.keys.partition(r) == 1][:3]
+        await put(store, *(outgoing(r, "x") for r in rooms))
+        await raw.set(store.keys.history(rooms[1]), "not a stream")
+        _, got = await store.publish([outgoing(r, "y") for r in rooms], "e", 1, 0)
+        assert all(isinstance(one, StoreError) for one in got)
+        await raw.delete(store.keys.history(rooms[1]))
+        again = await put(store, *(outgoing(r, "z") for r in rooms))
+        # The first had been published when the second failed: its number is taken.
+        assert [one.seq for one in again] == [3, 2, 2]
+        kept = await store.history(rooms[0], "e1", 0, 9)
+        assert texts(kept) == [(1, "x"), (2, "y"), (3, "z")]
+
 
 class TestDuplicates:
     async def test_the_same_id_finds_the_first(self, store: Store) -> None:
