@@ -26,7 +26,12 @@
 #define IORING_SETUP_SINGLE_ISSUER (1U << 12)
 #endif
 
-enum { ENTRIES = 512, FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+enum {
+    ENTRIES = 512,
+    FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL,
+    /* One mapping for both rings, and by the second a kernel that knows IORING_OP_SEND (5.6). */
+    FEATURES = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_CUR_PERSONALITY,
+};
 
 typedef struct {
     PyObject_HEAD
@@ -99,6 +104,10 @@ static int collect(Ring *self, PyObject *iterator) {
         long fd = PyLong_AsLong(item);
         Py_DECREF(item);
         if (fd == -1 && PyErr_Occurred()) return -1;
+        if (fd != (int)fd) {
+            PyErr_SetString(PyExc_OverflowError, "a descriptor is an int");
+            return -1;
+        }
         self->fds[n] = (int)fd;
     }
     return PyErr_Occurred() ? -1 : n;
@@ -176,8 +185,8 @@ static PyObject *ring_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     Ring *self = (Ring *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     self->ring = set_up(&params);
-    if (self->ring >= 0 && !(params.features & IORING_FEAT_SINGLE_MMAP)) {
-        errno = ENOSYS; /* before Linux 5.4 */
+    if (self->ring >= 0 && (params.features & FEATURES) != FEATURES) {
+        errno = ENOSYS;
     } else if (self->ring >= 0 && !map_rings(self, &params)) {
         return (PyObject *)self;
     }

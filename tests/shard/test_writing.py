@@ -100,7 +100,7 @@ class TestWriting:
         assert arrived + len(told) == 3_000
         assert {result for _, result in told} <= {-EAGAIN}
 
-    @pytest.mark.parametrize("wrong", [["x"], [None], [1 << 80], 7])
+    @pytest.mark.parametrize("wrong", [["x"], [None], [1 << 80], [1 << 32], 7])
     def test_what_is_no_list_of_numbers_is_an_error(
         self, write_all: WriteAll, wrong: object
     ) -> None:
