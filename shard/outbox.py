@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from errno import EAGAIN
-from itertools import islice
+from itertools import filterfalse, islice
 
 from pool.table import ConnectionTable
 from shard import writing
@@ -151,7 +151,7 @@ class Outbox:
         fan_out.left -= size
         batch: Iterable[int] = islice(fan_out.fds, size)
         if self.slow or self._gone:
-            batch = ready = self._sift(batch, fan_out)
+            batch = ready = self._sift(list(batch), fan_out)
             size = len(ready)
         unsent = 0
         for fd, took in self._write_all(batch, fan_out.data):
@@ -165,17 +165,16 @@ class Outbox:
         if not fan_out.left:
             self._fan_outs.popleft()
 
-    def _sift(self, batch: Iterable[int], fan_out: FanOut) -> list[int]:
+    def _sift(self, batch: list[int], fan_out: FanOut) -> list[int]:
         """The descriptors of `batch` that may be written to; the slow ones get it queued."""
-        slow, gone = self.slow, self._gone
-        ready = []
-        for fd in batch:
-            if fd in gone:
-                self._counts[Count.DROPPED_CLOSED] += 1
-            elif fd in slow:
-                self._queue(fd, fan_out.data, fan_out.droppable)
-            else:
-                ready.append(fd)
+        apart = self.slow.keys() | self._gone
+        ready = list(filterfalse(apart.__contains__, batch))
+        if len(ready) < len(batch):
+            for fd in filter(apart.__contains__, batch):
+                if fd in self._gone:
+                    self._counts[Count.DROPPED_CLOSED] += 1
+                else:
+                    self._queue(fd, fan_out.data, fan_out.droppable)
         return ready
 
     def _block(self, fd: int, data: bytes, wrote: int) -> None:
