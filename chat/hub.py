@@ -50,7 +50,6 @@ from shard.group import ConnectionGroup
 from shard.handler import Opening
 from shard.handshake import Request
 
-MAX_EVENTS_PER_FRAME: Final = 256
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
 EXPIRY_TICKS: Final = 10
@@ -335,8 +334,7 @@ class Hub:
 
     def _emit(self, room: Room, events: Sequence[ServerEvent]) -> None:
         """Events to everyone in a room, in order."""
-        for start in range(0, len(events), MAX_EVENTS_PER_FRAME):
-            self._replies.fan_out(room.members, events[start : start + MAX_EVENTS_PER_FRAME])
+        self._replies.fan_out(room.members, events)
 
 
 def _verdict(room: str, ref: Ref | Any, outcome: Outcome) -> ServerEvent:

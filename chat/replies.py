@@ -2,16 +2,21 @@
 
 Rules. Here variants become codecs and events become frames; who says what to whom is its callers'.
 What many get is encoded once per codec, compressed once per codec, and written once per viewer.
+What is very much, after a pause or under more load than a shard can carry, is several frames.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final
 
 from msgspec import UNSET
 
 from chat.codec import CODECS, Codec, codec_of, frame
 from chat.schema import Error, ErrorCode, Ref, ServerEvent
 from shard.group import ConnectionGroup
+
+FRAME_BYTES: Final = 65_536
+"""Bytes of events after which a frame is full: what the send buffer of a viewer who keeps up has
+room for (limits.send_buffer_bytes). A larger one would make slow readers of them all."""
 
 
 class Replies:
@@ -51,13 +56,25 @@ class Replies:
         events: Sequence[ServerEvent],
         droppable: bool = True,
     ) -> None:
-        """Send events to many; `members` are descriptors by variant."""
+        """Send events to many, in order; `members` are descriptors by variant."""
         for plain, codec in enumerate(CODECS):
             packed = plain + len(CODECS)
             if not members[plain] and not members[packed]:
                 continue
-            parts = [codec.one(event) for event in events]
-            if members[plain]:
-                self._group.fan_out(members[plain], frame(codec, parts), droppable)
-            if members[packed]:
-                self._group.fan_out(members[packed], frame(codec, parts, True), droppable)
+            for parts in full_frames([codec.one(event) for event in events]):
+                if members[plain]:
+                    self._group.fan_out(members[plain], frame(codec, parts), droppable)
+                if members[packed]:
+                    self._group.fan_out(members[packed], frame(codec, parts, True), droppable)
+
+
+def full_frames(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Encoded events in order, as many at a time as fit one frame; one always does."""
+    start = size = 0
+    for i, event in enumerate(events):
+        if size and size + len(event) > FRAME_BYTES:
+            yield events[start:i]
+            start, size = i, 0
+        size += len(event)
+    if size:
+        yield events[start:]
