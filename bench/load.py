@@ -108,7 +108,7 @@ def together(backends: Sequence[Callable[[], Posted]]) -> Posted:
 
 def strangers(figures: Figures) -> list[str]:
     """A note when the server's core was busy with more than the shard."""
-    others = figures["server_core_busy"] - figures["shard_busy"]
+    others = figures["server_core_busy"] - figures["shard_busy"] - figures["deferred_busy"]
     if others < STRANGERS:
         return []
     return [f"Others used {others:.0%} of the server's core: trust loss and order, not the rest."]

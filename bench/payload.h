@@ -15,16 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAYLOAD_MAX = 1 << 18, STAMPS_MAX = 2048, OCTAVES = 40, STEPS = 32, DIGESTS = 64 };
+enum { PAYLOAD_MAX = 1 << 18, STAMPS_MAX = 2048, OCTAVES = 40, STEPS = 128, DIGESTS = 64 };
 
-/* Log-linear histogram of microseconds: 32 steps an octave, so any quantile is within 3 %. */
+/* Log-linear histogram of microseconds: 128 steps an octave, so any quantile is within 1 %. */
 struct histogram {
     uint64_t total, max, slot[OCTAVES * STEPS];
 };
 
 static unsigned histogram_slot(uint64_t us) {
     if (us < STEPS) return (unsigned)us;
-    unsigned octave = 63u - (unsigned)__builtin_clzll(us) - 4u; /* 32..63 is octave 1 */
+    unsigned octave = 63u - (unsigned)__builtin_clzll(us) - 6u; /* 128..255 is octave 1 */
     unsigned at = octave * STEPS + (unsigned)((us >> (octave - 1)) & (STEPS - 1));
     return at < OCTAVES * STEPS ? at : OCTAVES * STEPS - 1;
 }

@@ -445,13 +445,15 @@ static void drop(int n) {
     printf("{\"dropped\":%d}\n", done);
 }
 
-/* Stop reading of `n` viewers, or go on with it. */
+/* Stop reading of `n` viewers, or go on with it. What has read much has a window of megabytes by
+ * then, which would take minutes to fill. */
 static void stall(int n, bool on) {
-    int done = 0;
+    int done = 0, window = 1 << 16;
     for (int fd = highest_fd; fd >= 0 && done < n; fd--) {
         if (table[fd].phase != (on ? OPEN : STALLED)) continue;
         table[fd].phase = on ? STALLED : OPEN;
         watch(fd, EPOLLIN, on ? EPOLL_CTL_DEL : EPOLL_CTL_ADD);
+        if (on) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
         done++;
     }
     printf("{\"%s\":%d}\n", on ? "stalled" : "unstalled", done);

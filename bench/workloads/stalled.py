@@ -19,11 +19,11 @@ from bench.workloads import Settings
 
 VIEWERS = 10_000
 PER_S = 10
-SECONDS, QUICK_S = 6, 1
+SECONDS, QUICK_S = 10, 1
 TEXT = "x" * 1_000
 SOFT_BYTES = 65_536
 RATIO = 1.05
-FILL_MESSAGES, FILL_EVERY_S, FILL_S = 16, 0.05, 15
+FILL_MESSAGES, FILL_EVERY_S, FILL_S = 16, 0.1, 15
 NOBODY, ONE = "nobody stalled", "one of them stalled"
 
 COLUMNS = [
