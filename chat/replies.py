@@ -16,7 +16,7 @@ from shard.group import ConnectionGroup
 
 FRAME_BYTES: Final = 65_536
 """Bytes of events after which a frame is full: what the send buffer of a viewer who keeps up has
-room for (limits.send_buffer_bytes). A larger one would make slow readers of them all."""
+room for at the default of limits.send_buffer_bytes. Larger ones make slow readers of them all."""
 
 
 class Replies:

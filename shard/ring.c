@@ -1,11 +1,11 @@
-/* ring.c: the fan-out loop with one system call for a thousand sends (io_uring).
+/* ring.c: the fan-out loop with one system call for hundreds of sends (io_uring).
  *
  * Rules. Optional: built where there is a compiler, used where the kernel allows io_uring, and no
  * more than a faster `shard.writing.write_all`, which is the reference; the same tests run both.
  * It knows descriptors and bytes. Every send is MSG_DONTWAIT, so it is done or refused while it is
  * submitted, nothing is ever left to the kernel's workers, and the bytes are ours again on return.
  *
- * What it saves is the way into the kernel and back, a thousand times; the send itself is the same.
+ * What it saves is the way into the kernel and back, each time; the send itself is the same.
  * Raw system calls and the kernel's own header, because liburing would be one more thing to have.
  */
 #define PY_SSIZE_T_CLEAN

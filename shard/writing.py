@@ -1,7 +1,7 @@
 """The fan-out loop: the same bytes to many descriptors, which must be non-blocking.
 
 Rules. `write_all` is the reference and works everywhere. `ring.c` does the same through io_uring,
-with one system call for a thousand sends, where it was built and where the kernel allows it;
+with one system call for hundreds of sends, where it was built and where the kernel allows it;
 `best` says which a process has. Nothing else happens per viewer.
 """
 

@@ -3,7 +3,7 @@
 Moods. `upgrade` asks to be let in and stays. `silent` says nothing, `trickle` one byte of a
 request every quarter of a second, both until they are told to go. `reset` asks and is gone with an
 RST before the answer, again and again. Prints how many got which HTTP status (0: the connection
-ended without one) as JSON, then holds what is open until its stdin closes.
+ended without one, -1: none came) as JSON, then holds what is open until its stdin closes.
 """
 
 import json
@@ -64,7 +64,7 @@ def stay(crowd: dict[int, socket.socket], mood: str) -> Counter[int]:
                 waiting.discard(fd)
                 poll.unregister(fd)
         if mood == "trickle":
-            for fd in waiting & unsent.keys():
+            for fd in waiting:
                 unsent[fd] = say_one(crowd[fd], unsent[fd])
     statuses[-1] += len(waiting)
     return +statuses
