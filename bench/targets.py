@@ -34,8 +34,8 @@ class Target:
         return cls(python("bench.pyloop"), viewers)
 
     @classmethod
-    def group(cls, viewers: int) -> Self:
-        return cls(python("bench.fanout_server"), viewers, "connect {} 256 /")
+    def group(cls, viewers: int, *options: str) -> Self:
+        return cls(python("bench.fanout_server", *options), viewers, "connect {} 256 /")
 
     def _fill(self, connect: str) -> None:
         self.viewers.tell(connect)

@@ -180,12 +180,12 @@ def _fan_out(config: Config, machine: Machine) -> Iterator[Finding]:
     disabled = _numbers(machine, "/proc/sys/kernel/io_uring_disabled")
     if not machine.has("shard.ring:Ring"):
         advice = (
-            "a delivery costs a fifth less through io_uring: install a C compiler and Python's "
+            "a delivery costs a tenth less through io_uring: install a C compiler and Python's "
             "headers (apt install gcc python3-dev), then install danmaku again"
         )
         yield Finding("fan-out", "warn", "by os.write: shard/ring.c was not built", advice)
     elif disabled and disabled[0]:
-        advice = "sysctl -w kernel.io_uring_disabled=0; a delivery then costs a fifth less"
+        advice = "sysctl -w kernel.io_uring_disabled=0; a delivery then costs a tenth less"
         yield Finding("fan-out", "warn", "by os.write: the kernel refuses io_uring", advice)
     else:
         yield Finding("fan-out", "ok", "by io_uring")

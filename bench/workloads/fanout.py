@@ -1,8 +1,8 @@
 """The fan-out alone: one ready-made 128-byte frame to each of 5,000 connections, over and over.
 
-What it measures: CPU per delivery of the shard's `group.fan_out`, of a plain C `send` loop and of a
-bare CPython `os.write` loop, back to back with the server's core full. Everything stays connected;
-the three take turns within each round; the ratio to the C loop is the result.
+What it measures: CPU per delivery of the shard's `group.fan_out`, with io_uring and without, of a
+plain C `send` loop and of a bare CPython `os.write` loop, back to back with the server's core full.
+Everyone stays connected; they take turns within each round; the ratio to the C loop is the result.
 """
 
 from contextlib import ExitStack
@@ -17,7 +17,8 @@ VIEWERS = 5_000
 PAYLOAD_BYTES = 128
 DELIVERIES = 200_000
 SATURATED = 0.9
-FLOOR, PYTHON, GROUP = "C send loop (the floor)", "CPython os.write loop", "shard group.fan_out"
+FLOOR, PYTHON = "C send loop (the floor)", "CPython os.write loop"
+GROUP, PLAIN = "shard group.fan_out", "the same without io_uring"
 
 COLUMNS = [
     Column("us", "CPU µs each", "{:.3f}"),
@@ -37,17 +38,18 @@ def run(settings: Settings) -> Section:
 
 
 def fan_out(size: int, rounds: int) -> Section:
-    """The three side by side, each with `size` connections."""
+    """All side by side, each with `size` connections."""
     notes: list[str] = []
     with ExitStack() as stack:
         targets = {
             FLOOR: stack.enter_context(Target.floor(size)),
             PYTHON: stack.enter_context(Target.python_loop(size)),
         }
-        try:
-            targets[GROUP] = stack.enter_context(Target.group(size))
-        except (Unavailable, RuntimeError, TimeoutError) as problem:
-            notes.append(f"{GROUP}: not measured: {problem}")
+        for name, options in ((GROUP, ()), (PLAIN, ("--os-write",))):
+            try:
+                targets[name] = stack.enter_context(Target.group(size, *options))
+            except (Unavailable, RuntimeError, TimeoutError) as problem:
+                notes.append(f"{name}: not measured: {problem}")
         measured = measure(targets, rounds, PAYLOAD_BYTES)
     if measured[FLOOR]["server_busy"] < SATURATED:
         notes.append("Something else ran on the server's core: trust the ratios, not the rates.")
