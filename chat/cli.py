@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from chat.config import Config
-    from chat.schema import Ack
+    from chat.config.sections import Config
+    from chat.wire.schema import Ack
 
 T = TypeVar("T")
 
@@ -116,7 +116,8 @@ def serve(
     given = {f"DANMAKU_{key}": str(value) for key, value in options.items() if value is not None}
     loaded = load(config, given)
 
-    from chat import logs, node
+    from chat import node
+    from chat.ops import logs
 
     logs.set_up(loaded.log)
     raise typer.Exit(node.serve(loaded))
@@ -134,8 +135,8 @@ def send(
     mode: Annotated[Mode, typer.Option(help="How it crosses the stage.")] = Mode.SCROLL,
 ) -> None:
     """Say something in a room, and wait until the node has it."""
-    from chat.client import Client, Unanswered
-    from chat.schema import WHITE
+    from chat.client.client import Client, Unanswered
+    from chat.wire.schema import WHITE
 
     shade = WHITE if color is None else color
 
@@ -159,7 +160,7 @@ def tail(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Watch a room: what was said last, then what is being said."""
-    from chat import tail as terminal
+    from chat.client import terminal as terminal
 
     run(terminal.tail(url, room, token, json))
 
@@ -167,7 +168,7 @@ def tail(
 @app.command()
 def doctor(config: ConfigFile = None) -> None:
     """Look at this machine: what is in a node's way, and what to do about it."""
-    from chat import doctor as examination
+    from chat.ops import doctor as examination
 
     findings = examination.diagnose(load(config))
     examination.render(findings)
@@ -189,7 +190,7 @@ def token(
 
     import jwt
 
-    from chat import identity
+    from chat.policy import identity
 
     claims = {"sub": sub, "name": name or sub, "role": role, "exp": int(time.time()) + ttl}
     made = jwt.encode(claims, secret, algorithm="HS256")
@@ -202,18 +203,18 @@ def token(
 
 def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":
     """The configuration; `options` are named as, and win over, the environment's variables."""
-    from chat import config
+    from chat.config.load import ConfigError, load_config
 
     here = Path("config.toml")
     try:
-        return config.load(path or (here if here.is_file() else None), os.environ | (options or {}))
-    except config.ConfigError as error:
+        return load_config(path or (here if here.is_file() else None), os.environ | (options or {}))
+    except ConfigError as error:
         fail("the configuration is refused", *error.problems, status=2)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Do what a client does, in an event loop of its own."""
-    from chat.link import ClientError
+    from chat.client.link import ClientError
 
     try:
         return asyncio.run(work)

@@ -7,19 +7,18 @@ scoreboard, and all that was imported.
 
 import logging
 import os
-import secrets
 import socket
 import sys
 from functools import partial
 
 from chat.api import server as api
-from chat.codec import CODECS
-from chat.config import Config
+from chat.bus.names import new_shard
+from chat.bus.store import open_store
+from chat.config.sections import Config
 from chat.counters import FIELDS
-from chat.engine import EmbeddedEngine, EngineError
-from chat.hub import Hub
-from chat.identity import base36
-from chat.store import open_store
+from chat.hub.hub import Hub
+from chat.ops.engine import EmbeddedEngine, EngineError
+from chat.wire.codec import CODECS
 from pool.scoreboard import Scoreboard
 from shard import process
 from shard.group import ConnectionGroup
@@ -123,8 +122,7 @@ def run_shard(
 ) -> None:
     """In a shard's process: serve until SIGTERM."""
     counts = board.row(index)
-    # Random, so that no life of any shard of any node is taken for another.
-    name = base36(secrets.randbits(40))
+    name = new_shard()
 
     def build(group: ConnectionGroup) -> Hub:
         return Hub(group, config, open_store(config, url), name, counts, rows)

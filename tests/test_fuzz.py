@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET, structs
 
-from chat.codec import BadCommand, JsonCodec, MsgpackCodec
-from chat.schema import Command, ErrorCode
+from chat.wire.codec import BadCommand, JsonCodec, MsgpackCodec
+from chat.wire.schema import Command, ErrorCode
 from shard import handshake
 from shard.door import Door
 from shard.frames import FrameParser

@@ -25,14 +25,14 @@ PURE = (
     "shard/deflate.py",
     "shard/wheel.py",
     "shard/phases.py",
-    "chat/follower.py",
-    "chat/backoff.py",
-    "chat/rules.py",
-    "chat/flow.py",
-    "chat/breaker.py",
+    "chat/client/follower.py",
+    "chat/client/backoff.py",
+    "chat/policy/text.py",
+    "chat/policy/rates.py",
+    "chat/bus/breaker.py",
     "pool/table.py",
     "pool/buffers.py",
-    "chat/room.py",
+    "chat/rooms/room.py",
 )
 """Files that do no I/O and look at no clock, nor does anything of ours they import."""
 
@@ -109,4 +109,4 @@ def later():
         assert top(reachable("shard/group.py")) & IMPURE == {"select", "socket"}
 
     def test_there_is_something_to_read(self) -> None:
-        assert {"pool/table.py", "shard/group.py", "chat/config.py"} <= set(SOURCES)
+        assert {"pool/table.py", "shard/group.py", "chat/config/load.py"} <= set(SOURCES)

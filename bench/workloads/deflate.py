@@ -1,8 +1,8 @@
 """permessage-deflate: what a batch shrinks to, and what that costs, by how many messages it holds.
 
 What it measures: bytes of a frame's payload before and after `shard.deflate.compress`, and CPU of
-compressing it once, for batches of chat as `chat.codec` encodes it. It is paid once per flush and
-codec, the bytes once per viewer. `chat.codec.COMPRESS_FROM` is chosen from this table.
+compressing it once, for batches of chat as `chat.wire.codec` encodes it. It is paid once per flush
+and codec, the bytes once per viewer. `chat.wire.codec.COMPRESS_FROM` is chosen from this table.
 """
 
 import random
@@ -12,8 +12,8 @@ from bench.harness import Figures, medians
 from bench.report import Aim, Column, Section
 from bench.workloads import Settings
 from bench.workloads.hot_room import SAID
-from chat.codec import CODECS, COMPRESS_FROM
-from chat.schema import WHITE, Msg
+from chat.wire.codec import CODECS, COMPRESS_FROM
+from chat.wire.schema import WHITE, Msg
 from shard.deflate import compress
 
 BATCHES = (1, 2, 3, 5, 10, 20, 50)

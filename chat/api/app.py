@@ -18,7 +18,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat import entries, rules
 from chat.api import openapi, page
 from chat.api.answers import answer, failure
 from chat.api.bodies import (
@@ -42,8 +41,10 @@ from chat.api.schema import (
     RoomOut,
     RoomsOut,
 )
-from chat.config import Config
-from chat.store import Receipt, Store, StoreError, open_store
+from chat.bus import entries
+from chat.bus.store import Receipt, Store, StoreError, open_store
+from chat.config.sections import Config
+from chat.policy import text as rules
 from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)

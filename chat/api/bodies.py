@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from chat import rules
 from chat.api.schema import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
-from chat.config import Limits
+from chat.config.sections import Limits
+from chat.policy import text as rules
 
 MAX_LISTED: Final = 100
 """Problems told of one request; a million lines may all be bad."""

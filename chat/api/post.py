@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chat import entries
 from chat.api.schema import MessageIn
-from chat.publisher import Outcome, Publisher, Unpublished
-from chat.store import Outgoing, Receipt, Store
+from chat.bus import entries
+from chat.bus.publisher import Outcome, Publisher, Unpublished
+from chat.bus.store import Outgoing, Receipt, Store
 
 BATCH: Final = 500
 

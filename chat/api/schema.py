@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from chat.identity import MAX_NAME, MAX_UID
-from chat.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
+from chat.policy.identity import MAX_NAME, MAX_UID
+from chat.wire.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
 
 MAX_TARGETS = 1000
 MAX_PRODUCT = 20_000

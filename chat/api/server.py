@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from chat.api.answers import failure
 from chat.api.app import create_app
 from chat.api.guard import is_loopback
-from chat.config import Config
+from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)

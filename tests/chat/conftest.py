@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from chat.engine import EmbeddedEngine, find_binary
+from chat.ops.engine import EmbeddedEngine, find_binary
 from tests.chat.rig import new_prefix
 
 

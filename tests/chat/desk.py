@@ -5,13 +5,13 @@ from typing import Any
 
 import redis.asyncio as redis
 
-from chat import config
+from chat.bus.reader import Reader
+from chat.bus.store import RoomState
+from chat.config import sections
 from chat.counters import FIELDS, ChatCount
-from chat.reader import Reader
-from chat.room import Phase, Room
-from chat.rooms import Rooms
-from chat.schema import Gap, Msg, Online, ServerEvent
-from chat.store import RoomState
+from chat.rooms.room import Phase, Room
+from chat.rooms.rooms import Rooms
+from chat.wire.schema import Gap, Msg, Online, ServerEvent
 from pool.scoreboard import Scoreboard
 from tests.chat.rig import a_store, publish, until
 
@@ -25,7 +25,7 @@ class Desk:
     def __init__(
         self, url: str, prefix: str, shard: str = "s1", timeout_s: float = 5.0, **limits: Any
     ) -> None:
-        self.limits = config.Rooms(**({"history": 50, "history_on_join": 3} | limits))
+        self.limits = sections.Rooms(**({"history": 50, "history_on_join": 3} | limits))
         self.store = a_store(url, prefix, history=self.limits.history, timeout_s=timeout_s)
         self.raw: Any = redis.from_url(url, protocol=2)
         self.keys = self.store.keys

@@ -9,7 +9,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat.link import Env
+from chat.client.link import Env
 
 PATIENCE_S = 15.0
 

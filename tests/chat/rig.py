@@ -23,14 +23,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat.codec import CODECS
-from chat.config import SECTIONS, Config
+from chat.bus.entries import pack_msg
+from chat.bus.keys import Keys
+from chat.bus.store import Outgoing, Receipt, Store
+from chat.config.sections import SECTIONS, Config
 from chat.counters import FIELDS, ChatCount
-from chat.entries import pack_msg
-from chat.hub import Hub
-from chat.keys import Keys
+from chat.hub.hub import Hub
 from chat.node import shard_settings
-from chat.store import Outgoing, Receipt, Store
+from chat.wire.codec import CODECS
 from pool.scoreboard import Scoreboard
 from shard.counters import Count
 from shard.group import ConnectionGroup

@@ -8,9 +8,12 @@ from typing import Any, get_args
 import pytest
 from typer.testing import CliRunner, Result
 
-from chat import doctor, identity, logs, node, schema
+from chat import node
 from chat.cli import Mode, app, parse_color
-from chat.config import Config
+from chat.config.sections import Config
+from chat.ops import doctor, logs
+from chat.policy import identity
+from chat.wire import schema
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOBODY = "ws://127.0.0.1:1/ws"
@@ -176,7 +179,7 @@ class TestSendAndTail:
     def test_a_node_that_is_not_there_is_told(
         self, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("chat.backoff.BASE_S", 0.0)
+        monkeypatch.setattr("chat.client.backoff.BASE_S", 0.0)
         done = run(*command, "--url", NOBODY, "--token", "not.to.be.seen")
         assert done.exit_code == 1
         assert f"danmaku: cannot reach {NOBODY}: connection refused" in done.stderr

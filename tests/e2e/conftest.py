@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.local import Node
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.local import Node
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.e2e.viewers import Viewer
 
 VIEWERS = 50

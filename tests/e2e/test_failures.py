@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from bench.local import Node
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.e2e.viewers import Event, Viewer
 
 STOPPED_S = 10.0

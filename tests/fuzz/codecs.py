@@ -12,8 +12,20 @@ from typing import Any, Final
 import msgpack
 import msgspec
 
-from chat.codec import CODECS, BadCommand
-from chat.schema import Command, Error, Gap, Join, Leave, Left, Msg, Ping, Pong, Send, ServerEvent
+from chat.wire.codec import CODECS, BadCommand
+from chat.wire.schema import (
+    Command,
+    Error,
+    Gap,
+    Join,
+    Leave,
+    Left,
+    Msg,
+    Ping,
+    Pong,
+    Send,
+    ServerEvent,
+)
 from tests.fuzz import sentence
 
 INVARIANT: Final = sentence(__doc__)

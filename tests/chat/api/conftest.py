@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import Api, new_room
 
 KEY = "钥匙-s3cret"

@@ -20,10 +20,10 @@ import redis
 
 from chat.api.app import create_app
 from chat.api.server import make_server
-from chat.config import Config
+from chat.bus.keys import Keys
+from chat.bus.store import open_store
+from chat.config.sections import Config
 from chat.counters import FIELDS
-from chat.keys import Keys
-from chat.store import open_store
 from pool.scoreboard import Scoreboard
 from shard.listen import listen
 from tests.chat.rig import BOUND_S, configured, new_prefix

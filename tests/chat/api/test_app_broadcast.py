@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chat.entries import unpack_notice
+from chat.bus.entries import unpack_notice
 from tests.chat.api.rig import Api, new_room
 
 HI = {"text": "hi"}

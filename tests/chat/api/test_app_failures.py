@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import NDJSON, Answer, Api, lines, messages_of, new_room, read, until
 from tests.chat.api.test_app_streams import chunk
 

@@ -19,8 +19,8 @@ from chat.api.bodies import (
     read_messages,
 )
 from chat.api.schema import MessageIn, Problem
-from chat.config import Limits
-from chat.rules import is_clean, room_problem
+from chat.config.sections import Limits
+from chat.policy.text import is_clean, room_problem
 
 LIMITS = Limits(text_chars=10, room_chars=8)
 

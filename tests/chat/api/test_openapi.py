@@ -11,7 +11,7 @@ from starlette.routing import Route
 from chat.api.app import create_app
 from chat.api.bodies import BadBody, read_broadcast, read_messages
 from chat.api.openapi import document
-from chat.config import Config, Limits
+from chat.config.sections import Config, Limits
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 from tests.chat.api.rig import NDJSON, Api, messages_of, quoted

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from chat.api import page
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import WS_PORT, Api
 
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)

@@ -9,8 +9,8 @@ import pytest
 
 from chat.api.post import BATCH, Post, Unavailable
 from chat.api.schema import MessageIn
-from chat.engine import EmbeddedEngine
-from chat.store import Store
+from chat.bus.store import Store
+from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store, new_prefix
 
 

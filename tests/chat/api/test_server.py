@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from chat.api import server
-from chat.engine import EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import Api
 
 ENOUGH = server.HEAD_BYTES
@@ -162,7 +162,7 @@ class TestSlowHeads:
 PROCESS = """
 import sys
 from chat.api.server import run
-from chat.config import Config
+from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 from shard.listen import listen

@@ -1,0 +1,142 @@
+"""The way into Redis: messages are collected for a turn and published in batches, in order.
+
+Rules. One flush is under way at a time, so the messages of a room keep their order; what is
+submitted meanwhile is the next flush. A flush is one round trip: a pipeline with one script call
+for each partition. Every message gets exactly one outcome: a Receipt, or Unpublished with the
+seconds after which trying again may help.
+
+A refused message stays refused: each call carries a deadline by Redis' own clock, after which the
+script does nothing. So a call that timed out here cannot publish later, unless its answer was lost
+after it was done; the message id of a second try then finds the first.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chat.bus.breaker import Breaker
+from chat.bus.names import new_epoch
+from chat.bus.store import Outgoing, Receipt, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 500
+"""Messages per flush: about 10 ms of Redis' one thread."""
+MAX_QUEUED: Final = 20_000
+"""Messages waiting; more are refused at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """The message was not published; the caller may try again after `retry_after` seconds."""
+
+    retry_after: float
+    reason: str
+
+
+Outcome = Receipt | Unpublished
+Done = Callable[[list[tuple[Any, Outcome]]], None]
+
+
+class Publisher:
+    """Batches for one process.
+
+    done   called with (tag, outcome) pairs once per flush; tags are what `submit` was given
+    clock  seconds, monotonic; wall_ms milliseconds since 1970
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        done: Done,
+        timeout_s: float,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.breaker = Breaker()
+        self._store = store
+        self._done = done
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._queue: list[tuple[Outgoing, Any]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._clock_ahead_ms: int | None = None
+
+    def submit(self, message: Outgoing, tag: Any) -> None:
+        """Queue a message for the next flush; `done` will name `tag`."""
+        now = self._clock()
+        if not self._queue and self._flushing is None:
+            if not self.breaker.allows(now):
+                self._refuse([(message, tag)], self.breaker.retry_after(now), "unavailable")
+                return
+        elif len(self._queue) >= MAX_QUEUED:
+            self._refuse([(message, tag)], 1.0, "overloaded")
+            return
+        self._queue.append((message, tag))
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush_all())
+
+    async def close(self) -> None:
+        """Wait for what is queued."""
+        if self._flushing is not None:
+            await self._flushing
+
+    async def _flush_all(self) -> None:
+        """Flush until the queue is empty."""
+        try:
+            while self._queue:
+                batch = self._queue[:MAX_BATCH]
+                del self._queue[:MAX_BATCH]
+                await self._flush(batch)
+                now = self._clock()
+                if self._queue and not self.breaker.allows(now):
+                    waiting, self._queue = self._queue, []
+                    self._refuse(waiting, self.breaker.retry_after(now), "unavailable")
+        finally:
+            self._flushing = None
+
+    async def _flush(self, batch: list[tuple[Outgoing, Any]]) -> None:
+        outcomes = await self._publish([message for message, _ in batch])
+        self._tell([(tag, outcome) for (_, tag), outcome in zip(batch, outcomes, strict=True)])
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Outcome]:
+        try:
+            if self._clock_ahead_ms is None:
+                self._clock_ahead_ms = await self._store.clock_ms() - self._wall_ms()
+            wall = self._wall_ms()
+            deadline = wall + self._clock_ahead_ms + int(self._timeout_s * 1000)
+            redis_ms, found = await self._store.publish(messages, new_epoch(), wall, deadline)
+        except Exception as error:
+            # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
+            return [self._failed(error, len(messages))] * len(messages)
+        errors = [one for one in found if isinstance(one, StoreError)]
+        if len(errors) == len(found):
+            return [self._failed(errors[0], len(errors))] * len(errors)
+        self.breaker.succeeded()
+        self._clock_ahead_ms = redis_ms - self._wall_ms()
+        if errors:
+            log.warning("%d messages not published: %s", len(errors), errors[0])
+        return [one if isinstance(one, Receipt) else _refused(one) for one in found]
+
+    def _failed(self, error: Exception, count: int) -> Unpublished:
+        now = self._clock()
+        self.breaker.failed(now)
+        ours = not isinstance(error, StoreError)
+        log.warning("%d messages not published: %s", count, error, exc_info=error if ours else None)
+        return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
+
+    def _refuse(self, items: list[tuple[Outgoing, Any]], after: float, reason: str) -> None:
+        self._tell([(tag, Unpublished(after, reason)) for _, tag in items])
+
+    def _tell(self, results: list[tuple[Any, Outcome]]) -> None:
+        try:
+            self._done(results)
+        except Exception:
+            log.exception("%d outcomes were not told", len(results))
+
+
+def _refused(error: StoreError | None) -> Unpublished:
+    return Unpublished(0.5, "too late" if error is None else "unavailable")

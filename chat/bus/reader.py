@@ -1,0 +1,170 @@
+"""The way out of Redis: one paced read of all streams this shard needs, from its own cursors.
+
+Rules. Plain XREAD, no consumer group: every shard must see every message. Pacing is the batching:
+when nothing comes the read blocks, so the first message goes out at once; when messages come, at
+most one read per interval is made, and what came meanwhile is one batch. Redis' work is therefore
+bounded by shards / interval, not by the message rate. Nor is a read made before the shard has
+written what the last one brought: under more load than a shard can carry batches grow, and with
+them what a write carries, instead of a queue.
+
+Danger: a stream may lose entries before they are read (trimmed, failed over, restarted empty) and
+XREAD passes over that in silence. So after every break of the connection the cursors are compared
+with the streams' ends, and `on_resync` makes the rooms compare positions; in between, the rooms
+see gaps by their seq.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from chat.bus.entries import id_order
+from chat.bus.store import MIN_ID, Store, StoreError, Tail
+from chat.tasks import end
+
+log = logging.getLogger(__name__)
+
+BLOCK_S: Final = 5.0
+RETRY_FIRST_S: Final = 0.1
+RETRY_MOST_S: Final = 1.0
+
+
+class Reader:
+    """Reads for one shard.
+
+    on_entries(stream, entries)  entries are [ID, [field, value, ...]] as redis-py gives them raw
+    on_resync()                  the connection was lost and is back: rooms must compare positions
+    lagging()                    whether entries of former reads are still being written out
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        shard: str,
+        interval_s: float,
+        count: int,
+        on_entries: Callable[[str, Sequence[Any]], None],
+        on_resync: Callable[[], Coroutine[Any, Any, None]],
+        lagging: Callable[[], bool],
+    ) -> None:
+        self.errors = 0
+        self.connected = False
+        self._store = store
+        self._shard = shard
+        self._interval_s = interval_s
+        self._count = count
+        self._on_entries = on_entries
+        self._on_resync = on_resync
+        self._lagging = lagging
+        self._cursors: dict[str, bytes] = {}
+        self._users: Counter[str] = Counter()
+        self._blocked = False
+        self._read_at = 0.0
+        self._wake_key = store.keys.wake(shard)
+        self._task: asyncio.Task[None] | None = None
+        self._waking: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start reading the broadcast stream from now on. Raises StoreError."""
+        [last] = await self._store.last_ids([self._store.keys.broadcast])
+        self._cursors = {self._wake_key: MIN_ID, self._store.keys.broadcast: last}
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            await end([self._task])
+
+    def subscribe(self, stream: str, cursor: bytes) -> None:
+        """One more room needs `stream`; read it from `cursor` unless it is read already."""
+        self._users[stream] += 1
+        if stream in self._cursors:
+            return
+        self._cursors[stream] = cursor
+        if self._blocked:
+            self._blocked = False  # it is about to return: one wake is enough for many rooms
+            task = asyncio.get_running_loop().create_task(self._wake())
+            self._waking.add(task)
+            task.add_done_callback(self._waking.discard)
+
+    def unsubscribe(self, stream: str) -> None:
+        """One room less needs `stream`."""
+        self._users[stream] -= 1
+        if not self._users[stream]:
+            del self._users[stream]
+            self._cursors.pop(stream, None)
+
+    @property
+    def streams(self) -> int:
+        """How many partition streams are read."""
+        return len(self._users)
+
+    async def _wake(self) -> None:
+        try:
+            await self._store.wake(self._shard)
+        except StoreError as error:
+            log.debug("the blocked read ends by itself: %s", error)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        tail = self._store.tail(BLOCK_S)
+        retry_s = RETRY_FIRST_S
+        fresh = True
+        try:
+            while True:
+                try:
+                    if not fresh:
+                        await self._catch_up()
+                        fresh = True
+                    self.connected = True
+                    behind = await self._read(tail)
+                    retry_s = RETRY_FIRST_S
+                    if behind is False:
+                        await asyncio.sleep(self._read_at + self._interval_s - loop.time())
+                except Exception as error:
+                    # Whatever it is: a shard that reads no more would look alive and be deaf.
+                    self.errors += 1
+                    fresh = self.connected = False
+                    trace = not isinstance(error, StoreError)
+                    log.warning("not reading for %.1f s: %s", retry_s, error, exc_info=trace)
+                    await asyncio.sleep(retry_s)
+                    retry_s = min(2 * retry_s, RETRY_MOST_S)
+        finally:
+            await tail.close()
+
+    async def _read(self, tail: Tail) -> bool | None:
+        """One read; None when nothing came, else whether more is waiting."""
+        self._blocked = True
+        try:
+            found = await tail.read(self._cursors, self._count)
+        finally:
+            self._blocked = False
+        self._read_at = asyncio.get_running_loop().time()
+        behind = False
+        for stream, entries in found:
+            if stream not in self._cursors:
+                continue
+            self._cursors[stream] = entries[-1][0]
+            behind = behind or len(entries) >= self._count
+            if stream != self._wake_key:
+                try:
+                    self._on_entries(stream, entries)
+                except Exception:
+                    log.exception("entries of %s were not delivered", stream)
+            await self._written()
+        return behind if found else None
+
+    async def _written(self) -> None:
+        """Let the shard write what it was given; each pass of the loop is a slice."""
+        while self._lagging():  # noqa: ASYNC110 - nothing announces the end of a fan-out
+            await asyncio.sleep(0)
+
+    async def _catch_up(self) -> None:
+        """After a break: move cursors that lie beyond their stream's end, then compare rooms."""
+        streams = list(self._cursors)
+        for stream, last in zip(streams, await self._store.last_ids(streams), strict=True):
+            if stream in self._cursors and id_order(last) < id_order(self._cursors[stream]):
+                log.warning("%s ends before our cursor: its state was lost", stream)
+                self._cursors[stream] = last
+        await self._on_resync()

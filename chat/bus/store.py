@@ -1,0 +1,422 @@
+"""Redis: one client for commands, one connection for blocking reads, and the scripts.
+
+Rules. The only file that speaks redis-py. It knows keys and scripts, not rooms' viewers. Nothing
+is retried here: a command that timed out may have been done, so only its caller knows whether to
+ask again. What goes wrong is StoreError, whatever redis-py called it.
+
+Danger: redis-py retries by itself unless told not to, which would publish twice; RESP3 changes the
+shape of XREAD's reply, so the protocol is pinned; and every command under way holds a connection,
+of which a thousand rooms opened at once would exhaust both ends, so they take turns.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from typing import Any, Final
+
+import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, RedisError
+
+from chat.bus.entries import BadEntry, unpack_msg
+from chat.bus.keys import Keys
+from chat.config.sections import Config
+from chat.wire.schema import Msg
+
+MIN_ID: Final = b"0-0"
+
+LANES: Final = 32
+"""Commands under way at once; publishing has as many again, so that nothing delays it."""
+PEEKED: Final = 500
+"""Rooms per pipeline when positions are compared: some ten ms for either side."""
+
+
+Lanes = asyncio.Semaphore
+
+
+class StoreError(Exception):
+    """Redis did not answer, or not with what was asked for."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A message for the publish script. `message_id` guards against publishing it twice."""
+
+    room: str
+    uid: str
+    entry: bytes
+    message_id: str | None = None
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Where a message ended up. `ts` is when it was first published."""
+
+    epoch: str
+    seq: int
+    ts: int
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class RoomState:
+    """A room as Redis knows it; `fanout_id` is how far its partition's stream had come.
+
+    `base` is the seq its epoch began at: what lies before it belonged to an earlier one.
+    """
+
+    epoch: str
+    seq: int
+    base: int
+    fanout_id: bytes
+    messages: list[Msg]
+
+
+@dataclass(slots=True)
+class Peek:
+    """A room's position in Redis; `found` is its message at the seq that was asked for."""
+
+    epoch: str
+    seq: int
+    fanout_id: bytes
+    found: Msg | None
+
+
+class Store:
+    """The node's door to Redis.
+
+    url          redis://, rediss:// or unix://
+    timeout_s    how long a command may take
+    history      messages kept per room; fanout_entries: about how many per partition stream
+    ttl_s        how long a room without viewers or messages is kept
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        *,
+        timeout_s: float,
+        history: int,
+        fanout_entries: int,
+        ttl_s: int,
+        dup_ttl_s: int = 300,
+    ) -> None:
+        self.keys = keys
+        self._url = url
+        self._timeout_s = timeout_s
+        self._history = history
+        self._fanout_entries = fanout_entries
+        self._ttl_s = ttl_s
+        self._dup_ttl_s = dup_ttl_s
+        self._lanes = asyncio.Semaphore(LANES)
+        self._publish_lanes = asyncio.Semaphore(LANES)
+        self._client = self._connect(timeout_s)
+        self._publish = self._client.register_script(_lua("publish"))
+        self._open = self._client.register_script(_lua("open"))
+        self._renew = self._client.register_script(_lua("renew"))
+        self._online = self._client.register_script(_lua("online"))
+
+    def _connect(self, timeout_s: float, **options: Any) -> "redis.Redis":
+        client: redis.Redis = redis.from_url(
+            self._url,
+            protocol=2,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
+        return client
+
+    async def close(self) -> None:
+        """Close the command client."""
+        await self._client.aclose()
+
+    async def ping(self) -> None:
+        """Raises StoreError when Redis does not answer."""
+        await self._ask(self._client.ping())
+
+    async def clock_ms(self) -> int:
+        """Redis' clock, milliseconds since 1970."""
+        seconds, micros = await self._ask(self._client.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def publish(
+        self, batch: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
+    ) -> tuple[int, list[Receipt | StoreError | None]]:
+        """Publish messages, those of a room in order; (Redis' clock, what became of each).
+
+        None is one that came later than `deadline_ms` (of Redis' clock, 0 for none): it is not
+        published, nor will be. Errors are told apart by partition; raises StoreError when all
+        share one.
+        """
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i, message in enumerate(batch):
+            parts[self.keys.partition(message.room)].append(i)
+        calls = [
+            self._publish_call(partition, [batch[i] for i in part], epoch, ts, deadline_ms)
+            for partition, part in parts.items()
+        ]
+        now = 0
+        outcomes: list[Receipt | StoreError | None] = [None] * len(batch)
+        replies = await self._run_each(self._publish, calls, self._publish_lanes)
+        for part, reply in zip(parts.values(), replies, strict=True):
+            if isinstance(reply, Exception):
+                places: Sequence[Any] = [StoreError(f"{type(reply).__name__}: {reply}")] * len(part)
+            else:
+                now = max(now, reply[0])
+                places = _receipts(reply[1:])
+            for i, place in zip(part, places, strict=False):  # none, when it was too late
+                outcomes[i] = place
+        return now, outcomes
+
+    def _publish_call(
+        self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
+    ) -> tuple[list[str], list[Any]]:
+        keys = [self.keys.fanout(partition)]
+        kept = (self._history, self._fanout_entries, self._ttl_s, self._dup_ttl_s)
+        args: list[Any] = [deadline_ms, *kept, epoch, ts]
+        for message in part:
+            room = self.keys.room(message.room)
+            keys += (room, self.keys.history(message.room), room)
+            if message.message_id is not None:
+                keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
+            args += (message.room, message.entry, int(message.message_id is not None))
+        return keys, args
+
+    async def _run_each(
+        self, script: AsyncScript, calls: Sequence[tuple[list[str], list[Any]]], lanes: Lanes
+    ) -> list[Any]:
+        """Run a script for each (keys, arguments), in one round trip; replies, or the errors."""
+        pipe = self._client.pipeline(transaction=False)
+        for keys, args in calls:
+            pipe.evalsha(script.sha, len(keys), *keys, *args)
+        replies: list[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
+        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if not unknown:
+            return replies
+        for keys, args in (calls[i] for i in unknown):
+            pipe.evalsha(script.sha, len(keys), *keys, *args)
+        try:
+            await self._ask(self._client.script_load(script.script), lanes)
+            again: Sequence[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
+        except StoreError as error:  # the other calls are done, whatever became of these
+            again = [error] * len(unknown)
+        for i, reply in zip(unknown, again, strict=True):
+            replies[i] = reply
+        return replies
+
+    async def open_room(
+        self, room: str, epoch: str, *, newest: int = 0, after: int | None = None, of: str = ""
+    ) -> RoomState:
+        """A room's state with its newest messages; made, with `epoch`, when it is new.
+
+        With `after`, all messages after that seq too. `of` is the epoch that seq belongs to: when
+        the room has another by now, all messages of that.
+        """
+        keys: list[Any] = [
+            self.keys.room(room),
+            self.keys.history(room),
+            self.keys.fanout(self.keys.partition(room)),
+        ]
+        args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after, of]
+        found, seq, base, fanout_id, entries = await self._ask(self._open(keys, args))
+        known = found.decode()
+        return RoomState(known, seq, base, fanout_id, _messages(room, known, entries))
+
+    async def renew_room(self, room: str, old: str, new: str) -> None:
+        """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
+        await self._ask(self._renew([self.keys.room(room)], [old, new]))
+
+    async def peek_rooms(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
+        """Where rooms are, and their message at a seq; None for a room that is not known."""
+        peeks: list[Peek | None] = []
+        for start in range(0, len(positions), PEEKED):
+            peeks += await self._peek(positions[start : start + PEEKED])
+        return peeks
+
+    async def _peek(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
+        pipe = self._client.pipeline(transaction=False)
+        partitions = sorted({self.keys.partition(room) for room, _ in positions})
+        # First, so that whatever is in the streams up to there is counted in the positions.
+        for partition in partitions:
+            pipe.xrevrange(self.keys.fanout(partition), count=1)
+        for room, seq in positions:
+            pipe.hmget(self.keys.room(room), ["epoch", "seq"])
+            pipe.xrange(self.keys.history(room), f"{seq}-0", f"{seq}-0")
+        found = await self._ask(pipe.execute())
+        ends = {
+            partition: last[0][0] if last else MIN_ID
+            for partition, last in zip(partitions, found[: len(partitions)], strict=True)
+        }
+        answers = iter(found[len(partitions) :])
+        peeks: list[Peek | None] = []
+        for (room, _), (epoch, seq), entries in zip(positions, answers, answers, strict=True):
+            if epoch is None:
+                peeks.append(None)
+                continue
+            known = epoch.decode()
+            message = next(iter(_messages(room, known, entries)), None)
+            peeks.append(Peek(known, int(seq or 0), ends[self.keys.partition(room)], message))
+        return peeks
+
+    async def peek_room(self, room: str) -> tuple[str, int] | None:
+        """A room's epoch and seq without making it."""
+        epoch, seq = await self._ask(self._client.hmget(self.keys.room(room), ["epoch", "seq"]))
+        return None if epoch is None else (epoch.decode(), int(seq or 0))
+
+    async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Msg]:
+        """At most `limit` messages of a room after a seq, oldest first."""
+        entries = await self._ask(
+            self._client.xrange(self.keys.history(room), f"({after}-0", "+", limit)
+        )
+        return _messages(room, epoch, entries)
+
+    async def report_online(
+        self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
+    ) -> list[int]:
+        """Report this shard's viewers of rooms of one partition; the sums over all shards."""
+        keys = [self.keys.top(partition), self.keys.seen(partition)]
+        args: list[Any] = [shard, stale_ms, self._ttl_s]
+        for room, count in counts:
+            keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
+            args += (room, count)
+        sums: list[int] = await self._ask(self._online(keys, args))
+        return sums
+
+    async def top_rooms(self, count: int) -> list[tuple[str, int]]:
+        """The rooms with most viewers, of all partitions."""
+        pipe = self._client.pipeline(transaction=False)
+        for partition in range(self.keys.partitions):
+            pipe.zrevrange(self.keys.top(partition), 0, count - 1, withscores=True)
+        found = await self._ask(pipe.execute())
+        rooms = [(name.decode(), int(score)) for part in found for name, score in part]
+        return sorted(rooms, key=lambda room: (-room[1], room[0]))[:count]
+
+    async def online(self, room: str) -> int:
+        """A room's viewers on all shards, as last reported."""
+        key = self.keys.top(self.keys.partition(room))
+        score = await self._ask(self._client.zscore(key, room))
+        return int(score or 0)
+
+    async def notify(self, entry: bytes, keep: int = 10_000) -> str:
+        """Append a notice to the broadcast stream; its ID."""
+        added = await self._ask(
+            self._client.xadd(self.keys.broadcast, {"m": entry}, maxlen=keep, approximate=True)
+        )
+        return str(added.decode())
+
+    async def last_ids(self, streams: Sequence[str]) -> list[bytes]:
+        """The last ID of each stream, 0-0 for an empty one."""
+        pipe = self._client.pipeline(transaction=False)
+        for stream in streams:
+            pipe.xrevrange(stream, count=1)
+        return [found[0][0] if found else MIN_ID for found in await self._ask(pipe.execute())]
+
+    async def wake(self, shard: str) -> None:
+        """Make a shard's blocked read return."""
+        key = self.keys.wake(shard)
+        pipe = self._client.pipeline(transaction=False)
+        pipe.xadd(key, {"w": ""}, maxlen=1)
+        pipe.expire(key, 3600)
+        await self._ask(pipe.execute())
+
+    def tail(self, block_s: float) -> "Tail":
+        """A connection of its own for blocking reads."""
+        return Tail(partial(self._connect, block_s + self._timeout_s), int(block_s * 1000))
+
+    async def _ask(self, answer: Any, lanes: Lanes | None = None) -> Any:
+        """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
+        try:
+            async with lanes or self._lanes:
+                return await answer
+        except (TimeoutError, RedisError, OSError) as error:
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        finally:
+            answer.close()  # if we were cancelled while it waited for its turn
+
+
+def open_store(config: Config, url: str) -> Store:
+    """A door to the Redis at `url`, as configured."""
+    return Store(
+        url,
+        Keys(config.bus.prefix, config.bus.partitions),
+        timeout_s=config.bus.timeout_ms / 1000,
+        history=config.rooms.history,
+        fanout_entries=config.bus.stream_entries,
+        ttl_s=config.rooms.history_ttl_s,
+    )
+
+
+class Tail:
+    """Blocking reads of many streams over one connection.
+
+    Danger: redis-py quietly makes a new connection when it finds the old one closed, as it will
+    most often between two paced reads. Where there was a break, streams may have been set back.
+    """
+
+    def __init__(self, connect: Callable[..., "redis.Redis"], block_ms: int) -> None:
+        self._client = connect(redis_connect_func=self._connected)
+        self._block_ms = block_ms
+        self._unbroken = False
+        # The parsed form costs a dict an entry; the raw one is read faster.
+        self._client.response_callbacks.pop("XREAD", None)
+
+    async def read(self, cursors: dict[str, bytes], count: int) -> list[tuple[str, list[Any]]]:
+        """Up to `count` entries of each stream after its cursor; waits for the first one.
+
+        Entries are [ID, [field, value, ...]]. Raises StoreError, also when the connection is not
+        the one of the read before.
+        """
+        try:
+            reply = await self._client.execute_command(  # type: ignore[no-untyped-call]
+                "XREAD",
+                *("COUNT", count, "BLOCK", self._block_ms),
+                *("STREAMS", *cursors, *cursors.values()),
+            )
+        except (TimeoutError, RedisError, OSError) as error:
+            self._unbroken = False  # whoever reads again knows
+            raise StoreError(f"{type(error).__name__}: {error}") from error
+        return [(stream.decode(), entries) for stream, entries in reply or ()]
+
+    async def _connected(self, connection: AbstractConnection) -> None:
+        if self._unbroken:
+            raise RedisError("the connection was lost between two reads")
+        await connection.on_connect()
+        self._unbroken = True
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.aclose()
+
+
+def _receipts(places: Sequence[Any]) -> list[Receipt]:
+    """The publish script's four values a message."""
+    return [
+        Receipt(epoch.decode(), seq, ts, bool(duplicate))
+        for epoch, seq, ts, duplicate in zip(*[iter(places)] * 4, strict=True)
+    ]
+
+
+def _messages(room: str, epoch: str, entries: Sequence[Any]) -> list[Msg]:
+    """History entries as messages; their ID is seq-0, their one field the entry.
+
+    A script gives fields as a list, redis-py as a dict. What is no message is left out.
+    """
+    messages = []
+    for entry_id, fields in entries:
+        entry = fields.get(b"m", b"") if isinstance(fields, dict) else fields[1]
+        with suppress(BadEntry):
+            messages.append(unpack_msg(entry, room, epoch, int(entry_id.partition(b"-")[0])))
+    return messages
+
+
+def _lua(name: str) -> str:
+    return (files("chat.bus") / "lua" / f"{name}.lua").read_text()

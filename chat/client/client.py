@@ -1,0 +1,262 @@
+"""A client of a node: follow rooms, send until acknowledged, over as many connections as it takes.
+
+Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
+is `link.py`, what a room's events mean `follower.py`, what is under way `outbox.py`.
+
+    async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
+        ack = await client.send("lobby", "hello")
+        async for event in client: ...
+
+Danger: who iterates may be slower than a room. Past MOST_UNREAD events the socket is not read any
+more, and the server ends the connection in its time; but while a `send` waits, its answer is read.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from types import TracebackType
+from typing import Final, Self
+
+from chat.client.follower import Follower, Phase
+from chat.client.link import ClientError, Env, Link
+from chat.client.unacked import Outbox, Sending
+from chat.policy.identity import GUEST
+from chat.wire.schema import (
+    NORMAL_SIZE,
+    WHITE,
+    Ack,
+    Error,
+    Gap,
+    Joined,
+    Mode,
+    Msg,
+    Send,
+    ServerEvent,
+    Welcome,
+)
+
+ANSWER_S: Final = 10.0
+ATTEMPTS: Final = 5
+MOST_UNREAD: Final = 10_000
+GUESTS_KEPT: Final = 16
+"""A guest has a new uid with every connection; messages in doubt are from the last few."""
+
+
+class SendRefused(ClientError):
+    """The server refused a message, or the room it was for."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.code}: {error.message}")
+        self.error = error
+
+
+class Unanswered(ClientError):
+    """A message was neither acknowledged nor refused, however often it was sent."""
+
+
+class Client:
+    """Follows `rooms` from `async with` to its end; iterating gives the events, in order.
+
+    A `joined` carries only messages not seen before, and comes after a `gap` if some are missing.
+    What answers a `send()` is not among the events. With `listen=False` nothing is, which is for
+    clients that only send.
+
+    first_tries  failed attempts after which a client that was never welcomed gives up; None: never
+    on_away      told why a connection ended or failed, and seconds until the next attempt
+    answer_s     seconds to wait for an acknowledgement before sending again
+
+    When the client has ended by itself, iterating raises TurnedAway or Unreachable.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *rooms: str,
+        token: str = "",
+        listen: bool = True,
+        first_tries: int | None = None,
+        on_away: Callable[[str, float], None] = lambda reason, away_s: None,
+        answer_s: float = ANSWER_S,
+        env: Env | None = None,
+    ) -> None:
+        self._env = env or Env()
+        self._link = Link(url, token, self._env, first_tries, on_away)
+        self._followers = {room: Follower(room) for room in rooms}
+        self._listen = listen
+        self._answer_s = answer_s
+        self._refs = count(1)
+        self._outbox = Outbox()
+        self._guests: deque[str] = deque(maxlen=GUESTS_KEPT)
+        self._joins: dict[str, asyncio.Task[None]] = {}
+        self._unread: deque[ServerEvent] = deque()
+        self._changed = asyncio.Condition()
+        self._end: Exception | None = None
+        self._life: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        self._life = asyncio.create_task(self._live())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._life.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._life
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServerEvent:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._unread or self._end)
+            if not self._unread and self._end is not None:
+                raise self._end
+            if len(self._unread) == MOST_UNREAD:
+                self._changed.notify_all()
+            return self._unread.popleft()
+
+    # --- sending -------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        room: str,
+        text: str,
+        *,
+        color: int = WHITE,
+        mode: Mode = "scroll",
+        size: int = NORMAL_SIZE,
+        message_id: str = "",
+        attempts: int = ATTEMPTS,
+    ) -> Ack:
+        """Send a message to one of `rooms`; its acknowledgement.
+
+        It is sent again, under the same id, when the server says that helps, and when the
+        connection ends before there is an answer.
+        Raises SendRefused, Unanswered, TurnedAway or Unreachable.
+        """
+        follower = self._followers[room]
+        name = message_id or secrets.token_hex(8)
+        sending = self._outbox.add(Send(room, text, color, mode, size, name))
+        try:
+            async with self._changed:  # reading may wait for who iterates: it must not now
+                self._changed.notify_all()
+            return await self._deliver(sending, follower, attempts)
+        finally:
+            self._outbox.remove(sending)
+
+    async def _deliver(self, sending: Sending, follower: Follower, attempts: int) -> Ack:
+        for left in reversed(range(attempts)):
+            await self._until_live(follower)
+            match sending.ack or await self._attempt(sending):
+                case Ack() as ack:
+                    return ack
+                case Error(retry_after=float(after)) if left:
+                    await self._env.sleep(after)
+                case Error() as error:
+                    raise SendRefused(error)
+        raise Unanswered(f"no acknowledgement after {attempts} attempts")
+
+    async def _attempt(self, sending: Sending) -> Ack | Error | None:
+        await self._link.say(sending.attempt(next(self._refs)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._answer_s):
+                return await sending.answer()
+        return None
+
+    async def _until_live(self, follower: Follower) -> None:
+        settled = (Phase.LIVE, Phase.REFUSED)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._end or follower.phase in settled)
+        if self._end is not None:
+            raise self._end
+        if follower.refusal is not None:
+            raise SendRefused(follower.refusal)
+
+    # --- receiving -----------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        try:
+            await self._link.live(self._take, self._down)
+        except asyncio.CancelledError:
+            self._end = ClientError("the client was closed")
+            raise
+        except Exception as error:  # ours too: who waits must hear of it
+            self._end = error
+        finally:
+            await self._down()
+
+    async def _down(self) -> None:
+        """The connection has ended."""
+        for follower in self._followers.values():
+            follower.lost()
+        for task in self._joins.values():
+            task.cancel()
+        self._joins.clear()
+        self._outbox.lost()
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _take(self, events: list[ServerEvent]) -> None:
+        """One frame's events."""
+        new = [event for each in events for event in self._news(each)]
+        self._join_wanted()
+        async with self._changed:
+            if self._listen:
+                self._unread.extend(new)
+            self._changed.notify_all()
+            await self._changed.wait_for(
+                lambda: len(self._unread) < MOST_UNREAD or len(self._outbox)
+            )
+
+    def _news(self, event: ServerEvent) -> list[ServerEvent]:
+        """Act on an event; what of it is news to who iterates."""
+        now = self._env.now()
+        match event:
+            case Welcome():
+                if event.role == GUEST:
+                    self._guests.append(event.uid)
+                for follower in self._followers.values():
+                    follower.welcomed(now)
+            case Ack():
+                self._outbox.answered(event)
+                return []
+            case Error():
+                if self._outbox.answered(event):
+                    return []
+                for follower in self._followers.values():
+                    if follower.asked(event.ref):
+                        follower.refuse(event, now)
+            case Msg() | Joined() | Gap():
+                followed = self._followers.get(event.room)
+                new = followed.take(event, now) if followed else []
+                self._recognise(new)
+                return new
+        return [event]
+
+    def _recognise(self, events: list[ServerEvent]) -> None:
+        """Find our own messages among what is new."""
+        for event in events:
+            for message in event.history if isinstance(event, Joined) else [event]:
+                if isinstance(message, Msg) and message.uid in self._guests:
+                    self._outbox.seen(message)
+
+    def _join_wanted(self) -> None:
+        for room, follower in self._followers.items():
+            task = self._joins.get(room)
+            if follower.phase is Phase.WANTED and (task is None or task.done()):
+                self._joins[room] = asyncio.create_task(self._join(follower))
+
+    async def _join(self, follower: Follower) -> None:
+        while follower.phase is Phase.WANTED:
+            wait_s = follower.join_at - self._env.now()
+            if wait_s > 0:
+                await self._env.sleep(wait_s)
+            if follower.phase is Phase.WANTED:
+                await self._link.say(follower.join(next(self._refs), self._env.now()))

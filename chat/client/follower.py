@@ -1,0 +1,122 @@
+"""A room as one client follows it, over as many connections as that takes.
+
+Rules. Pure: the server's events and the time go in, what the viewer should see comes out; no
+socket, no clock, no task. Who holds a Follower sends its joins when they are due.
+An epoch names one numbering of a room's messages: within it seq goes up by one per message, and
+across two epochs seqs do not compare.
+
+While a join is unanswered no live message is taken: the answer's history and position cover it.
+That one rule serves the first join, the one after a reconnect, and the one that fills a jump.
+
+Danger: a `msg` carries no epoch. It belongs to the one the last `joined` or `gap` named.
+"""
+
+from enum import Enum, auto
+from math import inf
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from chat.wire.schema import Error, Gap, Join, Joined, Msg, Ref, ServerEvent, Since
+
+RESYNC_SPACING_S: Final = 1.0
+"""Between two joins of one room, so that one we cannot follow does not become a loop of joins."""
+
+
+class Phase(Enum):
+    """DOWN -> WANTED -> ASKED -> LIVE; a jump leads from LIVE back to WANTED.
+
+    A refusal leads from ASKED to WANTED where trying again helps, else to REFUSED. The end of a
+    connection leads to DOWN from everywhere, the next one's welcome from there to WANTED.
+    """
+
+    DOWN = auto()
+    WANTED = auto()
+    ASKED = auto()
+    LIVE = auto()
+    REFUSED = auto()
+
+
+class Follower:
+    """One room. `join_at` is when its join is due, while WANTED; `refusal` why it was REFUSED."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.phase = Phase.DOWN
+        self.join_at = inf
+        self.refusal: Error | None = None
+        self._epoch = ""
+        self._seq = 0
+        self._ref: Ref = 0
+        self._asked_at = -inf
+
+    @property
+    def since(self) -> Since | None:
+        """The last message seen; None before the first join was answered."""
+        return Since(self._epoch, self._seq) if self._epoch else None
+
+    def welcomed(self, now: float) -> None:
+        """There is a new connection."""
+        self._want(now)
+
+    def lost(self) -> None:
+        """There is no connection any more."""
+        self.phase = Phase.DOWN
+
+    def join(self, ref: Ref, now: float) -> Join:
+        """The join to send now; `ref` will tell its answer."""
+        self.phase = Phase.ASKED
+        self._ref, self._asked_at = ref, now
+        return Join(self.room, self.since, ref)
+
+    def asked(self, ref: Ref | UnsetType) -> bool:
+        """Whether `ref` is the join that is unanswered."""
+        return self.phase is Phase.ASKED and ref == self._ref
+
+    def refuse(self, error: Error, now: float) -> None:
+        """The join was answered with an error."""
+        if error.retry_after is UNSET:
+            self.phase, self.refusal = Phase.REFUSED, error
+        else:
+            self._want(now + error.retry_after)
+
+    def take(self, event: Msg | Joined | Gap, now: float) -> list[ServerEvent]:
+        """What is new to the viewer in an event of this room, gaps included."""
+        match event:
+            case Joined():
+                return self._joined(event) if event.ref is UNSET or self.asked(event.ref) else []
+            case _ if self.phase is not Phase.LIVE:
+                return []
+            case Gap():
+                self._epoch, self._seq = event.epoch, event.seq
+                return [event]
+            case Msg():
+                return self._message(event, now)
+
+    def _want(self, at: float) -> None:
+        self.phase, self.join_at, self.refusal = Phase.WANTED, at, None
+
+    def _message(self, message: Msg, now: float) -> list[ServerEvent]:
+        if message.seq <= self._seq:
+            return []
+        if message.seq > self._seq + 1:  # the re-join's history brings this one again
+            self._want(max(now, self._asked_at + RESYNC_SPACING_S))
+            return []
+        self._seq = message.seq
+        return [message]
+
+    def _joined(self, joined: Joined) -> list[ServerEvent]:
+        """The answer with only what was not seen before, after a Gap if something is missing."""
+        known, same = bool(self._epoch), joined.epoch == self._epoch
+        seen = self._seq if same else 0
+        new = [message for message in joined.history if message.seq > seen]
+        resumed_at = new[0].seq - 1 if new else joined.seq
+        # In a new epoch nobody knows how much was missed: a Gap says so with 0.
+        lost = max(0, resumed_at - seen) if same else 0
+        self._epoch, self._seq = joined.epoch, joined.seq
+        self.phase = Phase.LIVE
+        answer = replace(joined, history=new)
+        if known and not joined.recovered and (lost or not same):
+            return [Gap(self.room, joined.epoch, resumed_at, lost), answer]
+        return [answer]

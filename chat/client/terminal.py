@@ -1,0 +1,169 @@
+"""A room in a terminal or a pipe: events in, lines out.
+
+Rules. What people said, and what is missing of it, goes to standard output, one line each, written
+at once; everything about the connection goes to standard error. Nothing here decides when to come
+back or what is new (`client.py` does).
+
+Danger: messages are strangers' text. What would steer a terminal, end a line or turn the writing
+direction around is taken out, and nothing in it is markup.
+"""
+
+import asyncio
+import os
+import re
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
+from io import TextIOWrapper
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+from rich.console import Console
+from rich.text import Text
+
+from chat.client.client import Client
+from chat.client.link import ClientError
+from chat.wire.schema import WHITE, Error, Gap, Joined, Msg, Notice, ServerEvent, Welcome
+
+STEERING: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # control characters, among them the one that begins an escape sequence
+    "\u2028\u2029"  # line and paragraph separator
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]+"  # directions of writing
+)
+
+OUTPUT: Final = 1  # standard output's file descriptor
+FIRST_TRIES: Final = 3
+
+Content = Msg | Gap | Notice
+Show = Callable[[Content], None]
+
+
+class Terminal(Console):
+    """A console that lets its caller know of a broken pipe, instead of ending the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+async def tail(url: str, room: str, token: str, json_lines: bool) -> None:
+    """Show `room` on standard output for as long as somebody reads that.
+
+    Raises ClientError when the node or the room cannot be had.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):  # what a terminal cannot show must not end this
+        sys.stdout.reconfigure(errors="replace")
+    notes = Terminal(stderr=True)
+
+    def note(text: str) -> None:
+        notes.print(Text(text, style="dim"), soft_wrap=True)
+
+    def away(reason: str, away_s: float) -> None:
+        note(f"{plain(reason)}; coming back in {away_s:.1f} s")
+
+    show = as_json if json_lines else as_text(Terminal())
+    async with Client(url, room, token=token, first_tries=FIRST_TRIES, on_away=away) as client:
+        following = asyncio.create_task(follow(client, show, note))
+        watch_pipe(OUTPUT, following.cancel)
+        try:
+            await asyncio.wait([following])
+        finally:
+            following.cancel()
+    if following.cancelled() or isinstance(following.exception(), BrokenPipeError):
+        silence(OUTPUT)
+    else:
+        following.result()
+
+
+async def follow(
+    events: AsyncIterator[ServerEvent], show: Show, note: Callable[[str], None]
+) -> None:
+    """Show a room's content, and note what else happens, until the events end.
+
+    Raises ClientError when the room cannot be had.
+    """
+    async for event in events:
+        for content in contents(event):
+            show(content)
+        match event:
+            case Welcome():
+                note(f"connected as {plain(event.name)} ({plain(event.role)})")
+            case Joined():
+                note(f"{event.room}: {event.online} watching")
+            case Error(retry_after=float(after)):
+                note(f"{plain(event.message)}; again in {after:.1f} s")
+            case Error():
+                raise ClientError(f"{event.code}: {plain(event.message)}")
+
+
+def contents(event: ServerEvent) -> Iterator[Content]:
+    """What of an event belongs on standard output: history is messages as well."""
+    match event:
+        case Joined():
+            yield from event.history
+        case Msg() | Gap() | Notice():
+            yield event
+
+
+def as_json(content: Content) -> None:
+    """One object of the wire a line."""
+    print(msgspec.json.encode(content).decode(), flush=True)
+
+
+def as_text(console: Console) -> Show:
+    """One line for people, in the message's colour where there are colours."""
+    # Without soft_wrap a line is cut into pieces of 80 columns when it goes into a pipe.
+    return lambda content: console.print(line(content), soft_wrap=True)
+
+
+def line(content: Content) -> Text:
+    """A message, a notice or a gap as a line."""
+    if isinstance(content, Gap):
+        lost = {0: "messages were lost, nobody knows how many", 1: "1 message was lost"}
+        text = lost.get(content.lost, f"{content.lost} messages were lost")
+        return Text(f"-- {text} --", style="bold yellow")
+    told = "notice" if isinstance(content, Notice) else content.kind
+    return Text.assemble(
+        (clock(content.ts), "dim"),
+        " ",
+        ("" if told is UNSET else f"[{plain(told)}] ", "bold magenta"),
+        (f"{plain(content.name)}: ", "bold"),
+        (plain(content.text), "" if content.color == WHITE else f"#{content.color:06x}"),
+    )
+
+
+def plain(text: str) -> str:
+    """Text that stays on its line and does nothing to a terminal."""
+    return STEERING.sub(" ", text)
+
+
+def clock(ts: int) -> str:
+    """Local time of day; `ts` in milliseconds since 1970."""
+    try:
+        return datetime.fromtimestamp(ts / 1000).strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return "--:--:--"
+
+
+def watch_pipe(file_number: int, gone: Callable[[], object]) -> None:
+    """Call `gone` when nobody reads the pipe any more, though nothing is being written to it.
+
+    The writing end of a pipe is never readable, but epoll reports EPOLLERR on it then (pipe(7)).
+    """
+    if not stat.S_ISFIFO(os.fstat(file_number).st_mode):
+        return
+    loop = asyncio.get_running_loop()
+
+    def broken() -> None:
+        loop.remove_reader(file_number)
+        gone()
+
+    loop.add_reader(file_number, broken)
+
+
+def silence(file_number: int) -> None:
+    """Nobody reads there: what is left in a buffer must not raise at the interpreter's end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, file_number)
+    os.close(null)

@@ -1,0 +1,118 @@
+"""What a single configured value must be, beyond its type and range.
+
+Lives here: pure functions from a value to what is wrong with it, or None, and the table that says
+which key each belongs to. Must not: look at a second key (those rules are in `rules.py`).
+The one danger: URL, secret and key must never appear in what is returned.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from chat.config.words import shown
+from shard.addresses import network
+
+SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash
+
+
+def check_host(host: str) -> str | None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+            return f"expected an address or a host name without a port, got {shown(host)}"
+    return None
+
+
+def check_path(path: str) -> str | None:
+    if not re.fullmatch(r"/[!-~]*", path) or set("?#%") & set(path):
+        return f'expected a path like "/ws", got {shown(path)}'
+    return "is taken by the health check" if path == "/healthz" else None
+
+
+def check_origins(origins: tuple[str, ...]) -> str | None:
+    for origin in origins:
+        if origin != "*" and not _is_origin(origin):
+            return f'expected "*" or scheme://host[:port] in lower case, got {shown(origin)}'
+    return None
+
+
+def _is_origin(origin: str) -> bool:
+    # As browsers write it (RFC 6454, 6.1): lower case, no path, no slash at the end. Any other
+    # spelling would be accepted here and then match nobody.
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?", origin):
+        return False
+    try:
+        return urlsplit(origin).port != 0
+    except ValueError:
+        return False
+
+
+def check_proxies(proxies: tuple[str, ...]) -> str | None:
+    for proxy in proxies:
+        try:
+            network(proxy)
+        except ValueError:
+            hint = _enclosing(proxy)
+            return f'expected addresses and networks like "10.0.0.0/8", got {shown(proxy)}{hint}'
+    return None
+
+
+def _enclosing(proxy: str) -> str:
+    """A hint for an address that was given the length of its network."""
+    try:
+        return f"; did you mean {shown(str(ipaddress.ip_network(proxy, strict=False)))}?"
+    except ValueError:
+        return ""
+
+
+def check_url(url: str) -> str | None:
+    wanted = 'expected "embedded", redis://, rediss:// or unix://'
+    if url == "embedded":
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # only looking at the port parses it
+    except ValueError:
+        return f"{wanted}, got a URL that cannot be parsed"
+    if parts.scheme not in ("redis", "rediss", "unix") or "://" not in url:
+        return f"{wanted}, got another scheme"
+    if parts.scheme == "unix":
+        return None if parts.path.strip("/") else "expected a path after unix://"
+    return None if parts.hostname else f"expected a host after {parts.scheme}://"
+
+
+def check_prefix(prefix: str) -> str | None:
+    # Braces would move Redis Cluster's hash tag away from the partition number.
+    if re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
+        return None
+    return f"expected at most 64 letters, digits or _.:- characters, got {shown(prefix)}"
+
+
+def check_secret(secret: str) -> str | None:
+    size = len(secret.encode())
+    if not size or size >= SECRET_BYTES:
+        return None
+    return f"expected at least {SECRET_BYTES} bytes, got {size}"
+
+
+def check_key(key: str) -> str | None:
+    # It travels in an HTTP header, which carries neither spaces within a token nor other scripts.
+    if re.fullmatch(r"[!-~]*", key):
+        return None
+    return "expected visible ASCII characters without spaces"
+
+
+CHECKS: dict[str, Callable[[Any], str | None]] = {
+    "server.host": check_host,
+    "api.host": check_host,
+    "server.path": check_path,
+    "server.origins": check_origins,
+    "server.trusted_proxies": check_proxies,
+    "bus.url": check_url,
+    "bus.prefix": check_prefix,
+    "auth.secret": check_secret,
+    "api.key": check_key,
+}

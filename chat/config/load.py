@@ -1,0 +1,155 @@
+"""Reading the configuration: every mistake of file and environment in one list.
+
+Rules. `load_config` lays the file and the `DANMAKU_<SECTION>_<KEY>` environment over the defaults.
+Strategy: msgspec stops at the first error of one `convert()`, so every key is converted by itself,
+and the rules that span keys run last, only over keys that are sound by themselves.
+
+Danger: a problem is printed and logged, and it quotes what it found. Nothing may quote the value of
+a key in `SECRETS`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from chat.config import words
+from chat.config.checks import CHECKS
+from chat.config.rules import RULES
+from chat.config.sections import KEYS, SECRETS, SECTIONS, TYPES, Config
+
+PREFIX: Final = "DANMAKU_"
+VARIABLES: Final = {PREFIX + path.replace(".", "_").upper(): path for path in TYPES}
+
+
+class ConfigError(Exception):
+    """The configuration is refused. `problems` holds one line for each thing wrong with it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The defaults, under the file at `path` (TOML), under the environment.
+
+    Raises ConfigError listing every problem of both at once.
+    """
+    draft = _Draft()
+    if path is not None:
+        draft.take_file(path)
+    draft.take_environ(environ)
+    return draft.finish()
+
+
+class _Draft:
+    """What has been read so far, and what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        self.problems: list[str] = []
+        self.doubtful: set[str] = set()  # paths with a problem: rules that span keys skip them
+
+    def take_file(self, path: Path) -> None:
+        try:
+            text = path.read_bytes().decode()
+            tables = tomllib.loads(text)
+        except FileNotFoundError:
+            fault = "no such file"
+        except OSError as error:
+            fault = f"cannot be read: {error.strerror}"
+        except UnicodeDecodeError as error:
+            fault = f"not UTF-8: byte {error.start} is no text"
+        except RecursionError:
+            fault = "not TOML: nested too deeply"
+        except ValueError as error:  # not TOML, or an integer too long for int()
+            fault = f"not TOML: {words.with_line(str(error), text)}"
+        else:
+            for section, table in tables.items():
+                self.take_table(section, table)
+            return
+        self.problems.append(f"{path}: {fault}")
+        self.doubtful.update(TYPES)  # the file might have set any of them
+
+    def take_table(self, section: str, table: Any) -> None:
+        if section not in SECTIONS:
+            near = KEYS if not isinstance(table, dict) else {name: f"[{name}]" for name in SECTIONS}
+            kind = "section" if isinstance(table, dict) else "key outside the sections"
+            hint = words.did_you_mean(section, near)
+            self.problems.append(f"{words.name(section)}: unknown {kind}{hint}")
+        elif not isinstance(table, dict):
+            self.problems.append(f"{section}: expected a table, got {words.got(table)}")
+            self.doubtful.update(path for path in TYPES if path.startswith(f"{section}."))
+        else:
+            for key, value in table.items():
+                self.take(f"{section}.{key}", value, "")
+
+    def take_environ(self, environ: Mapping[str, str]) -> None:
+        for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+            path = VARIABLES.get(variable)
+            if path is None:
+                near = {name.removeprefix(PREFIX): name for name in VARIABLES}
+                hint = words.did_you_mean(variable.removeprefix(PREFIX).upper(), near)
+                self.problems.append(f"{words.name(variable)}: unknown variable{hint}")
+            elif not _is_text(environ[variable]):
+                self.refuse(path, f"not UTF-8 (from {variable})")
+            else:
+                self.take(path, _from_environ(path, environ[variable]), f" (from {variable})")
+
+    def take(self, path: str, value: Any, source: str) -> None:
+        if path not in TYPES:
+            section, _, key = path.partition(".")
+            own = {name: f"{section}.{name}" for name in SECTIONS[section].__struct_fields__}
+            hint = words.did_you_mean(key, KEYS | own)
+            self.problems.append(f"{words.name(path)}: unknown key{hint}")
+            return
+        try:
+            sound = msgspec.convert(value, TYPES[path])
+        except msgspec.ValidationError:
+            got = "a value that is not shown" if path in SECRETS else words.got(value)
+            fault: str | None = f"expected {words.expected(TYPES[path])}, got {got}"
+        else:
+            fault = CHECKS[path](sound) if path in CHECKS else None
+        if fault is not None:
+            self.refuse(path, f"{fault}{source}")
+            return
+        section, _, key = path.partition(".")
+        self.values[section][key] = sound
+
+    def refuse(self, path: str, fault: str) -> None:
+        self.doubtful.add(path)
+        self.problems.append(f"{path}: {fault}")
+
+    def finish(self) -> Config:
+        sections: dict[str, Any] = {name: SECTIONS[name](**self.values[name]) for name in SECTIONS}
+        config = Config(**sections)
+        for paths, rule in RULES:
+            fault = None if self.doubtful.intersection(paths) else rule(config)
+            if fault is not None:
+                self.problems.append(f"{paths[0]}: {fault}")
+        if self.problems:
+            raise ConfigError(self.problems)
+        return config
+
+
+def _is_text(raw: str) -> bool:
+    try:
+        raw.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 reach os.environ as lone surrogates
+        return False
+    return True
+
+
+def _from_environ(path: str, raw: str) -> Any:
+    """`raw` as the TOML value it spells; as itself where a string is due or none is spelt."""
+    try:
+        parsed = tomllib.loads(f"value = {raw.strip()}")
+    except (ValueError, RecursionError):
+        return raw
+    value = parsed["value"]
+    # A secret made of digits stays text; and a line break must not begin a second key.
+    if len(parsed) > 1 or (words.is_text(TYPES[path]) and not isinstance(value, str)):
+        return raw
+    return value

@@ -1,0 +1,145 @@
+"""What may be set, and within which bounds: one frozen Struct per section of `config.toml`.
+
+Rules. Types and defaults only. The reasons for the defaults stand beside each key in `config.toml`,
+and a test keeps the two equal. Nothing here looks at the machine (that is `ops.doctor`).
+
+Danger: a section is printed in tracebacks and logs. Nothing may show the value of a key in SECRETS.
+"""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, field
+
+SECRETS = frozenset({"bus.url", "auth.secret", "api.key"})
+"""Keys whose values are never shown; `bus.url` because it may carry a password."""
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[int, Meta(ge=1, le=3600)]
+Word = Annotated[str, Meta(min_length=1)]
+
+
+class Section(msgspec.Struct, frozen=True):
+    """One table of the file. Printing it hides what must not be printed."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        section = type(self).__name__.lower()
+        return [
+            (name, _printable(f"{section}.{name}", getattr(self, name)))
+            for name in self.__struct_fields__
+        ]
+
+    def __repr__(self) -> str:
+        pairs = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({pairs})"
+
+
+def _printable(path: str, value: Any) -> Any:
+    if path == "bus.url":
+        return public_url(value)
+    return "***" if value and path in SECRETS else value
+
+
+def public_url(url: str) -> str:
+    """`url` as it may be printed: scheme, host, port and path, but no user, password or query."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "a URL that cannot be parsed"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}" if parts.scheme else url
+
+
+class Server(Section, frozen=True):
+    host: Word = "0.0.0.0"
+    port: Port = 8000
+    path: Word = "/ws"
+    shards: Annotated[int, Meta(ge=0, le=1024)] = 0
+    origins: tuple[str, ...] = ("*",)
+    client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"
+    trusted_proxies: tuple[str, ...] = ()
+    drain_s: Annotated[int, Meta(ge=0, le=3600)] = 10
+    compression: bool = True
+    accept_backlog: Annotated[int, Meta(ge=1, le=65535)] = 4096
+
+
+class Bus(Section, frozen=True):
+    url: Word = "embedded"
+    prefix: Word = "danmaku"
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 64
+    flush_interval_ms: Annotated[int, Meta(ge=1, le=1000)] = 20
+    read_count: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    stream_entries: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 2000
+    data_dir: str = ""
+
+
+class Heartbeat(Section, frozen=True):
+    ping_s: Seconds = 30
+    timeout_s: Seconds = 20
+    handshake_s: Seconds = 5
+    close_s: Seconds = 5
+
+
+class Limits(Section, frozen=True):
+    connections: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    handshake_bytes: Annotated[int, Meta(ge=512, le=65_536)] = 8192
+    message_bytes: Annotated[int, Meta(ge=128, le=16_777_216)] = 16_384
+    text_chars: Annotated[int, Meta(ge=1, le=2000)] = 300
+    room_chars: Annotated[int, Meta(ge=1, le=64)] = 64
+    rooms_per_connection: Annotated[int, Meta(ge=1, le=1000)] = 50
+    commands_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    commands_burst: Annotated[int, Meta(ge=1, le=10_000)] = 40
+    backlog_soft_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 262_144
+    backlog_hard_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 1_048_576
+    stall_s: Seconds = 30
+    send_buffer_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)] = 65_536
+
+
+class Rooms(Section, frozen=True):
+    history: Annotated[int, Meta(ge=1, le=100_000)] = 500
+    history_on_join: Annotated[int, Meta(ge=0, le=1000)] = 30
+    history_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
+    online_interval_s: Seconds = 5
+    linger_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+
+
+class Auth(Section, frozen=True):
+    secret: str = ""
+    guests: Literal["type", "read", "refuse"] = "type"
+
+
+class Api(Section, frozen=True):
+    host: Word = "127.0.0.1"
+    port: Port = 8001
+    key: str = ""
+    body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+
+
+class Log(Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(msgspec.Struct, frozen=True):
+    server: Server = field(default_factory=Server)
+    bus: Bus = field(default_factory=Bus)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
+    limits: Limits = field(default_factory=Limits)
+    rooms: Rooms = field(default_factory=Rooms)
+    auth: Auth = field(default_factory=Auth)
+    api: Api = field(default_factory=Api)
+    log: Log = field(default_factory=Log)
+
+
+SECTIONS: dict[str, type[Section]] = {f.name: f.type for f in msgspec.structs.fields(Config)}
+TYPES: dict[str, Any] = {
+    f"{section}.{f.name}": f.type
+    for section, struct in SECTIONS.items()
+    for f in msgspec.structs.fields(struct)
+}
+"""Every key by its path, `limits.text_chars`, with its annotated type."""
+KEYS = {path.partition(".")[2]: path for path in reversed(TYPES)}
+"""A key's name alone, and the first path that has it."""

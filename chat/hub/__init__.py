@@ -1,0 +1,1 @@
+"""What viewers ask for and what they are told: commands, answers, notices."""

@@ -1,0 +1,1 @@
+"""The operator's side: the embedded engine, the machine, its examination, logs."""

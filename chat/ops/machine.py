@@ -1,0 +1,148 @@
+"""What the machine says about itself, as `doctor` reads it.
+
+Lives here: one reader for each fact, gathered in `Machine`, so that a test can hand the doctor any
+machine it likes. Must not: judge. A fact that cannot be read is None, never an exception: half a
+diagnosis is worth having.
+The one danger: these readers run beside a live server. They may look, connect and bind for a
+moment; they change nothing.
+"""
+
+import importlib
+import os
+import platform
+import resource
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from chat.ops.engine import EmbeddedEngine, EngineError
+
+PINGS = 20
+
+
+class BusServer(msgspec.Struct, frozen=True):
+    """A Redis or Valkey that answered."""
+
+    name: str  # "Valkey 9.1.2"
+    version: tuple[int, ...]  # of Redis, as which Valkey counts too
+    latency_ms: float  # of a PING, the median of several
+    maxmemory: int = 0  # bytes; 0: no limit
+    policy: str = "noeviction"
+
+
+@dataclass(frozen=True)
+class Machine:
+    python: tuple[int, ...]
+    system: str
+    kernel: str
+    cores: int
+    files: tuple[int, int]  # open files per process: soft and hard limit
+    read: Callable[[str], str | None]  # a file under /proc
+    has: Callable[[str], bool]  # whether `module:name` can be imported
+    bus: Callable[[str, float], BusServer | str]  # the server at a URL, or why there is none
+    bind: Callable[[str, int], OSError | None]  # why a listener cannot have this address
+    writable: Callable[[str], bool]  # whether this directory is, or could be made, ours to fill
+
+
+def this_machine() -> Machine:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Machine(
+        python=sys.version_info[:3],
+        system=platform.system(),
+        kernel=platform.release(),
+        cores=len(os.sched_getaffinity(0)),
+        files=(soft, hard),
+        read=_read,
+        has=_has,
+        bus=_bus,
+        bind=_bind,
+        writable=_writable,
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return None
+
+
+def _has(what: str) -> bool:
+    module, _, name = what.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return False
+    return not name or hasattr(found, name)
+
+
+def _bus(url: str, timeout_s: float) -> BusServer | str:
+    try:
+        if url != "embedded":
+            return _ask(url, timeout_s)
+        with EmbeddedEngine() as engine:  # in memory: the data of a running node is not touched
+            return _ask(engine.url, timeout_s)
+    except (redis.RedisError, EngineError, OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def _ask(url: str, timeout_s: float) -> BusServer:
+    with redis.Redis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),  # a server that needs a second try is what we are looking for
+    ) as client:
+        client.ping()  # the first one pays for the connection
+        facts: dict[str, Any] = {**client.info("server"), **client.info("memory")}
+        return BusServer(
+            name=_name(facts),
+            version=tuple(int(part) for part in str(facts["redis_version"]).split(".")[:2]),
+            latency_ms=statistics.median(_timed_ping(client) for _ in range(PINGS)),
+            maxmemory=int(facts.get("maxmemory", 0)),
+            policy=str(facts.get("maxmemory_policy", "noeviction")),
+        )
+
+
+def _name(facts: dict[str, Any]) -> str:
+    if "valkey_version" in facts:
+        return f"Valkey {facts['valkey_version']}"
+    return f"Redis {facts['redis_version']}"
+
+
+def _timed_ping(client: "redis.Redis") -> float:
+    began = time.perf_counter()
+    client.ping()
+    return (time.perf_counter() - began) * 1000
+
+
+def _bind(host: str, port: int) -> OSError | None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # So that old connections in TIME_WAIT do not count; a listener still does.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None
+
+
+def _writable(directory: str) -> bool:
+    path = Path(directory).resolve()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)

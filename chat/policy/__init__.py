@@ -1,0 +1,1 @@
+"""Who may say what: identity, text, rates. Decides; never sends."""

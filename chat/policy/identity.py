@@ -1,0 +1,78 @@
+"""Who a connection is: a guest with a generated name, or the bearer of a token.
+
+Rules. Everything shown of a user comes from the token's claims, never from the client's messages.
+A guest is computed from its connection's number, so guests cost no memory.
+"""
+
+import re
+from typing import Final
+from zlib import crc32
+
+import jwt
+from msgspec import Struct
+
+from shard.closecodes import CloseCode
+
+GUEST: Final = "guest"
+USER: Final = "user"
+MAX_NAME: Final = 32
+MAX_UID: Final = 64
+LEEWAY_S: Final = 10
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would break a line or an encoding wherever a name is shown."""
+
+
+class Identity(Struct, frozen=True, gc=False):
+    """Who speaks. `expires` is a Unix time in seconds, 0 for never."""
+
+    uid: str
+    name: str
+    role: str
+    expires: int = 0
+
+
+class Refused(Exception):
+    """No way in; the connection is closed with `code`."""
+
+    def __init__(self, code: CloseCode, reason: str | None = None) -> None:
+        super().__init__(reason or code.reason)
+        self.code = code
+
+
+def guest(connection: str) -> Identity:
+    """The guest behind connection `connection`; always the same for the same one."""
+    return Identity(
+        f"guest:{connection}", f"guest-{crc32(connection.encode()) & 0xFFFF:04x}", GUEST
+    )
+
+
+def verify(token: str, secret: str) -> Identity:
+    """The identity an HS256 JWT vouches for (RFC 7519): `sub`, `name`, `role`, `exp`.
+
+    Raises Refused.
+    """
+    if not secret:
+        raise Refused(CloseCode.BAD_TOKEN, "this server takes no tokens: auth.secret is not set")
+    try:
+        claims = jwt.decode(
+            token,
+            secret,
+            algorithms=["HS256"],
+            leeway=LEEWAY_S,
+            options={"require": ["sub", "exp"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise Refused(CloseCode.TOKEN_EXPIRED) from None
+    except (jwt.InvalidTokenError, ValueError, OverflowError) as error:
+        raise Refused(CloseCode.BAD_TOKEN, f"the token is not valid: {error}") from None
+    uid, name, role = claims["sub"], claims.get("name"), claims.get("role", USER)
+    if not isinstance(uid, str) or not 1 <= len(uid) <= MAX_UID or uid.startswith("guest:"):
+        raise Refused(CloseCode.BAD_TOKEN, f"the claim sub must be 1 to {MAX_UID} characters")
+    if name is not None and not isinstance(name, str):
+        raise Refused(CloseCode.BAD_TOKEN, "the claim name must be a string")
+    if _UNFIT.search(uid) or _UNFIT.search(name or ""):
+        raise Refused(CloseCode.BAD_TOKEN, "the claims sub and name must be one line of text")
+    if not isinstance(role, str) or not role.isidentifier() or len(role) > MAX_NAME:
+        raise Refused(CloseCode.BAD_TOKEN, "the claim role must be a word")
+    return Identity(uid, (name or uid)[:MAX_NAME], role, int(claims["exp"]) + LEEWAY_S)

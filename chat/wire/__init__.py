@@ -1,0 +1,1 @@
+"""What crosses the wire: commands and events, typed once, and how each dialect writes them."""

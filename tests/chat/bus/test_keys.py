@@ -1,0 +1,64 @@
+"""Key names: one partition's together, everything else apart."""
+
+import re
+from zlib import crc32
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.bus.keys import Keys
+
+KEYS = Keys("danmaku", 64)
+ROOMS = st.from_regex(re.compile(r"[\w:.\-]{1,64}"), fullmatch=True)
+SHORT = st.text(alphabet="a:1", max_size=6)
+MESSAGES = st.tuples(SHORT, SHORT, SHORT)
+Message = tuple[str, str, str]
+"""Room, uid, message id."""
+
+
+def slot_tag(key: str) -> str:
+    """What a Redis Cluster hashes of a key: what stands in its first braces."""
+    return key.partition("{")[2].partition("}")[0]
+
+
+@given(ROOMS, st.integers(1, 1024))
+def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> None:
+    keys = Keys("x", partitions)
+    p = keys.partition(room)
+    assert 0 <= p < partitions
+    of_room = [keys.room(room), keys.history(room), keys.online(room), keys.dup(room, "u", "i")]
+    of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
+    assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
+    assert len({*of_room, *of_partition}) == 7
+
+
+@given(MESSAGES, MESSAGES)
+def test_no_two_messages_share_a_dup_key(one: Message, two: Message) -> None:
+    keys = Keys("x", 1)
+    assert (keys.dup(*one) == keys.dup(*two)) == (one == two)
+
+
+def test_names_as_they_are_written_down() -> None:
+    p = crc32(b"live:42") % 64
+    assert KEYS.partition("live:42") == p
+    assert KEYS.room("live:42") == f"danmaku:{{{p}}}:room:live:42"
+    assert KEYS.history("live:42") == f"danmaku:{{{p}}}:history:live:42"
+    assert KEYS.online("live:42") == f"danmaku:{{{p}}}:online:live:42"
+    assert KEYS.dup("live:42", "u7", "a-1") == f"danmaku:{{{p}}}:dup:7:live:42:2:u7:a-1"
+    assert KEYS.fanout(7) == "danmaku:{7}:fanout"
+    assert KEYS.top(7) == "danmaku:{7}:top"
+    assert KEYS.seen(7) == "danmaku:{7}:seen"
+    assert KEYS.broadcast == "danmaku:broadcast"
+    assert KEYS.wake("s1") == "danmaku:wake:s1"
+
+
+@pytest.mark.parametrize("partitions", [2, 64, 1024])
+def test_rooms_are_spread_over_all_partitions(partitions: int) -> None:
+    keys = Keys("x", partitions)
+    used = {keys.partition(f"live:{i}") for i in range(partitions * 12)}
+    assert len(used) > 0.95 * partitions
+
+
+def test_prefixes_keep_installations_apart() -> None:
+    assert Keys("a", 64).room("r") != Keys("b", 64).room("r")

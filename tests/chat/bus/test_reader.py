@@ -1,0 +1,375 @@
+"""Following streams of a real Valkey: pacing, cursors, and what is left after a break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+import redis.asyncio as redis
+
+from chat.bus import reader as reader_module
+from chat.bus.reader import Reader
+from chat.bus.store import MIN_ID, Store, StoreError, Tail
+from chat.ops.engine import EmbeddedEngine
+from tests.chat.rig import a_store, new_prefix, until
+
+FAR_FUTURE = b"99999999999999-0"
+NOTICES = "notices"
+
+
+class Desk:
+    """A reader, what it read, and a hand to write with. Streams go by short names."""
+
+    def __init__(
+        self, url: str, prefix: str, interval_s: float = 0.005, count: int = 1_000
+    ) -> None:
+        self.store = a_store(url, prefix)
+        self.raw: Any = redis.from_url(url, protocol=2)
+        self.prefix = prefix
+        self.found: list[tuple[str, str]] = []
+        self.batches: list[int] = []
+        self.reads = 0
+        self.resyncs = 0
+        self.slow = self.lagging = False
+        self.trouble: list[Exception] = []
+        self.reader = Reader(
+            self.store, "s1", interval_s, count, self._entries, self._resync, self._lagging
+        )
+        self._count_reads()
+
+    def _count_reads(self) -> None:
+        tail = self.store.tail
+
+        def counted(block_s: float) -> Tail:
+            made = tail(block_s)
+            read = made.read
+
+            async def counting(cursors: dict[str, bytes], count: int) -> Any:
+                self.reads += 1
+                return await read(cursors, count)
+
+            made.read = counting  # type: ignore[method-assign]
+            return made
+
+        self.store.tail = counted  # type: ignore[method-assign]
+
+    def key(self, name: str) -> str:
+        return self.store.keys.broadcast if name == NOTICES else f"{self.prefix}:{name}"
+
+    def subscribe(self, name: str, cursor: bytes = MIN_ID) -> None:
+        self.reader.subscribe(self.key(name), cursor)
+
+    def unsubscribe(self, name: str) -> None:
+        self.reader.unsubscribe(self.key(name))
+
+    def _entries(self, stream: str, entries: Sequence[Any]) -> None:
+        self.batches.append(len(entries))
+        self.lagging = self.lagging or self.slow
+        self.found += [(stream, fields[1].decode()) for _, fields in entries]
+        if self.trouble:
+            raise self.trouble.pop()
+
+    def _lagging(self) -> bool:
+        return self.lagging
+
+    async def _resync(self) -> None:
+        self.resyncs += 1
+        if self.trouble:
+            raise self.trouble.pop()
+
+    async def put(self, stream: str, *texts: str, at: bytes = b"*") -> None:
+        for text in texts:
+            await self.raw.xadd(self.key(stream), {"m": text}, id=at)
+
+    def texts(self, stream: str) -> list[str]:
+        return [text for name, text in self.found if name == self.key(stream)]
+
+    async def heard(self, stream: str, *texts: str) -> None:
+        """Wait until this was read from `stream`, all of it, once, in order."""
+        await until(lambda: len(self.texts(stream)) >= len(texts), f"{len(texts)} entries")
+        assert self.texts(stream) == list(texts)
+
+    async def cut_connections(self) -> None:
+        """All but ours."""
+        await self.raw.client_kill_filter(_type="normal", skipme=True)
+
+    async def break_connections(self) -> None:
+        """Cut them, and the reader has noticed."""
+        errors = self.reader.errors
+        await self.cut_connections()
+        await until(lambda: self.reader.errors > errors, "the break")
+
+
+@pytest.fixture
+async def desk(
+    valkey: EmbeddedEngine, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Desk]:
+    # Whatever waits for a block to end by itself fails by its bound.
+    monkeypatch.setattr(reader_module, "BLOCK_S", 300.0)
+    async for desk in running(Desk(valkey.url, prefix)):
+        yield desk
+
+
+@pytest.fixture
+async def own_desk(
+    own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Desk]:
+    """On a Valkey whose connections may be cut."""
+    monkeypatch.setattr(reader_module, "BLOCK_S", 300.0)
+    async for desk in running(Desk(own_valkey.url, new_prefix())):
+        yield desk
+
+
+async def running(desk: Desk) -> AsyncIterator[Desk]:
+    await desk.reader.start()
+    yield desk
+    await desk.reader.stop()
+    await desk.store.close()
+    await desk.raw.aclose()
+
+
+class TestReading:
+    async def test_entries_come_once_and_in_order(self, desk: Desk) -> None:
+        desk.subscribe("s")
+        for i in range(30):
+            await desk.put("s", str(i))
+        await desk.heard("s", *map(str, range(30)))
+
+    async def test_it_begins_at_the_cursor(self, desk: Desk) -> None:
+        await desk.put("s", "old")
+        [cursor] = await desk.store.last_ids([desk.key("s")])
+        await desk.put("s", "new")
+        desk.subscribe("s", cursor)
+        await desk.heard("s", "new")
+
+    async def test_notices_are_read_from_now_on(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        late = Desk(valkey.url, prefix)
+        await late.put(NOTICES, "before")
+        async for _ in running(late):
+            await late.put(NOTICES, "after")
+            await late.heard(NOTICES, "after")
+
+    async def test_a_stream_read_already_keeps_its_cursor(self, desk: Desk) -> None:
+        desk.subscribe("s")
+        await desk.put("s", "a")
+        await desk.heard("s", "a")
+        desk.subscribe("s")
+        await desk.put("s", "b")
+        await desk.heard("s", "a", "b")
+        assert desk.reader.streams == 1
+
+    async def test_a_stream_is_read_until_its_last_user_is_gone(self, desk: Desk) -> None:
+        desk.subscribe("s")
+        desk.subscribe("s")
+        desk.subscribe("other")
+        desk.unsubscribe("s")
+        await desk.put("s", "a")
+        await desk.heard("s", "a")
+        done = desk.reads
+        await until(lambda: desk.reads > done)
+        desk.unsubscribe("s")
+        assert desk.reader.streams == 1
+        await desk.put("s", "unheard")  # the blocked read still asks for it
+        await desk.put("other", "1")
+        await desk.heard("other", "1")
+        await desk.put("s", "unheard")
+        await desk.put("other", "2")
+        await desk.heard("other", "1", "2")
+        assert desk.texts("s") == ["a"]
+
+    async def test_nobody_there_is_an_error_at_the_start(self) -> None:
+        lost = Desk("unix:///nowhere/to/be.sock", "x")
+        with pytest.raises(StoreError):
+            await lost.reader.start()
+        await lost.reader.stop()
+
+
+class TestPacing:
+    async def test_while_it_is_idle_it_waits_in_one_read(self, desk: Desk) -> None:
+        await until(lambda: desk.reads)
+        for _ in range(100):
+            await desk.store.ping()
+        assert desk.reads == 1
+
+    async def test_a_first_message_is_read_at_once(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        unhurried = Desk(valkey.url, prefix, interval_s=3_600.0)
+        async for _ in running(unhurried):
+            await unhurried.put(NOTICES, "first")
+            await unhurried.heard(NOTICES, "first")
+
+    async def test_nothing_is_read_while_the_last_batch_is_still_going_out(
+        self, desk: Desk
+    ) -> None:
+        await until(lambda: desk.reads == 1)
+        desk.lagging = True
+        await desk.put(NOTICES, "a")
+        await desk.heard(NOTICES, "a")
+        await desk.put(NOTICES, "b", "c")
+        for _ in range(100):
+            await desk.store.ping()
+        assert desk.reads == 1
+        desk.lagging = False
+        await desk.heard(NOTICES, "a", "b", "c")
+        assert desk.batches == [1, 2]
+
+    async def test_of_one_read_a_stream_waits_until_the_one_before_is_written(
+        self, desk: Desk
+    ) -> None:
+        desk.subscribe("s")
+        await until(lambda: desk.reads)
+        desk.slow = True
+        await desk.put(NOTICES, "a")
+        await until(lambda: desk.lagging)
+        await desk.put(NOTICES, "b")
+        await desk.put("s", "c")
+        desk.lagging, reads = False, desk.reads
+        await until(lambda: desk.lagging)
+        for _ in range(100):
+            await desk.store.ping()
+        assert desk.batches == [1, 1]
+        desk.lagging = False
+        await until(lambda: desk.batches == [1, 1, 1])
+        assert desk.reads == reads + 1
+        desk.slow = desk.lagging = False
+        await desk.heard("s", "c")
+
+    async def test_busy_it_reads_at_most_once_an_interval(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        desk = Desk(valkey.url, prefix, interval_s=0.05)
+        loop = asyncio.get_running_loop()
+        async for _ in running(desk):
+            desk.subscribe("s")
+            began = loop.time()
+            for i in range(500):
+                await desk.put("s", str(i))
+            await desk.heard("s", *map(str, range(500)))
+            # One that waited for the first, one for the wake of subscribing.
+            assert len(desk.batches) <= (loop.time() - began) / 0.05 + 2
+            assert len(desk.batches) < 500
+
+    async def test_behind_it_reads_on_at_once(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        desk = Desk(valkey.url, prefix, interval_s=3_600.0, count=10)
+        await desk.put("s", *map(str, range(49)))
+        async for _ in running(desk):
+            desk.subscribe("s")  # before the first read, so nothing has to be woken
+            await desk.heard("s", *map(str, range(49)))
+            assert desk.batches == [10, 10, 10, 10, 9]
+
+
+class TestSubscribingWhileBlocked:
+    async def test_is_picked_up_at_once(self, desk: Desk) -> None:
+        await until(lambda: desk.reads)
+        await desk.store.ping()
+        await desk.put("s", "a")
+        desk.subscribe("s")
+        await desk.heard("s", "a")
+
+    async def test_one_wake_is_enough_for_many(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await until(lambda: desk.reads)
+        wakes = []
+        wake = Store.wake
+
+        async def counting(store: Store, shard: str) -> None:
+            wakes.append(shard)
+            await wake(store, shard)
+
+        monkeypatch.setattr(Store, "wake", counting)
+        for i in range(300):
+            desk.subscribe(f"s{i}")
+        await desk.put("s299", "a")
+        await desk.heard("s299", "a")
+        assert wakes == ["s1"]
+
+    async def test_again_and_again(self, desk: Desk) -> None:
+        for i in range(30):
+            await desk.put(f"s{i}", "a")
+            desk.subscribe(f"s{i}")
+            await desk.heard(f"s{i}", "a")
+
+
+class TestAfterABreak:
+    async def test_it_goes_on_without_loss(self, own_desk: Desk) -> None:
+        own_desk.subscribe("s")
+        await own_desk.put("s", "a")
+        await own_desk.heard("s", "a")
+        await own_desk.break_connections()
+        await own_desk.put("s", "b", "c")
+        await own_desk.heard("s", "a", "b", "c")
+        assert own_desk.resyncs == 1
+        assert own_desk.reader.connected
+
+    async def test_whatever_was_cut_while_it_was_busy(self, own_desk: Desk) -> None:
+        own_desk.subscribe("s")
+        for i in range(200):
+            await own_desk.put("s", str(i))
+            if i % 20 == 10:
+                await own_desk.cut_connections()
+        await own_desk.heard("s", *map(str, range(200)))
+
+    async def test_a_valkey_that_came_back_empty_is_read_from_its_beginning(
+        self, own_desk: Desk, own_valkey: EmbeddedEngine
+    ) -> None:
+        own_desk.subscribe("s")
+        for stream in ("s", NOTICES):
+            await own_desk.put(stream, "old", at=FAR_FUTURE)
+            await own_desk.heard(stream, "old")
+        own_valkey.restart()
+        await until(lambda: own_desk.resyncs, "the comparison")
+        for stream in ("s", NOTICES):
+            await own_desk.put(stream, "new")
+            await own_desk.heard(stream, "old", "new")
+
+    async def test_what_was_read_is_not_read_again_when_the_end_was_lost(
+        self, own_desk: Desk
+    ) -> None:
+        for at in (b"99999999999991-0", b"99999999999992-0", b"99999999999993-0"):
+            await own_desk.put(NOTICES, at.decode(), at=at)
+        await until(lambda: len(own_desk.found) == 3)
+        await own_desk.raw.delete(own_desk.key(NOTICES))
+        await own_desk.put(NOTICES, "kept", at=b"99999999999991-0")
+        await own_desk.put(NOTICES, "kept", at=b"99999999999992-0")
+        await own_desk.break_connections()
+        await until(lambda: own_desk.resyncs, "the comparison")
+        await own_desk.put(NOTICES, "new", at=b"99999999999992-1")
+        await until(lambda: len(own_desk.found) == 4)
+        assert own_desk.texts(NOTICES)[3:] == ["new"]
+
+    async def test_it_does_not_mind_how_long_nobody_is_there(
+        self, own_desk: Desk, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "RETRY_FIRST_S", 0.001)
+        monkeypatch.setattr(reader_module, "RETRY_MOST_S", 0.002)
+        own_desk.subscribe("s")
+        await own_desk.raw.ping()
+        own_valkey.socket_path.rename(own_valkey.socket_path.with_suffix(".away"))
+        await own_desk.cut_connections()
+        await until(lambda: own_desk.reader.errors > 20, "many tries")
+        assert not own_desk.reader.connected
+        own_valkey.socket_path.with_suffix(".away").rename(own_valkey.socket_path)
+        await own_desk.put("s", "a")
+        await own_desk.heard("s", "a")
+
+
+class TestFaultsOfOurs:
+    async def test_entries_nobody_can_use_do_not_end_it(self, desk: Desk) -> None:
+        desk.subscribe("s")
+        desk.trouble.append(RuntimeError("cannot use this"))
+        await desk.put("s", "a")
+        await desk.heard("s", "a")
+        await desk.put("s", "b")
+        await desk.heard("s", "a", "b")
+        assert desk.reader.errors == 0
+
+    async def test_nor_does_a_comparison_that_fails(self, own_desk: Desk) -> None:
+        own_desk.subscribe("s")
+        await until(lambda: own_desk.reads)
+        own_desk.trouble.append(RuntimeError("cannot compare"))
+        await own_desk.break_connections()
+        await own_desk.put("s", "a")
+        await own_desk.heard("s", "a")
+        assert own_desk.resyncs == 2

@@ -1,0 +1,344 @@
+"""The scripts and what Redis makes of them, against a real Valkey."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store, StoreError
+from chat.ops.engine import EmbeddedEngine
+from chat.wire.schema import Msg
+from tests.chat.rig import a_store, outgoing, publish
+
+ROOM = "live:42"
+ROOMS = [f"r{i}" for i in range(40)]
+
+
+@pytest.fixture
+async def store(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Store]:
+    store = a_store(valkey.url, prefix, history=5)
+    yield store
+    await store.close()
+
+
+async def put(
+    store: Store, *batch: Outgoing, epoch: str = "e1", deadline: int = 0
+) -> list[Receipt]:
+    _, receipts = await store.publish(batch, epoch, 1_000, deadline)
+    return whole(receipts)
+
+
+def whole(outcomes: list[Receipt | StoreError | None]) -> list[Receipt]:
+    """Receipts for all of them."""
+    receipts = [one for one in outcomes if isinstance(one, Receipt)]
+    assert receipts == outcomes
+    return receipts
+
+
+def places(receipts: list[Receipt]) -> list[tuple[str, int, bool]]:
+    return [(one.epoch, one.seq, one.duplicate) for one in receipts]
+
+
+def texts(messages: list[Msg]) -> list[tuple[int, str]]:
+    return [(message.seq, message.text) for message in messages]
+
+
+class TestPublishing:
+    async def test_a_rooms_messages_count_1_2_3(self, store: Store) -> None:
+        assert places(await put(store, outgoing(ROOM, "a"), outgoing(ROOM, "b"))) == [
+            ("e1", 1, False),
+            ("e1", 2, False),
+        ]
+        assert places(await put(store, outgoing(ROOM, "c"), epoch="e2")) == [("e1", 3, False)]
+
+    async def test_rooms_of_one_partition_count_apart(self, store: Store) -> None:
+        names = [f"r{i}" for i in range(40)]
+        here = [name for name in names if store.keys.partition(name) == 0][:2]
+        first, second = here
+        got = await put(store, *(outgoing(name, "x") for name in (first, second, first, second)))
+        assert [one.seq for one in got] == [1, 1, 2, 2]
+
+    async def test_it_reaches_the_stream_and_the_history_in_order(
+        self, store: Store, raw: Any
+    ) -> None:
+        await put(store, outgoing(ROOM, "a"), outgoing(ROOM, "b"))
+        stream = await raw.xrange(store.keys.fanout(store.keys.partition(ROOM)))
+        assert [(fields["r"], fields["p"]) for _, fields in stream] == [
+            (ROOM, "e1-1"),
+            (ROOM, "e1-2"),
+        ]
+        assert texts(await store.history(ROOM, "e1", 0, 10)) == [(1, "a"), (2, "b")]
+
+    async def test_the_receipt_tells_when(self, store: Store) -> None:
+        now, receipts = await store.publish([outgoing(ROOM, "a")], "e1", 1_234, 0)
+        assert abs(now - await store.clock_ms()) < 60_000
+        assert receipts == [Receipt("e1", 1, 1_234, False)]
+
+    async def test_history_is_capped_exactly(self, store: Store, raw: Any) -> None:
+        for i in range(1, 12):
+            await put(store, outgoing(ROOM, str(i)))
+            assert await raw.xlen(store.keys.history(ROOM)) == min(i, 5)
+        assert [seq for seq, _ in texts(await store.history(ROOM, "e1", 0, 99))] == [
+            7,
+            8,
+            9,
+            10,
+            11,
+        ]
+
+    async def test_a_batch_larger_than_the_history_is_numbered_and_capped(
+        self, store: Store
+    ) -> None:
+        got = await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 21)))
+        assert [one.seq for one in got] == list(range(1, 21))
+        assert [seq for seq, _ in texts(await store.history(ROOM, "e1", 0, 99))] == [
+            16,
+            17,
+            18,
+            19,
+            20,
+        ]
+
+    async def test_rooms_are_kept_for_their_time(self, store: Store, raw: Any) -> None:
+        await put(store, outgoing(ROOM, "a", "id"))
+        assert 590 < await raw.ttl(store.keys.room(ROOM)) <= 600
+        assert 590 < await raw.ttl(store.keys.history(ROOM)) <= 600
+        assert 290 < await raw.ttl(store.keys.dup(ROOM, "u", "id")) <= 300
+
+    @pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
+    async def test_an_entry_of_any_size_comes_back_as_it_was(self, store: Store, size: int) -> None:
+        await put(store, outgoing(ROOM, "幕" * size))
+        [message] = await store.history(ROOM, "e1", 0, 1)
+        assert message.text == "幕" * size
+
+
+class TestPublishingInManyRooms:
+    async def test_receipts_come_in_the_messages_order(self, store: Store) -> None:
+        await put(store, *(outgoing(room, "x") for room in ROOMS[::2]))
+        got = await put(store, *(outgoing(room, "y") for room in reversed(ROOMS)))
+        assert [one.seq for one in got] == [1, 2] * 20
+
+    async def test_a_script_that_redis_forgot_is_loaded_again(self, store: Store, raw: Any) -> None:
+        await put(store, outgoing(ROOM, "a"))
+        await raw.script_flush()
+        got = await put(store, *(outgoing(room, "x") for room in [ROOM, *ROOMS]))
+        assert [one.seq for one in got] == [2] + [1] * 40
+
+    async def test_a_partition_that_fails_leaves_the_others_alone(
+        self, store: Store, raw: Any
+    ) -> None:
+        await raw.set(store.keys.fanout(store.keys.partition(ROOM)), "not a stream")
+        rooms = [ROOM, *(r for r in ROOMS if store.keys.partition(r) == 1), ROOM]
+        assert store.keys.partition(ROOM) != 1
+        _, got = await store.publish([outgoing(room, "x") for room in rooms], "e", 1, 0)
+        failed, *others, last = got
+        assert isinstance(failed, StoreError)
+        assert "WRONGTYPE" in str(failed)
+        assert isinstance(last, StoreError)
+        assert {type(one) for one in others} == {Receipt}
+
+    async def test_a_room_that_fails_leaves_its_neighbours_able_to_go_on(
+        self, store: Store, raw: Any
+    ) -> None:
+        rooms = [r for r in ROOMS if store.keys.partition(r) == 1][:3]
+        await put(store, *(outgoing(r, "x") for r in rooms))
+        await raw.set(store.keys.history(rooms[1]), "not a stream")
+        _, got = await store.publish([outgoing(r, "y") for r in rooms], "e", 1, 0)
+        assert all(isinstance(one, StoreError) for one in got)
+        await raw.delete(store.keys.history(rooms[1]))
+        again = await put(store, *(outgoing(r, "z") for r in rooms))
+        # The first had been published when the second failed: its number is taken.
+        assert [one.seq for one in again] == [3, 2, 2]
+        kept = await store.history(rooms[0], "e1", 0, 9)
+        assert texts(kept) == [(1, "x"), (2, "y"), (3, "z")]
+
+
+class TestDuplicates:
+    async def test_the_same_id_finds_the_first(self, store: Store) -> None:
+        await put(store, outgoing(ROOM, "a", "id-1"), outgoing(ROOM, "b", "id-2"))
+        _, again = await store.publish([outgoing(ROOM, "a", "id-1")], "e9", 9_999, 0)
+        assert again == [Receipt("e1", 1, 1_000, True)]
+        assert len(await store.history(ROOM, "e1", 0, 9)) == 2
+
+    async def test_also_within_one_batch(self, store: Store) -> None:
+        got = await put(store, *(outgoing(ROOM, text, "same") for text in "abc"))
+        assert places(got) == [("e1", 1, False), ("e1", 1, True), ("e1", 1, True)]
+        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a")]
+
+    async def test_ids_are_one_users_in_one_room(self, store: Store) -> None:
+        got = await put(store, outgoing(ROOM, "a", "id"), outgoing(ROOM, "b", "id", uid="other"))
+        got += await put(store, outgoing("elsewhere", "c", "id"))
+        assert not any(one.duplicate for one in got)
+
+
+class TestDeadline:
+    async def test_after_it_nothing_is_done(self, store: Store, raw: Any, prefix: str) -> None:
+        now = await store.clock_ms()
+        answered, receipts = await store.publish([outgoing(ROOM, "late", "id")], "e1", 1, now - 1)
+        assert receipts == [None]
+        assert answered >= now
+        assert [key async for key in raw.scan_iter(f"{prefix}*")] == []
+
+    async def test_before_it_all_is_done(self, store: Store) -> None:
+        now = await store.clock_ms()
+        assert places(await put(store, outgoing(ROOM, "a"), deadline=now + 60_000))[0][1] == 1
+
+
+class TestLostState:
+    async def test_a_publish_begins_a_new_epoch_with_a_clean_history(
+        self, store: Store, raw: Any
+    ) -> None:
+        await publish(store, ROOM, "a", "b", "c")
+        await raw.delete(store.keys.room(ROOM))
+        assert places(await put(store, outgoing(ROOM, "new"), epoch="e2")) == [("e2", 1, False)]
+        assert texts(await store.history(ROOM, "e2", 0, 9)) == [(1, "new")]
+
+    async def test_opening_does_too(self, store: Store, raw: Any) -> None:
+        await publish(store, ROOM, "a", "b")
+        await raw.delete(store.keys.room(ROOM))
+        state = await store.open_room(ROOM, "e2", newest=9)
+        assert (state.epoch, state.seq, state.messages) == ("e2", 0, [])
+        assert places(await put(store, outgoing(ROOM, "new"), epoch="e3")) == [("e2", 1, False)]
+
+
+class TestOpening:
+    async def test_a_new_room_is_made_and_kept_for_its_time(self, store: Store, raw: Any) -> None:
+        assert await store.open_room(ROOM, "e1", newest=3) == RoomState("e1", 0, 0, MIN_ID, [])
+        assert 590 < await raw.ttl(store.keys.room(ROOM)) <= 600
+        assert (await store.open_room(ROOM, "e2")).epoch == "e1"
+
+    @pytest.mark.parametrize(
+        ("newest", "seqs"), [(0, []), (1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])]
+    )
+    async def test_the_newest_come_oldest_first(
+        self, store: Store, newest: int, seqs: list[int]
+    ) -> None:
+        await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
+        state = await store.open_room(ROOM, "-", newest=newest)
+        assert (state.epoch, state.seq) == ("e1", 4)
+        assert texts(state.messages) == [(seq, str(seq)) for seq in seqs]
+
+    @pytest.mark.parametrize(
+        ("newest", "after", "seqs"),
+        [
+            (0, 2, [3, 4]),
+            (0, 4, []),
+            (0, 99, []),
+            (0, 2**53, []),
+            (3, 3, [2, 3, 4]),
+            (1, 2, [3, 4]),
+        ],
+    )
+    async def test_all_after_a_seq_and_at_least_the_newest(
+        self, store: Store, newest: int, after: int, seqs: list[int]
+    ) -> None:
+        await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
+        state = await store.open_room(ROOM, "-", newest=newest, after=after, of="e1")
+        assert [message.seq for message in state.messages] == seqs
+
+    async def test_after_a_seq_of_an_epoch_that_is_over_all_of_this_one(self, store: Store) -> None:
+        await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
+        state = await store.open_room(ROOM, "-", after=99, of="gone")
+        assert [message.seq for message in state.messages] == [1, 2, 3, 4]
+
+    async def test_it_says_how_far_the_stream_had_come(self, store: Store, raw: Any) -> None:
+        await publish(store, ROOM, "a", "b")
+        [(last, _)] = await raw.xrevrange(store.keys.fanout(store.keys.partition(ROOM)), count=1)
+        assert (await store.open_room(ROOM, "-")).fanout_id == last.encode()
+
+    async def test_what_is_no_message_is_left_out(self, store: Store, raw: Any) -> None:
+        await publish(store, ROOM, "a")
+        for seq, fields in ((2, {"m": "\x00"}), (3, {"other": "x", "m": "y"})):
+            await raw.xadd(store.keys.history(ROOM), fields, id=f"{seq}-0")
+            await raw.hset(store.keys.room(ROOM), "seq", str(seq))
+        await publish(store, ROOM, "d")
+        state = await store.open_room(ROOM, "-", newest=9)
+        assert texts(state.messages) == [(1, "a"), (4, "d")]
+        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (4, "d")]
+
+
+class TestRenewing:
+    async def test_a_new_epoch_goes_on_counting_and_keeps_the_history(self, store: Store) -> None:
+        await publish(store, ROOM, "a", "b")
+        await store.renew_room(ROOM, "e00001", "e2")
+        state = await store.open_room(ROOM, "-", newest=9)
+        assert (state.epoch, state.seq, state.base) == ("e2", 2, 2)
+        assert texts(state.messages) == [(1, "a"), (2, "b")]
+        assert places(await put(store, outgoing(ROOM, "c"))) == [("e2", 3, False)]
+
+    async def test_those_who_come_from_before_get_what_is_new_only(self, store: Store) -> None:
+        await publish(store, ROOM, "a", "b")
+        await store.renew_room(ROOM, "e00001", "e2")
+        await publish(store, ROOM, "c", "d")
+        state = await store.open_room(ROOM, "-", after=1, of="e00001")
+        assert texts(state.messages) == [(3, "c"), (4, "d")]
+        state = await store.open_room(ROOM, "-", newest=3, after=1, of="e00001")
+        assert texts(state.messages) == [(2, "b"), (3, "c"), (4, "d")]
+
+    async def test_only_the_first_of_many_shards_does_it(self, store: Store) -> None:
+        await publish(store, ROOM, "a")
+        await asyncio.gather(*(store.renew_room(ROOM, "e00001", f"n{i}") for i in range(5)))
+        first = (await store.open_room(ROOM, "-")).epoch
+        await store.renew_room(ROOM, "e00001", "late")
+        assert (await store.open_room(ROOM, "-")).epoch == first != "e00001"
+
+    async def test_a_room_that_is_gone_stays_gone(self, store: Store) -> None:
+        await store.renew_room(ROOM, "e1", "e2")
+        assert await store.peek_room(ROOM) is None
+
+
+class TestPeeking:
+    async def test_positions_come_in_the_order_they_were_asked_for(self, store: Store) -> None:
+        names = [f"r{i}" for i in range(1_200)]
+        for name in names[::100]:
+            await publish(store, name, "a", f"of {name}")
+        peeks = await store.peek_rooms([(name, 2) for name in names])
+        for name, peek in zip(names, peeks, strict=True):
+            if int(name[1:]) % 100:
+                assert peek is None
+            else:
+                assert peek is not None
+                assert peek.found is not None
+                assert (peek.epoch, peek.seq, peek.found.text) == ("e00001", 2, f"of {name}")
+
+    async def test_a_seq_that_is_not_there_finds_nothing(self, store: Store) -> None:
+        await publish(store, ROOM, "a")
+        [peek] = await store.peek_rooms([(ROOM, 7)])
+        assert peek is not None
+        assert (peek.seq, peek.found) == (1, None)
+        state = await store.open_room(ROOM, "-")
+        assert peek.fanout_id == state.fanout_id
+
+    async def test_nobody_asked_about_nothing_is_not_asked(self, store: Store) -> None:
+        assert await store.peek_rooms([]) == []
+
+    async def test_peeking_makes_no_room(self, store: Store) -> None:
+        await store.peek_rooms([(ROOM, 0)])
+        assert await store.peek_room(ROOM) is None
+
+
+class TestFailing:
+    async def test_nobody_there_is_a_store_error(self) -> None:
+        store = a_store("unix:///nowhere/to/be.sock", "x")
+        for asking in (store.ping(), store.open_room(ROOM, "e"), store.peek_rooms([(ROOM, 1)])):
+            with pytest.raises(StoreError):
+                await asking
+        await store.close()
+
+    async def test_a_thousand_commands_at_once_share_few_connections(
+        self, store: Store, raw: Any
+    ) -> None:
+        before = (await raw.info("clients"))["connected_clients"]
+        states = await asyncio.gather(*(store.open_room(f"r{i}", "e1") for i in range(1_000)))
+        assert len(states) == 1_000
+        assert (await raw.info("clients"))["connected_clients"] <= before + LANES
+
+    async def test_being_cancelled_while_waiting_its_turn_is_quiet(self, store: Store) -> None:
+        tasks = [asyncio.create_task(store.open_room(f"r{i}", "e1")) for i in range(100)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+        assert (await store.open_room(ROOM, "e1")).epoch == "e1"

@@ -1,0 +1,79 @@
+"""Who is online where: sums over shards, and the rooms with most viewers."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chat.bus.store import Store
+from chat.ops.engine import EmbeddedEngine
+from tests.chat.rig import a_store, publish
+
+ROOM = "live:42"
+
+
+@pytest.fixture
+async def store(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Store]:
+    store = a_store(valkey.url, prefix)
+    yield store
+    await store.close()
+
+
+class TestOnline:
+    async def test_viewers_of_all_shards_are_summed(self, store: Store) -> None:
+        p = store.keys.partition(ROOM)
+        assert await store.report_online(p, "s1", [(ROOM, 3)], 60_000) == [3]
+        assert await store.report_online(p, "s2", [(ROOM, 4)], 60_000) == [7]
+        assert await store.report_online(p, "s1", [(ROOM, 0)], 60_000) == [4]
+        assert await store.online(ROOM) == 4
+        assert await store.online("nowhere") == 0
+
+    async def test_a_silent_shard_does_not_count(self, store: Store, raw: Any) -> None:
+        p = store.keys.partition(ROOM)
+        await store.report_online(p, "s1", [(ROOM, 3)], 60_000)
+        at = await store.clock_ms() - 60_001
+        await raw.hset(store.keys.online(ROOM), "s1", f"3 {at}")
+        assert await store.report_online(p, "s2", [(ROOM, 4)], 60_000) == [4]
+        assert await raw.hkeys(store.keys.online(ROOM)) == ["s2"]
+
+    async def test_rooms_only_a_dead_shard_had_leave_the_top(self, store: Store, raw: Any) -> None:
+        others = [f"r{i}" for i in range(30)]
+        other = next(
+            name for name in others if store.keys.partition(name) == store.keys.partition(ROOM)
+        )
+        p = store.keys.partition(ROOM)
+        await store.report_online(p, "dead", [(ROOM, 9)], 60_000)
+        await store.report_online(p, "s1", [(other, 1)], 60_000)
+        assert await store.top_rooms(5) == [(ROOM, 9), (other, 1)]
+        await raw.zadd(store.keys.seen(p), {ROOM: await store.clock_ms() - 60_001})
+        await store.report_online(p, "s1", [(other, 1)], 60_000)
+        assert await store.top_rooms(5) == [(other, 1)]
+        assert await store.online(ROOM) == 0
+
+    async def test_the_top_is_of_all_partitions_by_count_then_name(self, store: Store) -> None:
+        for i in range(12):
+            name = f"r{i:02}"
+            await store.report_online(
+                store.keys.partition(name), "s1", [(name, 5 if i < 3 else i)], 60_000
+            )
+        assert await store.top_rooms(4) == [("r11", 11), ("r10", 10), ("r09", 9), ("r08", 8)]
+        assert [name for name, count in await store.top_rooms(99) if count == 5] == [
+            "r00",
+            "r01",
+            "r02",
+            "r05",
+        ]
+
+    async def test_empty_rooms_are_not_in_it(self, store: Store) -> None:
+        p = store.keys.partition(ROOM)
+        await store.report_online(p, "s1", [(ROOM, 1)], 60_000)
+        await store.report_online(p, "s1", [(ROOM, 0)], 60_000)
+        assert await store.top_rooms(5) == []
+
+    async def test_a_watched_room_is_kept(self, store: Store, raw: Any) -> None:
+        await publish(store, ROOM, "a")
+        for key in (store.keys.room(ROOM), store.keys.history(ROOM)):
+            await raw.expire(key, 5)
+        await store.report_online(store.keys.partition(ROOM), "s1", [(ROOM, 1)], 60_000)
+        for key in (store.keys.room(ROOM), store.keys.history(ROOM)):
+            assert await raw.ttl(key) > 500

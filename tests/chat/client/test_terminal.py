@@ -1,0 +1,177 @@
+"""A room in a terminal: which line an event becomes, and what strangers' text must not do there."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from io import StringIO
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from chat.client.link import ClientError, decode
+from chat.client.terminal import (
+    Content,
+    as_json,
+    as_text,
+    clock,
+    contents,
+    follow,
+    line,
+    plain,
+    watch_pipe,
+)
+from chat.wire.schema import Gap, Msg, Notice, Online, Pong, ServerEvent
+from tests.chat import fakenode as wire
+
+ESCAPE = "\x1b[2J"
+
+
+def msg(seq: int = 1, text: str = "hi", **more: object) -> Msg:
+    return msgspec.convert(wire.msg(seq, text) | more, Msg)
+
+
+def events(*wanted: wire.Event) -> list[ServerEvent]:
+    return decode(msgspec.json.encode(wanted))
+
+
+async def coming(*wanted: wire.Event) -> AsyncIterator[ServerEvent]:
+    for event in events(*wanted):
+        yield event
+
+
+class TestLines:
+    def test_a_message_is_time_name_and_text(self) -> None:
+        message = msg(text="前方高能")
+        assert line(message).plain == f"{clock(message.ts)} 阿花: 前方高能"
+
+    def test_its_text_has_its_color(self) -> None:
+        styles = [str(span.style) for span in line(msg(color=0xFF0080)).spans]
+        assert "#ff0080" in styles
+
+    def test_white_is_the_terminals_own_color(self) -> None:
+        assert not [span for span in line(msg()).spans if "#" in str(span.style)]
+
+    def test_its_kind_is_said(self) -> None:
+        assert " [gift] 阿花: hi" in line(msg(kind="gift")).plain
+
+    def test_a_notice_is_marked(self) -> None:
+        notice = Notice("n", "all", "system", "soon", 0, 1_764_000_000_000)
+        assert line(notice).plain.endswith(" [notice] system: soon")
+
+    @pytest.mark.parametrize(
+        ("lost", "said"),
+        [
+            (0, "-- messages were lost, nobody knows how many --"),
+            (1, "-- 1 message was lost --"),
+            (12, "-- 12 messages were lost --"),
+        ],
+    )
+    def test_a_gap_says_how_much_is_missing(self, lost: int, said: str) -> None:
+        assert line(Gap("lobby", "e1", 20, lost)).plain == said
+
+    def test_a_time_no_calendar_has_is_no_error(self) -> None:
+        assert clock(2**62) == "--:--:--"
+
+
+class TestStrangersText:
+    @pytest.mark.parametrize(
+        "text",
+        [ESCAPE, "a\nb", "a\rb", "\x9b2J", "a\u2028b", "\u202etxt", "\u2066x", "\x07", "\x7f"],
+    )
+    def test_nothing_steers_the_terminal(self, text: str) -> None:
+        shown = line(msg(text=text, name=text, kind=text)).plain
+        assert shown == plain(shown)
+        assert len(shown.splitlines()) == 1
+
+    def test_no_markup_is_obeyed(self) -> None:
+        shown = line(msg(text="[red]x[/red] :boom:", name="[b]"))
+        assert shown.plain.endswith("[b]: [red]x[/red] :boom:")
+
+    def test_scripts_and_emoji_stay(self) -> None:
+        for text in ("前方高能", "👩‍💻", "שלום", "é"):
+            assert plain(text) == text
+
+
+class TestContents:
+    def test_history_is_messages_too(self) -> None:
+        [joined] = events(wire.joined("lobby", 2, "e1", wire.msg(1), wire.msg(2)))
+        assert list(contents(joined)) == [msg(1), msg(2)]
+
+    def test_messages_gaps_and_notices_are_content(self) -> None:
+        wanted: list[Content] = [
+            msg(1),
+            Gap("lobby", "e1", 9, 1),
+            Notice("n", "all", "x", "y", 0, 1),
+        ]
+        assert [content for event in wanted for content in contents(event)] == wanted
+
+    @pytest.mark.parametrize("event", [Pong(), Online("lobby", 3)])
+    def test_the_rest_is_not(self, event: ServerEvent) -> None:
+        assert list(contents(event)) == []
+
+
+class TestFollow:
+    async def test_content_is_shown_and_the_rest_noted(self) -> None:
+        shown: list[Content] = []
+        notes: list[str] = []
+        room = wire.joined("lobby", 1, "e1", wire.msg(1))
+        refusal = wire.error({"ref": 1}, "unavailable", retry_after=1.5)
+        coming_now = coming(wire.welcome(), refusal, room, wire.msg(2))
+        await follow(coming_now, shown.append, notes.append)
+        assert shown == [msg(1), msg(2)]
+        assert notes == [
+            "connected as guest-1 (guest)",
+            "no; again in 1.5 s",
+            "lobby: 1 watching",
+        ]
+
+    async def test_a_refused_room_ends_it(self) -> None:
+        with pytest.raises(ClientError, match="bad_room: no"):
+            await follow(
+                coming(wire.error({"ref": 1}, "bad_room"), wire.msg(1)), _unexpected, _unexpected
+            )
+
+
+class TestOutput:
+    def test_a_long_line_stays_one(self) -> None:
+        output = StringIO()
+        show = as_text(Console(file=output, width=20))
+        show(msg(text="很长 " * 50))
+        assert output.getvalue().count("\n") == 1
+        assert "\x1b" not in output.getvalue()
+
+    def test_colors_are_for_terminals(self) -> None:
+        output = StringIO()
+        show = as_text(Console(file=output, force_terminal=True, color_system="truecolor"))
+        show(msg(color=0xFF0080))
+        assert "38;2;255;0;128" in output.getvalue()
+
+    def test_json_is_the_wires_object(self, capsys: pytest.CaptureFixture[str]) -> None:
+        as_json(msg(text="a\nb"))
+        [only] = capsys.readouterr().out.splitlines()
+        assert msgspec.json.decode(only) == wire.msg(1, "a\nb")
+
+
+class TestWatchingAPipe:
+    async def test_it_tells_when_the_reader_has_gone(self) -> None:
+        reading, writing = os.pipe()
+        gone = asyncio.Event()
+        watch_pipe(writing, gone.set)
+        os.write(writing, b"x")
+        os.read(reading, 1)
+        await asyncio.sleep(0)
+        assert not gone.is_set()
+        os.close(reading)
+        async with asyncio.timeout(wire.PATIENCE_S):
+            await gone.wait()
+        os.close(writing)
+
+    async def test_a_file_needs_no_watching(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        watch_pipe(null, lambda: None)
+        os.close(null)
+
+
+def _unexpected(what: object) -> None:
+    raise AssertionError(f"unexpected: {what}")

@@ -1,0 +1,169 @@
+"""What single values may be; the secrets among them are never quoted back."""
+
+import pytest
+
+from chat.config.checks import (
+    CHECKS,
+    check_host,
+    check_key,
+    check_origins,
+    check_path,
+    check_prefix,
+    check_proxies,
+    check_secret,
+    check_url,
+)
+from chat.config.sections import TYPES
+
+
+def test_every_check_is_for_a_key_there_is() -> None:
+    assert set(CHECKS) <= set(TYPES)
+
+
+class TestPath:
+    @pytest.mark.parametrize("path", ["/", "/ws", "/a/b.c-d_e~"])
+    def test_it_may_be(self, path: str) -> None:
+        assert check_path(path) is None
+
+    @pytest.mark.parametrize("path", ["ws", "/a b", "/a?b", "/a#b", "/a%20b", "/弹"])
+    def test_it_may_not_be(self, path: str) -> None:
+        assert check_path(path) == f'expected a path like "/ws", got "{path}"'
+
+    def test_the_health_check_keeps_its_own(self) -> None:
+        assert check_path("/healthz") == "is taken by the health check"
+
+
+class TestHost:
+    @pytest.mark.parametrize("host", ["::", "::1", "10.0.0.1", "localhost", "a-b.example"])
+    def test_it_may_be(self, host: str) -> None:
+        assert check_host(host) is None
+
+    @pytest.mark.parametrize("host", ["", "localhost:80", "[::1]", "http://a", "a b"])
+    def test_it_may_not_be(self, host: str) -> None:
+        fault = check_host(host)
+        assert fault == f'expected an address or a host name without a port, got "{host}"'
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        "origin", ["*", "https://a.example", "http://localhost:5173", "https://[::1]:8443"]
+    )
+    def test_one_may_be(self, origin: str) -> None:
+        assert check_origins((origin,)) is None
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            "",
+            "null",
+            "a.example",
+            "https://",
+            "https://a/",
+            "https://A.example",
+            "https://*.a.example",
+            "https://a:",
+            "https://a:0",
+            "https://a:99999",
+            "https://user@a",
+            "https://a?query",
+        ],
+    )
+    def test_one_may_not_be(self, origin: str) -> None:
+        fault = check_origins(("*", origin))
+        assert fault == f'expected "*" or scheme://host[:port] in lower case, got "{origin}"'
+
+    def test_there_may_be_none(self) -> None:
+        assert check_origins(()) is None
+
+
+class TestProxies:
+    @pytest.mark.parametrize(
+        "proxy",
+        ["127.0.0.1", "::1", "10.0.0.0/8", "fd00::/8", "0.0.0.0/0", "10.0.0.0/255.0.0.0"],
+    )
+    def test_one_may_be(self, proxy: str) -> None:
+        assert check_proxies((proxy,)) is None
+
+    @pytest.mark.parametrize(
+        ("proxy", "hint"),
+        [
+            ("", ""),
+            ("localhost", ""),
+            ("*", ""),
+            ("10.0.0.1:80", ""),
+            ("[::1]", ""),
+            ("10.0.0.0/33", ""),
+            ("10.0.0", ""),
+            ("10.0.0.1/8", '; did you mean "10.0.0.0/8"?'),
+            ("fd00::1/8", '; did you mean "fd00::/8"?'),
+        ],
+    )
+    def test_one_may_not_be(self, proxy: str, hint: str) -> None:
+        fault = check_proxies(("127.0.0.1", proxy))
+        assert fault == f'expected addresses and networks like "10.0.0.0/8", got "{proxy}"{hint}'
+
+    def test_a_hint_cannot_colour_the_terminal(self) -> None:
+        assert "\x1b" not in str(check_proxies(("fe80::1%\x1b[31m/64",)))
+
+    def test_there_may_be_none(self) -> None:
+        assert check_proxies(()) is None
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        "url",
+        ["embedded", "redis://h", "redis://:p@h:6379/0", "rediss://u:p@h:1/2?x=1", "unix:///run/s"],
+    )
+    def test_it_may_be(self, url: str) -> None:
+        assert check_url(url) is None
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "embeded",
+            "http://h",
+            "redis:h",
+            "redis://",
+            "redis://:6379",
+            "redis://h:port",
+            "redis://h:99999",
+            "redis://[::1",
+            "unix://",
+            "unix:///",
+        ],
+    )
+    def test_it_may_not_be(self, url: str) -> None:
+        fault = check_url(url)
+        assert fault is not None
+        assert fault.startswith("expected ")
+
+    @pytest.mark.parametrize("url", ["hunter2", "x://u:hunter2@h", "redis://u:hunter2@h:hunter2"])
+    def test_it_is_never_quoted(self, url: str) -> None:
+        assert "hunter2" not in str(check_url(url))
+
+
+class TestPrefix:
+    @pytest.mark.parametrize("prefix", ["danmaku", "a:b.c-d_9", "x" * 64])
+    def test_it_may_be(self, prefix: str) -> None:
+        assert check_prefix(prefix) is None
+
+    @pytest.mark.parametrize("prefix", ["", "a b", "{a}", "弹幕", "x" * 65])
+    def test_it_may_not_be(self, prefix: str) -> None:
+        assert str(check_prefix(prefix)).startswith("expected at most 64 ")
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("secret", ["", "x" * 32, "弹" * 10 + "xx"])
+    def test_a_secret_may_be(self, secret: str) -> None:
+        assert check_secret(secret) is None
+
+    def test_a_secret_is_measured_in_bytes(self) -> None:
+        assert check_secret("弹" * 10 + "x") == "expected at least 32 bytes, got 31"
+
+    @pytest.mark.parametrize("key", ["", "abc", "a-._~+/="])
+    def test_a_key_may_be(self, key: str) -> None:
+        assert check_key(key) is None
+
+    @pytest.mark.parametrize("key", ["with space", "dan幕", "line\nbreak", "tab\t"])
+    def test_a_key_no_header_can_carry_is_refused_unseen(self, key: str) -> None:
+        assert check_key(key) == "expected visible ASCII characters without spaces"

@@ -1,0 +1,234 @@
+"""A room against a Redis that publishes, forgets, loses and repeats as it likes.
+
+Invariant: for any interleaving, loss, repetition and disorder of a room's messages, with a history
+of limited length, new epochs and failovers in between, members get every message at most once and
+in order; whatever they did not get, a Gap before it says so.
+"""
+
+from dataclasses import dataclass, replace
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from chat.bus.entries import id_order, pack_msg, unpack_msg
+from chat.rooms.room import Arrival, Phase, Room, Taken, in_order
+from chat.wire.schema import Gap, Msg
+
+
+@dataclass(frozen=True)
+class State:
+    """What one read of the room gives."""
+
+    epoch: str
+    seq: int
+    base: int
+    mark: bytes
+    history: tuple[Arrival, ...]
+
+
+class World(RuleBasedStateMachine):
+    """`redis` is the truth, `stream` what may still be read, `told` what members heard."""
+
+    @initialize(keep=st.integers(0, 4), history=st.integers(4, 7), early=st.integers(0, 3))
+    def begin(self, keep: int, history: int, early: int) -> None:
+        self.room = Room("r", 0, 1, keep)
+        self.history_length = history
+        self.redis = State("e0", 0, 0, b"0-0", ())
+        self.epochs = 0
+        self.set_back: set[str] = set()
+        self.texts = 0
+        self.clock = self.cursor = 0
+        self.stream: list[Arrival] = []
+        self.told: list[Msg | Gap] = []
+        self.read: State | None = None
+        self.asked_to_renew = False
+        self.start: tuple[str, int] | None = None
+        self.publish(early)
+        self.ask()
+        self.publish(early)
+        self.read_on(early)
+        self.answer()
+
+    # --- Redis ---------------------------------------------------------------------------------
+
+    @rule(count=st.integers(1, 4), heard=st.booleans())
+    def publish(self, count: int, heard: bool = False) -> None:
+        for _ in range(count):
+            self.texts += 1
+            self.clock += 1
+            entry = pack_msg("u", "n", str(self.texts), 1, "scroll", 25, 5)
+            at = b"%d-0" % self.clock
+            new = Arrival(self.redis.epoch, self.redis.seq + 1, entry, at)
+            history = (*self.redis.history, new)[-self.history_length :]
+            self.redis = replace(self.redis, seq=new.seq, mark=at, history=history)
+            self.stream.append(new)
+        if heard:
+            self.read_on(99)
+
+    @rule()
+    def lose_the_room(self) -> None:
+        """Its keys expired or were deleted; the stream is still there."""
+        self.redis = State(self.new_epoch(), 0, 0, self.redis.mark, ())
+
+    @precondition(lambda self: self.room.phase is Phase.LIVE)
+    @rule(lost=st.integers(1, 3), since=st.integers(0, 3), noticed=st.booleans())
+    def fail_over(self, lost: int, since: int, noticed: bool) -> None:
+        """A replica takes over that lacks the newest entries.
+
+        The reader compares positions, or else it reads on and finds what came since.
+        """
+        seq = max(self.redis.base, self.redis.seq - lost)
+        epoch = self.redis.epoch
+        self.stream = [old for old in self.stream if old.epoch != epoch or old.seq <= seq]
+        mark = self.stream[-1].at if self.stream else b"0-0"
+        history = tuple(old for old in self.redis.history if old.seq <= seq)
+        self.redis = replace(self.redis, seq=seq, mark=mark, history=history)
+        self.publish(since)
+        self.set_back.add(epoch)
+        if noticed or not since:
+            self.resync()
+        else:
+            self.read_on(99)
+
+    def renew(self, old: str) -> None:
+        assert old in self.set_back, "an epoch was given up that was sound"
+        if self.redis.epoch == old:
+            self.redis = replace(self.redis, epoch=self.new_epoch(), base=self.redis.seq)
+
+    def new_epoch(self) -> str:
+        self.epochs += 1
+        return f"e{self.epochs}"
+
+    # --- the shard -----------------------------------------------------------------------------
+
+    @precondition(lambda self: self.room.phase is not Phase.LIVE)
+    @rule()
+    def ask(self) -> None:
+        """The read is done in Redis; its answer is on its way."""
+        if self.asked_to_renew:
+            self.renew(self.room.epoch)
+            self.asked_to_renew = False
+        self.read = self.redis
+
+    @precondition(lambda self: self.room.phase is not Phase.LIVE)
+    @rule()
+    def answer(self) -> None:
+        if self.read is None:
+            self.ask()
+        state, self.read = self.read, None
+        assert state is not None
+        history = [unpack_msg(e.entry, "r", state.epoch, e.seq) for e in state.history]
+        if self.room.phase is Phase.LOADING:
+            self.room.load(state.epoch, state.seq, history, state.mark)
+            self.start = state.epoch, state.seq
+        else:
+            assert state.epoch != self.room.epoch or state.seq >= self.room.seq
+            filled = self.room.fill(state.epoch, state.seq, history, state.mark, state.base)
+            events = in_order(self.room, filled)
+            assert filled.lost == sum(event.lost for event in events if isinstance(event, Gap))
+            self.told += events
+        self.give(self.room.release())
+
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        """Anything that is in the stream, in any order, any number of times."""
+        if self.stream:
+            newest = self.stream[-12:]
+            self.give(self.room.take(data.draw(st.lists(st.sampled_from(newest), max_size=6))))
+
+    @rule(count=st.integers(1, 12))
+    def go_back(self, count: int) -> None:
+        """What a reader does whose cursor was set a little behind."""
+        self.cursor = 0
+        self.read_on(99, skip=max(0, len(self.stream) - count))
+
+    @rule(count=st.integers(1, 8))
+    def read_on(self, count: int, skip: int = 0) -> None:
+        """What a reader does."""
+        unread = [new for new in self.stream if id_order(new.at)[0] > self.cursor][skip:]
+        for new in unread[:count]:
+            self.cursor = id_order(new.at)[0]
+        self.give(self.room.take(unread[:count]))
+
+    def give(self, taken: Taken) -> None:
+        for new in taken.ready:
+            message = unpack_msg(new.entry, "r", new.epoch, new.seq)
+            self.room.recent.append(message)
+            self.told.append(message)
+        if taken.gap:
+            self.asked_to_renew = taken.rewound
+
+    @precondition(lambda self: self.room.phase is Phase.LIVE)
+    @rule()
+    def resync(self) -> None:
+        known = self.room.recent[-1] if self.room.recent else None
+        same_epoch = self.redis.epoch == self.room.epoch
+        found = [e for e in self.redis.history if e.seq == self.room.seq and same_epoch]
+        other = known and found and known.seq == self.room.seq and known.text != text(found[0])
+        if same_epoch and self.redis.seq == self.room.seq and not other:
+            self.room.mark = self.redis.mark
+            return
+        self.room.phase = Phase.FILLING
+        self.asked_to_renew = same_epoch and bool(other or self.redis.seq < self.room.seq)
+
+    # --- what must hold ------------------------------------------------------------------------
+
+    @invariant()
+    def members_are_told_in_order_and_of_every_gap(self) -> None:
+        if not getattr(self, "start", None):
+            return
+        assert self.start is not None
+        epoch, seq = self.start
+        for event in self.told:
+            if isinstance(event, Gap):
+                if event.epoch == epoch:
+                    assert event.lost == event.seq - seq > 0
+                epoch, seq = event.epoch, event.seq
+            else:
+                assert event.id == f"{epoch}-{seq + 1}"
+                seq += 1
+        assert (epoch, seq) == (self.room.epoch, self.room.seq)
+
+    @invariant()
+    def nothing_is_told_twice(self) -> None:
+        texts = [event.text for event in getattr(self, "told", []) if isinstance(event, Msg)]
+        assert len(texts) == len(set(texts))
+
+    @invariant()
+    def what_is_remembered_is_the_rooms_own(self) -> None:
+        room = getattr(self, "room", None)
+        if room is None or room.phase is not Phase.LIVE:
+            return
+        seqs = [message.seq for message in room.recent]
+        assert seqs == sorted(set(seqs))
+        for since in range(max(0, room.seq - 6), room.seq + 2):
+            missed = room.missed((room.epoch, since))
+            if missed is not None:
+                assert [m.id for m in missed] == [
+                    f"{room.epoch}-{seq}" for seq in range(since + 1, room.seq + 1)
+                ]
+
+    def teardown(self) -> None:
+        """When Redis is quiet at last, the room is where Redis is, and says the same."""
+        if not hasattr(self, "room"):
+            return
+        for _ in range(5):
+            while self.room.phase is not Phase.LIVE:
+                self.answer()
+                self.members_are_told_in_order_and_of_every_gap()
+            self.resync()
+        assert self.room.phase is Phase.LIVE
+        assert (self.room.epoch, self.room.seq) == (self.redis.epoch, self.redis.seq)
+        told = {message.id: message.text for message in self.told if isinstance(message, Msg)}
+        for entry in self.redis.history:
+            assert told.get(f"{self.room.epoch}-{entry.seq}", text(entry)) == text(entry)
+        assert id_order(self.room.mark) <= id_order(self.redis.mark)
+
+
+def text(arrival: Arrival) -> str:
+    return unpack_msg(arrival.entry, "r", arrival.epoch, arrival.seq).text
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(max_examples=200, stateful_step_count=25, deadline=None)

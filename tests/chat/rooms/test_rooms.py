@@ -1,0 +1,289 @@
+"""Rooms between a shard's members and a real Valkey: opened, followed, filled, closed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chat.counters import ChatCount
+from chat.ops.engine import EmbeddedEngine
+from chat.rooms.room import Phase
+from chat.wire.schema import Gap
+from tests.chat.desk import MEMBER, ROOM, Desk
+from tests.chat.rig import publish, until
+
+
+@pytest.fixture
+async def desk(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Desk]:
+    async with Desk(valkey.url, prefix) as desk:
+        yield desk
+        assert desk.count(ChatCount.BUS_ERRORS) == 0
+
+
+class TestOpening:
+    async def test_a_new_room_is_empty(self, desk: Desk) -> None:
+        room = await desk.open()
+        assert (room.phase, room.seq, room.newest) == (Phase.LIVE, 0, [])
+        assert room.epoch
+
+    async def test_the_newest_of_a_known_one_are_remembered(self, desk: Desk) -> None:
+        await publish(desk.store, ROOM, *"abcde")
+        room = await desk.open()
+        assert [message.text for message in room.newest] == ["c", "d", "e"]
+        assert (room.epoch, room.seq) == ("e00001", 5)
+        assert desk.heard() == []
+
+    async def test_it_is_opened_once(self, desk: Desk) -> None:
+        assert desk.rooms.enter(ROOM) is desk.rooms.enter(ROOM)
+        await desk.open()
+        assert desk.readied == [ROOM]
+        assert desk.reader.streams == 1
+
+    async def test_nothing_published_meanwhile_is_missed(self, desk: Desk) -> None:
+        texts = [str(i) for i in range(60)]
+        writer = asyncio.create_task(publish(desk.store, ROOM, *texts))
+        await until(lambda: len(asyncio.all_tasks()) > 2)
+        room = desk.rooms.enter(ROOM)
+        room.members[0].add(MEMBER)
+        await until(lambda: room.phase is Phase.LIVE)
+        known = room.seq
+        assert [message.text for message in room.newest] == texts[max(0, known - 3) : known]
+        heard = len(desk.heard())
+        await writer
+        await desk.until_heard(*texts[known - heard :])
+
+    async def test_what_arrives_while_the_answer_is_on_its_way_is_held(self, desk: Desk) -> None:
+        await publish(desk.store, ROOM, "a1")
+        await desk.stop_reading()
+        desk.after_reading("a2", "a3")
+        await desk.open()
+        assert desk.heard() == ["a2", "a3"]
+        assert desk.count(ChatCount.GAPS) == 0
+
+    async def test_with_no_history_to_show_none_is(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, history_on_join=0) as desk:
+            await publish(desk.store, ROOM, "a", "b")
+            room = await desk.open()
+            assert room.newest == []
+            await publish(desk.store, ROOM, "c")
+            await desk.until_heard("c")
+            assert room.newest == []
+
+    async def test_what_is_no_message_does_not_keep_it_shut(self, desk: Desk) -> None:
+        await publish(desk.store, ROOM, "a")
+        await desk.raw.xadd(desk.keys.history(ROOM), {"m": b"\xc1"}, id="2-0")
+        await desk.raw.hset(desk.keys.room(ROOM), "seq", 2)
+        room = await desk.open()
+        assert ([message.text for message in room.newest], room.seq) == (["a"], 2)
+
+
+class TestFollowing:
+    async def test_members_get_what_is_published_in_order(self, desk: Desk) -> None:
+        await desk.open()
+        texts = [str(i) for i in range(100)]
+        await publish(desk.store, ROOM, *texts)
+        await desk.until_heard(*texts)
+        assert desk.count(ChatCount.MESSAGES_DELIVERED) == 100
+        assert desk.count(ChatCount.GAPS) == 0
+
+    async def test_each_room_of_a_partition_its_own(self, desk: Desk) -> None:
+        rooms = [name for name in map(str, range(60)) if desk.keys.partition(name) == 1][:5]
+        for name in rooms[:4]:
+            await desk.open(name)
+        for i in range(10):
+            for name in rooms:
+                await publish(desk.store, name, f"{name}/{i}")
+        for name in rooms[:4]:
+            await desk.until_heard(*(f"{name}/{i}" for i in range(10)), room=name)
+        assert desk.reader.streams == 1
+        assert desk.heard(rooms[4]) == []
+
+    async def test_what_comes_again_is_dropped(self, desk: Desk) -> None:
+        await desk.open()
+        await publish(desk.store, ROOM, "a", "b")
+        await desk.until_heard("a", "b")
+        await desk.feed()
+        assert desk.heard() == ["a", "b"]
+        assert desk.count(ChatCount.DUPLICATES_READ) == 2
+
+    async def test_strangers_entries_in_the_stream_are_counted_and_skipped(
+        self, desk: Desk
+    ) -> None:
+        await desk.open()
+        stream = desk.keys.fanout(desk.keys.partition(ROOM))
+        for fields in (
+            {"x": "of no room here"},
+            {"r": b"\xff", "p": "e-1", "m": "x"},
+            {"r": ROOM, "p": "nonsense", "m": "x"},
+            {"r": ROOM, "p": b"\xff-1", "m": "x"},
+            {"r": ROOM, "p": "e00001-1"},
+        ):
+            await desk.raw.xadd(stream, fields)
+        await publish(desk.store, ROOM, "a")
+        await desk.until_heard("a")
+        assert desk.count(ChatCount.BAD_ENTRIES) == 4
+
+    async def test_a_place_with_no_message_in_it_is_told_as_lost(self, desk: Desk) -> None:
+        room = await desk.open()
+        await publish(desk.store, ROOM, "a")
+        bad = b"\xc1 no message"
+        stream = desk.keys.fanout(room.partition)
+        pipe = desk.raw.pipeline()
+        pipe.hset(desk.keys.room(ROOM), "seq", 2)
+        pipe.xadd(desk.keys.history(ROOM), {"m": bad}, id="2-0")
+        pipe.xadd(stream, {"r": ROOM, "p": f"{room.epoch}-2", "m": bad})
+        await pipe.execute()
+        await publish(desk.store, ROOM, "c")
+        await desk.until_heard("a", Gap(ROOM, room.epoch, 2, 1), "c")
+        assert room.missed((room.epoch, 1)) is None
+        assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 1
+
+
+class TestFilling:
+    async def test_a_gap_is_filled_from_the_history(self, desk: Desk) -> None:
+        await desk.open()
+        await desk.stop_reading()
+        await publish(desk.store, ROOM, "a1", "a2", "a3", "a4")
+        await desk.feed("a2", "a3")
+        await desk.until_heard("a1", "a2", "a3", "a4")
+        assert desk.count(ChatCount.GAPS) == 1
+        assert desk.count(ChatCount.GAP_MESSAGES_FILLED) == 3
+        assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 0
+
+    async def test_what_the_history_no_longer_has_is_told(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, history=4) as desk:
+            room = await desk.open()
+            await desk.stop_reading()
+            texts = [f"a{i}" for i in range(10)]
+            await publish(desk.store, ROOM, *texts)
+            await desk.feed(*texts[1:9])
+            await desk.until_heard("a0", Gap(ROOM, room.epoch, 6, 5), *texts[6:])
+            assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 5
+
+    async def test_what_arrives_meanwhile_comes_after_it(self, desk: Desk) -> None:
+        room = await desk.open()
+        await desk.stop_reading()
+        await publish(desk.store, ROOM, "a1", "a2")
+        await desk.feed("a1")
+        assert room.phase is Phase.FILLING
+        await publish(desk.store, ROOM, "a3", "a4")
+        await desk.feed()
+        await desk.until_heard("a1", "a2", "a3", "a4")
+        assert desk.count(ChatCount.GAPS) == 1
+
+    async def test_also_what_the_answer_does_not_have_yet(self, desk: Desk) -> None:
+        await desk.open()
+        await desk.stop_reading()
+        await publish(desk.store, ROOM, "a1", "a2")
+        desk.after_reading("a3", "a4")
+        await desk.feed("a1")
+        await desk.until_heard("a1", "a2", "a3", "a4")
+        assert desk.count(ChatCount.GAPS) == 1
+
+    async def test_who_waits_meanwhile_is_let_in_afterwards(self, desk: Desk) -> None:
+        room = await desk.open()
+        await desk.stop_reading()
+        desk.readied.clear()
+        await publish(desk.store, ROOM, "a1", "a2")
+        await desk.feed("a1")
+        assert (room.phase, desk.readied) == (Phase.FILLING, [])
+        await desk.until_heard("a1", "a2")
+        assert desk.readied == [ROOM]
+
+    async def test_a_room_whose_state_was_lost_goes_on_in_a_new_epoch(self, desk: Desk) -> None:
+        await desk.open()
+        await publish(desk.store, ROOM, "a1", "a2")
+        await desk.until_heard("a1", "a2")
+        await desk.raw.delete(desk.keys.room(ROOM))
+        await publish(desk.store, ROOM, "b1", "b2", epoch="e2")
+        await desk.until_heard("a1", "a2", Gap(ROOM, "e2", 0, 0), "b1", "b2")
+        assert desk.count(ChatCount.REWINDS) == 0
+
+
+class TestClosing:
+    async def test_a_room_is_closed_when_it_was_empty_for_its_time(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, linger_s=3, online_interval_s=3_600) as desk:
+            room = await desk.open()
+            for tick in range(100, 110):
+                desk.rooms.tick(tick)
+            room.members[0].clear()
+            for tick in range(110, 113):
+                desk.rooms.tick(tick)
+                assert desk.rooms.by_name == {ROOM: room}
+            desk.rooms.tick(113)
+            assert desk.rooms.by_name == {}
+            assert desk.reader.streams == 0
+            assert desk.count(ChatCount.ROOMS) == 0
+
+    async def test_not_while_somebody_is_on_the_way_in(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
+            room = await desk.open()
+            room.members[0].clear()
+            room.resuming = 1
+            for tick in range(100, 105):
+                desk.rooms.tick(tick)
+            assert desk.rooms.by_name == {ROOM: room}
+            room.resuming = 0
+            desk.rooms.tick(105)
+            desk.rooms.tick(106)
+            assert desk.rooms.by_name == {}
+
+    async def test_nor_while_it_is_filled(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
+            room = await desk.open()
+            await desk.stop_reading()
+            await publish(desk.store, ROOM, "a1", "a2")
+            await desk.feed("a1")
+            room.members[0].clear()
+            for tick in range(100, 105):
+                desk.rooms.tick(tick)
+            assert desk.rooms.by_name == {ROOM: room}
+            await desk.until_live(room)
+
+    async def test_opened_again_it_has_what_was_said_meanwhile(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
+            (await desk.open()).members[0].clear()
+            desk.rooms.tick(100)
+            desk.rooms.tick(101)
+            await publish(desk.store, ROOM, "a")
+            desk.readied.clear()
+            room = await desk.open()
+            assert [message.text for message in room.newest] == ["a"]
+            await publish(desk.store, ROOM, "b")
+            await desk.until_heard("b")
+
+
+class TestOnline:
+    async def report(self, desk: Desk, tick: int) -> None:
+        desk.rooms.tick(tick)
+        await until(lambda: not desk.rooms._tasks, "the report")
+
+    async def test_viewers_of_all_shards_are_told_when_they_change(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
+            room = await one.open()
+            await two.open()
+            assert (one.online(), two.online()) == ([1], [2])
+            room.members[0].update({8, 9})
+            await self.report(one, 100)
+            await self.report(two, 100)
+            assert (one.online(), two.online()) == ([1, 4], [2, 4])
+            room.members[0].clear()
+            await self.report(one, 104)  # not due
+            await self.report(two, 105)
+            assert (one.online(), two.online()) == ([1, 4], [2, 4])
+            await self.report(one, 105)
+            await self.report(two, 110)
+            assert (one.online(), two.online()) == ([1, 4, 1], [2, 4, 1])
+            assert await one.store.top_rooms(3) == [(ROOM, 1)]

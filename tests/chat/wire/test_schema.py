@@ -1,0 +1,134 @@
+"""The wire's types: what is left out, what has a default, and where the limits lie."""
+
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from chat.wire import schema
+from chat.wire.schema import (
+    COMMANDS,
+    Ack,
+    Command,
+    Error,
+    ErrorCode,
+    Join,
+    Joined,
+    Left,
+    Msg,
+    Pong,
+    Send,
+    ServerEvent,
+    State,
+    Welcome,
+)
+
+MSG = Msg("live:42", 1044, "k3f9-1044", "u7", "阿花", "hi", 0xFFFFFF, "scroll", 25, 1764)
+
+
+def command(**fields: Any) -> Any:
+    return msgspec.convert(fields, Command)
+
+
+class TestCommands:
+    def test_a_message_needs_no_more_than_a_room_and_a_text(self) -> None:
+        assert command(t="send", room="a", text="hi") == Send(
+            "a", "hi", color=0xFFFFFF, mode="scroll", size=25, id=UNSET, ref=UNSET
+        )
+
+    def test_since_is_an_epoch_and_a_seq(self) -> None:
+        join = command(t="join", room="a", since={"epoch": "k3f9", "seq": 0})
+        assert join == Join("a", schema.Since("k3f9", 0))
+        assert command(t="join", room="a", since=None) == command(t="join", room="a") == Join("a")
+
+    def test_every_command_is_known_by_its_tag(self) -> None:
+        tags = {kind.__struct_config__.tag for kind in get_args(Command)}
+        assert tags == COMMANDS == {"join", "leave", "send", "ping"}
+
+    def test_fields_of_a_newer_client_are_passed_over(self) -> None:
+        assert command(t="leave", room="a", why="bored") == schema.Leave("a")
+
+    @pytest.mark.parametrize("ref", [0, -1, 2**53, -(2**53), "", "r" * 64])
+    def test_a_ref_is_a_number_or_a_short_text(self, ref: Any) -> None:
+        assert command(t="ping", ref=ref).ref == ref
+
+    @pytest.mark.parametrize("ref", [2**53 + 1, -(2**53) - 1, "r" * 65, 1.5, True, None, [], {}])
+    def test_nothing_else_is(self, ref: Any) -> None:
+        with pytest.raises(msgspec.ValidationError):
+            command(t="ping", ref=ref)
+
+    @pytest.mark.parametrize(
+        ("field", "good", "bad"),
+        [
+            ("color", [0, 0xFFFFFF], [-1, 0x1000000, 1.5, "red", None, True]),
+            ("size", [12, 64], [11, 65, "25", None]),
+            ("mode", ["scroll", "top", "bottom", "reverse"], ["Scroll", "", 1, None]),
+            ("id", ["x", "x" * 64], ["", "x" * 65, 7, None]),
+            ("text", ["", "幕" * 9999], [None, 5, ["hi"]]),
+            ("room", ["", "x" * 9999], [None, 5]),
+        ],
+    )
+    def test_limits_of_a_message(self, field: str, good: list[Any], bad: list[Any]) -> None:
+        whole = {"t": "send", "room": "a", "text": "hi"}
+        for value in good:
+            assert getattr(command(**(whole | {field: value})), field) == value
+        for value in bad:
+            with pytest.raises(msgspec.ValidationError, match=rf"\$\.{field}"):
+                command(**(whole | {field: value}))
+
+    @pytest.mark.parametrize("seq", [-1, 2**53 + 1, 1.5, "1", None])
+    def test_limits_of_a_position(self, seq: Any) -> None:
+        with pytest.raises(msgspec.ValidationError, match=r"\$\.since\.seq"):
+            command(t="join", room="a", since={"epoch": "e", "seq": seq})
+
+
+class TestEvents:
+    @pytest.mark.parametrize(
+        ("event", "wire"),
+        [
+            (
+                Welcome("c", "u", "阿花", "guest", 30),
+                {"t": "welcome", "conn": "c", "uid": "u", "name": "阿花", "role": "guest",
+                 "heartbeat": 30, "v": 1},
+            ),
+            (
+                MSG,
+                {"t": "msg", "room": "live:42", "seq": 1044, "id": "k3f9-1044", "uid": "u7",
+                 "name": "阿花", "text": "hi", "color": 16777215, "mode": "scroll", "size": 25,
+                 "ts": 1764},
+            ),
+            (Left("a"), {"t": "left", "room": "a"}),
+            (Left("a", 2), {"t": "left", "room": "a", "ref": 2}),
+            (Pong("x"), {"t": "pong", "ref": "x"}),
+            (
+                Ack("a", 3, "k-3", 9, 4),
+                {"t": "ack", "room": "a", "seq": 3, "id": "k-3", "ts": 9, "ref": 4},
+            ),
+            (
+                Error(ErrorCode.RATE_LIMITED, "slow", 3, 2.5),
+                {"t": "error", "code": "rate_limited", "message": "slow", "ref": 3,
+                 "retry_after": 2.5},
+            ),
+            (Error(ErrorCode.BAD_ROOM, "no"), {"t": "error", "code": "bad_room", "message": "no"}),
+        ],
+    )  # fmt: skip
+    def test_on_the_wire(self, event: ServerEvent, wire: dict[str, Any]) -> None:
+        assert msgspec.to_builtins(event) == wire
+
+    def test_a_kind_is_said_only_when_it_is_not_chat(self) -> None:
+        gift = msgspec.structs.replace(MSG, kind="gift")
+        assert msgspec.to_builtins(gift)["kind"] == "gift"
+        assert "kind" not in msgspec.to_builtins(MSG)
+
+    def test_a_rooms_state_says_also_what_is_not_so(self) -> None:
+        joined = Joined("a", "k", 1, 1, False, [MSG], State())
+        assert msgspec.to_builtins(joined)["state"] == {
+            "slow": 0,
+            "silenced": False,
+            "pinned": None,
+        }
+
+    def test_every_event_has_its_own_tag(self) -> None:
+        tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
+        assert len(set(tags)) == len(tags) == 11
