@@ -4,14 +4,20 @@ Rules. A row number is a file descriptor, so the kernel is the allocator and the
 Everything here is a plain number; what only a few connections own lives elsewhere, keyed by row.
 An idle connection costs the sum of the item sizes below and owns no Python object.
 
+Phases are the owner's numbers, and so is which may follow which: every change of one goes through
+`move`, which asks the owner's `check`.
+
 Danger: the kernel hands a closed descriptor's number to the next connection. Two guards:
-`generation` changes whenever a row is retired, so whatever outlives a turn carries (row,
-generation) and asks `alive`; and a retired row is quarantined: its descriptor stays open, and so
-its number unused, until the owner has reclaimed it.
+`generation` changes whenever a row is retired, so whatever outlives a turn carries a Handle and
+asks `alive`; and a retired row is quarantined: its descriptor stays open, and so its number
+unused, until the owner has reclaimed it.
 """
 
 from array import array
 from collections import deque
+from collections.abc import Callable
+
+from pool.handle import Handle
 
 FREE = 0
 """The phase of a row nobody has. All other phases are the owner's numbers."""
@@ -19,6 +25,8 @@ FREE = 0
 
 class ConnectionTable:
     """Columns for `capacity` rows.
+
+    check(now, then)  raises when phase `then` may not follow `now`
 
     phase       where the connection is in its life; the owner's numbers, FREE when unused
     variant     which encoding of a message this connection reads; the owner's numbers
@@ -28,8 +36,9 @@ class ConnectionTable:
     due         tick at which the timing wheel visits the row
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, check: Callable[[int, int], None]) -> None:
         self.capacity = capacity
+        self._check = check
         self.phase = bytearray(capacity)
         self.variant = bytearray(capacity)
         self.flags = bytearray(capacity)
@@ -38,22 +47,29 @@ class ConnectionTable:
         self.due = array("I", bytes(4 * capacity))
         self._quarantine: deque[tuple[int, int]] = deque()
 
-    def take(self, row: int, phase: int, tick: int) -> None:
-        """Begin a connection's life. Raises ValueError when the row is not free."""
-        if self.phase[row] != FREE:
-            raise ValueError(f"row {row} is taken: phase {self.phase[row]}")
+    def move(self, row: int, phase: int) -> None:
+        """Change a row's phase, if that may follow the one it is in."""
+        self._check(self.phase[row], phase)
         self.phase[row] = phase
+
+    def take(self, row: int, phase: int, tick: int) -> None:
+        """Begin a connection's life."""
+        self.move(row, phase)
         self.variant[row] = 0
         self.flags[row] = 0
         self.seen[row] = tick
 
-    def alive(self, row: int, generation: int) -> bool:
-        """Whether `row` is still the connection that had `generation`."""
-        return self.generation[row] == generation and self.phase[row] != FREE
+    def handle(self, row: int) -> Handle:
+        """The handle of the connection that has `row` now."""
+        return Handle(row, self.generation[row])
+
+    def alive(self, handle: Handle) -> bool:
+        """Whether the connection still has its row."""
+        return self.generation[handle.fd] == handle.generation and self.phase[handle.fd] != FREE
 
     def retire(self, row: int, phase: int, tick: int) -> None:
         """End a connection's life: it keeps its number, in `phase`, until reclaimed."""
-        self.phase[row] = phase
+        self.move(row, phase)
         self.generation[row] = (self.generation[row] + 1) & 0xFFFFFFFF
         self._quarantine.append((row, tick))
 
@@ -62,7 +78,7 @@ class ConnectionTable:
         rows = []
         while self._quarantine and self._quarantine[0][1] < before:
             row, _ = self._quarantine.popleft()
-            self.phase[row] = FREE
+            self.move(row, FREE)
             rows.append(row)
         return rows
 

@@ -45,6 +45,14 @@ class CloseCode(IntEnum):
         return 4000 <= self < 4500 or self in (1001, 1011)
 
 
+class ProtocolError(Exception):
+    """The peer broke the protocol; `code` is what the connection is closed with."""
+
+    def __init__(self, code: CloseCode, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
 RECEIVABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 """Codes below 3000 that may stand in a peer's close frame (IANA registry)."""
 

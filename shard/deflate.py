@@ -18,8 +18,7 @@ from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.headers import build_extension, parse_extension
 
-from shard.closecodes import CloseCode
-from shard.frames import ProtocolError
+from shard.closecodes import CloseCode, ProtocolError
 
 LEVEL: Final = 1
 """The batch is encoded once per flush; level 6 takes up to four times as long for a tenth less."""

@@ -1,23 +1,26 @@
 """The way in: connections off the listener, and requests until they are whole.
 
-    accept -> greet -> (PROXY header, from a trusted proxy) -> request -> Upgrade or Answer
+    arrivals -> (PROXY header, from a trusted proxy) -> request -> Accepted or Answer
 
-Rules. Decided here are sizes, and how many may come from one address; who else gets in is
-`handshake`'s, what becomes of a connection is the group's. A connection whose request came in one
-piece, as nearly all do, leaves no trace but its address's count.
+Rules. Decided here are sizes, how many there may be, and how many from one address; who else gets
+in is `handshake`'s, what becomes of a connection is the group's. Whoever finds no place is told so
+and counted at once. A connection whose request came in one piece, as nearly all do, leaves no trace
+but its address's count.
 
-Danger: an address is only what a trusted proxy says it is. Trust is settled in `greet`, by who
+Danger: an address is only what a trusted proxy says it is. Trust is settled on arrival, by who
 connected, before a byte is looked at; from everyone else such headers mean nothing.
 """
 
 import os
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
 from shard.addresses import Networks, PerAddress, forwarded
+from shard.counters import Count
 from shard.familiar import Familiar
-from shard.handshake import END_OF_HEADERS, Answer, Upgrade, answer
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, answer
 from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
 
@@ -39,9 +42,14 @@ UNPROXIED: Final = answer(
 class Door:
     """One listener's, for `rows` descriptors."""
 
-    def __init__(self, listener: socket.socket, settings: Settings, rows: int) -> None:
+    def __init__(
+        self, listener: socket.socket, settings: Settings, rows: int, counts: "memoryview[int]"
+    ) -> None:
         self.fd = listener.fileno()
         self._listener = listener
+        self._rows = rows
+        self._capacity = settings.capacity
+        self._counts = counts
         self._familiar = Familiar(settings.terms)
         self._handshake_bytes = settings.handshake_bytes
         self._per_address = PerAddress(settings.connections_per_address, rows)
@@ -51,11 +59,11 @@ class Door:
         self._proxied: dict[int, str] = {}
         self._unfinished: dict[int, bytes] = {}
 
-    def accept(self) -> tuple[list[tuple[int, str]], OSError | None]:
-        """Some of the connections that wait, non-blocking, and who they come from; and why there
-        are no more, if that is trouble."""
-        arrivals: list[tuple[int, str]] = []
-        while len(arrivals) < MAX_ACCEPTS:
+    def arrivals(self, connections: int) -> tuple[list[int], OSError | None]:
+        """Some of the connections that wait, non-blocking, beside `connections` that are here; and
+        why there are no more, if that is trouble. `forget` each at its end."""
+        fds: list[int] = []
+        for _ in range(MAX_ACCEPTS):
             try:
                 # accept() would wrap the descriptor in an object, only for us to detach it.
                 fd, peer = self._listener._accept()  # type: ignore[attr-defined]
@@ -64,20 +72,40 @@ class Door:
             except ConnectionAbortedError:
                 continue  # it left while it waited in the queue
             except OSError as error:
-                return arrivals, error
+                return fds, error
             os.set_blocking(fd, False)
-            arrivals.append((fd, peer[0]))
-        return arrivals, None
+            if fd >= self._rows or connections + len(fds) >= self._capacity:
+                self.turn_away(fd)
+            elif not self._may_enter(fd, peer[0]):
+                self._counts[Count.REFUSED_PER_ADDRESS] += 1
+                _refuse(fd, CROWDED)
+            else:
+                fds.append(fd)
+        return fds, None
 
-    def greet(self, fd: int, peer: str) -> bool:
-        """Whether a connection from address `peer` may go on; if so, `forget` it at its end."""
+    def turn_away(self, fd: int) -> None:
+        """There is no place for this arrival."""
+        self._counts[Count.REFUSED_FULL] += 1
+        self.forget(fd)
+        _refuse(fd, FULL)
+
+    def _may_enter(self, fd: int, peer: str) -> bool:
         if self._direct or peer not in self._trusted:
             return self._per_address.enter(fd, peer)
         self._proxied[fd] = peer
         return True
 
-    def hear(self, fd: int, data: bytes) -> Upgrade | Answer | None:
+    def request(self, fd: int, data: bytes) -> Accepted | Answer | None:
         """Bytes of a request: what to say to it, or None while it is not whole."""
+        reply = self._reply(fd, data)
+        if isinstance(reply, Answer):
+            if reply is CROWDED:
+                self._counts[Count.REFUSED_PER_ADDRESS] += 1
+            elif reply.status != HTTPStatus.OK:
+                self._counts[Count.REFUSED_HANDSHAKE] += 1
+        return reply
+
+    def _reply(self, fd: int, data: bytes) -> Accepted | Answer | None:
         if self._unfinished:
             data = self._unfinished.pop(fd, b"") + data
         if self._expects_header and fd in self._proxied:
@@ -88,7 +116,7 @@ class Door:
             if header is None:
                 self._unfinished[fd] = data
                 return None
-            if not self._told(fd, header.source):
+            if not self._enter_behind(fd, header.source):
                 return CROWDED
             data = data[header.size :]
         end = data.find(END_OF_HEADERS)
@@ -99,13 +127,13 @@ class Door:
             self._unfinished[fd] = data
             return None
         reply = self._familiar.respond(data, end)
-        if self._proxied and fd in self._proxied and isinstance(reply, Upgrade):
+        if self._proxied and fd in self._proxied and isinstance(reply, Accepted):
             by = reply.request.headers.get("x-forwarded-for")
-            if not self._told(fd, forwarded(by, self._proxied[fd], self._trusted)):
+            if not self._enter_behind(fd, forwarded(by, self._proxied[fd], self._trusted)):
                 return CROWDED
         return reply
 
-    def _told(self, fd: int, client: str | None) -> bool:
+    def _enter_behind(self, fd: int, client: str | None) -> bool:
         """A proxy has said who its client is (None: itself); whether it may go on."""
         proxy = self._proxied.pop(fd)
         return self._per_address.enter(fd, client or proxy)
@@ -117,3 +145,10 @@ class Door:
             self._unfinished.pop(fd, None)
         if self._proxied:
             self._proxied.pop(fd, None)
+
+
+def _refuse(fd: int, reply: Answer) -> None:
+    """Answer and hang up, in the middle of nothing: it never became a connection."""
+    with suppress(OSError):
+        os.write(fd, reply.response)
+    os.close(fd)

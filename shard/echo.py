@@ -7,13 +7,14 @@ import argparse
 from dataclasses import replace
 
 from pool.scoreboard import Scoreboard
-from shard import frames, process
+from shard import process
 from shard.counters import FIELDS
-from shard.deflate import compress
 from shard.group import ConnectionGroup
 from shard.handshake import Request, Terms
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
 from shard.settings import Settings
+from shard.wires.websocket import WebSocket
+from shard.wires.wire import Offer
 
 
 class Echo:
@@ -26,10 +27,8 @@ class Echo:
         return b""
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
-        opcode = frames.BINARY if binary else frames.TEXT
-        compressed = self._group.table.variant[fd] >= TERMS.plain
-        reply = compress(payload) if compressed else payload
-        self._group.send(fd, frames.encode(opcode, reply, compressed))
+        wire = OFFERS[self._group.variant(fd)].wire
+        self._group.send(fd, wire.wrap(payload, binary))
 
     def on_caught_up(self, fd: int) -> None: ...
 
@@ -44,12 +43,12 @@ class Echo:
     async def stop(self) -> None: ...
 
 
-TERMS = Terms(path="/", compression=True)
+OFFERS = (Offer("/", WebSocket()), Offer("/", WebSocket(deflated=True, compress_from=0)))
 SETTINGS = Settings(
     message_bytes=1 << 24,
     backlog_soft_bytes=1 << 26,
     backlog_hard_bytes=1 << 26,
-    terms=TERMS,
+    terms=Terms(OFFERS),
 )
 
 

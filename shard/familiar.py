@@ -14,7 +14,8 @@ from functools import lru_cache
 
 from websockets.utils import accept_key
 
-from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, is_key, respond
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, Terms, respond
+from shard.wires.websocket import is_key
 
 BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
 KEY_CHARS = 24
@@ -33,7 +34,7 @@ class Familiar:
         self._terms = terms
         self._recall = lru_cache(MAX_BLOCKS)(self._learn)
 
-    def respond(self, data: bytes, end: int) -> Upgrade | Answer:
+    def respond(self, data: bytes, end: int) -> Accepted | Answer:
         """As `handshake.respond`; `end` is where the END_OF_HEADERS in `data` begins."""
         start = data.find(BEFORE_KEY, 0, end) + len(BEFORE_KEY)
         after = start + KEY_CHARS
@@ -45,10 +46,10 @@ class Familiar:
         if isinstance(known, Answer):
             return known
         response = known.response.replace(STAND_IN_ACCEPT, accept_key(key).encode(), 1)
-        return Upgrade(response, known.request, known.variant, data[end:])
+        return Accepted(response, known.request, known.variant, data[end:])
 
-    def _learn(self, before: bytes, after: bytes) -> Upgrade | Answer:
+    def _learn(self, before: bytes, after: bytes) -> Accepted | Answer:
         verdict = respond(before + STAND_IN.encode() + after, self._terms)
-        if isinstance(verdict, Upgrade):
+        if isinstance(verdict, Accepted):
             del verdict.request.headers["sec-websocket-key"]
         return verdict

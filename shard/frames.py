@@ -18,7 +18,7 @@ import codecs
 from struct import Struct
 
 from pool.buffers import BufferPool
-from shard.closecodes import CloseCode, receivable
+from shard.closecodes import CloseCode, ProtocolError, receivable
 
 try:
     from websockets.speedups import apply_mask
@@ -40,14 +40,6 @@ _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 Event = tuple[int, bytes]
 """(opcode, payload): TEXT or BINARY (maybe plus COMPRESSED) with the whole message, CLOSE, PING
 or PONG with the frame's payload. TEXT payloads are valid UTF-8 unless compressed."""
-
-
-class ProtocolError(Exception):
-    """The peer broke the protocol; `code` is what the connection is closed with."""
-
-    def __init__(self, code: CloseCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 class Partial:

@@ -7,17 +7,18 @@ descriptors, payloads and seconds, and keeps what it needs to know about a conne
 from typing import Protocol
 
 from shard.closecodes import CloseCode
-from shard.handshake import Request
+from shard.handshake import Answer, Request
 
-Opening = bytes | CloseCode
-"""What a handler says to a new connection: its first frames, or why it is closed again."""
+Opening = bytes | CloseCode | Answer
+"""What a handler says to a new connection: its first bytes, wrapped; or why it is closed again; or
+an HTTP response instead of letting it in."""
 
 
 class Handler(Protocol):
     """What the group calls. An exception closes the connection it came from, no other."""
 
     def on_open(self, fd: int, request: Request) -> Opening:
-        """A client was let in. The frames returned go out with the handshake response."""
+        """A client was let in. What is returned goes out with the response."""
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         """One whole message."""

@@ -5,7 +5,8 @@ viewer. Fan-outs are done in order, a slice of writes a turn, so that neither a 
 many small ones hold up the others.
 A descriptor whose write would block becomes slow: from then on everything for it goes through its
 Backlog until that is empty, so order holds. Past the soft limit droppable data is dropped and
-counted; past the hard limit the reader is given up (`on_overflow`).
+counted; past the hard limit the reader is given up. Nothing is called back: what happened is
+returned, and the group acts on it.
 
 Danger: a fan-out in progress holds descriptors of connections that may have closed since. `gone`
 keeps those from being written to until no fan-out that may name them is left, and `oldest_tick`
@@ -14,7 +15,7 @@ tells the owner how long their numbers must not be reused.
 
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from errno import EAGAIN
@@ -36,7 +37,23 @@ class Sent(Enum):
 
     SENT = "sent"
     QUEUED = "queued"
+    BLOCKED = "queued, the first to be: watch for writability"
     DROPPED = "dropped"
+    LOST = "dropped, and so is all that waited: the connection is gone"
+    OVERFLOWED = "dropped: the backlog is at its hard limit, give the reader up"
+
+
+Happened = list[tuple[int, Sent]]
+"""What a fan-out came to: those it BLOCKED, LOST or OVERFLOWED. The others go unmentioned."""
+
+
+class Flushed(Enum):
+    """What became of a backlog when its descriptor was writable."""
+
+    WAITING = "some of it still waits"
+    EMPTY = "all is out: watch for writability no longer"
+    CAUGHT_UP = "all is out, but something had been left out of it meanwhile"
+    LOST = "the connection is gone"
 
 
 @dataclass(slots=True)
@@ -54,10 +71,6 @@ class Outbox:
     """Writes for one group.
 
     soft_bytes, hard_bytes  limits of one connection's backlog
-    on_blocked(fd, bool)    the owner watches writability, or stops to
-    on_lost(fd)             a write failed: the connection is gone
-    on_overflow(fd)         the backlog would pass the hard limit
-    on_caught_up(fd)        the backlog is empty, but something had been left out of it
     write_all               how a slice is written
     """
 
@@ -67,10 +80,6 @@ class Outbox:
         counts: "memoryview[int]",
         soft_bytes: int,
         hard_bytes: int,
-        on_blocked: Callable[[int, bool], None],
-        on_lost: Callable[[int], None],
-        on_overflow: Callable[[int], None],
-        on_caught_up: Callable[[int], None],
         write_all: WriteAll = writing.write_all,
     ) -> None:
         self.slow: dict[int, Backlog] = {}
@@ -79,10 +88,6 @@ class Outbox:
         self._counts = counts
         self._soft_bytes = soft_bytes
         self._hard_bytes = hard_bytes
-        self._on_blocked = on_blocked
-        self._on_lost = on_lost
-        self._on_overflow = on_overflow
-        self._on_caught_up = on_caught_up
         self._write_all = write_all
         self._gone: set[int] = set()
         self._fan_outs: deque[FanOut] = deque()
@@ -116,56 +121,58 @@ class Outbox:
         except BlockingIOError:
             wrote = 0
         except OSError:
-            self._on_lost(fd)
-            return Sent.DROPPED
+            self.forget(fd)
+            return Sent.LOST
         self._counts[Count.WRITES] += 1
         self._counts[Count.BYTES_OUT] += wrote
         if wrote == len(data):
             return Sent.SENT
-        self._block(fd, data, wrote)
-        return Sent.QUEUED
+        return self._block(fd, data, wrote)
 
-    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
+    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> Happened:
         """Send `data` to every one of `fds`, in order after earlier fan-outs.
 
         `fds` is copied. What this turn's slice has room for is written before this returns.
         """
         if not fds:
-            return
+            return []
         members = list(fds)
         self._fan_outs.append(FanOut(iter(members), len(members), data, droppable, self.tick))
-        self._write_some()
+        return self._write_some()
 
-    def run_slice(self) -> None:
+    def run_slice(self) -> Happened:
         """Do the next slice of what is to be fanned out, oldest first."""
         self._allowance = SLICE
-        self._write_some()
+        return self._write_some()
 
-    def _write_some(self) -> None:
+    def _write_some(self) -> Happened:
+        happened: Happened = []
         while self._fan_outs and self._allowance > 0:
-            self._write_part(self._fan_outs[0])
+            self._write_part(self._fan_outs[0], happened)
+        return happened
 
-    def _write_part(self, fan_out: FanOut) -> None:
+    def _write_part(self, fan_out: FanOut, happened: Happened) -> None:
         size = min(self._allowance, fan_out.left)
         self._allowance -= size
         fan_out.left -= size
         batch: Iterable[int] = islice(fan_out.fds, size)
         if self.slow or self._gone:
-            batch = ready = self._sift(list(batch), fan_out)
+            batch = ready = self._sift(list(batch), fan_out, happened)
             size = len(ready)
         unsent = 0
         for fd, took in self._write_all(batch, fan_out.data):
             unsent += len(fan_out.data) - max(took, 0)
             if took >= 0 or took == -EAGAIN:
-                self._block(fd, fan_out.data, max(took, 0))
+                happened.append((fd, self._block(fd, fan_out.data, max(took, 0))))
             else:
-                self._on_lost(fd)
+                self.forget(fd)
+                happened.append((fd, Sent.LOST))
         self._counts[Count.WRITES] += size
         self._counts[Count.BYTES_OUT] += size * len(fan_out.data) - unsent
         if not fan_out.left:
             self._fan_outs.popleft()
 
-    def _sift(self, batch: list[int], fan_out: FanOut) -> list[int]:
+    def _sift(self, batch: list[int], fan_out: FanOut, happened: Happened) -> list[int]:
         """The descriptors of `batch` that may be written to; the slow ones get it queued."""
         apart = self.slow.keys() | self._gone
         ready = list(filterfalse(apart.__contains__, batch))
@@ -173,14 +180,14 @@ class Outbox:
             for fd in filter(apart.__contains__, batch):
                 if fd in self._gone:
                     self._counts[Count.DROPPED_CLOSED] += 1
-                else:
-                    self._queue(fd, fan_out.data, fan_out.droppable)
+                elif self._queue(fd, fan_out.data, fan_out.droppable) is Sent.OVERFLOWED:
+                    happened.append((fd, Sent.OVERFLOWED))
         return ready
 
-    def _block(self, fd: int, data: bytes, wrote: int) -> None:
+    def _block(self, fd: int, data: bytes, wrote: int) -> Sent:
         backlog = self.slow[fd] = Backlog(self.tick)
         backlog.push(memoryview(data)[wrote:] if wrote else data)
-        self._on_blocked(fd, True)
+        return Sent.BLOCKED
 
     def _queue(self, fd: int, data: bytes, droppable: bool) -> Sent:
         backlog = self.slow[fd]
@@ -191,47 +198,44 @@ class Outbox:
             return Sent.DROPPED
         if size > self._hard_bytes:
             self._counts[Count.DROPPED_SLOW] += 1
-            self._on_overflow(fd)
-            return Sent.DROPPED
+            return Sent.OVERFLOWED
         backlog.push(data)
         return Sent.QUEUED
 
-    def flush(self, fd: int) -> None:
+    def flush(self, fd: int) -> Flushed:
         """The descriptor is writable: send what waits; when all is out it is fast again."""
         backlog = self.slow.get(fd)
         if backlog is None:
-            return
+            return Flushed.EMPTY
         try:
             self._counts[Count.BYTES_OUT] += backlog.flush(fd, self.tick)
         except OSError:
-            self._on_lost(fd)
-            return
-        if not backlog.size:
-            del self.slow[fd]
-            self._on_blocked(fd, False)
-            if backlog.dropped:
-                self._on_caught_up(fd)
+            self.forget(fd)
+            return Flushed.LOST
+        if backlog.size:
+            return Flushed.WAITING
+        del self.slow[fd]
+        return Flushed.CAUGHT_UP if backlog.dropped else Flushed.EMPTY
 
-    def part(self, fd: int, last: bytes) -> None:
+    def part(self, fd: int, last: bytes) -> Sent:
         """Nothing follows `last` to this connection: it is closing.
 
         What waited is dropped, but for a frame that is half out, so that `last` is a frame too.
         """
         self._gone.add(fd)
         backlog = self.slow.get(fd)
-        if backlog is None:
-            try:
-                wrote = os.write(fd, last)
-            except BlockingIOError:
-                wrote = 0
-            except OSError:
-                return
-            if wrote != len(last):
-                self._block(fd, last, wrote)
-            return
-        self._counts[Count.DROPPED_SLOW] += backlog.cut()
-        backlog.push(last)
-        self.flush(fd)
+        if backlog is not None:
+            self._counts[Count.DROPPED_SLOW] += backlog.cut()
+            backlog.push(last)
+            return Sent.QUEUED
+        try:
+            wrote = os.write(fd, last)
+        except BlockingIOError:
+            wrote = 0
+        except OSError:
+            self.forget(fd)
+            return Sent.LOST
+        return Sent.SENT if wrote == len(last) else self._block(fd, last, wrote)
 
     def forget(self, fd: int) -> None:
         """The connection is over: drop what it had not read."""

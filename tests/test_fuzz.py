@@ -17,11 +17,12 @@ from chat.wire.schema import Command, ErrorCode
 from shard import handshake
 from shard.door import Door
 from shard.frames import FrameParser
-from shard.handshake import Answer, Terms, Upgrade
+from shard.handshake import Accepted, Answer
 from tests import fuzz
 from tests.fuzz import TARGETS, Target, load
 from tests.fuzz.mutate import MAX_BYTES, mutations
 from tests.fuzz.splits import pack, unpack
+from tests.shard.wire import terms
 
 SEED = 6455
 MUTATIONS = 5_000
@@ -84,20 +85,20 @@ def allows_twice_as_much(init: Any) -> Any:
     return lambda parser, buffers, limit: init(parser, buffers, 2 * limit)
 
 
-def replying(change: Callable[[Upgrade | Answer], Upgrade | Answer]) -> Callable[[Any], Any]:
+def replying(change: Callable[[Accepted | Answer], Accepted | Answer]) -> Callable[[Any], Any]:
     return lambda respond: lambda data, terms: change(respond(data, terms))
 
 
-def loses_a_byte(reply: Upgrade | Answer) -> Upgrade | Answer:
-    return replace(reply, rest=reply.rest[1:]) if isinstance(reply, Upgrade) else reply
+def loses_a_byte(reply: Accepted | Answer) -> Accepted | Answer:
+    return replace(reply, rest=reply.rest[1:]) if isinstance(reply, Accepted) else reply
 
 
-def injects_a_header(reply: Upgrade | Answer) -> Upgrade | Answer:
+def injects_a_header(reply: Accepted | Answer) -> Accepted | Answer:
     return replace(reply, response=reply.response.replace(b"\r\n\r\n", b"\r\nX: y\r\n\r\n"))
 
 
-def miscounts_its_body(reply: Upgrade | Answer) -> Upgrade | Answer:
-    return reply if isinstance(reply, Upgrade) else replace(reply, response=reply.response + b"x")
+def miscounts_its_body(reply: Accepted | Answer) -> Accepted | Answer:
+    return reply if isinstance(reply, Accepted) else replace(reply, response=reply.response + b"x")
 
 
 def takes_another_key(respond: Any) -> Any:
@@ -110,7 +111,7 @@ def lets_all_origins_in(respond: Any) -> Any:
 
 def hears_only_the_last_piece(_: Any) -> Any:
     return lambda door, fd, data: (
-        handshake.respond(data, Terms()) if handshake.END_OF_HEADERS in data else None
+        handshake.respond(data, terms()) if handshake.END_OF_HEADERS in data else None
     )
 
 
@@ -168,7 +169,7 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("handshake", load("handshake"), "respond", replying(miscounts_its_body)),
     ("handshake", load("handshake"), "respond", takes_another_key),
     ("handshake", load("handshake"), "respond", lets_all_origins_in),
-    ("handshake", Door, "hear", hears_only_the_last_piece),
+    ("handshake", Door, "request", hears_only_the_last_piece),
     ("proxyprotocol", load("proxyprotocol"), "parse", slips),
     ("proxyprotocol", load("proxyprotocol"), "parse", sees_no_address),
     ("proxyprotocol", load("proxyprotocol"), "parse", waits_for_ever),

@@ -159,7 +159,7 @@ class Shard:
             assert self.errors.found == []
             assert self.counts[Count.HANDLER_ERRORS] == 0
             assert self.counts[Count.CONNECTIONS] == 0
-            assert self.group.buffers.on_loan == 0
+            assert self.group._inbound.buffers.on_loan == 0
 
     def advance(self, ticks: int = 1) -> None:
         """Let `ticks` seconds pass, one by one."""

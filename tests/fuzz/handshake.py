@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from pool.scoreboard import Scoreboard
+from shard.counters import FIELDS
 from shard.door import Door
-from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, respond
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, Terms, respond
 from shard.settings import ClientAddress, Settings
+from shard.wires.websocket import WebSocket
 from tests.fuzz import sentence
 from tests.fuzz.splits import pack, unpack
-from tests.shard.wire import REQUEST
+from tests.shard.wire import REQUEST, terms
 
 INVARIANT: Final = sentence(__doc__)
 
@@ -39,11 +42,10 @@ def check(data: bytes) -> None:
     if END_OF_HEADERS not in b"".join(pieces):
         pieces.append(END_OF_HEADERS)
     body, settings = b"".join(pieces), settings_of(flags)
-    terms = settings.terms
-    reply = respond(body, terms)
-    if isinstance(reply, Upgrade):
-        check_request(reply, body, terms)
-        check_upgrade(reply, terms)
+    reply = respond(body, settings.terms)
+    if isinstance(reply, Accepted):
+        check_request(reply, body, settings.terms)
+        check_upgrade(reply, settings.terms)
     else:
         check_answer(reply)
     assert hear(pieces, settings) == bare(reply), f"another verdict in {[*map(len, pieces)]}"
@@ -51,14 +53,14 @@ def check(data: bytes) -> None:
 
 def settings_of(flags: int) -> Settings:
     """One of sixteen servers."""
-    terms = Terms(
-        compression=bool(flags & 1),
-        subprotocols=("danmaku.json", "danmaku.msgpack") if flags & 2 else (),
+    chosen = terms(
+        *(("danmaku.json", "danmaku.msgpack") if flags & 2 else ()),
+        deflated=bool(flags & 1),
         origins=("https://a.b",) if flags & 4 else ("*",),
     )
     whose: ClientAddress = "x-forwarded-for" if flags & 8 else "connection"
     return Settings(
-        terms=terms,
+        terms=chosen,
         client_address=whose,
         trusted_proxies=("127.0.0.0/8",),
         connections_per_address=2,
@@ -72,7 +74,7 @@ def values(body: bytes, name: bytes) -> list[bytes]:
     return [value.strip(b" \t") for key, _, value in parted if key.lower() == name]
 
 
-def check_request(reply: Upgrade, body: bytes, terms: Terms) -> None:
+def check_request(reply: Accepted, body: bytes, terms: Terms) -> None:
     """Whether who was let in has asked for it, and is seen as what it sent."""
     assert re.match(rb"[\r\n]*GET +\S+ +HTTP/1\.1\r\n", body)
     assert len(values(body, b"host")) == 1
@@ -83,13 +85,13 @@ def check_request(reply: Upgrade, body: bytes, terms: Terms) -> None:
     if "*" not in terms.origins:
         assert {*values(body, b"origin")} <= {origin.encode() for origin in terms.origins}
     assert reply.rest == body.partition(END_OF_HEADERS)[2]
-    assert reply.request.path == terms.path
+    assert reply.request.path == terms.offers[0].path
     for name, several in reply.request.query.items():
         # A room's name goes back to the client, so it has to be text that can be encoded.
         "".join([name, *several]).encode()
 
 
-def check_upgrade(reply: Upgrade, terms: Terms) -> None:
+def check_upgrade(reply: Accepted, terms: Terms) -> None:
     """Whether an upgrade's response is these lines and no others."""
     head, end, body = reply.response.partition(END_OF_HEADERS)
     assert (end, body) == (END_OF_HEADERS, b"")
@@ -97,13 +99,12 @@ def check_upgrade(reply: Upgrade, terms: Terms) -> None:
     assert status == b"HTTP/1.1 101 Switching Protocols"
     assert (upgrade, connection) == (b"Upgrade: websocket", b"Connection: Upgrade")
     assert re.fullmatch(rb"Sec-WebSocket-Accept: [A-Za-z0-9+/]{27}=", accept)
-    variant, subprotocol = terms.default, reply.request.subprotocol
-    if subprotocol is not None:
-        variant = [*terms.subprotocols].index(subprotocol)
+    offer, subprotocol = terms.offers[reply.variant], reply.request.subprotocol
+    if subprotocol:
         assert agreed.pop(0) == f"Sec-WebSocket-Protocol: {subprotocol}".encode()
-    if reply.variant != variant:
-        assert terms.compression
-        assert reply.variant == variant + terms.plain
+    assert offer.subprotocol == (subprotocol or terms.offers[0].subprotocol)
+    assert isinstance(offer.wire, WebSocket)
+    if offer.wire.deflated:
         assert EXTENSION.fullmatch(agreed.pop(0))
     assert not agreed
 
@@ -121,23 +122,23 @@ def check_answer(reply: Answer) -> None:
     assert body.decode().endswith("\n")
 
 
-def hear(pieces: Sequence[bytes], settings: Settings) -> Upgrade | Answer:
+def hear(pieces: Sequence[bytes], settings: Settings) -> Accepted | Answer:
     """What a door says that is told the request in pieces, having heard it with another key."""
     with socket.socket() as listener:  # never listens: a door is made of one
-        door = Door(listener, settings, rows=2)
-        assert door.greet(0, PROXY)
-        assert door.greet(1, PROXY)
-        door.hear(0, b"".join(pieces).replace(KEY, OTHER_KEY))
+        door = Door(listener, settings, 2, Scoreboard(FIELDS, 1).row(0))
+        assert door._may_enter(0, PROXY)
+        assert door._may_enter(1, PROXY)
+        door.request(0, b"".join(pieces).replace(KEY, OTHER_KEY))
         for index, piece in enumerate(pieces):
-            reply = door.hear(1, piece)
-            if isinstance(reply, Upgrade):
+            reply = door.request(1, piece)
+            if isinstance(reply, Accepted):
                 reply = replace(reply, rest=reply.rest + b"".join(pieces[index + 1 :]))
             if reply is not None:
                 return bare(reply)
     raise AssertionError("a whole request was not heard")
 
 
-def bare(reply: Upgrade | Answer) -> Upgrade | Answer:
+def bare(reply: Accepted | Answer) -> Accepted | Answer:
     """A reply without the key among the headers, which nobody needs any more."""
     if isinstance(reply, Answer):
         return reply

@@ -6,9 +6,8 @@ The first byte is the limit, in units of 16 bytes.
 
 from typing import Final
 
-from shard.closecodes import CloseCode
+from shard.closecodes import CloseCode, ProtocolError
 from shard.deflate import compress, inflate
-from shard.frames import ProtocolError
 from tests.fuzz import sentence
 
 INVARIANT: Final = sentence(__doc__)

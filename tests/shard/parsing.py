@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pool.buffers import BufferPool
-from shard.frames import CLOSE, Event, FrameParser, Partial, ProtocolError
+from shard.closecodes import ProtocolError
+from shard.frames import CLOSE, Event, FrameParser, Partial
 
 LIMIT = 1_000
 """Bytes in a message; small, so that a random test passes it."""

@@ -26,7 +26,7 @@ from shard.handler import Opening
 from shard.handshake import END_OF_HEADERS, Request
 from shard.listen import listen
 from shard.settings import Settings
-from tests.shard.wire import REQUEST, Message, client_frame, server_frames
+from tests.shard.wire import REQUEST, Message, client_frame, server_frames, terms
 
 BOUND_S = 20.0
 """A condition that has not come true by then never will."""
@@ -191,7 +191,7 @@ class Rig:
         self.clients: list[Client] = []
         self.group = ConnectionGroup(
             self.listener,
-            Settings(**limits),
+            Settings(**({"terms": terms()} | limits)),
             self.counts.row,
             wake=self._wake,
             chance=self.chance,
@@ -215,12 +215,12 @@ class Rig:
         if error is None:
             opened, closed = self.handler.opened, [fd for fd, _ in self.handler.closed]
             assert sorted(opened) == sorted(closed), "on_close is called once per on_open"
-            assert not self.group.buffers.on_loan
-            assert not self.group._partials
+            assert not self.group._inbound.buffers.on_loan
+            assert not self.group._inbound.partials
             assert not self.group._door._unfinished
             assert not self.group._door._proxied
             assert not self.group._door._per_address._clients
-            assert not self.group.outbox.slow
+            assert not self.group._outbox.slow
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0
             assert self.counts[Count.HANDLER_ERRORS] == self.faults

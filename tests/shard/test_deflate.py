@@ -13,9 +13,8 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import Frame, Opcode
 from websockets.headers import parse_extension
 
-from shard.closecodes import CloseCode
+from shard.closecodes import CloseCode, ProtocolError
 from shard.deflate import TAIL, compress, inflate, negotiate
-from shard.frames import ProtocolError
 
 LIMIT = 100_000
 

@@ -5,19 +5,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard.familiar import STAND_IN, STAND_IN_ACCEPT, Familiar
-from shard.handshake import END_OF_HEADERS, Answer, Terms, Upgrade, respond
-from tests.shard.wire import REQUEST
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, respond
+from tests.shard.wire import REQUEST, terms
 
-TERMS = Terms(subprotocols=("chat.json", "chat.msgpack"), compression=True, origins=("http://a",))
+TERMS = terms("chat.json", "chat.msgpack", deflated=True, origins=("http://a",))
 KEYS = [b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==", STAND_IN.encode()]
 KEY_LINE = b"Sec-WebSocket-Key: "
 
 
-def agree(familiar: Familiar, data: bytes) -> Upgrade | Answer:
+def agree(familiar: Familiar, data: bytes) -> Accepted | Answer:
     """The familiar answer, which must be the full one but for the key among the headers."""
     known = familiar.respond(data, data.index(END_OF_HEADERS))
     full = respond(data, TERMS)
-    if isinstance(full, Upgrade) and isinstance(known, Upgrade):
+    if isinstance(full, Accepted) and isinstance(known, Accepted):
         headers = dict(full.request.headers)
         key = headers.pop("sec-websocket-key")
         assert known.request.headers.get("sec-websocket-key", key) == key
@@ -43,7 +43,7 @@ def familiar() -> Familiar:
 class TestKeys:
     def test_each_key_gets_its_own_accept(self, familiar: Familiar) -> None:
         for key in KEYS * 2:
-            assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], key)), Upgrade)
+            assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], key)), Accepted)
 
     def test_the_stand_in_is_never_sent_back(self, familiar: Familiar) -> None:
         for _ in range(2):
@@ -55,7 +55,7 @@ class TestKeys:
     def test_a_bad_key_is_refused_also_in_a_known_block(
         self, familiar: Familiar, key: bytes
     ) -> None:
-        assert isinstance(agree(familiar, REQUEST), Upgrade)
+        assert isinstance(agree(familiar, REQUEST), Accepted)
         agree(familiar, REQUEST.replace(KEYS[0], key))
 
     def test_two_keys_are_refused(self, familiar: Familiar) -> None:
@@ -68,7 +68,7 @@ class TestBlocks:
     def test_frames_behind_the_request_are_the_connections_own(self, familiar: Familiar) -> None:
         for rest in (b"one", b"two", b"\r\nSec-WebSocket-Key: " + KEYS[1] + b"\r\n\r\n"):
             reply = agree(familiar, REQUEST + rest)
-            assert isinstance(reply, Upgrade)
+            assert isinstance(reply, Accepted)
             assert reply.rest == rest
 
     def test_a_known_block_is_not_parsed_again(
@@ -76,13 +76,13 @@ class TestBlocks:
     ) -> None:
         agree(familiar, REQUEST)
         monkeypatch.setattr("shard.familiar.respond", None)
-        assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], KEYS[1])), Upgrade)
+        assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], KEYS[1])), Accepted)
 
     def test_a_long_block_is_parsed_and_not_kept(
         self, familiar: Familiar, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         data = REQUEST.replace(b"\r\n\r\n", b"\r\nCookie: " + b"x" * 1024 + b"\r\n\r\n")
-        assert isinstance(agree(familiar, data), Upgrade)
+        assert isinstance(agree(familiar, data), Accepted)
         monkeypatch.setattr("shard.familiar.respond", lambda *_: Answer(b"parsed again", 0))
         assert familiar.respond(data, data.index(END_OF_HEADERS)).response == b"parsed again"
 

@@ -7,6 +7,7 @@ import pytest
 
 from pool.buffers import BufferPool
 from shard import frames
+from shard.closecodes import ProtocolError
 from shard.frames import BINARY, CLOSE, COMPRESSED, CONT, PING, PONG, TEXT, Event, FrameParser
 from tests.shard.parsing import LIMIT, Parsed, parse
 from tests.shard.wire import client_frame, close_frame, server_frames
@@ -142,7 +143,7 @@ class TestParsing:
         assert events == [(BINARY, b"x" * size)]
 
     def test_an_error_says_what_was_wrong(self) -> None:
-        with pytest.raises(frames.ProtocolError, match=r"^a client's frame is not masked$"):
+        with pytest.raises(ProtocolError, match=r"^a client's frame is not masked$"):
             frames.FrameParser(BufferPool(), LIMIT).feed(b"\x81\x05Hello", None, [])
 
     def test_bad_text_is_refused_before_the_frame_is_whole(self) -> None:
@@ -155,7 +156,7 @@ class TestParsing:
 
 class TestCompression:
     def test_it_must_have_been_negotiated(self) -> None:
-        with pytest.raises(frames.ProtocolError, match="reserved bit"):
+        with pytest.raises(ProtocolError, match="reserved bit"):
             frames.FrameParser(BufferPool(), LIMIT).feed(client_frame(TEXT, rsv=0x40), None, [])
 
     def test_rsv1_marks_a_compressed_message_when_that_was_negotiated(self) -> None:
@@ -256,6 +257,7 @@ import sys
 sys.modules["websockets.speedups"] = None
 from pool.buffers import BufferPool
 from shard import frames
+from shard.closecodes import ProtocolError
 parser = frames.FrameParser(BufferPool(), 1000)
 data = bytes.fromhex(sys.argv[1])
 for cut in range(len(data)):
@@ -322,6 +324,6 @@ class TestParsingClose:
         ("payload", "code"), [(b"\x03\xed", 1002), (b"\x03\xe8\xff", 1007), (b"\xff\xff", 1002)]
     )
     def test_what_may_not_be_sent_is_refused(self, payload: bytes, code: int) -> None:
-        with pytest.raises(frames.ProtocolError) as caught:
+        with pytest.raises(ProtocolError) as caught:
             frames.parse_close(payload)
         assert caught.value.code == code

@@ -5,10 +5,10 @@ import pytest
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, encode
-from shard.handshake import Terms
 from tests.shard.descriptors import open_descriptors
 from tests.shard.rig import Client, Recorder, Rig
 from tests.shard.wire import REQUEST, client_frame, close_frame
+from tests.shard.wire import terms as offers
 
 
 def raw(client: Client) -> bytes:
@@ -48,11 +48,11 @@ class TestHandshake:
             assert rig.handler.payloads == [b"early"]
 
     def test_the_variant_of_the_chosen_subprotocol_is_remembered(self) -> None:
-        with Rig(terms=Terms(subprotocols=("a", "b"))) as rig:
+        with Rig(terms=offers("a", "b")) as rig:
             offer = b"\r\nSec-WebSocket-Protocol: b\r\n\r\n"
             client = rig.open(REQUEST.replace(b"\r\n\r\n", offer))
             assert b"Sec-WebSocket-Protocol: b\r\n" in client.received
-            assert rig.group.table.variant[client.fd] == 1
+            assert rig.group._table.variant[client.fd] == 1
 
     @pytest.mark.parametrize(
         ("request_", "status"),
@@ -72,7 +72,7 @@ class TestHandshake:
     def test_who_is_not_let_in_gets_an_answer_and_the_end(
         self, request_: bytes, status: int
     ) -> None:
-        with Rig(terms=Terms(origins=("https://good",))) as rig:
+        with Rig(terms=offers(origins=("https://good",))) as rig:
             client = rig.connect()
             client.send(request_)
             rig.run_until(lambda: client.ended)
@@ -158,7 +158,7 @@ class TestMessages:
             client.send(client_frame(BINARY, payload))
             rig.run_until(lambda: rig.handler.messages)
             assert rig.handler.payloads == [payload]
-            assert rig.group.buffers.on_loan == 0
+            assert rig.group._inbound.buffers.on_loan == 0
 
     def test_connections_do_not_share_half_messages(self) -> None:
         with Rig() as rig:
@@ -207,15 +207,15 @@ class TestMessages:
         with Rig() as rig:
             client = rig.open()
             client.send(client_frame(TEXT, b"hello")[:8])
-            rig.run_until(lambda: rig.group.buffers.on_loan)
+            rig.run_until(lambda: rig.group._inbound.buffers.on_loan)
             client.send(client_frame(TEXT, b"hello")[8:] + client_frame(PING, b"hello")[:3])
             rig.run_until(lambda: rig.handler.messages)
             client.send(client_frame(PING, b"hello")[3:])
             rig.run_until(lambda: client.messages)
-            assert not rig.group._partials
+            assert not rig.group._inbound.partials
             assert not rig.group._door._unfinished
-            assert not rig.group.outbox.slow
-            assert rig.group.buffers.on_loan == 0
+            assert not rig.group._outbox.slow
+            assert rig.group._inbound.buffers.on_loan == 0
 
 
 class TestTurns:

@@ -79,11 +79,11 @@ class TestClosing:
         with Rig() as rig:
             client = rig.open()
             client.send(client_frame(TEXT, b"half")[:8])
-            rig.run_until(lambda: rig.group.buffers.on_loan)
+            rig.run_until(lambda: rig.group._inbound.buffers.on_loan)
             client.vanish()
             rig.run_until(lambda: rig.handler.closed)
             assert rig.handler.closed == [(client.fd, 1006)]
-            assert rig.group.buffers.on_loan == 0
+            assert rig.group._inbound.buffers.on_loan == 0
             assert rig.serves_others()
 
     def test_writing_to_a_peer_that_vanished_closes_it_once(self) -> None:
@@ -102,7 +102,7 @@ class TestClosing:
             client.vanish()
             rig.run_until(lambda: rig.group.connections == 0)
             assert len(rig.handler.closed) == 1
-            assert rig.counts[Count.CLOSED] == rig.group.table.quarantined == 1
+            assert rig.counts[Count.CLOSED] == rig.group._table.quarantined == 1
 
 
 class TestPeersFaults:

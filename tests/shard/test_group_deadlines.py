@@ -4,11 +4,10 @@ import select
 
 import pytest
 
-from shard import group as module
+from shard import deadlines as module
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.frames import BINARY, CLOSE, PING, PONG, TEXT, encode
-from shard.group import ConnectionGroup
 from tests.shard.descriptors import no_holes_below
 from tests.shard.rig import Client, Rig
 from tests.shard.wire import REQUEST, client_frame, close_frame
@@ -195,13 +194,13 @@ class TestBounds:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         visits = []
-        visit = ConnectionGroup._visit_open
+        visit = module.Deadlines._visit
 
-        def counting(group: ConnectionGroup, fd: int) -> None:
+        def counting(deadlines: module.Deadlines, fd: int) -> module.Due | None:
             visits.append(fd)
-            visit(group, fd)
+            return visit(deadlines, fd)
 
-        monkeypatch.setattr(ConnectionGroup, "_visit_open", counting)
+        monkeypatch.setattr(module.Deadlines, "_visit", counting)
         with Rig(ping_ticks=10, timeout_ticks=10) as rig:
             client = rig.open()
             for _ in range(100):
@@ -224,16 +223,16 @@ class TestQuarantine:
     def test_a_closed_connections_number_is_not_reused_within_a_tick(self) -> None:
         with Rig() as rig:
             client = rig.open()
-            generation = rig.group.table.generation[client.fd]
-            assert rig.group.alive(client.fd, generation)
+            handle = rig.group.handle(client.fd)
+            assert rig.group.alive(handle)
             self.end(rig, client)
-            assert not rig.group.alive(client.fd, generation)
+            assert not rig.group.alive(handle)
             rig.advance()
             assert rig.counts[Count.QUARANTINED] == 1
             assert rig.open().fd != client.fd
             rig.advance()
             assert rig.counts[Count.QUARANTINED] == 0
-            assert not rig.group.alive(client.fd, generation)
+            assert not rig.group.alive(handle)
 
     def test_one_that_ends_between_turns_is_forgotten_before_its_number_is_free(self) -> None:
         with Rig() as rig:
@@ -251,7 +250,7 @@ class TestQuarantine:
     def test_a_descriptors_next_connection_is_another(self) -> None:
         with Rig() as rig:
             first = rig.open()
-            generation = rig.group.table.generation[first.fd]
+            handle = rig.group.handle(first.fd)
             self.end(rig, first)
             rig.advance()
             with no_holes_below(first.fd):
@@ -261,4 +260,4 @@ class TestQuarantine:
             rig.run_until(lambda: client.status)
             assert rig.handler.opened == [first.fd, first.fd]
             assert rig.group.is_open(first.fd)
-            assert not rig.group.alive(first.fd, generation)
+            assert not rig.group.alive(handle)

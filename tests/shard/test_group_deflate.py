@@ -5,13 +5,12 @@ import pytest
 from shard.counters import Count
 from shard.deflate import compress
 from shard.frames import BINARY, CONT, TEXT
-from shard.handshake import Terms
 from tests.shard.rig import Client, Rig
-from tests.shard.wire import REQUEST, client_frame
+from tests.shard.wire import REQUEST, client_frame, terms
 
 RSV1 = 0x40
 OFFER = b"\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
-TERMS = Terms(subprotocols=("a", "b"), compression=True)
+TERMS = terms("a", "b", deflated=True)
 
 
 def offering(rig: Rig, more: bytes = b"") -> Client:
@@ -23,22 +22,22 @@ class TestAgreeing:
         with Rig(terms=TERMS) as rig:
             client = offering(rig, b"\r\nSec-WebSocket-Protocol: b")
             assert b"\r\nSec-WebSocket-Extensions: permessage-deflate; " in client.received
-            assert rig.group.table.variant[client.fd] == 3
+            assert rig.group._table.variant[client.fd] == 3
 
     def test_who_does_not_offer_gets_none(self) -> None:
         with Rig(terms=TERMS) as rig:
             client = rig.open()
             assert b"Sec-WebSocket-Extensions" not in client.received
-            assert rig.group.table.variant[client.fd] == 0
+            assert rig.group._table.variant[client.fd] == 0
             client.send(client_frame(TEXT, compress(b"hello"), rsv=RSV1))
             rig.run_until(lambda: client.ended)
             assert client.close_code == 1002
 
     def test_without_it_in_the_terms_an_offer_is_ignored(self) -> None:
-        with Rig(terms=Terms()) as rig:
+        with Rig(terms=terms()) as rig:
             client = offering(rig)
             assert b"Sec-WebSocket-Extensions" not in client.received
-            assert rig.group.table.variant[client.fd] == 0
+            assert rig.group._table.variant[client.fd] == 0
 
 
 class TestHearing:

@@ -68,15 +68,15 @@ class TestSlowReaders:
         total = fan_out_until(
             rig, [slow, fast], lambda: rig.counts[Count.DROPPED_SLOW] >= 20, droppable=True
         )
-        assert SOFT - 2_000 < rig.group.outbox.backlog_bytes <= SOFT
+        assert SOFT - 2_000 < rig.group._outbox.backlog_bytes <= SOFT
         rig.advance()
         assert rig.counts[Count.SLOW_READERS] == 1
-        assert rig.counts[Count.BACKLOG_BYTES] == rig.group.outbox.backlog_bytes
+        assert rig.counts[Count.BACKLOG_BYTES] == rig.group._outbox.backlog_bytes
         rig.run_until(lambda: len(fast.messages) == total)
         assert numbers(fast) == list(range(total))
 
         slow.reading = True
-        rig.run_until(lambda: not rig.group.outbox.slow)
+        rig.run_until(lambda: not rig.group._outbox.slow)
         rig.group.send(slow.fd, frame(999_999))
         rig.run_until(lambda: 999_999 in numbers(slow))
         got = numbers(slow)
@@ -127,7 +127,7 @@ class TestSlowReaders:
         for _ in range(10):
             rig.group.fan_out([slow.fd], frame(0), droppable=True)
             before = rig.counts[Count.BYTES_OUT]
-            while rig.counts[Count.BYTES_OUT] == before and rig.group.outbox.slow:
+            while rig.counts[Count.BYTES_OUT] == before and rig.group._outbox.slow:
                 slow.received += slow.socket.recv(2_000)
                 rig.step(wait_ms=5)
             rig.advance()
@@ -158,7 +158,7 @@ class TestSlowReaders:
         slow.vanish()
         rig.run_until(lambda: rig.handler.closed)
         assert rig.handler.closed == [(slow.fd, 1006)]
-        assert rig.group.outbox.backlog_bytes == 0
+        assert rig.group._outbox.backlog_bytes == 0
         assert rig.counts[Count.DROPPED_CLOSED] > 0
 
 
@@ -174,10 +174,10 @@ class TestSlices:
         fds = {client.fd for client in clients}
         rig.group.fan_out(fds, frame(1))
         rig.group.fan_out(fds, frame(2))
-        assert rig.group.outbox.pending
+        assert rig.group._outbox.pending
         rig.run_until(lambda: all(len(client.messages) == 2 for client in clients))
         assert all(numbers(client) == [1, 2] for client in clients)
-        assert not rig.group.outbox.pending
+        assert not rig.group._outbox.pending
 
     def test_a_turn_does_one_slice(self, rig: Rig) -> None:
         clients = [rig.open() for _ in range(7)]
@@ -192,13 +192,13 @@ class TestSlices:
         rig.group.fan_out([client.fd for client in clients], frame(1))
         clients[0].send(client_frame(TEXT, b"meanwhile"))
         while not rig.handler.messages:
-            assert rig.group.outbox.pending
+            assert rig.group._outbox.pending
             rig.step()
 
     def test_a_slow_reader_among_them_gets_them_in_order(self, rig: Rig) -> None:
         slow = slow_client(rig)
         clients = [slow, *(rig.open() for _ in range(5))]
-        fan_out_until(rig, [slow], lambda: slow.fd in rig.group.outbox.slow, droppable=False)
+        fan_out_until(rig, [slow], lambda: slow.fd in rig.group._outbox.slow, droppable=False)
         fds = [client.fd for client in clients]
         for number in range(100, 105):
             rig.group.fan_out(fds, frame(number), droppable=False)
@@ -217,13 +217,13 @@ class TestSlices:
         for _ in range(4):
             rig.tick += 1
             rig.group.advance(rig.tick)
-        assert rig.group.outbox.pending
-        assert rig.group.table.phase[leaver.fd] == QUARANTINED
+        assert rig.group._outbox.pending
+        assert rig.group._table.phase[leaver.fd] == QUARANTINED
         assert os.fstat(leaver.fd)
         rig.settle()
         assert numbers(leaver) == []
         rig.advance(2)
-        assert rig.group.table.phase[leaver.fd] == FREE
+        assert rig.group._table.phase[leaver.fd] == FREE
 
     def test_a_reused_descriptor_is_reached_though_fan_outs_never_pause(self, rig: Rig) -> None:
         clients = [rig.open() for _ in range(12)]
@@ -234,18 +234,18 @@ class TestSlices:
             rig.step()
         others = [client.fd for client in clients[:-1]]
         with no_holes_below(leaver.fd):
-            while rig.group.table.phase[leaver.fd] == QUARANTINED:
+            while rig.group._table.phase[leaver.fd] == QUARANTINED:
                 newcomer = rig.connect()
                 rig.tick += 1
                 rig.group.fan_out(others, frame(2))
                 rig.group.advance(rig.tick)
-        assert rig.group.table.phase[leaver.fd] == HANDSHAKE
+        assert rig.group._table.phase[leaver.fd] == HANDSHAKE
         for _ in range(5):
             rig.group.fan_out(others, frame(3))
         newcomer.send(REQUEST)
         while not rig.group.is_open(leaver.fd):
             rig.step()
-        assert rig.group.outbox.pending
+        assert rig.group._outbox.pending
         rig.group.fan_out([leaver.fd], frame(4))
         rig.run_until(lambda: numbers(newcomer))
         assert numbers(newcomer) == [4]

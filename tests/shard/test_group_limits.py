@@ -57,7 +57,7 @@ class TestFull:
         with Rig() as rig:
             late = rig.connect()
             os.close(lowest := os.dup(0))
-            rig.group.table.capacity = lowest
+            rig.group._door._rows = lowest
             rig.run_until(lambda: late.ended)
             assert late.status == 503
 
@@ -121,7 +121,7 @@ class TestAccepting:
             client.send(close_frame(1000))
             rig.group._pause_accepting()
             rig.run_until(lambda: client.ended)
-            assert rig.group.table.quarantined == 1
+            assert rig.group._table.quarantined == 1
             rig.group._resume_accepting()
             with descriptors_exhausted():
                 rig.run_until(lambda: late.status)
@@ -130,7 +130,7 @@ class TestAccepting:
             late.send(close_frame(1000))
             rig.run_until(lambda: late.ended)
             rig.settle()
-            assert rig.group.table.quarantined == 1, "only for as long as descriptors lack"
+            assert rig.group._table.quarantined == 1, "only for as long as descriptors lack"
 
 
 def traffic(rig: Rig) -> None:

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 from shard.handshake import (
     END_OF_HEADERS,
     MAX_HEADERS,
+    Accepted,
     Answer,
     Terms,
-    Upgrade,
     answer,
     origin_allowed,
     respond,
 )
 from tests.shard.wire import REQUEST
+from tests.shard.wire import terms as offers
 
-TERMS = Terms(subprotocols=("chat.json", "chat.msgpack"), default=0)
+TERMS = offers("chat.json", "chat.msgpack")
 
 HEADERS = {
     "Host": "localhost",
@@ -37,9 +38,9 @@ def request(line: str = "GET /ws HTTP/1.1", /, *extra: str, **changes: str | Non
     return "\r\n".join([*lines, *extra]).encode() + END_OF_HEADERS
 
 
-def let_in(data: bytes, terms: Terms = TERMS) -> Upgrade:
+def let_in(data: bytes, terms: Terms = TERMS) -> Accepted:
     reply = respond(data, terms)
-    assert isinstance(reply, Upgrade), reply
+    assert isinstance(reply, Accepted), reply
     return reply
 
 
@@ -89,35 +90,35 @@ class TestLettingIn:
         assert (seen.path, seen.query) == ("/ws", {"a": ["1"]})
 
     def test_another_path_may_be_the_one(self) -> None:
-        assert let_in(request("GET / HTTP/1.1"), Terms(path="/"))
+        assert let_in(request("GET / HTTP/1.1"), offers(path="/"))
 
 
 class TestSubprotocols:
     @pytest.mark.parametrize(
         ("offered", "chosen", "variant"),
         [
-            (None, None, 0),
+            (None, "", 0),
             ("chat.msgpack", "chat.msgpack", 1),
             ("chat.msgpack, chat.json", "chat.json", 0),
             ("other,chat.msgpack", "chat.msgpack", 1),
-            ("other", None, 0),
+            ("other", "", 0),
         ],
     )
     def test_the_first_of_ours_that_is_offered(
-        self, offered: str | None, chosen: str | None, variant: int
+        self, offered: str | None, chosen: str, variant: int
     ) -> None:
         reply = let_in(request(sec_websocket_protocol=offered))
         assert (reply.request.subprotocol, reply.variant) == (chosen, variant)
         header = f"\r\nSec-WebSocket-Protocol: {chosen}\r\n".encode()
-        assert (header in reply.response) == (chosen is not None)
+        assert (header in reply.response) == bool(chosen)
 
     def test_offers_in_two_headers_count_as_one(self) -> None:
         extra = ("Sec-WebSocket-Protocol: chat.msgpack", "Sec-WebSocket-Protocol: other")
         assert let_in(request("GET /ws HTTP/1.1", *extra)).variant == 1
 
     def test_the_default_variant_is_for_who_offers_none(self) -> None:
-        assert let_in(REQUEST, Terms(subprotocols=("a", "b"), default=1)).variant == 1
-        assert let_in(request(sec_websocket_protocol="a"), Terms()).variant == 0
+        assert let_in(REQUEST, offers("a", "b")).variant == 0
+        assert let_in(request(sec_websocket_protocol="a"), offers()).variant == 0
 
     def test_an_offer_that_is_not_a_list_of_tokens_is_refused(self) -> None:
         assert refusal(request(sec_websocket_protocol="a b")) == 400
@@ -163,7 +164,7 @@ class TestRefusing:
         assert b"\r\nUpgrade: websocket\r\n" in response(request(upgrade=None))
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in response(request(sec_websocket_version="8"))
         assert b"\r\nAllow: GET\r\n" in response(request("POST /ws HTTP/1.1"))
-        assert response(request("GET / HTTP/1.1")).endswith(b"\r\n\r\nWebSockets are at /ws\n")
+        assert response(request("GET / HTTP/1.1")).endswith(b"\r\n\r\nconnections are at /ws\n")
 
     def test_as_many_headers_as_are_allowed_and_one_more(self) -> None:
         extra = [f"X-{i}: y" for i in range(MAX_HEADERS - len(HEADERS))]
@@ -197,8 +198,8 @@ class TestOrigins:
         self, origin: str | None, allowed: tuple[str, ...], expected: bool
     ) -> None:
         assert origin_allowed(origin, allowed) is expected
-        data, terms = request(origin=origin), Terms(origins=allowed)
-        assert isinstance(respond(data, terms), Upgrade) is expected
+        data, terms = request(origin=origin), offers(origins=allowed)
+        assert isinstance(respond(data, terms), Accepted) is expected
         assert expected or refusal(data, terms) == 403
 
     def test_two_origins_are_none(self) -> None:
@@ -209,7 +210,7 @@ class TestAnyBytes:
     @settings(deadline=None, max_examples=300)
     @given(st.binary(max_size=100))
     def test_noise_is_answered_and_nothing_is_raised(self, data: bytes) -> None:
-        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Upgrade | Answer)
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Accepted | Answer)
 
     @settings(deadline=None, max_examples=300)
     @given(st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=3)), max_size=4))
@@ -220,4 +221,4 @@ class TestAnyBytes:
         for place, new in changes:
             place %= len(data)
             data = data[:place] + new + data[place + 1 :]
-        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Upgrade | Answer)
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Accepted | Answer)

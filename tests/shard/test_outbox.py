@@ -1,7 +1,7 @@
 """The write side on real socket pairs: slow readers, limits, slices, and who is gone."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 
@@ -10,7 +10,7 @@ from pool.table import ConnectionTable
 from shard import outbox as module
 from shard.counters import FIELDS, Count
 from shard.frames import BINARY, CLOSE, encode, encode_close
-from shard.outbox import Outbox, Sent
+from shard.outbox import Flushed, Happened, Outbox, Sent
 from shard.phases import CLOSING, OPEN, QUARANTINED
 from shard.writing import WriteAll, write_all
 from tests.shard.pairs import fill, read, small_pair
@@ -21,7 +21,7 @@ GOODBYE = encode_close(4001, "slow")
 
 
 class Desk:
-    """An outbox and its readers; what the group would do when called back is done here."""
+    """An outbox and its readers; what the group would do about what happened is done here."""
 
     def __init__(
         self, readers: int, soft_bytes: int, hard_bytes: int, write_all: WriteAll = write_all
@@ -33,7 +33,7 @@ class Desk:
             self.writers.append(writer)
             self.readers[writer.fileno()] = reader
         self.fds = list(self.readers)
-        self.table = ConnectionTable(max(self.fds) + 1)
+        self.table = ConnectionTable(max(self.fds) + 1, lambda now, then: None)
         for fd in self.fds:
             self.table.take(fd, OPEN, 0)
         self.counts = Scoreboard(FIELDS, 1).row(0)
@@ -46,41 +46,69 @@ class Desk:
             self.counts,
             soft_bytes,
             hard_bytes,
-            self._watch,
-            self._lose,
-            self._overflow,
-            self.caught_up.append,
             write_all,
         )
 
-    def _watch(self, fd: int, wanted: bool) -> None:
-        assert (fd in self.watched) is not wanted
-        (self.watched.add if wanted else self.watched.discard)(fd)
+    def act(self, fd: int, sent: Sent) -> Sent:
+        """Do as the group would."""
+        if sent is Sent.BLOCKED:
+            assert fd not in self.watched
+            self.watched.add(fd)
+        elif sent is Sent.LOST:
+            self._lose(fd)
+        elif sent is Sent.OVERFLOWED and self.table.phase[fd] == OPEN:
+            self.overflowed.append(fd)
+            self.part(fd)
+        return sent
 
     def _lose(self, fd: int) -> None:
+        assert fd not in self.outbox.slow
         self.lost.append(fd)
+        self.watched.discard(fd)
         self.table.phase[fd] = QUARANTINED
-        self.outbox.forget(fd)
 
-    def _overflow(self, fd: int) -> None:
-        self.overflowed.append(fd)
-        self.part(fd)
+    def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
+        return self.act(fd, self.outbox.send(fd, data, droppable))
+
+    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
+        self.act_all(self.outbox.fan_out(fds, data, droppable))
+
+    def run_slice(self) -> None:
+        self.act_all(self.outbox.run_slice())
+
+    def act_all(self, happened: Happened) -> None:
+        for fd, sent in happened:
+            self.act(fd, sent)
 
     def part(self, fd: int) -> None:
         self.table.phase[fd] = CLOSING
-        self.outbox.part(fd, GOODBYE)
+        if self.act(fd, self.outbox.part(fd, GOODBYE)) is Sent.QUEUED:
+            self.flush(fd)
+
+    def flush(self, fd: int) -> None:
+        if fd not in self.outbox.slow:
+            assert self.outbox.flush(fd) is Flushed.EMPTY
+            return
+        assert fd in self.watched
+        flushed = self.outbox.flush(fd)
+        if flushed is Flushed.LOST:
+            self._lose(fd)
+        elif flushed is not Flushed.WAITING:
+            self.watched.discard(fd)
+            if flushed is Flushed.CAUGHT_UP:
+                self.caught_up.append(fd)
 
     def run(self) -> None:
         """Finish every fan-out."""
         while self.outbox.pending:
-            self.outbox.run_slice()
+            self.run_slice()
         self.outbox.settle()
 
     def drain(self, fd: int) -> bytes:
         """Read all there is for `fd`, as fast as it comes."""
         data = read(self.readers[fd])
         while fd in self.outbox.slow:
-            self.outbox.flush(fd)
+            self.flush(fd)
             data += read(self.readers[fd])
         return data
 
@@ -105,24 +133,24 @@ def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 class TestSending:
     def test_what_the_kernel_takes_is_sent(self, desk: Desk) -> None:
         for _ in range(2):
-            assert desk.outbox.send(desk.fds[0], b"hello") is Sent.SENT
+            assert desk.send(desk.fds[0], b"hello") is Sent.SENT
         assert read(desk.readers[desk.fds[0]]) == b"hellohello"
         assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (2, 10)
 
     def test_what_would_block_is_queued_and_follows_in_order(self, desk: Desk) -> None:
         fd = desk.fds[0]
         waiting = desk.block(fd)
-        assert desk.outbox.send(fd, b"one") is Sent.QUEUED
-        assert desk.outbox.send(fd, b"two") is Sent.QUEUED
+        assert desk.send(fd, b"one") is Sent.BLOCKED
+        assert desk.send(fd, b"two") is Sent.QUEUED
         assert desk.watched == {fd}
         assert desk.outbox.backlog_bytes == 6
         assert desk.drain(fd) == waiting + b"onetwo"
         assert desk.watched == set()
-        assert desk.outbox.send(fd, b"three") is Sent.SENT
+        assert desk.send(fd, b"three") is Sent.SENT
 
     def test_what_goes_out_in_part_is_completed(self, desk: Desk) -> None:
         fd, data = desk.fds[0], bytes(range(256)) * 400
-        assert desk.outbox.send(fd, data) is Sent.QUEUED
+        assert desk.send(fd, data) is Sent.BLOCKED
         assert 0 < desk.counts[Count.BYTES_OUT] < len(data)
         assert desk.drain(fd) == data
         assert desk.counts[Count.BYTES_OUT] == len(data)
@@ -131,25 +159,25 @@ class TestSending:
         fd = desk.fds[0]
         desk.table.phase[fd] = CLOSING
         for _ in range(2):
-            assert desk.outbox.send(fd, b"late") is Sent.DROPPED
+            assert desk.send(fd, b"late") is Sent.DROPPED
         assert read(desk.readers[fd]) == b""
         assert desk.counts[Count.DROPPED_CLOSED] == 2
 
     def test_a_reader_that_is_gone_is_lost(self, desk: Desk) -> None:
         fd = desk.fds[0]
         desk.readers[fd].close()
-        assert desk.outbox.send(fd, b"hello?") is Sent.DROPPED
+        assert desk.send(fd, b"hello?") is Sent.LOST
         assert desk.lost == [fd]
 
     def test_a_slow_reader_that_is_gone_is_lost(self, desk: Desk) -> None:
         fd = desk.fds[0]
         desk.block(fd)
-        desk.outbox.send(fd, b"waiting")
+        desk.send(fd, b"waiting")
         desk.readers[fd].close()
-        desk.outbox.flush(fd)
+        desk.flush(fd)
         assert desk.lost == [fd]
         assert fd not in desk.outbox.slow
-        desk.outbox.flush(fd)
+        desk.flush(fd)
         assert desk.lost == [fd]
 
 
@@ -157,9 +185,9 @@ class TestLimits:
     def test_droppable_data_is_dropped_beyond_the_soft_limit(self, desk: Desk) -> None:
         fd = desk.fds[0]
         waiting = desk.block(fd)
-        assert desk.outbox.send(fd, b"a" * 600, droppable=True) is Sent.QUEUED
-        assert desk.outbox.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
-        assert desk.outbox.send(fd, b"c" * 400, droppable=True) is Sent.QUEUED
+        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
+        assert desk.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
+        assert desk.send(fd, b"c" * 400, droppable=True) is Sent.QUEUED
         assert desk.counts[Count.DROPPED_SLOW] == 1
         assert desk.caught_up == []
         assert desk.drain(fd) == waiting + b"a" * 600 + b"c" * 400
@@ -168,17 +196,17 @@ class TestLimits:
     def test_who_only_waited_is_not_said_to_have_missed_anything(self, desk: Desk) -> None:
         fd = desk.fds[0]
         waiting = desk.block(fd)
-        assert desk.outbox.send(fd, b"a" * 600, droppable=True) is Sent.QUEUED
+        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
         assert desk.drain(fd) == waiting + b"a" * 600
         assert desk.caught_up == []
 
     def test_other_data_is_kept_up_to_the_hard_limit(self, desk: Desk) -> None:
         fd = desk.fds[0]
         waiting = desk.block(fd)
-        for _ in range(2):
-            assert desk.outbox.send(fd, b"a" * 1_000) is Sent.QUEUED
+        assert desk.send(fd, b"a" * 1_000) is Sent.BLOCKED
+        assert desk.send(fd, b"a" * 1_000) is Sent.QUEUED
         assert desk.overflowed == []
-        assert desk.outbox.send(fd, b"b") is Sent.DROPPED
+        assert desk.send(fd, b"b") is Sent.OVERFLOWED
         assert desk.overflowed == [fd]
         assert desk.counts[Count.DROPPED_SLOW] == 3
         assert desk.drain(fd) == waiting + GOODBYE
@@ -187,25 +215,25 @@ class TestLimits:
         fd = desk.fds[0]
         desk.block(fd)
         for _ in range(20):
-            desk.outbox.send(fd, b"a" * 900, droppable=True)
+            desk.send(fd, b"a" * 900, droppable=True)
         assert desk.overflowed == []
         assert desk.counts[Count.DROPPED_SLOW] == 19
 
     def test_the_stalled_are_those_of_which_no_byte_went_out(self, desk: Desk) -> None:
         for fd in desk.fds[:2]:
             desk.block(fd)
-            desk.outbox.send(fd, b"x" * 1_000)
+            desk.send(fd, b"x" * 1_000)
         desk.outbox.tick = 10
         read(desk.readers[desk.fds[1]], 3_000)
-        desk.outbox.flush(desk.fds[1])
-        desk.outbox.send(desk.fds[1], b"x" * 30_000)
+        desk.flush(desk.fds[1])
+        desk.send(desk.fds[1], b"x" * 30_000)
         assert desk.outbox.stalled(0) == []
         assert desk.outbox.stalled(10) == [desk.fds[0]]
 
 
 class TestFanningOut:
     def test_everyone_gets_the_same_bytes(self, desk: Desk) -> None:
-        desk.outbox.fan_out(desk.fds, b"all")
+        desk.fan_out(desk.fds, b"all")
         desk.run()
         assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
         assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (3, 9)
@@ -213,31 +241,31 @@ class TestFanningOut:
     def test_the_first_slice_is_written_at_once_and_the_rest_a_slice_a_call(
         self, desk: Desk
     ) -> None:
-        desk.outbox.fan_out(desk.fds, b"all")
+        desk.fan_out(desk.fds, b"all")
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"all", b"all", b""]
         assert desk.outbox.pending
-        desk.outbox.run_slice()
+        desk.run_slice()
         assert read(desk.readers[desk.fds[2]]) == b"all"
         assert not desk.outbox.pending
 
     def test_small_ones_share_a_turns_slice(self, desk: Desk) -> None:
         for fd in desk.fds:
-            desk.outbox.fan_out([fd], b"x")
+            desk.fan_out([fd], b"x")
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"x", b"x", b""]
         assert desk.outbox.pending
-        desk.outbox.run_slice()
+        desk.run_slice()
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b"x"]
         assert not desk.outbox.pending
-        desk.outbox.fan_out(desk.fds[:1], b"y")
-        desk.outbox.fan_out(desk.fds[:1], b"z")
+        desk.fan_out(desk.fds[:1], b"y")
+        desk.fan_out(desk.fds[:1], b"z")
         assert read(desk.readers[desk.fds[0]]) == b"y", "the slice of this turn is used up"
         desk.run()
-        desk.outbox.fan_out(desk.fds[:1], b"!")
+        desk.fan_out(desk.fds[:1], b"!")
         assert read(desk.readers[desk.fds[0]]) == b"z!", "a turn has ended"
 
     def test_one_is_finished_before_the_next_begins(self, desk: Desk) -> None:
-        desk.outbox.fan_out(desk.fds, b"one.")
-        desk.outbox.fan_out(desk.fds, b"two.")
+        desk.fan_out(desk.fds, b"one.")
+        desk.fan_out(desk.fds, b"two.")
         assert read(desk.readers[desk.fds[0]]) == b"one."
         desk.run()
         assert read(desk.readers[desk.fds[0]]) == b"two."
@@ -245,22 +273,22 @@ class TestFanningOut:
 
     def test_later_changes_of_the_members_do_not_matter(self, desk: Desk) -> None:
         members = set(desk.fds)
-        desk.outbox.fan_out(members, b"all")
+        desk.fan_out(members, b"all")
         members.clear()
         desk.run()
         assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
 
     def test_a_fan_out_to_nobody_is_nothing(self, desk: Desk) -> None:
-        desk.outbox.fan_out(set(), b"all")
+        desk.fan_out(set(), b"all")
         assert not desk.outbox.pending
 
     def test_it_may_be_dropped_unless_told_otherwise(self, desk: Desk) -> None:
         desk.block(desk.fds[0])
-        desk.outbox.send(desk.fds[0], b"x" * 1_000)
-        desk.outbox.fan_out(desk.fds, b"chatter")
+        desk.send(desk.fds[0], b"x" * 1_000)
+        desk.fan_out(desk.fds, b"chatter")
         desk.run()
         assert desk.counts[Count.DROPPED_SLOW] == 1
-        desk.outbox.fan_out(desk.fds, b"order", droppable=False)
+        desk.fan_out(desk.fds, b"order", droppable=False)
         desk.run()
         assert desk.outbox.backlog_bytes == 1_005
 
@@ -268,8 +296,8 @@ class TestFanningOut:
         slow, lost, fast = desk.fds
         waiting = desk.block(slow)
         desk.readers[lost].close()
-        desk.outbox.fan_out(desk.fds, b"one.")
-        desk.outbox.fan_out(desk.fds, b"two.")
+        desk.fan_out(desk.fds, b"one.")
+        desk.fan_out(desk.fds, b"two.")
         desk.run()
         assert read(desk.readers[fast]) == b"one.two."
         assert desk.lost == [lost]
@@ -280,11 +308,11 @@ class TestFanningOut:
     def test_how_long_descriptors_are_held_is_the_oldest_fan_outs_tick(self, desk: Desk) -> None:
         assert desk.outbox.oldest_tick == 0
         desk.outbox.tick = 5
-        desk.outbox.fan_out(desk.fds, b"one")
+        desk.fan_out(desk.fds, b"one")
         desk.outbox.tick = 7
-        desk.outbox.fan_out(desk.fds, b"two")
+        desk.fan_out(desk.fds, b"two")
         assert desk.outbox.oldest_tick == 5
-        desk.outbox.run_slice()
+        desk.run_slice()
         assert desk.outbox.oldest_tick == 7
         desk.run()
         assert desk.outbox.oldest_tick == 7
@@ -295,7 +323,7 @@ class TestFanningOut:
 class TestParting:
     def test_the_goodbye_is_the_last_that_is_sent(self, desk: Desk) -> None:
         fd = desk.fds[2]
-        desk.outbox.fan_out(desk.fds, b"never")
+        desk.fan_out(desk.fds, b"never")
         desk.part(fd)
         desk.run()
         assert read(desk.readers[fd]) == GOODBYE
@@ -303,16 +331,16 @@ class TestParting:
     def test_what_waits_is_dropped_and_counted(self, desk: Desk) -> None:
         fd = desk.fds[0]
         waiting = desk.block(fd)
-        desk.outbox.send(fd, b"one")
-        desk.outbox.send(fd, b"two")
+        desk.send(fd, b"one")
+        desk.send(fd, b"two")
         desk.part(fd)
         assert desk.drain(fd) == waiting + GOODBYE
         assert desk.counts[Count.DROPPED_SLOW] == 2
 
     def test_a_frame_that_is_half_out_is_completed_first(self, desk: Desk) -> None:
         fd, frame = desk.fds[0], encode(BINARY, b"x" * 100_000)
-        desk.outbox.send(fd, frame)
-        desk.outbox.send(fd, b"dropped")
+        desk.send(fd, frame)
+        desk.send(fd, b"dropped")
         desk.part(fd)
         messages, rest = server_frames(desk.drain(fd))
         assert [opcode for opcode, _ in messages] == [BINARY, CLOSE]
@@ -327,19 +355,19 @@ class TestParting:
 
     def test_the_gone_are_forgotten_once_no_fan_out_may_name_them(self, desk: Desk) -> None:
         fd = desk.fds[2]
-        desk.outbox.fan_out(desk.fds, b"old")
+        desk.fan_out(desk.fds, b"old")
         desk.outbox.forget(fd)
         desk.outbox.settle()
         desk.run()
         assert read(desk.readers[fd]) == b""
-        desk.outbox.fan_out([fd], b"new")
+        desk.fan_out([fd], b"new")
         assert read(desk.readers[fd]) == b"new"
 
     def test_what_a_forgotten_one_had_not_read_is_counted(self, desk: Desk) -> None:
         fd = desk.fds[0]
         desk.block(fd)
-        desk.outbox.send(fd, b"one")
-        desk.outbox.send(fd, b"two")
+        desk.send(fd, b"one")
+        desk.send(fd, b"two")
         desk.outbox.forget(fd)
         assert desk.counts[Count.DROPPED_CLOSED] == 2
         assert desk.outbox.backlog_bytes == 0

@@ -1,8 +1,12 @@
 """What a client says and hears, byte by byte, written independently of the code under test."""
 
 import struct
+from collections.abc import Sequence
 
 from shard.frames import CLOSE
+from shard.handshake import Terms
+from shard.wires.websocket import WebSocket
+from shard.wires.wire import Offer
 
 REQUEST = (
     b"GET /ws HTTP/1.1\r\n"
@@ -13,6 +17,16 @@ REQUEST = (
     b"Sec-WebSocket-Version: 13\r\n\r\n"
 )
 """The request of RFC 6455 section 1.3, whose key has a known answer."""
+
+
+def terms(
+    *subprotocols: str, path: str = "/ws", deflated: bool = False, origins: Sequence[str] = ("*",)
+) -> Terms:
+    """WebSockets at one path; the variants with deflate follow those without."""
+    names = subprotocols or ("",)
+    wires = [WebSocket(), WebSocket(deflated=True)] if deflated else [WebSocket()]
+    return Terms([Offer(path, wire, name) for wire in wires for name in names], origins)
+
 
 MASK = b"\x01\x7f\x80\xfe"
 

@@ -1,0 +1,117 @@
+"""What is due when: requests that take too long, pings, silence, closes nobody answers.
+
+Rules. One entry in the wheel a connection, and a byte received stores nothing but its tick: a visit
+looks whether the deadline really came, and files the connection again if not. What is due is
+returned; the group acts on it.
+"""
+
+import random
+from enum import Enum
+from typing import Final
+
+from pool.table import ConnectionTable
+from shard.phases import CLOSING, HANDSHAKE, OPEN
+from shard.settings import Settings
+from shard.wheel import TimingWheel
+
+MAX_VISITS: Final = 2048
+SLEPT_TICKS: Final = 10
+"""After so long without a tick it was us who slept: nobody is closed for having been silent."""
+
+PINGED: Final = 1
+"""A flag: asked whether it lives, and not heard since."""
+
+
+class Due(Enum):
+    """What has come for a connection."""
+
+    PING = "ping"
+    SILENT = "it did not answer a ping"
+    LATE = "its request is not complete"
+    UNANSWERED = "our close was not answered"
+
+
+class Deadlines:
+    """One group's; `chance` jitters first pings."""
+
+    def __init__(self, table: ConnectionTable, settings: Settings, chance: random.Random) -> None:
+        self.behind = False
+        self._tick = 0
+        self._slept = False
+        self._table = table
+        self._settings = settings
+        self._answers = tuple(offer.wire.answers_pings for offer in settings.terms.offers)
+        self._chance = chance
+        self._wheel = TimingWheel(table.due)
+
+    def start(self, tick: int) -> None:
+        """`tick` is the time now, before anything is filed."""
+        self._tick = tick
+        self._wheel.start(tick)
+
+    def advance(self, tick: int) -> None:
+        """Time has come to `tick`: `due` tells, in parts, what that brings."""
+        self._slept = tick - self._tick > SLEPT_TICKS
+        self._tick = tick
+        self.behind = True
+
+    def arrived(self, fd: int) -> None:
+        """A connection has to make its request in time."""
+        # One tick more: the current one has partly gone by.
+        self._wheel.file(fd, self._tick + self._settings.handshake_ticks + 1)
+
+    def opened(self, fd: int) -> None:
+        """A connection is open: it is pinged when it has been silent."""
+        ping = self._settings.ping_ticks
+        self._wheel.cancel(fd)
+        # Jitter: those who came together are not pinged together. It lies in `seen`, because a
+        # visit before its time only files again.
+        seen = max(0, self._tick - int(self._chance.random() * ping / 2))
+        self._table.seen[fd] = seen
+        self._wheel.file(fd, seen + ping)
+
+    def closing(self, fd: int) -> None:
+        """A connection has to answer our close in time."""
+        self._wheel.file(fd, self._tick + self._settings.close_ticks)
+
+    def over(self, fd: int) -> None:
+        """Nothing of this connection is due any more."""
+        self._wheel.cancel(fd)
+
+    def due(self) -> list[tuple[int, Due]]:
+        """What is due for whom; a part of it while `behind`."""
+        rows, reached = self._wheel.turn_to(self._tick, MAX_VISITS)
+        self.behind = not reached
+        found: list[tuple[int, Due]] = []
+        for fd in rows:
+            phase = self._table.phase[fd]
+            if phase == OPEN:
+                what = self._visit(fd)
+                if what is not None:
+                    found.append((fd, what))
+            elif phase == HANDSHAKE:
+                found.append((fd, Due.LATE))
+            elif phase == CLOSING:
+                found.append((fd, Due.UNANSWERED))
+        return found
+
+    def _visit(self, fd: int) -> Due | None:
+        """Ping the silent, give up the dead, file everyone else again."""
+        table, settings, tick = self._table, self._settings, self._tick
+        silent = tick - table.seen[fd]
+        if silent < settings.ping_ticks:
+            table.flags[fd] &= ~PINGED
+            self._wheel.file(fd, table.seen[fd] + settings.ping_ticks)
+            return None
+        if not self._answers[table.variant[fd]]:
+            self._wheel.file(fd, tick + settings.ping_ticks)
+            return Due.PING
+        if table.flags[fd] & PINGED and silent >= settings.ping_ticks + settings.timeout_ticks:
+            if not self._slept:
+                return Due.SILENT
+            self._wheel.file(fd, tick + settings.timeout_ticks)
+            return None
+        # For the first time, or silent again since an answer: a timeout may be the longer one.
+        table.flags[fd] |= PINGED
+        self._wheel.file(fd, tick + settings.timeout_ticks)
+        return Due.PING
