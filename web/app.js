@@ -160,7 +160,7 @@ function showConnection({ state, reason = "", returnAt: at = 0 }) {
 }
 
 function showReturn() {
-  const seconds = Math.ceil((returnAt - Date.now()) / 1000);
+  const seconds = Math.ceil((returnAt - performance.now()) / 1000);
   $("connection-when").textContent = seconds > 0 ? ` in ${seconds} s` : "";
 }
 

@@ -63,7 +63,7 @@ export class Composer {
   complain({ code, message, retry_after: retryAfter }) {
     const lasts = retryAfter === undefined ? SHOWN_MS : retryAfter * 1000;
     const words = ADVICE[code] ?? message ?? code;
-    this.#problem = { words, until: Date.now() + lasts, counts: retryAfter !== undefined };
+    this.#problem = { words, until: performance.now() + lasts, counts: retryAfter !== undefined };
     this.tick();
   }
 
@@ -76,7 +76,7 @@ export class Composer {
   tick() {
     if (!this.#problem) return;
     const { words, until, counts } = this.#problem;
-    const seconds = Math.ceil((until - Date.now()) / 1000);
+    const seconds = Math.ceil((until - performance.now()) / 1000);
     if (seconds <= 0) return void this.settle();
     const [said, countdown] = this.#error.children; // the countdown is not read out
     if (said.textContent !== words) said.textContent = words;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
 import { Client } from "../client.js";
+import { BROWSER } from "../link.js";
 
 /** A world where time moves only when told, and sockets are what the test makes of them. */
 class World {
@@ -220,6 +221,18 @@ describe("noticing a dead link", () => {
     assert.equal(world.sockets[0].closed, true);
     world.advance(1000);
     assert.equal(world.sockets.length, 2);
+  });
+
+  test("a wall clock set back does not make it deaf", (t) => {
+    t.mock.method(performance, "now", () => world.time);
+    t.mock.method(Date, "now", () => 1_700_000_000_000 - world.time);
+    world = new World();
+    const env = { ...world.env, now: BROWSER.now };
+    client = new Client({ url: "ws://host/ws", room: "r", on: world.on, env });
+    client.start();
+    enter();
+    world.advance(76_000 + 12_000);
+    assert.equal(world.sockets[0].closed, true);
   });
 
   test("a server that never says welcome is given up too", () => {
