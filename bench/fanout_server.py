@@ -15,9 +15,9 @@ from dataclasses import replace
 from bench.pyloop import live_no_longer_than_parent, say, text_frame
 from pool.scoreboard import Scoreboard
 from shard import process
+from shard.connections import Connections
 from shard.counters import FIELDS, Count
 from shard.echo import SETTINGS
-from shard.group import ConnectionGroup
 from shard.handshake import Request
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
 
@@ -27,8 +27,9 @@ SEND_BUFFER = 65_536
 class FanOutService:
     """Keeps every open descriptor in one set; lines on stdin say what to send them."""
 
-    def __init__(self, group: ConnectionGroup, counts: "memoryview[int]") -> None:
-        self._group = group
+    def __init__(self, connections: Connections, counts: "memoryview[int]") -> None:
+        self.handler = self
+        self._connections = connections
         self._counts = counts
         self._fds: set[int] = set()
         self._frame = text_frame(128)
@@ -87,9 +88,9 @@ class FanOutService:
             if pace_us:
                 due = began + turn * pace_us * 1000
                 await asyncio.sleep(max(0, due - time.monotonic_ns()) / 1e9)
-            self._group.fan_out(self._fds, self._frame)
+            self._connections.fan_out(self._fds, self._frame)
             # The group announces no end of a fan-out; a pass of the loop later is soon enough.
-            while self._group.fanning_out:  # noqa: ASYNC110
+            while self._connections.fanning_out:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         cpu, wall = time.process_time_ns() - cpu, time.monotonic_ns() - began
         dropped = self._counts[Count.DROPPED_SLOW] - dropped
@@ -106,7 +107,7 @@ def main() -> None:
     [listener] = listen("127.0.0.1", 0, 1, backlog=4096, send_buffer=SEND_BUFFER)
     counts = Scoreboard(FIELDS, 1).row(0)
     say(f'{{"port":{listener.getsockname()[1]}}}')
-    process.run(listener, settings, counts, rows, lambda group: FanOutService(group, counts))
+    process.run(listener, settings, counts, rows, lambda ours: FanOutService(ours, counts))
 
 
 if __name__ == "__main__":

@@ -77,14 +77,31 @@ static uint64_t number_at(const char *p, const char *end) {
     return n;
 }
 
-static void digest_message(struct digest *d, const char *event, const char *end) {
-    const char *seq = find(event, end, "\"seq\":"), *stamp = find(event, end, "\"text\":\"@");
-    uint64_t n = seq ? number_at(seq + 6, end) : 0;
+static void digest_message(struct digest *d, uint64_t n, const char *message, const char *end) {
+    const char *stamp = find(message, end, "\"text\":\"@");
     if (!d->messages++) d->first_seq = n;
     else if (n && n <= d->last_seq) d->repeats++;
     else if (n && n != d->last_seq + 1) d->gaps++;
     if (n) d->last_seq = n;
     if (stamp && d->stamps < STAMPS_MAX) d->stamp[d->stamps++] = (int64_t)number_at(stamp + 9, end);
+}
+
+/* The next message of a batch: it begins with its seq or, where that is one more, with its uid. */
+static const char *next_message(const char *from, const char *end) {
+    for (; (from = find(from, end, "{\"")); from++)
+        if (end - from > 6 && (!memcmp(from + 2, "uid\"", 4) || !memcmp(from + 2, "seq\"", 4)))
+            return from;
+    return NULL;
+}
+
+static void digest_batch(struct digest *d, const char *event, const char *end) {
+    const char *seq = find(event, end, "\"seq\":"), *message = find(event, end, "\"m\":["), *next;
+    uint64_t n = seq ? number_at(seq + 6, end) : 0;
+    for (message = message ? next_message(message, end) : NULL; message; message = next, n++) {
+        next = next_message(message + 2, end);
+        if (message[2] == 's') n = number_at(message + 7, end);
+        digest_message(d, n, message, next ? next : end);
+    }
 }
 
 static void digest_events(struct digest *d, const char *text, const char *end) {
@@ -94,7 +111,7 @@ static void digest_events(struct digest *d, const char *text, const char *end) {
         next = find(name, end, "{\"t\":\"");
         const char *until = next ? next : end;
         if (until - name < 6) continue;
-        if (!memcmp(name, "msg\"", 4)) digest_message(d, name, until);
+        if (!memcmp(name, "msgs\"", 5)) digest_batch(d, name, until);
         else if (!memcmp(name, "pong\"", 5)) d->pongs++;
         else if (!memcmp(name, "ack\"", 4)) d->acks++;
         else if (!memcmp(name, "error\"", 6)) d->errors++;

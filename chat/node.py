@@ -7,22 +7,34 @@ scoreboard, and all that was imported.
 
 import logging
 import os
+import random
 import socket
 import sys
+import time
+from collections.abc import Callable
 from functools import partial
 
 from chat.api import server as api
 from chat.bus.names import new_shard
-from chat.bus.store import open_store
+from chat.bus.publisher import Publisher
+from chat.bus.reader import Reader
+from chat.bus.store import Store, open_store
 from chat.config.sections import Config
 from chat.counters import FIELDS
+from chat.hub.acks import Acks
 from chat.hub.hub import Hub
+from chat.hub.notices import Notices
+from chat.hub.replies import Replies
+from chat.hub.users import Users
 from chat.ops.engine import EmbeddedEngine, EngineError
-from chat.wire.codec import CODECS
+from chat.policy.gate import CommandRate, Gate, membership, rights, text
+from chat.rooms.members import Members
+from chat.rooms.resume import Resume
+from chat.rooms.rooms import Rooms
+from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
-from shard.group import ConnectionGroup
-from shard.handshake import Terms
+from shard.connections import Connections
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
 from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
@@ -40,7 +52,8 @@ def serve(config: Config) -> int:
     server, limits = config.server, config.limits
     try:
         listeners = listen(
-            server.host, server.port, count, server.accept_backlog, limits.send_buffer_bytes
+            *(server.host, server.port, count, server.accept_backlog, limits.send_buffer_bytes),
+            dead_after_s(config),
         )
         [api_listener] = listen(config.api.host, config.api.port, 1, 128, 1 << 18)
     except OSError as error:
@@ -73,6 +86,13 @@ def serve(config: Config) -> int:
     return 0
 
 
+def dead_after_s(config: Config) -> int:
+    """When a peer that acknowledges nothing is dead. Not before a slow reader is given up, because
+    the kernel counts a full receive buffer, too."""
+    heartbeat = config.heartbeat
+    return max(heartbeat.ping_s + heartbeat.timeout_s, config.limits.stall_s + heartbeat.close_s)
+
+
 def announce(config: Config, shards: int, ws_port: int, api_port: int) -> None:
     """Say where to look."""
     host = "127.0.0.1" if config.server.host in ("0.0.0.0", "::") else config.server.host
@@ -102,12 +122,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         client_address=config.server.client_address,
         trusted_proxies=config.server.trusted_proxies,
         connections_per_address=limits.connections_per_address,
-        terms=Terms(
-            path=config.server.path,
-            origins=config.server.origins,
-            subprotocols=tuple(codec.name for codec in CODECS),
-            compression=config.server.compression,
-        ),
+        terms=Variants(config.server).terms,
     )
 
 
@@ -122,9 +137,82 @@ def run_shard(
 ) -> None:
     """In a shard's process: serve until SIGTERM."""
     counts = board.row(index)
-    name = new_shard()
 
-    def build(group: ConnectionGroup) -> Hub:
-        return Hub(group, config, open_store(config, url), name, counts, rows)
+    def build(connections: Connections) -> Shard:
+        return Shard(connections, config, open_store(config, url), new_shard(), counts, rows)
 
     process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S)
+
+
+class Shard:
+    """All that serves one shard's viewers, put together.
+
+    name   unlike any other shard's, living or dead
+    clock  seconds, monotonic; wall seconds since 1970
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        store: Store,
+        name: str,
+        counts: "memoryview[int]",
+        rows: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        chance: random.Random | None = None,
+    ) -> None:
+        chance = chance or random.Random()
+        limits, bus = config.limits, config.bus
+        variants = Variants(config.server)
+        self._counts = counts
+        self._store = store
+        self._reader = Reader(
+            store,
+            name,
+            bus.flush_interval_ms / 1000,
+            bus.read_count,
+            lambda: connections.fanning_out,
+        )
+        members = Members(connections, rows)
+        replies = Replies(connections, variants, members)
+        users = Users(connections, config.auth, name, wall)
+        self.rooms = Rooms(
+            store, self._reader, config.rooms, name, len(variants), counts, replies.to_room
+        )
+        self._resume = Resume(
+            *(connections, self.rooms, members, store, limits, counts, chance),
+            tell=lambda fd, event: replies.send(fd, [event]),
+        )
+        self._publisher = Publisher(
+            store,
+            Acks(connections, replies, counts).published,
+            bus.timeout_ms / 1000,
+            clock,
+            lambda: int(wall() * 1000),
+        )
+        self._notices = Notices(connections, users, replies, counts)
+        gate = Gate(
+            membership(lambda fd, room: members.named(fd, room) is not None),
+            rights(config.auth),
+            text(limits),
+        )
+        self.handler = Hub(
+            *(connections, config, variants, users, self.rooms, members, self._resume, replies),
+            *(CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
+            chance,
+        )
+
+    async def start(self) -> None:
+        await self._reader.start(self.rooms.deliver, self._notices.deliver, self.rooms.resync)
+
+    def drain(self) -> None:
+        self.handler.drain()
+
+    async def stop(self) -> None:
+        await self._publisher.close()
+        await self._reader.stop()
+        await self._resume.stop()
+        await self.rooms.stop()
+        await self._store.close()

@@ -1,10 +1,41 @@
-"""Ending asyncio tasks, whatever they are in the middle of."""
+"""asyncio tasks with an owner: started, looked after, ended."""
 
 import asyncio
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
+log = logging.getLogger(__name__)
+
 AGAIN_S: Final = 0.05
+
+
+class Tasks:
+    """What runs beside the connections, and ends with its owner at the latest."""
+
+    def __init__(self, whose: str) -> None:
+        self._whose = whose
+        self._running: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task of the %s failed", self._whose, exc_info=task.exception())
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs."""
+        return bool(self._running)
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await end(self._running)
 
 
 async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:

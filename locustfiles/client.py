@@ -124,9 +124,9 @@ class Connection:
         oldest = None
         for event in batch:
             match event["t"]:
-                case "msg":
-                    self._on_message(event)
-                    oldest = oldest or _stamp(event["text"])
+                case "msgs":
+                    self._on_places(event["room"], event["epoch"], event["seq"], event["to"])
+                    oldest = oldest or _stamp(event["m"][0]["text"])
                 case "joined":
                     self._on_joined(event)
                 case "ack":
@@ -144,11 +144,11 @@ class Connection:
         if oldest:
             self._report("delivery", oldest, size=size)
 
-    def _on_message(self, event: Event) -> None:
-        position = self.positions.get(event["room"])
+    def _on_places(self, room: str, epoch: str, first: int, last: int) -> None:
+        position = self.positions.get(room)
         if position is None:
             self._fail("order", "a message of a room never joined")
-        elif problem := position.see(event["seq"]):
+        elif problem := position.see(epoch, first, last):
             self._fail("order", problem)
 
     def _on_joined(self, event: Event) -> None:
@@ -160,8 +160,9 @@ class Connection:
             self._fail("order", "not recovered after coming back")
             self.positions[room] = Position(event["epoch"], event["seq"])
         else:
-            for missed in event["history"]:
-                self._on_message(missed)
+            if missed := event["history"]:
+                first = missed[0]["seq"]
+                self._on_places(room, event["epoch"], first, first + len(missed) - 1)
             if known.seq != event["seq"]:
                 self._fail("order", "resumed at another position than the room's")
         ref = event.get("ref", 0)

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class CloseCode(IntEnum):
-    """A WebSocket close code; `.reason` is sent with it, `.retry` says whether to come back."""
+    """A WebSocket close code; `.reason` is sent with it."""
 
     reason: str
 
@@ -31,18 +31,11 @@ class CloseCode(IntEnum):
     SLOW_READER = 4001, "too much unread data had piled up"
     STALLED = 4002, "nothing was read for too long"
     HEARTBEAT_TIMEOUT = 4003, "no answer to a ping"
-    OVERLOADED = 4004, "the server has no room for this connection now"
-    UNAVAILABLE = 4005, "a service behind the server does not answer now"
 
     BAD_TOKEN = 4500, "the token is not valid"
     TOKEN_EXPIRED = 4501, "the token has expired; get a new one"
     GUESTS_REFUSED = 4502, "a token is needed here"
     FLOODING = 4503, "far too many commands"
-
-    @property
-    def retry(self) -> bool:
-        """Whether a client should connect again by itself."""
-        return 4000 <= self < 4500 or self in (1001, 1011)
 
 
 class ProtocolError(Exception):

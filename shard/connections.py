@@ -104,6 +104,11 @@ class Connections:
         """Which of the offers the connection took."""
         return self._table.variant[fd]
 
+    def become(self, fd: int, variant: int) -> None:
+        """The connection turns out to be of another variant, of the same wire."""
+        assert self._wires[variant] is self._wires[self._table.variant[fd]]
+        self._table.variant[fd] = variant
+
     def open_connections(self) -> list[int]:
         """All connections that messages may be sent to."""
         return [fd for fd, phase in enumerate(self._table.phase) if phase == OPEN]

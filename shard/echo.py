@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from pool.scoreboard import Scoreboard
 from shard import process
+from shard.connections import Connections
 from shard.counters import FIELDS
-from shard.group import ConnectionGroup
 from shard.handshake import Request, Terms
 from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
 from shard.settings import Settings
@@ -20,15 +20,16 @@ from shard.wires.wire import Offer
 class Echo:
     """Sends every message back to where it came from."""
 
-    def __init__(self, group: ConnectionGroup) -> None:
-        self._group = group
+    def __init__(self, connections: Connections) -> None:
+        self.handler = self
+        self._connections = connections
 
     def on_open(self, fd: int, request: Request) -> bytes:
         return b""
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
-        wire = OFFERS[self._group.variant(fd)].wire
-        self._group.send(fd, wire.wrap(payload, binary))
+        wire = OFFERS[self._connections.variant(fd)].wire
+        self._connections.send(fd, wire.wrap(payload, binary))
 
     def on_caught_up(self, fd: int) -> None: ...
 

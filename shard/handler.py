@@ -33,8 +33,12 @@ class Handler(Protocol):
         """A second has passed."""
 
 
-class Service(Handler, Protocol):
-    """A handler with a life of its own beside the connections."""
+class Service(Protocol):
+    """A handler and what lives beside it."""
+
+    @property
+    def handler(self) -> Handler:
+        """Who the connections' events are for."""
 
     async def start(self) -> None:
         """Called before the first connection is accepted."""

@@ -17,9 +17,13 @@ MOST_ROWS: Final = 1 << 20
 """Some containers promise a thousand million descriptors; no process gets to hold so many."""
 
 
-def listen(host: str, port: int, count: int, backlog: int, send_buffer: int) -> list[socket.socket]:
+def listen(
+    host: str, port: int, count: int, backlog: int, send_buffer: int, dead_after_s: int = 0
+) -> list[socket.socket]:
     """`count` listeners on one port; port 0 picks a free one for all.
 
+    What a peer does not acknowledge for `dead_after_s` ends its connection (0: as the kernel has
+    it), which finds the dead among those who have nothing to say.
     Raises OSError naming the address.
     """
     listeners: list[socket.socket] = []
@@ -32,6 +36,8 @@ def listen(host: str, port: int, count: int, backlog: int, send_buffer: int) -> 
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # What the kernel queues for a slow reader is out of our hands: keep it short.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            timeout_ms = 1000 * dead_after_s
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
             listener.setblocking(False)
             listener.bind((host, port))
             port = listener.getsockname()[1]

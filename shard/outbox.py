@@ -5,7 +5,8 @@ viewer. Fan-outs are done in order, a slice of writes a turn, so that neither a 
 many small ones hold up the others.
 A descriptor whose write would block becomes slow: from then on everything for it goes through its
 Backlog until that is empty, so order holds. Past the soft limit droppable data is dropped and
-counted; past the hard limit the reader is given up. Nothing is called back: what happened is
+counted, from then on all of it until the reader has caught up, so that what it misses is one hole;
+past the hard limit the reader is given up. Nothing is called back: what happened is
 returned, and the group acts on it.
 
 Danger: a fan-out in progress holds descriptors of connections that may have closed since. `gone`
@@ -192,7 +193,7 @@ class Outbox:
     def _queue(self, fd: int, data: bytes, droppable: bool) -> Sent:
         backlog = self.slow[fd]
         size = backlog.size + len(data)
-        if droppable and size > self._soft_bytes:
+        if droppable and (backlog.dropped or size > self._soft_bytes):
             self._counts[Count.DROPPED_SLOW] += 1
             backlog.dropped = True
             return Sent.DROPPED

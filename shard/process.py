@@ -16,6 +16,7 @@ from typing import Final
 
 import uvloop
 
+from shard.connections import Connections
 from shard.group import ConnectionGroup
 from shard.handler import Service
 from shard.settings import Settings
@@ -30,7 +31,7 @@ def run(
     settings: Settings,
     counts: "memoryview[int]",
     rows: int,
-    build: Callable[[ConnectionGroup], Service],
+    build: Callable[[Connections], Service],
     drain_s: float = 5.0,
 ) -> None:
     """Serve until SIGTERM, then drain for at most `drain_s` seconds."""
@@ -45,7 +46,7 @@ async def _serve(
     settings: Settings,
     counts: "memoryview[int]",
     rows: int,
-    build: Callable[[ConnectionGroup], Service],
+    build: Callable[[Connections], Service],
     drain_s: float,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -61,7 +62,7 @@ async def _serve(
     )
     service = build(group)
     await service.start()
-    group.start(service, int(loop.time()))
+    group.start(service.handler, int(loop.time()))
     loop.add_reader(group.fileno(), group.turn)
     ticking = loop.create_task(_tick(group))
     try:

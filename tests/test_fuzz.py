@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET, structs
 
-from chat.wire.codec import BadCommand, JsonCodec, MsgpackCodec
+from chat.wire.dialects.dialect import BadCommand
+from chat.wire.dialects.native import Json, Msgpack
 from chat.wire.schema import Command, ErrorCode
 from shard import handshake
 from shard.door import Door
@@ -140,9 +141,9 @@ def cuts_a_byte(compress: Any) -> Any:
 
 
 def numbers_anew(decode: Any) -> Any:
-    def decoding(codec: Any, payload: bytes) -> Command:
-        command: Command = decode(codec, payload)
-        return structs.replace(command, ref=f"{command.ref}x"[:64])
+    def decoding(dialect: Any, payload: bytes) -> list[Command]:
+        commands: list[Command] = decode(dialect, payload)
+        return [structs.replace(command, ref=f"{command.ref}x"[:64]) for command in commands]
 
     return decoding
 
@@ -155,7 +156,7 @@ def says_nothing(_: Any) -> Any:
 
 
 def sends_bytes_as_they_are(_: Any) -> Any:
-    return lambda codec, events: b"".join(events)
+    return lambda dialect, events: b"".join(events)
 
 
 BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
@@ -177,10 +178,10 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("inflate", load("inflate"), "inflate", takes_no_heed_of_the_limit),
     ("inflate", load("inflate"), "inflate", cuts_at_the_limit),
     ("inflate", load("inflate"), "compress", cuts_a_byte),
-    ("codecs", JsonCodec, "decode", slips),
-    ("codecs", JsonCodec, "decode", says_nothing),
-    ("codecs", MsgpackCodec, "decode", numbers_anew),
-    ("codecs", MsgpackCodec, "batch", sends_bytes_as_they_are),
+    ("dialects", Json, "decode", slips),
+    ("dialects", Json, "decode", says_nothing),
+    ("dialects", Msgpack, "decode", numbers_anew),
+    ("dialects", Msgpack, "payload", sends_bytes_as_they_are),
 ]
 
 

@@ -1,4 +1,5 @@
-"""Imports point one way, chat -> shard -> pool, and the parts without I/O have none.
+"""Imports point one way: chat -> shard -> pool, and inside chat from wing to wing; and the parts
+without I/O have none.
 
 Read from the source, not from what happens to be loaded.
 """
@@ -16,23 +17,54 @@ MAY_IMPORT = {
     "chat": {"chat", "shard", "pool"},
 }
 
+WINGS = {
+    "node": {"api", "hub", "rooms", "policy", "bus", "wire", "config", "ops", "node"},
+    "cli": {"api", "client", "policy", "wire", "config", "ops", "node"},
+    "api": {"policy", "bus", "wire", "config"},
+    "hub": {"rooms", "policy", "bus", "wire", "config"},
+    "rooms": {"policy", "bus", "wire", "config"},
+    "policy": {"bus", "wire", "config"},
+    "bus": {"wire", "config"},
+    "wire": {"config"},
+    "config": set(),
+    "client": {"bus", "wire", "config"},
+    "ops": {"bus", "wire", "config"},
+    "counters": set(),
+    "tasks": set(),
+}
+"""Each part of chat, and whose names it may use beside its own; the last two are anybody's."""
+ANYBODYS = {"counters", "tasks"}
+
 PURE = (
+    "pool/buffers.py",
+    "pool/handle.py",
+    "pool/table.py",
+    "shard/addresses.py",
+    "shard/deadlines.py",
+    "shard/deflate.py",
+    "shard/familiar.py",
     "shard/frames.py",
     "shard/handshake.py",
-    "shard/familiar.py",
-    "shard/addresses.py",
-    "shard/proxyprotocol.py",
-    "shard/deflate.py",
-    "shard/wheel.py",
     "shard/phases.py",
-    "chat/client/follower.py",
-    "chat/client/backoff.py",
-    "chat/policy/text.py",
-    "chat/policy/rates.py",
+    "shard/proxyprotocol.py",
+    "shard/wheel.py",
+    "shard/wires/eventstream.py",
+    "shard/wires/websocket.py",
+    "shard/wires/wire.py",
     "chat/bus/breaker.py",
-    "pool/table.py",
-    "pool/buffers.py",
+    "chat/bus/entries.py",
+    "chat/client/backoff.py",
+    "chat/client/follower.py",
+    "chat/policy/gate.py",
+    "chat/policy/rates.py",
+    "chat/policy/text.py",
+    "chat/rooms/position.py",
     "chat/rooms/room.py",
+    "chat/wire/batch.py",
+    "chat/wire/schema.py",
+    "chat/wire/variants.py",
+    "chat/wire/dialects/eventstream.py",
+    "chat/wire/dialects/native.py",
 )
 """Files that do no I/O and look at no clock, nor does anything of ours they import."""
 
@@ -80,6 +112,32 @@ def test_imports_point_one_way(file: str) -> None:
     package = Path(file).parts[0]
     ours = top(imports_of(file)) & (MAY_IMPORT.keys() | {"tests", "bench", "locustfiles"})
     assert ours <= MAY_IMPORT[package]
+
+
+def wing(module: str) -> str | None:
+    """The part of chat that a module is in."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "chat" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("file", [file for file in SOURCES if file.startswith("chat/")])
+def test_wings_import_only_what_stands_to_their_right(file: str) -> None:
+    own = wing(file.removesuffix(".py").replace("/", "."))
+    if own == "__init__":
+        return
+    assert own in WINGS, f"{file}: no wing of this name has a place in the order"
+    found = {name for module in imports_of(file) if (name := wing(module)) in WINGS}
+    offending = found - WINGS[own] - ANYBODYS - {own}
+    assert not offending, f"{file} may not import from chat.{', chat.'.join(sorted(offending))}"
+
+
+def test_the_order_of_the_wings_has_no_circle() -> None:
+    left = {name: rights - {name} for name, rights in WINGS.items()}
+    while left:
+        free = [name for name, rights in left.items() if not rights & left.keys()]
+        assert free, f"a circle in {sorted(left)}"
+        for name in free:
+            del left[name]
 
 
 @pytest.mark.parametrize("file", PURE)

@@ -2,13 +2,15 @@
  *
  * Rule: this is where the wire's events get their meaning; it holds no socket (link.js) and no DOM
  * (app.js hears of everything through `on`).
- * While a join is unanswered no live message is taken: the answer's history and position cover it.
+ * While a join is unanswered no span is taken, of messages or of anything else that has numbers: the
+ * answer's history and position cover it.
  * That one rule serves the first join, the one after a reconnect, and the one that fills a jump.
  */
 
 import { BROWSER, Link } from "./link.js";
+import { expand } from "./messages.js";
 import { Outbox } from "./outbox.js";
-import { DUPLICATE, JUMP, Position } from "./position.js";
+import { JUMP, NEW, Position } from "./position.js";
 
 const RESYNC_SPACING_MS = 1000;
 const SWEEP_MS = 5000;
@@ -99,7 +101,7 @@ export class Client {
 
   /** Live messages are gathered per frame; anything else first hands over what came before it. */
   #handle(event) {
-    if (event.t === "msg") return this.#message(event);
+    if (event.t === "msgs") return this.#batch(event);
     this.#hand();
     switch (event.t) {
       case "welcome":
@@ -108,6 +110,12 @@ export class Client {
         return this.#joined(event);
       case "gap":
         return this.#skipped(event);
+      case "shed":
+        return this.#follows(event) && this.#position.shed(event.seq);
+      case "delete":
+      case "clear":
+      case "state": // nothing is shown of these, but each takes a number like a message
+        return this.#isNext(event);
       case "online":
         return event.room === this.#room && this.#on.online(event.count);
       case "notice":
@@ -121,12 +129,22 @@ export class Client {
     }
   }
 
-  #message(event) {
-    if (event.room !== this.#room || this.#joinRef !== null || !this.#position.known) return;
-    const seen = this.#position.see(event.seq);
-    if (seen === DUPLICATE) return;
-    if (seen === JUMP) this.#resync();
-    else this.#live.push(event);
+  #batch(event) {
+    const seen = this.#position.seq;
+    if (!this.#isNext(event)) return;
+    for (const message of expand(event.m, event, seen)) this.#live.push(message);
+  }
+
+  /** Whether an event goes on from the position, which then is past it. A jump is asked about. */
+  #isNext(event) {
+    if (!this.#follows(event)) return false;
+    const taken = this.#position.take(event);
+    if (taken === JUMP) this.#resync();
+    return taken === NEW;
+  }
+
+  #follows(event) {
+    return event.room === this.#room && this.#joinRef === null && this.#position.known;
   }
 
   #hand() {
@@ -146,7 +164,8 @@ export class Client {
     if (event.room !== this.#room) return;
     if (event.ref !== undefined && event.ref !== this.#joinRef) return;
     this.#joinRef = null;
-    const { messages, missed } = this.#position.join(event);
+    const { seen, missed } = this.#position.join(event);
+    const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
     this.#on.joined({ messages, missed, online: event.online });
     this.#link.ready();

@@ -22,7 +22,6 @@ const REASONS = {
   4001: "This page was reading too slowly",
   4002: "The connection stalled",
   4003: "The connection went silent",
-  4004: "The server is overloaded",
   4500: "Your token was not accepted",
   4501: "Your token has expired",
   4502: "Guests may not enter here",

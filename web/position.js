@@ -1,13 +1,18 @@
-/* Where we are in a room: (epoch, seq), and what a join's answer means for it.
+/* Where we are in a room: (epoch, seq), and what a span or a join's answer means for it.
  *
  * Rule: arithmetic only; no socket, no clock, no DOM. An epoch names one numbering of a room's
- * messages: within it seq goes up by one per message, and across two epochs seqs do not compare.
- * Danger: a `msg` carries no epoch. It belongs to the one the last `joined` or `gap` named.
+ * messages and of what is done to them: within it seq goes up by one for each, and across two epochs
+ * seqs do not compare. A span is the numbers one event covers, `seq` to `to`, shown or not.
+ * A room nobody has spoken in is at seq 0 of the epoch "": the first real one goes on from there.
+ * Danger: after a loss of the room's state its numbers are small again. A span of an epoch we were
+ * not told of (by `joined` or `gap`) is a jump, however small its numbers, never a repetition.
  */
 
 export const NEW = "new";
 export const DUPLICATE = "duplicate";
 export const JUMP = "jump";
+
+const UNSPOKEN = "";
 
 export class Position {
   #epoch = null;
@@ -17,40 +22,57 @@ export class Position {
     return this.#epoch !== null;
   }
 
+  get seq() {
+    return this.#seq;
+  }
+
   /** What to put in a join's `since`; undefined (so absent from the JSON) for a first visit. */
   get since() {
     return this.known ? { epoch: this.#epoch, seq: this.#seq } : undefined;
   }
 
-  /** Classify a live message. Only NEW moves the position: a JUMP is answered by a re-join, and its
-   *  history then brings this message again together with the ones before it. */
-  see(seq) {
-    if (seq <= this.#seq) return DUPLICATE;
+  /** Classify a live span; without `to` it is one number, without `epoch` of ours. Only NEW moves
+   *  the position, and what of the span was not after it is still a repetition. A JUMP is answered
+   *  by a re-join, whose history brings the span again together with what came before it. */
+  take({ epoch = this.#epoch, seq, to = seq }) {
+    if (!this.#continues(epoch)) return JUMP;
+    if (to <= this.#seq) return DUPLICATE;
     if (seq > this.#seq + 1) return JUMP;
-    this.#seq = seq;
+    this.#epoch = epoch;
+    this.#seq = to;
     return NEW;
   }
 
-  /** Take a `joined`. Returns the messages not seen before and how many can no longer be had
-   *  (Infinity: the numbering began anew, so nobody knows). */
+  /** The server left out, on purpose, what there was up to `seq`: nothing of it is to be asked for. */
+  shed(seq) {
+    this.#seq = Math.max(this.#seq, seq);
+  }
+
+  /** Take a `joined`. Returns up to which seq its history was seen before, and how many messages can
+   *  no longer be had (Infinity: the numbering began anew, so nobody knows). Numbers that the history
+   *  passes over are nobody's loss: only what lies before its first one is. */
   join({ epoch, seq, recovered, history }) {
-    const same = epoch === this.#epoch;
-    const messages = same ? history.filter((message) => message.seq > this.#seq) : history;
+    const same = this.#continues(epoch);
+    const seen = same ? this.#seq : 0;
     let missed = 0;
     if (this.known && !recovered) {
-      const first = messages.length ? messages[0].seq : seq + 1;
-      missed = same ? Math.max(0, first - this.#seq - 1) : Infinity;
+      const first = history.length ? history[0].seq : seq + 1;
+      missed = same ? Math.max(0, first - seen - 1) : Infinity;
     }
     this.#epoch = epoch;
     this.#seq = seq;
-    return { messages, missed };
+    return { seen, missed };
   }
 
   /** The server could not recover a stretch: go on from where it says. True if numbering began anew. */
   skip({ epoch, seq }) {
-    const anew = epoch !== this.#epoch;
+    const anew = !this.#continues(epoch);
     this.#epoch = epoch;
     this.#seq = seq;
     return anew;
+  }
+
+  #continues(epoch) {
+    return epoch === this.#epoch || this.#epoch === UNSPOKEN;
   }
 }

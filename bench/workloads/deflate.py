@@ -1,8 +1,8 @@
-"""permessage-deflate: what a batch shrinks to, and what that costs, by how many messages it holds.
+"""What a batch of chat weighs, by how many messages it holds: written, and deflated.
 
-What it measures: bytes of a frame's payload before and after `shard.deflate.compress`, and CPU of
-compressing it once, for batches of chat as `chat.wire.codec` encodes it. It is paid once per flush
-and codec, the bytes once per viewer. `chat.wire.codec.COMPRESS_FROM` is chosen from this table.
+What it measures: bytes of a frame's payload a message, in JSON and MessagePack, as it is and after
+`shard.deflate.compress`, and CPU of compressing it once. It is paid once per flush and dialect, the
+bytes once per viewer. `shard.wires.websocket.COMPRESS_FROM` is chosen from this table.
 """
 
 import random
@@ -12,42 +12,59 @@ from bench.harness import Figures, medians
 from bench.report import Aim, Column, Section
 from bench.workloads import Settings
 from bench.workloads.hot_room import SAID
-from chat.wire.codec import CODECS, COMPRESS_FROM
+from chat.wire.batch import batches, default_name
+from chat.wire.dialects.dialect import Dialect
+from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.schema import WHITE, Msg
 from shard.deflate import compress
+from shard.wires.websocket import COMPRESS_FROM
 
-BATCHES = (1, 2, 3, 5, 10, 20, 50)
+BATCHES = (1, 2, 3, 5, 10, 16, 46)
 TIMES, BURST = 15, 20
 LEAST_SAVED = 1 / 3
+LINE = "x" * 20
+MOST_JSON, MOST_MSGPACK = 100, 80
 
 COLUMNS = [
-    Column("bytes", "bytes", "{:,.0f}"),
-    Column("packed", "compressed", "{:,.0f}"),
+    Column("bytes", "JSON", "{:,.0f}"),
+    Column("each", "a message", "{:.0f}"),
+    Column("msgpack", "MessagePack", "{:,.0f}"),
+    Column("msgpack_each", "a message", "{:.0f}"),
+    Column("packed", "JSON deflated", "{:,.0f}"),
+    Column("packed_each", "a message", "{:.0f}"),
     Column("saved", "saved", "{:.0%}"),
     Column("us", "CPU µs, once", "{:.0f}"),
 ]
 
 
-def message(seq: int, chance: random.Random) -> Msg:
-    """What someone says in a room."""
-    conn = f"{chance.getrandbits(36):x}-{chance.randrange(9)}-{chance.randrange(9999):x}"
-    name, text = f"guest-{chance.getrandbits(16):04x}", chance.choice(SAID)
+def message(seq: int, chance: random.Random, text: str = "") -> Msg:
+    """What a guest says in a room; some line of those people say unless it is given."""
+    uid = f"guest:k3j2h1g0{chance.getrandbits(52):013x}"
+    text = text or chance.choice(SAID)
     ts = 1764000000000 + 40 * seq + chance.randrange(40)
-    uid, key = f"guest:{conn}", f"k3f9x2-{seq}"
-    return Msg("live:42", seq, key, uid, name, text, WHITE, "scroll", 25, ts)
+    return Msg("live:42", seq, "", uid, default_name(uid), text, WHITE, "scroll", 25, ts)
+
+
+def payload(dialect: Dialect, messages: list[Msg]) -> bytes:
+    """A frame's payload as a node writes it."""
+    events = [dialect.event(batch) for batch in batches("live:42", "k3f9x2", messages)]
+    return dialect.payload([event for event in events if event is not None])
 
 
 def measure(size: int, chance: random.Random) -> Figures:
-    """Batches of `size` messages in JSON; the median of several."""
-    codec, found = CODECS[0], list[Figures]()
+    """Batches of `size` messages; the median of several."""
+    found = list[Figures]()
     for number in range(TIMES):
-        payload = codec.batch([codec.one(message(1040 + number + i, chance)) for i in range(size)])
+        messages = [message(1040 + number + i, chance) for i in range(size)]
+        text, binary = payload(JSON, messages), payload(MSGPACK, messages)
         began = time.process_time_ns()
         for _ in range(BURST):
-            packed = compress(payload)
+            packed = compress(text)
         us = (time.process_time_ns() - began) / BURST / 1e3
-        saved = 1 - len(packed) / len(payload)
-        found.append({"bytes": len(payload), "packed": len(packed), "saved": saved, "us": us})
+        sizes = {"bytes": len(text), "msgpack": len(binary), "packed": len(packed)}
+        names = {"bytes": "each", "msgpack": "msgpack_each", "packed": "packed_each"}
+        each = {names[name]: value / size for name, value in sizes.items()}
+        found.append(sizes | each | {"saved": 1 - len(packed) / len(text), "us": us})
     return medians(found)
 
 
@@ -55,5 +72,14 @@ def run(settings: Settings) -> Section:
     chance = random.Random(1)
     rows = {f"{n} message{'s' * (n > 1)}": measure(n, chance) for n in BATCHES}
     least = min(row["saved"] for row in rows.values() if row["bytes"] >= COMPRESS_FROM)
-    aim = Aim(f"saved by the least batch from {COMPRESS_FROM} bytes", least, at_least=LEAST_SAVED)
-    return Section("Compressing a batch of chat, JSON", COLUMNS, rows, [aim])
+    lines = [message(104_000 + i, chance, LINE) for i in range(16)]
+    aims = [
+        Aim(f"saved by the least batch from {COMPRESS_FROM} bytes", least, at_least=LEAST_SAVED),
+        Aim("JSON bytes of a line of 20 in 16", len(payload(JSON, lines)) / 16, at_most=MOST_JSON),
+        Aim(
+            "MessagePack bytes of a line of 20 in 16",
+            len(payload(MSGPACK, lines)) / 16,
+            at_most=MOST_MSGPACK,
+        ),
+    ]
+    return Section("What a batch of chat weighs", COLUMNS, rows, aims)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import Response
 
-from chat.api.schema import Failure, FailureOut, Problem
+from chat.api.models import Failure, FailureOut, Problem
 
 _encode = msgspec.json.Encoder().encode
 

@@ -30,8 +30,7 @@ from chat.api.bodies import (
 )
 from chat.api.guard import Guard
 from chat.api.metrics import Metrics
-from chat.api.post import BATCH, Post, Unavailable, wall_ms
-from chat.api.schema import (
+from chat.api.models import (
     BroadcastOut,
     HistoryOut,
     MessageIn,
@@ -41,10 +40,13 @@ from chat.api.schema import (
     RoomOut,
     RoomsOut,
 )
-from chat.bus import entries
-from chat.bus.store import Receipt, Store, StoreError, open_store
+from chat.api.post import BATCH, Post, Unavailable, wall_ms
+from chat.bus.connect import StoreError
+from chat.bus.entries import Noticed, pack
+from chat.bus.store import Receipt, Store, open_store
 from chat.config.sections import Config
 from chat.policy import text as rules
+from chat.wire.schema import Msg
 from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
@@ -170,16 +172,13 @@ class Api:
             raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])
         done = BroadcastOut()
         for message in messages:
-            entry = entries.pack_notice(
-                broadcast.users,
-                message.name,
-                message.text,
-                message.color,
+            noticed = Noticed(
+                *(broadcast.users, message.name, message.text, message.color),
                 wall_ms(),
                 message.kind,
             )
             try:
-                done.notices.append(await self._store.notify(entry))
+                done.notices.append(await self._store.notify(pack(noticed)))
             except StoreError:
                 raise Unavailable(1.0, len(done.notices)) from None
         return answer(done)
@@ -202,8 +201,9 @@ class Api:
         after = _number(request, "after", 0, 0, 2**53)
         limit = _number(request, "limit", 100, 1, MAX_PAGE)
         epoch, seq = await self._head(room)
-        messages = await self._store.history(room, epoch, after, limit)
-        more = messages[-1].seq if messages and messages[-1].seq < seq else None
+        places = await self._store.history(room, epoch, after, limit)
+        more = places[-1].seq if places and places[-1].seq < seq else None
+        messages = [place for place in places if isinstance(place, Msg)]
         return answer(HistoryOut(room, epoch, seq, messages, more))
 
     async def _head(self, room: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from chat.api.schema import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
+from chat.api.models import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
 from chat.config.sections import Limits
 from chat.policy import text as rules
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat.api.schema import (
+from chat.api.models import (
     MAX_TARGETS,
     BroadcastIn,
     BroadcastOut,

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from chat.api.schema import MessageIn
-from chat.bus import entries
+from chat.api.models import MessageIn
+from chat.bus.entries import Said, pack
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Outgoing, Receipt, Store
 
@@ -47,7 +47,9 @@ class Post:
 
     def __init__(self, store: Store, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
-        self._publisher = Publisher(store, self._done, timeout_s, loop.time, wall_ms)
+        self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
+            store, self._done, timeout_s, loop.time, wall_ms
+        )
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -58,11 +60,11 @@ class Post:
 
         Raises Unavailable.
         """
-        packed = [(message, pack(message)) for message in messages]
+        entries = [(message, packed(message)) for message in messages]
         copies = [
             Outgoing(room, message.uid, entry, message.id)
             for room in rooms
-            for message, entry in packed
+            for message, entry in entries
         ]
         receipts: list[Receipt] = []
         for start in range(0, len(copies), BATCH):
@@ -80,7 +82,7 @@ class Post:
         await batch.done.wait()
         return [batch.outcomes[i] for i in range(len(part))]
 
-    def _done(self, results: list[tuple[Any, Outcome]]) -> None:
+    def _done(self, results: Sequence[tuple[tuple[_Batch, int], Outcome]]) -> None:
         for (batch, i), outcome in results:
             batch.outcomes[i] = outcome
             batch.left -= 1
@@ -88,15 +90,12 @@ class Post:
                 batch.done.set()
 
 
-def pack(message: MessageIn) -> bytes:
+def packed(message: MessageIn) -> bytes:
     """A backend's message as a stream entry."""
-    return entries.pack_msg(
-        message.uid,
-        message.name,
-        message.text,
-        message.color,
-        message.mode,
-        message.size,
-        wall_ms(),
-        message.kind,
+    return pack(
+        Said(
+            *(message.uid, message.name, message.text, message.color, message.mode, message.size),
+            wall_ms(),
+            message.kind,
+        )
     )

@@ -10,7 +10,7 @@ from collections import deque
 from enum import Enum
 
 
-class State(Enum):
+class Circuit(Enum):
     """Whether calls are let through."""
 
     CLOSED = "closed"
@@ -22,7 +22,7 @@ class Breaker:
     """Opens when `ratio` of the last `window` calls failed; tries again after `pause_s`."""
 
     def __init__(self, window: int = 5, ratio: float = 0.6, pause_s: float = 1.0) -> None:
-        self.state = State.CLOSED
+        self.state = Circuit.CLOSED
         self._ratio = ratio
         self._pause_s = pause_s
         self._outcomes: deque[bool] = deque(maxlen=window)
@@ -30,21 +30,21 @@ class Breaker:
 
     def allows(self, now: float) -> bool:
         """Whether a call may be made now. In HALF_OPEN one was allowed and is not yet judged."""
-        if self.state is State.OPEN and now - self._opened_at >= self._pause_s:
-            self.state = State.HALF_OPEN
+        if self.state is Circuit.OPEN and now - self._opened_at >= self._pause_s:
+            self.state = Circuit.HALF_OPEN
             return True
-        return self.state is State.CLOSED
+        return self.state is Circuit.CLOSED
 
     def retry_after(self, now: float) -> float:
         """Seconds until it may be worth asking again."""
-        if self.state is State.CLOSED:
+        if self.state is Circuit.CLOSED:
             return 0.0
         return max(0.1, self._opened_at + self._pause_s - now)
 
     def succeeded(self) -> None:
         """The service answered."""
-        if self.state is not State.CLOSED:
-            self.state = State.CLOSED
+        if self.state is not Circuit.CLOSED:
+            self.state = Circuit.CLOSED
             self._outcomes.clear()
         self._outcomes.append(True)
 
@@ -53,8 +53,8 @@ class Breaker:
         self._outcomes.append(False)
         failures = self._outcomes.count(False)
         judged = len(self._outcomes) == self._outcomes.maxlen
-        if self.state is State.HALF_OPEN or (
+        if self.state is Circuit.HALF_OPEN or (
             judged and failures >= self._ratio * len(self._outcomes)
         ):
-            self.state = State.OPEN
+            self.state = Circuit.OPEN
             self._opened_at = now

@@ -1,27 +1,30 @@
-"""What travels in a stream entry: a message without its place, packed small.
+"""What travels in a stream entry: a place in a room without its number, or a notice; packed small.
 
-Rules. MessagePack arrays, positional; a new field goes at the end with a default, older entries
-lack it and newer ones may have more. The place (room, epoch, seq) is not in it, because the publish
-script assigns that and does not look inside.
+Rules. MessagePack arrays, the kind first, then fields by position; a new field goes at the end with
+a default, older entries lack it and newer ones may have more. Each kind is packed and read here and
+nowhere else. The place (room, epoch, seq) is not in an entry, because the publish script assigns
+that and does not look inside.
 
 Danger: anybody who reaches Redis can append to a stream. Whatever is not one of our entries raises
-BadEntry, here, before it gets among messages that are encoded together.
+BadEntry, here, before it gets among messages that are written together.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
-import msgpack
 import msgspec
 from msgspec import UNSET, Struct
 
-from chat.wire.schema import Msg, Notice
+from chat.wire.schema import UNREADABLE, Clear, Delete, Msg, Notice, Sequenced, State
 
 
 class BadEntry(Exception):
     """Bytes that are no entry of ours."""
 
 
-class _Message(Struct, array_like=True, gc=False):
+class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
+    """A message. `ts`, here and below, is milliseconds since 1970."""
+
     uid: str
     name: str
     text: str
@@ -31,8 +34,52 @@ class _Message(Struct, array_like=True, gc=False):
     ts: int
     kind: str | None = None
 
+    def at(self, room: str, epoch: str, seq: int) -> Msg:
+        """The event it is at its place; likewise below."""
+        return Msg(
+            *(room, seq, f"{epoch}-{seq}", self.uid, self.name, self.text),
+            *(self.color, self.mode, self.size, self.ts),
+            kind=UNSET if self.kind is None else self.kind,
+        )
 
-class _Notice(Struct, array_like=True, gc=False):
+
+class Deleted(Struct, array_like=True, tag="d", gc=False, frozen=True):
+    """The message at `target` is taken back."""
+
+    target: int
+    ts: int
+
+    def at(self, room: str, epoch: str, seq: int) -> Delete:
+        return Delete(room, seq, self.target, self.ts)
+
+
+class Cleared(Struct, array_like=True, tag="c", gc=False, frozen=True):
+    """All messages before this place are taken back, or those of one user."""
+
+    uid: str | None
+    ts: int
+
+    def at(self, room: str, epoch: str, seq: int) -> Clear:
+        return Clear(room, seq, self.ts, UNSET if self.uid is None else self.uid)
+
+
+class Ruled(Struct, array_like=True, tag="s", frozen=True):
+    """The room's rules from here on, whole."""
+
+    state: dict[str, Any]
+    ts: int
+
+    def at(self, room: str, epoch: str, seq: int) -> State:
+        return State(room, seq, self.ts, self.state)
+
+
+Entry = Said | Deleted | Cleared | Ruled
+"""What takes a place in a room."""
+
+
+class Noticed(Struct, array_like=True, tag="n", gc=False, frozen=True):
+    """A notice for `users`, or for everyone; in no room."""
+
     users: list[str] | None
     name: str
     text: str
@@ -40,70 +87,37 @@ class _Notice(Struct, array_like=True, gc=False):
     ts: int
     kind: str | None = None
 
-
-_read_message = msgspec.msgpack.Decoder(_Message).decode
-_read_notice = msgspec.msgpack.Decoder(_Notice).decode
-
-
-def pack_msg(
-    uid: str,
-    name: str,
-    text: str,
-    color: int,
-    mode: str,
-    size: int,
-    ts: int,
-    kind: str | None = None,
-) -> bytes:
-    """A message for the publish script."""
-    packed: bytes = msgpack.packb((uid, name, text, color, mode, size, ts, kind))
-    return packed
+    def event(self, notice_id: str) -> Notice:
+        """The event it is; a notice has its stream entry's ID."""
+        scope = "all" if self.users is None else "user"
+        kind = UNSET if self.kind is None else self.kind
+        return Notice(notice_id, scope, self.name, self.text, self.color, self.ts, kind)
 
 
-def unpack_msg(packed: bytes, room: str, epoch: str, seq: int) -> Msg:
-    """A message at its place. Raises BadEntry."""
-    found = _read(_read_message, packed)
-    return Msg(
-        room,
-        seq,
-        f"{epoch}-{seq}",
-        found.uid,
-        found.name,
-        found.text,
-        found.color,
-        found.mode,
-        found.size,
-        found.ts,
-        UNSET if found.kind is None else found.kind,
-    )
+pack: Final[Callable[[Entry | Noticed], bytes]] = msgspec.msgpack.Encoder().encode
+"""An entry as bytes for a stream."""
+
+_entry: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
+_notice: Final[Callable[[bytes], Noticed]] = msgspec.msgpack.Decoder(Noticed).decode
 
 
-def pack_notice(
-    users: list[str] | None, name: str, text: str, color: int, ts: int, kind: str | None = None
-) -> bytes:
-    """A notice for `users`, or for everyone."""
-    packed: bytes = msgpack.packb((users, name, text, color, ts, kind))
-    return packed
+def read(packed: bytes, room: str, epoch: str, seq: int) -> Sequenced:
+    """An entry at its place. Raises BadEntry."""
+    try:
+        return _entry(packed).at(room, epoch, seq)
+    except UNREADABLE as error:
+        raise BadEntry(str(error)) from None
 
 
-def unpack_notice(packed: bytes, notice_id: str) -> tuple[list[str] | None, Notice]:
-    """A notice and whom it is for; None is everyone. Raises BadEntry."""
-    found = _read(_read_notice, packed)
-    scope = "all" if found.users is None else "user"
-    kind = UNSET if found.kind is None else found.kind
-    notice = Notice(notice_id, scope, found.name, found.text, found.color, found.ts, kind)
-    return found.users, notice
+def read_notice(packed: bytes) -> Noticed:
+    """Raises BadEntry."""
+    try:
+        return _notice(packed)
+    except UNREADABLE as error:
+        raise BadEntry(str(error)) from None
 
 
 def id_order(entry_id: bytes) -> tuple[int, int]:
     """A stream entry's ID as something that can be compared."""
     ms, _, serial = entry_id.partition(b"-")
     return int(ms), int(serial)
-
-
-def _read(decode: Any, packed: bytes) -> Any:
-    # Text that is not UTF-8 is a ValueError of its own kind; nesting may exhaust the stack.
-    try:
-        return decode(packed)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise BadEntry(str(error)) from None

@@ -14,11 +14,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from chat.bus.breaker import Breaker
+from chat.bus.connect import StoreError
 from chat.bus.names import new_epoch
-from chat.bus.store import Outgoing, Receipt, Store, StoreError
+from chat.bus.store import Outgoing, Receipt, Store
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,10 @@ class Unpublished:
 
 
 Outcome = Receipt | Unpublished
-Done = Callable[[list[tuple[Any, Outcome]]], None]
+Tag = TypeVar("Tag")
 
 
-class Publisher:
+class Publisher(Generic[Tag]):
     """Batches for one process.
 
     done   called with (tag, outcome) pairs once per flush; tags are what `submit` was given
@@ -50,7 +51,7 @@ class Publisher:
     def __init__(
         self,
         store: Store,
-        done: Done,
+        done: Callable[[Sequence[tuple[Tag, Outcome]]], None],
         timeout_s: float,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
@@ -61,11 +62,11 @@ class Publisher:
         self._timeout_s = timeout_s
         self._clock = clock
         self._wall_ms = wall_ms
-        self._queue: list[tuple[Outgoing, Any]] = []
+        self._queue: list[tuple[Outgoing, Tag]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._clock_ahead_ms: int | None = None
 
-    def submit(self, message: Outgoing, tag: Any) -> None:
+    def submit(self, message: Outgoing, tag: Tag) -> None:
         """Queue a message for the next flush; `done` will name `tag`."""
         now = self._clock()
         if not self._queue and self._flushing is None:
@@ -98,7 +99,7 @@ class Publisher:
         finally:
             self._flushing = None
 
-    async def _flush(self, batch: list[tuple[Outgoing, Any]]) -> None:
+    async def _flush(self, batch: list[tuple[Outgoing, Tag]]) -> None:
         outcomes = await self._publish([message for message, _ in batch])
         self._tell([(tag, outcome) for (_, tag), outcome in zip(batch, outcomes, strict=True)])
 
@@ -128,10 +129,10 @@ class Publisher:
         log.warning("%d messages not published: %s", count, error, exc_info=error if ours else None)
         return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
 
-    def _refuse(self, items: list[tuple[Outgoing, Any]], after: float, reason: str) -> None:
+    def _refuse(self, items: list[tuple[Outgoing, Tag]], after: float, reason: str) -> None:
         self._tell([(tag, Unpublished(after, reason)) for _, tag in items])
 
-    def _tell(self, results: list[tuple[Any, Outcome]]) -> None:
+    def _tell(self, results: list[tuple[Tag, Outcome]]) -> None:
         try:
             self._done(results)
         except Exception:

@@ -9,8 +9,7 @@ them what a write carries, instead of a queue.
 
 Danger: a stream may lose entries before they are read (trimmed, failed over, restarted empty) and
 XREAD passes over that in silence. So after every break of the connection the cursors are compared
-with the streams' ends, and `on_resync` makes the rooms compare positions; in between, the rooms
-see gaps by their seq.
+with the streams' ends, and the rooms compare their positions; in between, they see gaps by seq.
 """
 
 import asyncio
@@ -19,9 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from chat.bus.connect import StoreError
 from chat.bus.entries import id_order
-from chat.bus.store import MIN_ID, Store, StoreError, Tail
-from chat.tasks import end
+from chat.bus.store import MIN_ID, Store
+from chat.bus.tail import Tail
+from chat.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +30,16 @@ BLOCK_S: Final = 5.0
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 1.0
 
+Take = Callable[[Sequence[Any]], None]
+"""Is given entries of a stream in order: [ID, [field, value, ...]], as redis-py gives them raw."""
+Resync = Callable[[], Coroutine[Any, Any, None]]
+"""The connection was lost and is back: compare positions."""
+
 
 class Reader:
     """Reads for one shard.
 
-    on_entries(stream, entries)  entries are [ID, [field, value, ...]] as redis-py gives them raw
-    on_resync()                  the connection was lost and is back: rooms must compare positions
-    lagging()                    whether entries of former reads are still being written out
+    lagging()  whether entries of former reads are still being written out
     """
 
     def __init__(
@@ -44,8 +48,6 @@ class Reader:
         shard: str,
         interval_s: float,
         count: int,
-        on_entries: Callable[[str, Sequence[Any]], None],
-        on_resync: Callable[[], Coroutine[Any, Any, None]],
         lagging: Callable[[], bool],
     ) -> None:
         self.errors = 0
@@ -54,27 +56,31 @@ class Reader:
         self._shard = shard
         self._interval_s = interval_s
         self._count = count
-        self._on_entries = on_entries
-        self._on_resync = on_resync
         self._lagging = lagging
         self._cursors: dict[str, bytes] = {}
         self._users: Counter[str] = Counter()
         self._blocked = False
         self._read_at = 0.0
         self._wake_key = store.keys.wake(shard)
-        self._task: asyncio.Task[None] | None = None
-        self._waking: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("reader")
 
-    async def start(self) -> None:
-        """Start reading the broadcast stream from now on. Raises StoreError."""
-        [last] = await self._store.last_ids([self._store.keys.broadcast])
-        self._cursors = {self._wake_key: MIN_ID, self._store.keys.broadcast: last}
-        self._task = asyncio.get_running_loop().create_task(self._run())
+    async def start(self, rooms: Take, notices: Take, resync: Resync) -> None:
+        """Read from now on: partition streams for `rooms`, the broadcast stream for `notices`.
+
+        Raises StoreError.
+        """
+        broadcast = self._store.keys.broadcast
+        [last] = await self._store.last_ids([broadcast])
+        self._cursors = {self._wake_key: MIN_ID, broadcast: last}
+
+        def take(stream: str, entries: Sequence[Any]) -> None:
+            (notices if stream == broadcast else rooms)(entries)
+
+        self._tasks.spawn(self._run(take, resync))
 
     async def stop(self) -> None:
         """Stop reading."""
-        if self._task is not None:
-            await end([self._task])
+        await self._tasks.stop()
 
     def subscribe(self, stream: str, cursor: bytes) -> None:
         """One more room needs `stream`; read it from `cursor` unless it is read already."""
@@ -84,9 +90,7 @@ class Reader:
         self._cursors[stream] = cursor
         if self._blocked:
             self._blocked = False  # it is about to return: one wake is enough for many rooms
-            task = asyncio.get_running_loop().create_task(self._wake())
-            self._waking.add(task)
-            task.add_done_callback(self._waking.discard)
+            self._tasks.spawn(self._wake())
 
     def unsubscribe(self, stream: str) -> None:
         """One room less needs `stream`."""
@@ -106,7 +110,7 @@ class Reader:
         except StoreError as error:
             log.debug("the blocked read ends by itself: %s", error)
 
-    async def _run(self) -> None:
+    async def _run(self, take: Callable[[str, Sequence[Any]], None], resync: Resync) -> None:
         loop = asyncio.get_running_loop()
         tail = self._store.tail(BLOCK_S)
         retry_s = RETRY_FIRST_S
@@ -115,10 +119,10 @@ class Reader:
             while True:
                 try:
                     if not fresh:
-                        await self._catch_up()
+                        await self._catch_up(resync)
                         fresh = True
                     self.connected = True
-                    behind = await self._read(tail)
+                    behind = await self._read(tail, take)
                     retry_s = RETRY_FIRST_S
                     if behind is False:
                         await asyncio.sleep(self._read_at + self._interval_s - loop.time())
@@ -133,7 +137,7 @@ class Reader:
         finally:
             await tail.close()
 
-    async def _read(self, tail: Tail) -> bool | None:
+    async def _read(self, tail: Tail, take: Callable[[str, Sequence[Any]], None]) -> bool | None:
         """One read; None when nothing came, else whether more is waiting."""
         self._blocked = True
         try:
@@ -149,7 +153,7 @@ class Reader:
             behind = behind or len(entries) >= self._count
             if stream != self._wake_key:
                 try:
-                    self._on_entries(stream, entries)
+                    take(stream, entries)
                 except Exception:
                     log.exception("entries of %s were not delivered", stream)
             await self._written()
@@ -160,11 +164,11 @@ class Reader:
         while self._lagging():  # noqa: ASYNC110 - nothing announces the end of a fan-out
             await asyncio.sleep(0)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, resync: Resync) -> None:
         """After a break: move cursors that lie beyond their stream's end, then compare rooms."""
         streams = list(self._cursors)
         for stream, last in zip(streams, await self._store.last_ids(streams), strict=True):
             if stream in self._cursors and id_order(last) < id_order(self._cursors[stream]):
                 log.warning("%s ends before our cursor: its state was lost", stream)
                 self._cursors[stream] = last
-        await self._on_resync()
+        await resync()

@@ -1,34 +1,26 @@
-"""Redis: one client for commands, one connection for blocking reads, and the scripts.
+"""The node's door to Redis: what is kept there of rooms, asked for and changed.
 
-Rules. The only file that speaks redis-py. It knows keys and scripts, not rooms' viewers. Nothing
-is retried here: a command that timed out may have been done, so only its caller knows whether to
-ask again. What goes wrong is StoreError, whatever redis-py called it.
+Rules. It knows keys and scripts, not rooms' viewers. Nothing is retried here, and what goes wrong
+is StoreError.
 
-Danger: redis-py retries by itself unless told not to, which would publish twice; RESP3 changes the
-shape of XREAD's reply, so the protocol is pinned; and every command under way holds a connection,
-of which a thousand rooms opened at once would exhaust both ends, so they take turns.
+Danger: every command under way holds a connection, of which a thousand rooms opened at once would
+exhaust both ends, so they take turns.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
 from typing import Any, Final
 
-import redis.asyncio as redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
-
-from chat.bus.entries import BadEntry, unpack_msg
+from chat.bus.connect import FAILURES, StoreError, connect
+from chat.bus.entries import BadEntry, read
 from chat.bus.keys import Keys
+from chat.bus.scripts import Script
+from chat.bus.tail import Tail
 from chat.config.sections import Config
-from chat.wire.schema import Msg
+from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
 
@@ -36,13 +28,6 @@ LANES: Final = 32
 """Commands under way at once; publishing has as many again, so that nothing delays it."""
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
-
-
-Lanes = asyncio.Semaphore
-
-
-class StoreError(Exception):
-    """Redis did not answer, or not with what was asked for."""
 
 
 @dataclass(slots=True)
@@ -76,7 +61,7 @@ class RoomState:
     seq: int
     base: int
     fanout_id: bytes
-    messages: list[Msg]
+    places: list[Sequenced]
 
 
 @dataclass(slots=True)
@@ -86,7 +71,7 @@ class Peek:
     epoch: str
     seq: int
     fanout_id: bytes
-    found: Msg | None
+    found: Sequenced | None
 
 
 class Store:
@@ -118,22 +103,11 @@ class Store:
         self._dup_ttl_s = dup_ttl_s
         self._lanes = asyncio.Semaphore(LANES)
         self._publish_lanes = asyncio.Semaphore(LANES)
-        self._client = self._connect(timeout_s)
-        self._publish = self._client.register_script(_lua("publish"))
-        self._open = self._client.register_script(_lua("open"))
-        self._renew = self._client.register_script(_lua("renew"))
-        self._online = self._client.register_script(_lua("online"))
-
-    def _connect(self, timeout_s: float, **options: Any) -> "redis.Redis":
-        client: redis.Redis = redis.from_url(
-            self._url,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            **options,
-        )
-        return client
+        self._client = connect(url, timeout_s, timeout_s)
+        self._publish = Script(self._client, "publish")
+        self._open = Script(self._client, "open")
+        self._renew = Script(self._client, "renew")
+        self._online = Script(self._client, "online")
 
     async def close(self) -> None:
         """Close the command client."""
@@ -166,7 +140,7 @@ class Store:
         ]
         now = 0
         outcomes: list[Receipt | StoreError | None] = [None] * len(batch)
-        replies = await self._run_each(self._publish, calls, self._publish_lanes)
+        replies = await self._publish.run_each(self._ask_to_publish, calls)
         for part, reply in zip(parts.values(), replies, strict=True):
             if isinstance(reply, Exception):
                 places: Sequence[Any] = [StoreError(f"{type(reply).__name__}: {reply}")] * len(part)
@@ -191,28 +165,6 @@ class Store:
             args += (message.room, message.entry, int(message.message_id is not None))
         return keys, args
 
-    async def _run_each(
-        self, script: AsyncScript, calls: Sequence[tuple[list[str], list[Any]]], lanes: Lanes
-    ) -> list[Any]:
-        """Run a script for each (keys, arguments), in one round trip; replies, or the errors."""
-        pipe = self._client.pipeline(transaction=False)
-        for keys, args in calls:
-            pipe.evalsha(script.sha, len(keys), *keys, *args)
-        replies: list[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if not unknown:
-            return replies
-        for keys, args in (calls[i] for i in unknown):
-            pipe.evalsha(script.sha, len(keys), *keys, *args)
-        try:
-            await self._ask(self._client.script_load(script.script), lanes)
-            again: Sequence[Any] = await self._ask(pipe.execute(raise_on_error=False), lanes)
-        except StoreError as error:  # the other calls are done, whatever became of these
-            again = [error] * len(unknown)
-        for i, reply in zip(unknown, again, strict=True):
-            replies[i] = reply
-        return replies
-
     async def open_room(
         self, room: str, epoch: str, *, newest: int = 0, after: int | None = None, of: str = ""
     ) -> RoomState:
@@ -227,13 +179,13 @@ class Store:
             self.keys.fanout(self.keys.partition(room)),
         ]
         args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after, of]
-        found, seq, base, fanout_id, entries = await self._ask(self._open(keys, args))
+        found, seq, base, fanout_id, entries = await self._open.run(self._ask, keys, args)
         known = found.decode()
-        return RoomState(known, seq, base, fanout_id, _messages(room, known, entries))
+        return RoomState(known, seq, base, fanout_id, _places(room, known, entries))
 
     async def renew_room(self, room: str, old: str, new: str) -> None:
         """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
-        await self._ask(self._renew([self.keys.room(room)], [old, new]))
+        await self._renew.run(self._ask, [self.keys.room(room)], [old, new])
 
     async def peek_rooms(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
         """Where rooms are, and their message at a seq; None for a room that is not known."""
@@ -263,8 +215,9 @@ class Store:
                 peeks.append(None)
                 continue
             known = epoch.decode()
-            message = next(iter(_messages(room, known, entries)), None)
-            peeks.append(Peek(known, int(seq or 0), ends[self.keys.partition(room)], message))
+            found_there = next(iter(_places(room, known, entries)), None)
+            at = ends[self.keys.partition(room)]
+            peeks.append(Peek(known, int(seq or 0), at, found_there))
         return peeks
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
@@ -272,12 +225,12 @@ class Store:
         epoch, seq = await self._ask(self._client.hmget(self.keys.room(room), ["epoch", "seq"]))
         return None if epoch is None else (epoch.decode(), int(seq or 0))
 
-    async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Msg]:
+    async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Sequenced]:
         """At most `limit` messages of a room after a seq, oldest first."""
         entries = await self._ask(
             self._client.xrange(self.keys.history(room), f"({after}-0", "+", limit)
         )
-        return _messages(room, epoch, entries)
+        return _places(room, epoch, entries)
 
     async def report_online(
         self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
@@ -288,7 +241,7 @@ class Store:
         for room, count in counts:
             keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
             args += (room, count)
-        sums: list[int] = await self._ask(self._online(keys, args))
+        sums: list[int] = await self._online.run(self._ask, keys, args)
         return sums
 
     async def top_rooms(self, count: int) -> list[tuple[str, int]]:
@@ -328,19 +281,26 @@ class Store:
         pipe.expire(key, 3600)
         await self._ask(pipe.execute())
 
-    def tail(self, block_s: float) -> "Tail":
+    def tail(self, block_s: float) -> Tail:
         """A connection of its own for blocking reads."""
-        return Tail(partial(self._connect, block_s + self._timeout_s), int(block_s * 1000))
+        return Tail(self._url, block_s, self._timeout_s)
 
-    async def _ask(self, answer: Any, lanes: Lanes | None = None) -> Any:
+    async def _ask(self, answer: Any) -> Any:
         """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
-        try:
-            async with lanes or self._lanes:
-                return await answer
-        except (TimeoutError, RedisError, OSError) as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
-        finally:
-            answer.close()  # if we were cancelled while it waited for its turn
+        return await _in_turn(self._lanes, answer)
+
+    async def _ask_to_publish(self, answer: Any) -> Any:
+        return await _in_turn(self._publish_lanes, answer)
+
+
+async def _in_turn(lanes: asyncio.Semaphore, answer: Any) -> Any:
+    try:
+        async with lanes:
+            return await answer
+    except FAILURES as error:
+        raise StoreError(f"{type(error).__name__}: {error}") from error
+    finally:
+        answer.close()  # if we were cancelled while it waited for its turn
 
 
 def open_store(config: Config, url: str) -> Store:
@@ -355,48 +315,6 @@ def open_store(config: Config, url: str) -> Store:
     )
 
 
-class Tail:
-    """Blocking reads of many streams over one connection.
-
-    Danger: redis-py quietly makes a new connection when it finds the old one closed, as it will
-    most often between two paced reads. Where there was a break, streams may have been set back.
-    """
-
-    def __init__(self, connect: Callable[..., "redis.Redis"], block_ms: int) -> None:
-        self._client = connect(redis_connect_func=self._connected)
-        self._block_ms = block_ms
-        self._unbroken = False
-        # The parsed form costs a dict an entry; the raw one is read faster.
-        self._client.response_callbacks.pop("XREAD", None)
-
-    async def read(self, cursors: dict[str, bytes], count: int) -> list[tuple[str, list[Any]]]:
-        """Up to `count` entries of each stream after its cursor; waits for the first one.
-
-        Entries are [ID, [field, value, ...]]. Raises StoreError, also when the connection is not
-        the one of the read before.
-        """
-        try:
-            reply = await self._client.execute_command(  # type: ignore[no-untyped-call]
-                "XREAD",
-                *("COUNT", count, "BLOCK", self._block_ms),
-                *("STREAMS", *cursors, *cursors.values()),
-            )
-        except (TimeoutError, RedisError, OSError) as error:
-            self._unbroken = False  # whoever reads again knows
-            raise StoreError(f"{type(error).__name__}: {error}") from error
-        return [(stream.decode(), entries) for stream, entries in reply or ()]
-
-    async def _connected(self, connection: AbstractConnection) -> None:
-        if self._unbroken:
-            raise RedisError("the connection was lost between two reads")
-        await connection.on_connect()
-        self._unbroken = True
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._client.aclose()
-
-
 def _receipts(places: Sequence[Any]) -> list[Receipt]:
     """The publish script's four values a message."""
     return [
@@ -405,18 +323,14 @@ def _receipts(places: Sequence[Any]) -> list[Receipt]:
     ]
 
 
-def _messages(room: str, epoch: str, entries: Sequence[Any]) -> list[Msg]:
-    """History entries as messages; their ID is seq-0, their one field the entry.
+def _places(room: str, epoch: str, entries: Sequence[Any]) -> list[Sequenced]:
+    """History entries at their places; their ID is seq-0, their one field the entry.
 
-    A script gives fields as a list, redis-py as a dict. What is no message is left out.
+    A script gives fields as a list, redis-py as a dict. What is no entry of ours is left out.
     """
-    messages = []
+    places = []
     for entry_id, fields in entries:
         entry = fields.get(b"m", b"") if isinstance(fields, dict) else fields[1]
         with suppress(BadEntry):
-            messages.append(unpack_msg(entry, room, epoch, int(entry_id.partition(b"-")[0])))
-    return messages
-
-
-def _lua(name: str) -> str:
-    return (files("chat.bus") / "lua" / f"{name}.lua").read_text()
+            places.append(read(entry, room, epoch, int(entry_id.partition(b"-")[0])))
+    return places

@@ -20,21 +20,25 @@ from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
-from chat.client.follower import Follower, Phase
+from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link
-from chat.client.unacked import Outbox, Sending
-from chat.policy.identity import GUEST
+from chat.client.unacked import Sending, Unacked
 from chat.wire.schema import (
+    GUEST,
     NORMAL_SIZE,
     WHITE,
     Ack,
+    Clear,
+    Delete,
     Error,
     Gap,
     Joined,
     Mode,
     Msg,
+    Msgs,
     Send,
     ServerEvent,
+    State,
     Welcome,
 )
 
@@ -60,7 +64,8 @@ class Unanswered(ClientError):
 class Client:
     """Follows `rooms` from `async with` to its end; iterating gives the events, in order.
 
-    A `joined` carries only messages not seen before, and comes after a `gap` if some are missing.
+    Messages come one by one; those of a `joined` that were not seen before follow it, and a `gap`
+    comes before it if some are missing.
     What answers a `send()` is not among the events. With `listen=False` nothing is, which is for
     clients that only send.
 
@@ -88,10 +93,10 @@ class Client:
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
-        self._outbox = Outbox()
+        self._unacked = Unacked()
         self._guests: deque[str] = deque(maxlen=GUESTS_KEPT)
         self._joins: dict[str, asyncio.Task[None]] = {}
-        self._unread: deque[ServerEvent] = deque()
+        self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
         self._life: asyncio.Task[None]
@@ -113,7 +118,7 @@ class Client:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ServerEvent:
+    async def __anext__(self) -> News:
         async with self._changed:
             await self._changed.wait_for(lambda: self._unread or self._end)
             if not self._unread and self._end is not None:
@@ -143,13 +148,13 @@ class Client:
         """
         follower = self._followers[room]
         name = message_id or secrets.token_hex(8)
-        sending = self._outbox.add(Send(room, text, color, mode, size, name))
+        sending = self._unacked.add(Send(room, text, color, mode, size, name))
         try:
             async with self._changed:  # reading may wait for who iterates: it must not now
                 self._changed.notify_all()
             return await self._deliver(sending, follower, attempts)
         finally:
-            self._outbox.remove(sending)
+            self._unacked.remove(sending)
 
     async def _deliver(self, sending: Sending, follower: Follower, attempts: int) -> Ack:
         for left in reversed(range(attempts)):
@@ -171,9 +176,9 @@ class Client:
         return None
 
     async def _until_live(self, follower: Follower) -> None:
-        settled = (Phase.LIVE, Phase.REFUSED)
+        settled = (Stage.LIVE, Stage.REFUSED)
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or follower.phase in settled)
+            await self._changed.wait_for(lambda: self._end or follower.stage in settled)
         if self._end is not None:
             raise self._end
         if follower.refusal is not None:
@@ -199,7 +204,7 @@ class Client:
         for task in self._joins.values():
             task.cancel()
         self._joins.clear()
-        self._outbox.lost()
+        self._unacked.lost()
         async with self._changed:
             self._changed.notify_all()
 
@@ -212,10 +217,10 @@ class Client:
                 self._unread.extend(new)
             self._changed.notify_all()
             await self._changed.wait_for(
-                lambda: len(self._unread) < MOST_UNREAD or len(self._outbox)
+                lambda: len(self._unread) < MOST_UNREAD or len(self._unacked)
             )
 
-    def _news(self, event: ServerEvent) -> list[ServerEvent]:
+    def _news(self, event: ServerEvent) -> list[News]:
         """Act on an event; what of it is news to who iterates."""
         now = self._env.now()
         match event:
@@ -225,38 +230,37 @@ class Client:
                 for follower in self._followers.values():
                     follower.welcomed(now)
             case Ack():
-                self._outbox.answered(event)
+                self._unacked.answered(event)
                 return []
             case Error():
-                if self._outbox.answered(event):
+                if self._unacked.answered(event):
                     return []
                 for follower in self._followers.values():
                     if follower.asked(event.ref):
                         follower.refuse(event, now)
-            case Msg() | Joined() | Gap():
+            case Msgs() | Delete() | Clear() | State() | Joined() | Gap():
                 followed = self._followers.get(event.room)
                 new = followed.take(event, now) if followed else []
                 self._recognise(new)
                 return new
         return [event]
 
-    def _recognise(self, events: list[ServerEvent]) -> None:
+    def _recognise(self, events: list[News]) -> None:
         """Find our own messages among what is new."""
         for event in events:
-            for message in event.history if isinstance(event, Joined) else [event]:
-                if isinstance(message, Msg) and message.uid in self._guests:
-                    self._outbox.seen(message)
+            if isinstance(event, Msg) and event.uid in self._guests:
+                self._unacked.seen(event)
 
     def _join_wanted(self) -> None:
         for room, follower in self._followers.items():
             task = self._joins.get(room)
-            if follower.phase is Phase.WANTED and (task is None or task.done()):
+            if follower.stage is Stage.WANTED and (task is None or task.done()):
                 self._joins[room] = asyncio.create_task(self._join(follower))
 
     async def _join(self, follower: Follower) -> None:
-        while follower.phase is Phase.WANTED:
+        while follower.stage is Stage.WANTED:
             wait_s = follower.join_at - self._env.now()
             if wait_s > 0:
                 await self._env.sleep(wait_s)
-            if follower.phase is Phase.WANTED:
+            if follower.stage is Stage.WANTED:
                 await self._link.say(follower.join(next(self._refs), self._env.now()))

@@ -8,7 +8,8 @@ across two epochs seqs do not compare.
 While a join is unanswered no live message is taken: the answer's history and position cover it.
 That one rule serves the first join, the one after a reconnect, and the one that fills a jump.
 
-Danger: a `msg` carries no epoch. It belongs to the one the last `joined` or `gap` named.
+A batch is taken as a whole: what of it was seen is dropped, and its end is the position. Its epoch
+is compared, too: seqs of an epoch nobody has told of are no duplicates, however small.
 """
 
 from enum import Enum, auto
@@ -18,13 +19,32 @@ from typing import Final
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from chat.wire.schema import Error, Gap, Join, Joined, Msg, Ref, ServerEvent, Since
+from chat.wire.batch import expand
+from chat.wire.schema import (
+    Clear,
+    Delete,
+    Error,
+    Gap,
+    Join,
+    Joined,
+    Msgs,
+    Ref,
+    Sequenced,
+    ServerEvent,
+    Since,
+    State,
+)
+
+RoomEvent = Msgs | Delete | Clear | State | Gap | Joined
+"""What concerns one room's position."""
+News = ServerEvent | Sequenced
+"""What a viewer is given: a batch as its messages, everything else as it came."""
 
 RESYNC_SPACING_S: Final = 1.0
 """Between two joins of one room, so that one we cannot follow does not become a loop of joins."""
 
 
-class Phase(Enum):
+class Stage(Enum):
     """DOWN -> WANTED -> ASKED -> LIVE; a jump leads from LIVE back to WANTED.
 
     A refusal leads from ASKED to WANTED where trying again helps, else to REFUSED. The end of a
@@ -43,7 +63,7 @@ class Follower:
 
     def __init__(self, room: str) -> None:
         self.room = room
-        self.phase = Phase.DOWN
+        self.stage = Stage.DOWN
         self.join_at = inf
         self.refusal: Error | None = None
         self._epoch = ""
@@ -62,61 +82,69 @@ class Follower:
 
     def lost(self) -> None:
         """There is no connection any more."""
-        self.phase = Phase.DOWN
+        self.stage = Stage.DOWN
 
     def join(self, ref: Ref, now: float) -> Join:
         """The join to send now; `ref` will tell its answer."""
-        self.phase = Phase.ASKED
+        self.stage = Stage.ASKED
         self._ref, self._asked_at = ref, now
         return Join(self.room, self.since, ref)
 
     def asked(self, ref: Ref | UnsetType) -> bool:
         """Whether `ref` is the join that is unanswered."""
-        return self.phase is Phase.ASKED and ref == self._ref
+        return self.stage is Stage.ASKED and ref == self._ref
 
     def refuse(self, error: Error, now: float) -> None:
         """The join was answered with an error."""
         if error.retry_after is UNSET:
-            self.phase, self.refusal = Phase.REFUSED, error
+            self.stage, self.refusal = Stage.REFUSED, error
         else:
             self._want(now + error.retry_after)
 
-    def take(self, event: Msg | Joined | Gap, now: float) -> list[ServerEvent]:
+    def take(self, event: RoomEvent, now: float) -> list[News]:
         """What is new to the viewer in an event of this room, gaps included."""
         match event:
             case Joined():
                 return self._joined(event) if event.ref is UNSET or self.asked(event.ref) else []
-            case _ if self.phase is not Phase.LIVE:
+            case _ if self.stage is not Stage.LIVE:
                 return []
             case Gap():
                 self._epoch, self._seq = event.epoch, event.seq
                 return [event]
-            case Msg():
-                return self._message(event, now)
+            case Msgs():
+                places = expand(event.room, event.epoch, event.m, event.seq)
+                return self._span(event.epoch, event.seq, event.to, list(places), now)
+            case _:  # it takes a place of its own
+                return self._span(self._epoch, event.seq, event.seq, [event], now)
 
     def _want(self, at: float) -> None:
-        self.phase, self.join_at, self.refusal = Phase.WANTED, at, None
+        self.stage, self.join_at, self.refusal = Stage.WANTED, at, None
 
-    def _message(self, message: Msg, now: float) -> list[ServerEvent]:
-        if message.seq <= self._seq:
-            return []
-        if message.seq > self._seq + 1:  # the re-join's history brings this one again
+    def _span(
+        self, epoch: str, first: int, last: int, places: list[Sequenced], now: float
+    ) -> list[News]:
+        """Places `first` to `last`: those not seen yet, or none and a re-join if some are missing
+        before them, which brings these again."""
+        if epoch != self._epoch or first > self._seq + 1:
             self._want(max(now, self._asked_at + RESYNC_SPACING_S))
             return []
-        self._seq = message.seq
-        return [message]
+        new: list[News] = [place for place in places if place.seq > self._seq]
+        self._seq = max(self._seq, last)
+        return new
 
-    def _joined(self, joined: Joined) -> list[ServerEvent]:
-        """The answer with only what was not seen before, after a Gap if something is missing."""
+    def _joined(self, joined: Joined) -> list[News]:
+        """The answer without its history, after a Gap if something is missing; then what of the
+        history was not seen before."""
         known, same = bool(self._epoch), joined.epoch == self._epoch
         seen = self._seq if same else 0
-        new = [message for message in joined.history if message.seq > seen]
+        history = expand(joined.room, joined.epoch, joined.history)
+        new = [place for place in history if place.seq > seen]
         resumed_at = new[0].seq - 1 if new else joined.seq
         # In a new epoch nobody knows how much was missed: a Gap says so with 0.
         lost = max(0, resumed_at - seen) if same else 0
         self._epoch, self._seq = joined.epoch, joined.seq
-        self.phase = Phase.LIVE
-        answer = replace(joined, history=new)
+        self.stage = Stage.LIVE
+        answer = replace(joined, history=[])
         if known and not joined.recovered and (lost or not same):
-            return [Gap(self.room, joined.epoch, resumed_at, lost), answer]
-        return [answer]
+            return [Gap(self.room, joined.epoch, resumed_at, lost), answer, *new]
+        return [answer, *new]

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from io import TextIOWrapper
 from typing import Final
@@ -24,8 +24,9 @@ from rich.console import Console
 from rich.text import Text
 
 from chat.client.client import Client
+from chat.client.follower import News
 from chat.client.link import ClientError
-from chat.wire.schema import WHITE, Error, Gap, Joined, Msg, Notice, ServerEvent, Welcome
+from chat.wire.schema import WHITE, Error, Gap, Joined, Msg, Notice, Welcome
 
 STEERING: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, among them the one that begins an escape sequence
@@ -76,17 +77,15 @@ async def tail(url: str, room: str, token: str, json_lines: bool) -> None:
         following.result()
 
 
-async def follow(
-    events: AsyncIterator[ServerEvent], show: Show, note: Callable[[str], None]
-) -> None:
+async def follow(events: AsyncIterator[News], show: Show, note: Callable[[str], None]) -> None:
     """Show a room's content, and note what else happens, until the events end.
 
     Raises ClientError when the room cannot be had.
     """
     async for event in events:
-        for content in contents(event):
-            show(content)
         match event:
+            case Msg() | Gap() | Notice():
+                show(event)
             case Welcome():
                 note(f"connected as {plain(event.name)} ({plain(event.role)})")
             case Joined():
@@ -95,15 +94,6 @@ async def follow(
                 note(f"{plain(event.message)}; again in {after:.1f} s")
             case Error():
                 raise ClientError(f"{event.code}: {plain(event.message)}")
-
-
-def contents(event: ServerEvent) -> Iterator[Content]:
-    """What of an event belongs on standard output: history is messages as well."""
-    match event:
-        case Joined():
-            yield from event.history
-        case Msg() | Gap() | Notice():
-            yield event
 
 
 def as_json(content: Content) -> None:

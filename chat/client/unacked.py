@@ -49,7 +49,7 @@ class Sending:
             self._answer.set_result(answer)
 
 
-class Outbox:
+class Unacked:
     """All messages under way, oldest first."""
 
     def __init__(self) -> None:

@@ -17,6 +17,10 @@ from shard.addresses import network
 SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash
 
 
+TAKEN = {"/healthz": "the health check", "/sse": "the event stream"}
+"""Paths of the WebSocket's port with a meaning of their own."""
+
+
 def check_host(host: str) -> str | None:
     try:
         ipaddress.ip_address(host)
@@ -29,7 +33,7 @@ def check_host(host: str) -> str | None:
 def check_path(path: str) -> str | None:
     if not re.fullmatch(r"/[!-~]*", path) or set("?#%") & set(path):
         return f'expected a path like "/ws", got {shown(path)}'
-    return "is taken by the health check" if path == "/healthz" else None
+    return f"is taken by {TAKEN[path]}" if path in TAKEN else None
 
 
 def check_origins(origins: tuple[str, ...]) -> str | None:

@@ -22,6 +22,8 @@ def expected(annotated: Any) -> str:
             return f"int between {low} and {high}"
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(sorted(shown(str(value)) for value in values))
+        case inspect.VarTupleType(item_type=inspect.LiteralType(values=values)):
+            return "a list of any of " + ", ".join(sorted(shown(str(value)) for value in values))
         case inspect.VarTupleType():
             return 'a list of strings like ["a", "b"]'
         case inspect.StrType(min_length=1):

@@ -1,43 +1,44 @@
-"""What a shard is for: viewers join rooms, type, and get what is said. The group's Handler.
+"""What viewers ask for: commands in, answers out. The connections' Handler.
 
-Rules. Synchronous: a message is answered at once, or when Redis has answered, through `alive`
-checks, never by waiting. Per viewer it keeps an identity if it came with a token, and nothing else:
-a guest's identity is computed, memberships are the Joins'. Every command gets its answer: an event,
-or an error with a code.
+Rules. Synchronous: a command is answered at once, or when Redis has answered, through `alive`
+checks, never by waiting. Every command gets its answer: an event, or an error with a code. Who a
+connection is, is Users'; its rooms are Members'; what it may say is the Gate's.
 
-Danger: answers come later than commands. Whoever waits is kept as (descriptor, generation).
+Danger: answers come later than commands. Whoever waits is kept as a Handle.
 """
 
 import random
-import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from chat.bus import entries
-from chat.bus.publisher import Outcome, Publisher, Unpublished
-from chat.bus.reader import Reader
-from chat.bus.store import Outgoing, Store
+from chat.bus.entries import Said, pack
+from chat.bus.publisher import Publisher
+from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
-from chat.hub.replies import Replies
-from chat.policy.identity import GUEST, Identity, Refused, guest, verify
-from chat.policy.rates import Flow
-from chat.policy.text import clean_text, text_problem
-from chat.rooms.joins import Joins
+from chat.hub.acks import Sender
+from chat.hub.replies import Replies, again
+from chat.hub.users import Users
+from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
+from chat.policy.identity import Refused
+from chat.rooms.members import Members
+from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
-from chat.wire.codec import CODECS, VARIANTS, BadCommand, frame
+from chat.wire.dialects.dialect import BadCommand
 from chat.wire.schema import (
-    Ack,
+    Auth,
+    Authed,
     Bye,
     Command,
     Error,
     ErrorCode,
     Join,
     Leave,
+    Left,
     Ping,
     Pong,
     Ref,
@@ -45,10 +46,11 @@ from chat.wire.schema import (
     ServerEvent,
     Welcome,
 )
+from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
-from shard.group import ConnectionGroup
+from shard.connections import Connections
 from shard.handler import Opening
-from shard.handshake import Request
+from shard.handshake import Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
@@ -58,287 +60,238 @@ BYE_FRAMES: Final = 128
 
 
 class Hub:
-    """The service of one shard.
+    """The commands of one shard's viewers.
 
-    shard  this shard's name, unlike any other's, living or dead
-    clock  seconds, monotonic
+    rate  whether a connection may have one more command
+    gate  what may be said
+    wall  seconds since 1970
     """
 
     def __init__(
         self,
-        group: ConnectionGroup,
+        connections: Connections,
         config: Config,
-        store: Store,
-        shard: str,
+        variants: Variants,
+        users: Users,
+        rooms: Rooms,
+        members: Members,
+        resume: Resume,
+        replies: Replies,
+        rate: CommandRate,
+        gate: Gate,
+        publisher: Publisher[Sender],
         counts: "memoryview[int]",
-        rows: int,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-        chance: random.Random | None = None,
+        wall: Callable[[], float],
+        chance: random.Random,
     ) -> None:
-        self._group = group
-        self._config = config
-        self._limits = config.limits
-        self._ping_s = config.heartbeat.ping_s
-        self._store = store
-        self._shard = shard
+        self._connections = connections
+        self._heartbeat = config.heartbeat
+        self._drain_s = config.server.drain_s
+        self._variants = variants
+        self._users = users
+        self._rooms = rooms
+        self._members = members
+        self._resume = resume
+        self._replies = replies
+        self._rate = rate
+        self._gate = gate
+        self._publisher = publisher
         self._counts = counts
-        self._clock = clock
         self._wall = wall
-        self._chance = chance or random.Random()
-        self._replies = Replies(group)
-        self._joins = Joins(group, self._replies, store, config.limits, counts, rows, self._chance)
-        self._identities: dict[int, Identity] = {}
+        self._chance = chance
         self._strikes: dict[int, int] = {}
-        self._flow = Flow(rows, self._limits.commands_per_s, self._limits.commands_burst)
-        self._publisher = Publisher(
-            store,
-            self._published,
-            config.bus.timeout_ms / 1000,
-            clock,
-            lambda: int(wall() * 1000),
-        )
-        self.rooms = self._joins.rooms = Rooms(
-            store,
-            config.rooms,
-            shard,
-            VARIANTS,
-            counts,
-            self._emit,
-            self._joins.answer_waiting,
-            self._joins.turn_away_waiting,
-        )
-        self._reader = self.rooms.reader = Reader(
-            store,
-            shard,
-            config.bus.flush_interval_ms / 1000,
-            config.bus.read_count,
-            self._entries,
-            self.rooms.resync,
-            lambda: group.fanning_out,
-        )
+        self._unintroduced: dict[int, int] = {}
+        self._tick = 0
 
-    async def start(self) -> None:
-        await self._reader.start()
-
-    async def stop(self) -> None:
-        await self._publisher.close()
-        await self._reader.stop()
-        await self.rooms.stop()
-        await self._store.close()
-
-    def drain(self) -> None:
-        """Tell everyone to come back, each at its own moment in the window, and close."""
-        window = self._config.server.drain_s
-        moments = [self._chance.uniform(0, window) for _ in range(BYE_FRAMES)]
-        byes = [
-            [frame(codec, [codec.one(Bye("restart", round(moment, 2)))]) for moment in moments]
-            for codec in CODECS
-        ]
-        for fd in self._group.open_connections():
-            self._group.send(
-                fd, self._chance.choice(byes[self._group.table.variant[fd] % len(CODECS)])
-            )
-            self._group.close(fd, CloseCode.RESTART)
-
-    # --- the group's handler -------------------------------------------------------------------
+    # --- the connections' handler --------------------------------------------------------------
 
     def on_open(self, fd: int, request: Request) -> Opening:
-        name = self._name(fd)
+        self._rate.reset(fd)
+        dialect = self._replies.dialect(fd)
+        if dialect.introduces:
+            self._unintroduced[fd] = self._tick
+            return dialect.greeting()
         try:
-            who = self._admit(fd, name, request)
+            welcome = self._admit(fd, request.first("token"))
         except Refused as refused:
-            self._counts[ChatCount.REFUSED_TOKEN] += 1
+            if dialect.watches:
+                return answer(HTTPStatus.UNAUTHORIZED, str(refused))
             return refused.code
-        self._flow.reset(fd)
-        codec = self._replies.codec(fd)
-        events = [codec.one(Welcome(name, who.uid, who.name, who.role, self._ping_s))]
-        for room in dict.fromkeys(request.query.get("room", ())):
-            answer = self._joins.join(fd, Join(room), patient=True)
-            if answer is not None:
-                events.append(answer)
-        return frame(codec, events)
+        joins = dialect.opening(request)
+        if dialect.watches and not joins:
+            return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
+        if dialect.places and len(joins) > 1:
+            variant = self._connections.variant(fd)
+            self._connections.become(fd, self._variants.unshared(variant))
+        written = [dialect.event(welcome)]
+        for join in joins:
+            found = self._resume.join(fd, join, patient=True)
+            if isinstance(found, Error) and dialect.watches:
+                return answer(HTTPStatus.BAD_REQUEST, f"{found.code}: {found.message}")
+            written.append(self._joining(fd, found, join.ref))
+        frame = self._replies.frame(fd, [one for one in written if one is not None])
+        return dialect.greeting() + frame
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
-        codec = self._replies.codec(fd)
-        if binary != codec.binary:
-            self._group.close(fd, CloseCode.UNSUPPORTED_DATA)
+        dialect = self._replies.dialect(fd)
+        if binary != dialect.binary:
+            self._connections.close(fd, CloseCode.UNSUPPORTED_DATA)
             return
         self._counts[ChatCount.COMMANDS] += 1
         try:
-            command = codec.decode(payload)
+            commands = dialect.decode(payload)
         except BadCommand as bad:
             self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
-            self._replies.send(fd, [self._replies.error(fd, bad.code, str(bad), bad.ref)])
-            self._limit(fd, None)
+            self._replies.send(fd, [Error(bad.code, str(bad), bad.ref)])
+            self._within_rate(fd, None)
             return
-        if self._limit(fd, command):
-            answer = self._obey(fd, command)
-            if answer is not None:
-                self._replies.send(fd, [answer])
+        for command in commands:
+            if self._unintroduced and fd in self._unintroduced:
+                self._introduce(fd, command)
+            elif self._within_rate(fd, command):
+                written = self._obey(fd, command)
+                if written is not None:
+                    self._replies.send_written(fd, [written])
 
     def on_caught_up(self, fd: int) -> None:
-        """Send the newest message of each room again: whoever missed some sees a jump, and resumes.
-
-        Without it a room that falls silent would hide the loss.
-        """
-        for room in self._joins.rooms_of(fd):
-            if room.recent:
-                self._replies.send(fd, [self._replies.one(fd, room.recent[-1])])
+        """It missed something. A watcher is sent away, to come back with its position; the others
+        get each room's newest place again, see the jump and resume, also in a silent room."""
+        if self._replies.dialect(fd).watches:
+            self._connections.close(fd, CloseCode.SLOW_READER)
+            return
+        for room in self._members.of(fd):
+            newest = again(room)
+            if newest is not None:
+                self._replies.send(fd, [newest])
 
     def on_close(self, fd: int, code: int) -> None:
-        self._joins.close(fd)
-        self._identities.pop(fd, None)
+        self._members.close(fd)
+        self._users.close(fd)
         self._strikes.pop(fd, None)
+        self._unintroduced.pop(fd, None)
 
     def on_tick(self, tick: int) -> None:
-        self.rooms.tick(tick)
+        self._tick = tick
+        self._rooms.tick(tick)
+        for fd, since in list(self._unintroduced.items()):
+            if tick - since > self._heartbeat.handshake_s:
+                self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
         if tick % EXPIRY_TICKS == 0:
-            now = self._wall()
-            for fd, identity in list(self._identities.items()):
-                if identity.expires and identity.expires <= now:
-                    self._group.close(fd, CloseCode.TOKEN_EXPIRED)
+            for fd in self._users.expired():
+                self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
+
+    def drain(self) -> None:
+        """Tell everyone to come back, each at its own moment in the window, and close."""
+        moments = [round(self._chance.uniform(0, self._drain_s), 2) for _ in range(BYE_FRAMES)]
+        byes = [
+            [one.wrap(one.dialect.farewell(Bye("restart", moment))) for moment in moments]
+            for one in self._variants
+        ]
+        for fd in self._connections.open_connections():
+            variant = self._connections.variant(fd)
+            self._connections.send(fd, self._chance.choice(byes[variant]))
+            self._connections.close(fd, CloseCode.RESTART)
 
     # --- who -----------------------------------------------------------------------------------
 
-    def _admit(self, fd: int, name: str, request: Request) -> Identity:
-        token = request.first("token")
-        if token:
-            identity = self._identities[fd] = verify(token, self._config.auth.secret)
-            return identity
-        if self._config.auth.guests == "refuse":
-            raise Refused(CloseCode.GUESTS_REFUSED)
-        return guest(name)
+    def _admit(self, fd: int, token: str | None) -> Welcome:
+        """Let somebody in. Raises Refused."""
+        try:
+            who = self._users.admit(fd, token)
+        except Refused:
+            self._counts[ChatCount.REFUSED_TOKEN] += 1
+            raise
+        name = self._users.name(fd)
+        return Welcome(name, who.uid, who.name, who.role, self._heartbeat.ping_s)
 
-    def _name(self, fd: int) -> str:
-        """A connection's name: no other connection of any shard ever has it."""
-        return f"{self._shard}-{self._group.table.generation[fd]:x}-{fd:x}"
-
-    def _identity(self, fd: int) -> Identity:
-        return self._identities.get(fd) or guest(self._name(fd))
+    def _introduce(self, fd: int, command: Command) -> None:
+        """The first command of one whose request did not say who it is."""
+        if not isinstance(command, Auth):
+            self._connections.close(fd, CloseCode.BAD_TOKEN, "the first message says who it is")
+            return
+        try:
+            welcome = self._admit(fd, command.token)
+        except Refused as refused:
+            self._connections.close(fd, refused.code, str(refused))
+            return
+        del self._unintroduced[fd]
+        self._replies.send(fd, [welcome])
 
     # --- commands ------------------------------------------------------------------------------
 
-    def _limit(self, fd: int, command: Command | None) -> bool:
+    def _within_rate(self, fd: int, command: Command | None) -> bool:
         """Whether the connection may have one more command; answers it when not."""
-        wait = self._flow.wait(fd, self._clock())
-        if not wait:
+        refusal = self._rate.passes(fd)
+        if refusal is None:
             if self._strikes:
                 self._strikes.pop(fd, None)
             return True
         self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
         strikes = self._strikes[fd] = self._strikes.get(fd, 0) + 1
         if strikes > MAX_STRIKES:
-            self._group.close(fd, CloseCode.FLOODING)
+            self._connections.close(fd, CloseCode.FLOODING)
         elif command is not None:
-            per_s = self._limits.commands_per_s
-            message = f"at most {per_s} commands a second"
-            error = self._replies.error(fd, ErrorCode.RATE_LIMITED, message, command.ref, wait)
-            self._replies.send(fd, [error])
+            self._replies.send(fd, [_error(refusal, command.ref)])
         return False
 
     def _obey(self, fd: int, command: Command) -> bytes | None:
-        """Carry out a command; its encoded answer, or None when that comes later."""
+        """Carry out a command; its written answer, or None when that comes later."""
         match command:
             case Send():
-                return self._send(fd, command)
+                found: ServerEvent | None = self._send(fd, command)
             case Join():
-                return self._joins.join(fd, command)
+                return self._joining(fd, self._resume.join(fd, command), command.ref)
             case Leave():
-                return self._joins.leave(fd, command)
+                found = self._leave(fd, command)
+            case Auth():
+                found = self._authenticate(fd, command)
             case Ping():
-                return self._replies.one(fd, Pong(command.ref))
+                found = Pong(command.ref)
+        return None if found is None else self._replies.dialect(fd).event(found)
 
-    # --- send ----------------------------------------------------------------------------------
+    def _joining(
+        self, fd: int, found: Room | ServerEvent | None, ref: Ref | UnsetType
+    ) -> bytes | None:
+        """The written answer to a join; of a room as it is they share one."""
+        if isinstance(found, Room):
+            return self._replies.snapshot(fd, found, ref)
+        return None if found is None else self._replies.dialect(fd).event(found)
 
-    def _send(self, fd: int, send: Send) -> bytes | None:
-        if self._joins.joined(fd, send.room) is None:
-            return self._replies.error(fd, ErrorCode.NOT_JOINED, "join the room first", send.ref)
-        identity = self._identity(fd)
-        if identity.role == GUEST and self._config.auth.guests != "type":
-            self._counts[ChatCount.REFUSED_READ_ONLY] += 1
-            return self._replies.error(
-                fd, ErrorCode.READ_ONLY, "guests may only read here", send.ref
-            )
-        text = clean_text(send.text)
-        fault = text_problem(text, self._limits.text_chars)
-        if fault is not None:
-            code = ErrorCode.TEXT_TOO_LONG if text else ErrorCode.TEXT_EMPTY
-            return self._replies.error(fd, code, fault, send.ref)
-        entry = entries.pack_msg(
-            identity.uid,
-            identity.name,
-            text,
-            send.color,
-            send.mode,
-            send.size,
-            int(self._wall() * 1000),
-        )
+    def _leave(self, fd: int, leave: Leave) -> ServerEvent:
+        room = self._members.named(fd, leave.room)
+        if room is None:
+            return Error(ErrorCode.NOT_JOINED, "not in this room", leave.ref)
+        self._resume.leave(fd, room)
+        return Left(leave.room, leave.ref)
+
+    def _authenticate(self, fd: int, auth: Auth) -> ServerEvent:
+        try:
+            who = self._users.admit(fd, auth.token)
+        except Refused as refused:
+            self._counts[ChatCount.REFUSED_TOKEN] += 1
+            return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
+        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
+
+    # --- sending -------------------------------------------------------------------------------
+
+    def _send(self, fd: int, send: Send) -> Error | None:
+        who = self._users.of(fd)
+        attempt = Attempt(send.room, send.text, who, fd)
+        refusal = self._gate.passes(attempt)
+        if refusal is not None:
+            if refusal.code is ErrorCode.READ_ONLY:
+                self._counts[ChatCount.REFUSED_READ_ONLY] += 1
+            return _error(refusal, send.ref)
+        now_ms = int(self._wall() * 1000)
+        said = Said(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms)
         message_id = None if send.id is UNSET else str(send.id)
-        outgoing = Outgoing(send.room, identity.uid, entry, message_id)
         self._publisher.submit(
-            outgoing, (fd, self._group.table.generation[fd], send.room, send.ref)
+            Outgoing(send.room, who.uid, pack(said), message_id),
+            Sender(self._connections.handle(fd), send.room, send.ref),
         )
         return None
 
-    def _published(self, results: list[tuple[Any, Outcome]]) -> None:
-        """A flush is done: every sender gets its answers in one frame."""
-        answers: dict[int, list[bytes]] = defaultdict(list)
-        for (fd, generation, room, ref), outcome in results:
-            if isinstance(outcome, Unpublished):
-                self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
-            elif outcome.duplicate:
-                self._counts[ChatCount.DUPLICATES_PUBLISHED] += 1
-            else:
-                self._counts[ChatCount.PUBLISHED] += 1
-            if self._group.alive(fd, generation):
-                answers[fd].append(self._replies.one(fd, _verdict(room, ref, outcome)))
-        for fd, events in answers.items():
-            self._replies.send(fd, events)
 
-    # --- from the streams ----------------------------------------------------------------------
-
-    def _entries(self, stream: str, found: Sequence[Any]) -> None:
-        if stream == self._store.keys.broadcast:
-            for entry_id, fields in found:
-                try:
-                    self._notice(entry_id.decode(), fields[1])
-                except entries.BadEntry:
-                    self._counts[ChatCount.BAD_ENTRIES] += 1
-        else:
-            self.rooms.deliver(stream, found)
-
-    def _notice(self, notice_id: str, entry: bytes) -> None:
-        users, notice = entries.unpack_notice(entry, notice_id)
-        if users is None:
-            fds = self._group.open_connections()
-        else:
-            wanted = set(users)
-            fds = [fd for fd, who in self._identities.items() if who.uid in wanted]
-            fds += [fd for uid in wanted if (fd := self._guest(uid)) is not None]
-        self._counts[ChatCount.NOTICES_DELIVERED] += len(fds)
-        variant = self._group.table.variant
-        members = [[fd for fd in fds if variant[fd] == each] for each in range(VARIANTS)]
-        self._replies.fan_out(members, [notice], droppable=False)
-
-    def _guest(self, uid: str) -> int | None:
-        """The open connection of guest `uid`, if it is one of this shard's."""
-        kind, _, name = uid.partition(":")
-        try:
-            fd = int(name.rpartition("-")[2], 16)
-        except ValueError:
-            return None
-        if kind != GUEST or fd >= self._group.table.capacity or fd in self._identities:
-            return None
-        return fd if self._group.is_open(fd) and self._name(fd) == name else None
-
-    def _emit(self, room: Room, events: Sequence[ServerEvent]) -> None:
-        """Events to everyone in a room, in order."""
-        self._replies.fan_out(room.members, events)
-
-
-def _verdict(room: str, ref: Ref | Any, outcome: Outcome) -> ServerEvent:
-    if isinstance(outcome, Unpublished):
-        message = "the message was not published; send it again with the same id"
-        return Error(ErrorCode.UNAVAILABLE, message, ref, round(outcome.retry_after, 2))
-    return Ack(room, outcome.seq, f"{outcome.epoch}-{outcome.seq}", outcome.ts, ref)
+def _error(refusal: Refusal, ref: Ref | UnsetType) -> Error:
+    after = UNSET if refusal.retry_after is None else refusal.retry_after
+    return Error(refusal.code, refusal.message, ref, after)

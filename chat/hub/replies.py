@@ -1,80 +1,176 @@
-"""What a shard says to its viewers: to one, or the same to many, each in its own encoding.
+"""What a shard says to its viewers: to one, or the same to many, each in its own variant.
 
-Rules. Here variants become codecs and events become frames; who says what to whom is its callers'.
-What many get is encoded once per codec, compressed once per codec, and written once per viewer.
-What is very much, after a pause or under more load than a shard can carry, is several frames.
+Rules. Here events become frames; who says what to whom is its callers'. What many get is written
+once per dialect, wrapped once per variant (which may compress it), and sent once per viewer. What
+is very much, after a pause or under more load than a shard can carry, is several frames.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from itertools import groupby
+from typing import Any
 
 from msgspec import UNSET
 
-from chat.wire.codec import CODECS, Codec, codec_of, frame
-from chat.wire.schema import Error, ErrorCode, Ref, ServerEvent
-from shard.group import ConnectionGroup
+from chat.rooms.members import Members
+from chat.rooms.resume import joined
+from chat.rooms.room import Room, Snapshot
+from chat.wire.batch import FRAME_BYTES, batches
+from chat.wire.dialects.dialect import Dialect
+from chat.wire.schema import Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
+from chat.wire.variants import Variant, Variants
+from shard.connections import Connections
 
-FRAME_BYTES: Final = 65_536
-"""Bytes of events after which a frame is full: what the send buffer of a viewer who keeps up has
-room for at the default of limits.send_buffer_bytes. Larger ones make slow readers of them all."""
+Written = tuple[bytes, str]
+"""An event in a dialect, and the position of its room behind it; "" where it has none."""
 
 
 class Replies:
     """Events to the connections of one group."""
 
-    def __init__(self, group: ConnectionGroup) -> None:
-        self._group = group
-        self._variant = group.table.variant
+    def __init__(self, connections: Connections, variants: Variants, members: Members) -> None:
+        self._connections = connections
+        self._variants = variants
+        self._members = members
 
-    def codec(self, fd: int) -> Codec:
-        """The codec a connection agreed to."""
-        return codec_of(self._variant[fd])
+    def dialect(self, fd: int) -> Dialect:
+        """How a connection speaks."""
+        return self._variant(fd).dialect
 
-    def one(self, fd: int, event: ServerEvent) -> bytes:
-        """An event, encoded for a connection and not sent yet."""
-        return codec_of(self._variant[fd]).one(event)
+    def _variant(self, fd: int) -> Variant:
+        return self._variants[self._connections.variant(fd)]
 
-    def send(self, fd: int, encoded: Sequence[bytes]) -> None:
-        """Send encoded events to one connection, in one frame."""
-        self._group.send(fd, frame(codec_of(self._variant[fd]), encoded))
+    # --- to one --------------------------------------------------------------------------------
 
-    def error(
-        self,
-        fd: int,
-        code: ErrorCode,
-        message: str,
-        ref: Ref | Any = UNSET,
-        retry_after: float | None = None,
-    ) -> bytes:
-        """An encoded refusal of the command `ref`."""
-        after = UNSET if retry_after is None else round(retry_after, 2)
-        return self.one(fd, Error(code, message, ref, after))
+    def send(self, fd: int, events: Sequence[ServerEvent]) -> None:
+        """Events to one connection, in one frame."""
+        event = self.dialect(fd).event
+        self.send_written(fd, [one for one in map(event, events) if one is not None])
 
-    def fan_out(
-        self,
-        members: Sequence[Collection[int]],
-        events: Sequence[ServerEvent],
-        droppable: bool = True,
-    ) -> None:
-        """Send events to many, in order; `members` are descriptors by variant."""
-        for plain, codec in enumerate(CODECS):
-            packed = plain + len(CODECS)
-            if not members[plain] and not members[packed]:
+    def send_written(self, fd: int, written: Sequence[bytes]) -> None:
+        """Events that are written already."""
+        if written:
+            self._connections.send(fd, self.frame(fd, written))
+
+    def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
+        """Written events as one frame for a connection."""
+        variant = self._variant(fd)
+        return variant.frame(written, self._position(fd) if variant.dialect.places else "")
+
+    def _position(self, fd: int) -> str:
+        """Where a connection is in its rooms, in its order; "" until it is in all of them."""
+        rooms = self._members.of(fd)
+        return ",".join(str(room.position) for room in rooms) if all(r.live for r in rooms) else ""
+
+    def snapshot(self, fd: int, room: Room, ref: Ref | Any) -> bytes | None:
+        """The written `joined` of a room as it is; those without a ref share one."""
+        dialect = self.dialect(fd)
+        if ref is not UNSET:
+            return dialect.event(joined(room, ref=ref))
+        kept = room.snapshots.get(dialect)
+        seq, online = room.position.seq, room.online
+        # In a large room a count that is 1 % old does.
+        if kept is None or kept.seq != seq or abs(kept.online - online) * 100 > online:
+            written = dialect.event(joined(room))
+            kept = room.snapshots[dialect] = Snapshot(seq, online, written)
+        return kept.written
+
+    # --- to many -------------------------------------------------------------------------------
+
+    def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
+        """Events to all members of a room, in order."""
+        steps = list(_steps(room, events))
+        for dialect, numbers in self._variants.by_dialect.items():
+            if not any(room.members[number] for number in numbers):
                 continue
-            for parts in full_frames([codec.one(event) for event in events]):
-                if members[plain]:
-                    self._group.fan_out(members[plain], frame(codec, parts), droppable)
-                if members[packed]:
-                    self._group.fan_out(members[packed], frame(codec, parts, True), droppable)
+            for part in full_frames(_written(dialect, steps)):
+                self._fan_out(room, dialect, part)
+
+    def _fan_out(self, room: Room, dialect: Dialect, part: Sequence[Written]) -> None:
+        written = [one for one, _ in part]
+        place = next((place for _, place in reversed(part) if place), "")
+        payload = dialect.payload(written, place)
+        for number in self._variants.by_dialect[dialect]:
+            variant, members = self._variants[number], room.members[number]
+            if not members:
+                continue
+            if variant.shared:
+                self._connections.fan_out(members, variant.wrap(payload))
+            else:
+                self._fan_out_by_rooms(room, members, variant, written, place)
+
+    def _fan_out_by_rooms(
+        self,
+        room: Room,
+        members: Collection[int],
+        variant: Variant,
+        written: Sequence[bytes],
+        place: str,
+    ) -> None:
+        """To members who are told their position in all of their rooms: one frame for those in
+        the same rooms. It costs a look-up a viewer, which no other variant does."""
+        alike: dict[tuple[Room, ...], list[int]] = defaultdict(list)
+        for fd in members:
+            alike[self._members.of(fd)].append(fd)
+        for rooms, fds in alike.items():
+            known = place and all(other.live for other in rooms)
+            places = [place if other is room else str(other.position) for other in rooms]
+            frame = variant.frame(written, ",".join(places) if known else "")
+            self._connections.fan_out(fds, frame)
+
+    def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
+        """Events of no room to many connections; slow readers get them, too."""
+        by_variant: dict[int, list[int]] = defaultdict(list)
+        for fd in fds:
+            by_variant[self._connections.variant(fd)].append(fd)
+        for number, members in by_variant.items():
+            variant = self._variants[number]
+            for part in full_frames(_written(variant.dialect, [(event, "") for event in events])):
+                frame = variant.frame([one for one, _ in part])
+                self._connections.fan_out(members, frame, droppable=False)
 
 
-def full_frames(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Encoded events in order, as many at a time as fit one frame; one always does."""
+def _steps(
+    room: Room, events: Sequence[Sequenced | Gap | Online]
+) -> Iterator[tuple[ServerEvent, str]]:
+    """Events as members get them, messages in batches; and the room's position behind each."""
+    epoch = room.position.epoch
+    for kind, some in groupby(events, type):
+        if kind is Msg:
+            messages = [event for event in some if isinstance(event, Msg)]
+            for batch in batches(room.name, epoch, messages):
+                yield batch, f"{epoch}-{batch.to}"
+            continue
+        for event in some:
+            if isinstance(event, Online):
+                yield event, ""
+            elif not isinstance(event, Msg):
+                yield event, f"{event.epoch if isinstance(event, Gap) else epoch}-{event.seq}"
+
+
+def _written(dialect: Dialect, steps: Sequence[tuple[ServerEvent, str]]) -> list[Written]:
+    written = [(dialect.event(event), place) for event, place in steps]
+    return [(one, place) for one, place in written if one is not None]
+
+
+def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:
+    """Written events in order, as many at a time as fit one frame; one always does."""
     start = size = 0
-    for i, event in enumerate(events):
+    for i, (event, _) in enumerate(written):
         if size and size + len(event) > FRAME_BYTES:
-            yield events[start:i]
+            yield written[start:i]
             start, size = i, 0
         size += len(event)
     if size:
-        yield events[start:]
+        yield written[start:]
+
+
+def again(room: Room) -> ServerEvent | None:
+    """A room's newest place once more, for one who may have missed it."""
+    if not room.recent:
+        return None
+    last = room.recent[-1]
+    if not isinstance(last, Msg):
+        return last
+    batch: Msgs = next(batches(room.name, room.position.epoch, [last]))
+    return batch

@@ -1,19 +1,19 @@
 """Who a connection is: a guest with a generated name, or the bearer of a token.
 
 Rules. Everything shown of a user comes from the token's claims, never from the client's messages.
-A guest is computed from its connection's number, so guests cost no memory.
+A guest is computed from a number, so guests cost no memory.
 """
 
 import re
 from typing import Final
-from zlib import crc32
 
 import jwt
 from msgspec import Struct
 
+from chat.wire.batch import default_name
+from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
-GUEST: Final = "guest"
 USER: Final = "user"
 MAX_NAME: Final = 32
 MAX_UID: Final = 64
@@ -40,11 +40,10 @@ class Refused(Exception):
         self.code = code
 
 
-def guest(connection: str) -> Identity:
-    """The guest behind connection `connection`; always the same for the same one."""
-    return Identity(
-        f"guest:{connection}", f"guest-{crc32(connection.encode()) & 0xFFFF:04x}", GUEST
-    )
+def guest(number: str) -> Identity:
+    """The guest of a number nobody else has; named by its end."""
+    uid = f"{GUEST}:{number}"
+    return Identity(uid, default_name(uid), GUEST)
 
 
 def verify(token: str, secret: str) -> Identity:

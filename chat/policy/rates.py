@@ -8,7 +8,7 @@ silent owns nothing.
 from array import array
 
 
-class Flow:
+class Rates:
     """At most `per_s` a second with bursts of `burst`, for each of `rows` rows."""
 
     def __init__(self, rows: int, per_s: float, burst: int) -> None:

@@ -1,19 +1,25 @@
-"""Everything that crosses the wire, typed: commands in, events out, one schema for both codecs.
+"""Everything that crosses the wire, typed: commands in, events out, one schema for all dialects.
 
 Rules. Types only, no behaviour. Field names are the wire's. Optional fields are left out, never
-null, unless null means something. Limits that are configurable (text length, room names) are
-checked by the hub, which answers with their own error codes; limits that are not are here.
+null, unless null means something; in a Message whatever is default is left out too. Limits that are
+configurable (text length, room names) are `policy`'s, which answers with their own error codes;
+limits that are not are here.
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 VERSION = 1
+GUEST = "guest"
+"""The role of who came without a token, and how its uid begins."""
 WHITE = 0xFFFFFF
 NORMAL_SIZE = 25
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading bytes may raise: text that is not UTF-8 is a ValueError, deep nesting the last."""
 
 Ref = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(max_length=64)]
 """Whatever a client numbers its commands with; the answer carries it back."""
@@ -21,6 +27,7 @@ MessageId = Annotated[str, Meta(min_length=1, max_length=64)]
 Color = Annotated[int, Meta(ge=0, le=0xFFFFFF)]
 Size = Annotated[int, Meta(ge=12, le=64)]
 Mode = Literal["scroll", "top", "bottom", "reverse"]
+SCROLL: Mode = "scroll"
 Kind = Literal["system", "gift", "superchat"]
 
 
@@ -36,6 +43,7 @@ class ErrorCode(StrEnum):
     TEXT_TOO_LONG = "text_too_long"
     RATE_LIMITED = "rate_limited"
     READ_ONLY = "read_only"
+    FORBIDDEN = "forbidden"
     UNAVAILABLE = "unavailable"
 
 
@@ -64,9 +72,14 @@ class Send(Struct, tag_field="t", tag="send", frozen=True):
     room: str
     text: str
     color: Color = WHITE
-    mode: Mode = "scroll"
+    mode: Mode = SCROLL
     size: Size = NORMAL_SIZE
     id: MessageId | UnsetType = UNSET
+    ref: Ref | UnsetType = UNSET
+
+
+class Auth(Struct, tag_field="t", tag="auth", frozen=True):
+    token: str
     ref: Ref | UnsetType = UNSET
 
 
@@ -74,8 +87,8 @@ class Ping(Struct, tag_field="t", tag="ping", frozen=True):
     ref: Ref | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Ping
-COMMANDS = frozenset({"join", "leave", "send", "ping"})
+Command = Join | Leave | Send | Auth | Ping
+COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
 
 
 class Head(Struct):
@@ -97,8 +110,21 @@ class Welcome(Struct, tag_field="t", tag="welcome"):
     v: int = VERSION
 
 
+class Authed(Struct, tag_field="t", tag="authed"):
+    """Who the connection is from now on; `expires` in seconds since 1970."""
+
+    uid: str
+    name: str
+    role: str
+    expires: int
+    ref: Ref | UnsetType = UNSET
+
+
 class Msg(Struct, tag_field="t", tag="msg"):
-    """One message; `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing."""
+    """One message, whole: as HTTP and our clients give it, and as everything here handles it.
+
+    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing.
+    """
 
     room: str
     seq: int
@@ -113,12 +139,67 @@ class Msg(Struct, tag_field="t", tag="msg"):
     kind: str | UnsetType = UNSET
 
 
-class State(Struct):
-    """A room's rules as far as a viewer must know them."""
+class Delete(Struct, tag_field="t", tag="delete"):
+    """The message `target` is taken back."""
 
-    slow: float = 0
-    silenced: bool = False
-    pinned: Msg | None = None
+    room: str
+    seq: int
+    target: int
+    ts: int
+
+
+class Clear(Struct, tag_field="t", tag="clear"):
+    """All messages so far are taken back, or all of one user."""
+
+    room: str
+    seq: int
+    ts: int
+    uid: str | UnsetType = UNSET
+
+
+class State(Struct, tag_field="t", tag="state"):
+    """The room's rules, whole, as they are from here on."""
+
+    room: str
+    seq: int
+    ts: int
+    state: dict[str, Any]
+
+
+Sequenced = Msg | Delete | Clear | State
+"""What takes a place in a room: numbered without a hole, kept in the history."""
+
+
+class Message(Struct):
+    """A place in a room as it is written in a batch or a history: only what cannot be known.
+
+    `seq` is left out where it is one more than that of the place before, `name` where it is the
+    uid's default, colour, mode and size where they are those of a Send without. What is no message
+    says so in `t`, with the fields of that event.
+    """
+
+    seq: int | UnsetType = UNSET
+    uid: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    color: int | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    ts: int | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+    t: str | UnsetType = UNSET
+    target: int | UnsetType = UNSET
+    state: dict[str, Any] | UnsetType = UNSET
+
+
+class Msgs(Struct, tag_field="t", tag="msgs"):
+    """Messages in order: the places `seq` to `to` of a room, as far as they are for this viewer."""
+
+    room: str
+    epoch: str
+    seq: int
+    to: int
+    m: list[Message]
 
 
 class Joined(Struct, tag_field="t", tag="joined"):
@@ -129,8 +210,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     seq: int
     online: int
     recovered: bool
-    history: list[Msg]
-    state: State
+    history: list[Message]
     ref: Ref | UnsetType = UNSET
 
 
@@ -191,4 +271,20 @@ class Bye(Struct, tag_field="t", tag="bye"):
     reconnect_in: float
 
 
-ServerEvent = Welcome | Msg | Joined | Left | Ack | Error | Online | Gap | Notice | Pong | Bye
+ServerEvent = (
+    Welcome
+    | Authed
+    | Msgs
+    | Delete
+    | Clear
+    | State
+    | Joined
+    | Left
+    | Ack
+    | Error
+    | Online
+    | Gap
+    | Notice
+    | Pong
+    | Bye
+)

@@ -14,7 +14,7 @@ from shard.deflate import compress
 from shard.frames import BINARY, CLOSE, PING, TEXT, encode
 
 ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-JOINED = '[{"t":"joined","room":"a","epoch":"e","seq":7,"history":[{"t":"msg","seq":7}]}]'
+JOINED = '[{"t":"joined","room":"a","epoch":"e","seq":7,"history":[{"seq":7,"uid":"u"}]}]'
 
 
 @contextmanager
@@ -48,12 +48,21 @@ def text(payload: str) -> bytes:
 
 
 def messages(*seqs: int) -> bytes:
-    return text("[" + ",".join(f'{{"t":"msg","room":"a","seq":{n}}}' for n in seqs) + "]")
+    return text("[" + batch(*seqs) + "]")
+
+
+def batch(*seqs: int, said: str = "hi") -> str:
+    """As the server writes it: only a number that does not follow is in a message."""
+    after = [seqs[0] - 1, *seqs]
+    own = ["" if n == last + 1 else f'"seq":{n},' for n, last in zip(seqs, after, strict=False)]
+    m = ",".join(f'{{{seq}"uid":"u","text":"{said}"}}' for seq in own)
+    span = f'"seq":{seqs[0]},"to":{seqs[-1]}'
+    return f'{{"t":"msgs","room":"a","epoch":"e",{span},"m":[{m}]}}'
 
 
 class TestDeflate:
     def test_compressed_messages_are_counted_and_the_offer_is_made(self) -> None:
-        said = ('[{"t":"msg","seq":8,"text":"' + "x" * 500 + '"}]').encode()
+        said = f"[{batch(8, said='x' * 500)}]".encode()
         frame = encode(TEXT, compress(said), compressed=True)
         with served(ACCEPT + text(JOINED), frame + frame, messages(9)) as (viewers, heard):
             viewers.ask("deflate")
@@ -98,7 +107,7 @@ class TestCounting:
 
     def test_latency_is_the_age_of_the_stamp_in_the_text(self) -> None:
         stamp = time.monotonic_ns() - 3_000_000_000
-        marked = text(f'[{{"t":"msg","room":"a","seq":8,"text":"@{stamp} hi"}}]')
+        marked = text(f"[{batch(8, said=f'@{stamp} hi')}]")
         with served(ACCEPT + text(JOINED), marked) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
             viewers.ask("wait messages 1 5000")

@@ -1,6 +1,7 @@
 """The rooms of one shard on a real Valkey, without connections: what they say is written down."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as redis
@@ -9,14 +10,37 @@ from chat.bus.reader import Reader
 from chat.bus.store import RoomState
 from chat.config import sections
 from chat.counters import FIELDS, ChatCount
-from chat.rooms.room import Phase, Room
+from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
-from chat.wire.schema import Gap, Msg, Online, ServerEvent
+from chat.wire.schema import Gap, Msg, Online, Sequenced
 from pool.scoreboard import Scoreboard
 from tests.chat.rig import a_store, publish, until
 
 ROOM = "live:42"
 MEMBER = 7
+
+
+def texts(places: Iterable[Sequenced]) -> list[str]:
+    """What the messages say, when they are all messages."""
+    messages = [place for place in places if isinstance(place, Msg)]
+    assert messages == list(places)
+    return [message.text for message in messages]
+
+
+@dataclass
+class Waiter:
+    """Somebody who asked to join."""
+
+    desk: "Desk"
+    patient: bool
+    fd: int = MEMBER
+
+    def let_in(self, room: Room) -> None:
+        self.desk.readied.append(room.name)
+
+    def turn_away(self, room: Room) -> bool:
+        self.desk.sent_away.append(room.name)
+        return self.patient
 
 
 class Desk:
@@ -30,19 +54,15 @@ class Desk:
         self.raw: Any = redis.from_url(url, protocol=2)
         self.keys = self.store.keys
         self.counts = Scoreboard(FIELDS, 1).row(0)
-        self.emitted: list[tuple[str, ServerEvent]] = []
+        self.emitted: list[tuple[str, Sequenced | Gap | Online]] = []
         self.readied: list[str] = []
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
-        self.rooms = Rooms(
-            self.store, self.limits, shard, 1, self.counts, self._emit, self._ready, self._away
-        )
-        self.reader = self.rooms.reader = Reader(
-            self.store, shard, 0.001, 1_000, self.rooms.deliver, self.rooms.resync, lambda: False
-        )
+        self.reader = Reader(self.store, shard, 0.001, 1_000, lambda: False)
+        self.rooms = Rooms(self.store, self.reader, self.limits, shard, 1, self.counts, self._emit)
 
     async def __aenter__(self) -> "Desk":
-        await self.reader.start()
+        await self.reader.start(self.rooms.deliver, lambda notices: None, self.rooms.resync)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -51,16 +71,12 @@ class Desk:
         await self.store.close()
         await self.raw.aclose()
 
-    def _emit(self, room: Room, events: Sequence[ServerEvent]) -> None:
+    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
         self.emitted += [(room.name, event) for event in events]
 
-    def _ready(self, room: Room) -> None:
-        self.readied.append(room.name)
-        room.waiting.clear()
-
-    def _away(self, room: Room) -> None:
-        self.sent_away.append(room.name)
-        room.waiting = [one for one in room.waiting if one.patient]
+    def wait(self, room: Room, patient: bool = False) -> None:
+        """Somebody waits for a room, and writes down what comes of it."""
+        room.waiting.append(Waiter(self, patient))
 
     async def stop_reading(self) -> None:
         await self.reader.stop()
@@ -69,6 +85,8 @@ class Desk:
         """A room with a member in it."""
         room = self.rooms.enter(name)
         room.members[0].add(MEMBER)
+        if not room.live:
+            self.wait(room, patient=True)
         await until(lambda: name in self.readied, f"room {name}")
         return room
 
@@ -90,7 +108,7 @@ class Desk:
         return [event.count for _, event in self.emitted if isinstance(event, Online)]
 
     async def until_live(self, room: Room) -> None:
-        await until(lambda: room.phase is Phase.LIVE, "the repair")
+        await until(lambda: room.live, "the repair")
 
     async def feed(self, *without: str, room: str = ROOM) -> None:
         """Deliver by hand what is new in a room's stream, but for some texts, instead of a reader.
@@ -107,7 +125,7 @@ class Desk:
             self._fed[stream] = entries[-1][0]
             lost = [text.encode() for text in without]
             self.rooms.deliver(
-                stream, [one for one in entries if not any(text in one[1][5] for text in lost)]
+                [one for one in entries if not any(text in one[1][5] for text in lost)]
             )
 
     def after_reading(self, *texts: str) -> None:

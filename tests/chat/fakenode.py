@@ -35,8 +35,8 @@ class Peer:
         return command
 
     async def say(self, *events: Event) -> None:
-        """One frame of events."""
-        await self.socket.send(json.dumps(events))
+        """One frame of events; a `msg` goes as the batch it is."""
+        await self.socket.send(json.dumps([batch(e) if e["t"] == "msg" else e for e in events]))
 
     async def welcome(self, uid: str = "u1", role: str = "guest") -> None:
         await self.say(welcome(uid, role))
@@ -129,9 +129,25 @@ def welcome(uid: str = "u1", role: str = "guest") -> Event:
 
 
 def joined(room: str, seq: int, epoch: str = "e1", *history: Event, **more: Any) -> Event:
-    state = {"slow": 0, "silenced": False, "pinned": None}
-    rest = {"online": 1, "recovered": False, "history": history, "state": state}
+    lean = [{"seq": message["seq"], **written(message)} for message in history]
+    rest = {"online": 1, "recovered": False, "history": lean}
     return {"t": "joined", "room": room, "epoch": epoch, "seq": seq, **rest, **more}
+
+
+def batch(*messages: Event) -> Event:
+    """Messages as a node sends them; each says its own number, as it may."""
+    epoch, _, _ = messages[0]["id"].partition("-")
+    seqs = [message["seq"] for message in messages]
+    m = [{"seq": message["seq"], **written(message)} for message in messages]
+    span = {"epoch": epoch, "seq": seqs[0], "to": seqs[-1]}
+    return {"t": "msgs", "room": messages[0]["room"], **span, "m": m}
+
+
+def written(message: Event) -> Event:
+    """A message's fields in a batch, without its place and what is default."""
+    default = {"color": 0xFFFFFF, "mode": "scroll", "size": 25, "name": message["uid"]}
+    known = {"t", "room", "seq", "id"} | {k for k, v in default.items() if message[k] == v}
+    return {name: value for name, value in message.items() if name not in known}
 
 
 def msg(seq: int, text: str = "hi", uid: str = "u9", room: str = "lobby", **more: Any) -> Event:

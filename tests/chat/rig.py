@@ -16,6 +16,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, Self
 
 import msgpack
@@ -23,25 +24,29 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat.bus.entries import pack_msg
+from chat import node
+from chat.bus.entries import Said, pack
 from chat.bus.keys import Keys
 from chat.bus.store import Outgoing, Receipt, Store
 from chat.config.sections import SECTIONS, Config
 from chat.counters import FIELDS, ChatCount
-from chat.hub.hub import Hub
 from chat.node import shard_settings
-from chat.wire.codec import CODECS
 from pool.scoreboard import Scoreboard
 from shard.counters import Count
 from shard.group import ConnectionGroup
 from shard.listen import listen
 from tests.shard.descriptors import no_holes_below
+from tests.whole import whole
 
 BOUND_S = 15.0
 """A condition that has not come true by then never will."""
 ROWS = 4096
 
 Event = dict[str, Any]
+
+
+moments = count(1_000)
+"""Times of publishing: no two messages have the same."""
 
 
 async def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
@@ -75,7 +80,8 @@ def a_store(url: str, prefix: str, partitions: int = 4, **options: Any) -> Store
 
 
 def outgoing(room: str, text: str, message_id: str | None = None, uid: str = "u") -> Outgoing:
-    return Outgoing(room, uid, pack_msg(uid, "n", text, 1, "scroll", 25, 1_000), message_id)
+    said = Said(uid, "n", text, 1, "scroll", 25, next(moments))
+    return Outgoing(room, uid, pack(said), message_id)
 
 
 async def publish(store: Store, room: str, *texts: str, epoch: str = "e00001") -> list[Receipt]:
@@ -132,7 +138,7 @@ class Shard:
             chance=random.Random(1),
             rows=ROWS,
         )
-        self.hub = Hub(
+        self.service = node.Shard(
             self.group,
             self.config,
             self.store,
@@ -143,7 +149,8 @@ class Shard:
             wall=lambda: self.wall,
             chance=random.Random(2),
         )
-        await self.hub.start()
+        self.hub = self.service.handler
+        await self.service.start()
         self.group.start(self.hub, self.tick)
         loop.add_reader(self.group.fileno(), self.group.turn)
         return self
@@ -151,7 +158,7 @@ class Shard:
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.group.stop_accepting()
         asyncio.get_running_loop().remove_reader(self.group.fileno())
-        await self.hub.stop()
+        await self.service.stop()
         self.group.shut()
         self._listener.close()
         logging.getLogger().removeHandler(self.errors)
@@ -199,11 +206,13 @@ class Viewer:
         binary: bool = False,
         compressed: bool = False,
         sock: socket.socket | None = None,
+        subprotocol: str = "",
     ) -> None:
         self.events: list[Event] = []
         self.close_code = 0
         self._address = address
         self._binary = binary
+        self._subprotocol = subprotocol or ("danmaku.msgpack" if binary else "danmaku.json")
         self._compressed = compressed
         self._made = sock
         self._taken: set[int] = set()
@@ -212,7 +221,7 @@ class Viewer:
         self._reading: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
-        name = Subprotocol(CODECS[self._binary].name)
+        name = Subprotocol(self._subprotocol)
         # No proxy from the environment, no pings of its own.
         self._socket = await connect(
             self._address,
@@ -237,7 +246,7 @@ class Viewer:
                 assert isinstance(frame, bytes) is self._binary
                 found = msgpack.unpackb(frame) if self._binary else json.loads(frame)
                 assert isinstance(found, list)
-                self.events += found
+                self.events += whole(found)
         except ConnectionClosed as closed:
             self.close_code = closed.rcvd.code if closed.rcvd else 1006
 

@@ -13,7 +13,7 @@ socket.on("message", (data, isBinary) => {
     seen[event.t] = event;
     if (event.t === "joined") socket.send(JSON.stringify({ t: "send", room, text, ref: 2 }));
   }
-  if (seen.ack && seen.msg) socket.close(1000);
+  if (seen.ack && seen.msgs) socket.close(1000);
 });
 socket.on("close", (code) => {
   console.log(

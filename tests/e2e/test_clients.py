@@ -28,7 +28,7 @@ class TestWebsocketClient:
             assert events.next("joined")["room"] == "client:a"
             socket.send(json.dumps({"t": "send", "room": "client:a", "text": "你好", "ref": 1}))
             assert events.next("ack")["ref"] == 1
-            assert events.next("msg")["text"] == "你好"
+            assert events.next("msgs")["m"][0]["text"] == "你好"
             socket.ping("still there?")
         finally:
             socket.close()
@@ -45,7 +45,7 @@ class TestWebsocketClient:
                 msgpack.packb({"t": "send", "room": "client:b", "text": "包", "ref": "x"})
             )
             assert events.next("ack")["ref"] == "x"
-            assert events.next("msg")["text"] == "包"
+            assert events.next("msgs")["m"][0]["text"] == "包"
         finally:
             socket.close()
 
@@ -60,7 +60,7 @@ class TestAiohttp:
             await socket.send_json({"t": "join", "room": "client:c", "ref": 1})
             await socket.send_json({"t": "send", "room": "client:c", "text": "hi", "ref": 2})
             seen: dict[str, Any] = {}
-            while not {"joined", "msg"} <= seen.keys():
+            while not {"joined", "msgs"} <= seen.keys():
                 for event in await socket.receive_json(timeout=10):
                     seen[event["t"]] = event
                     if event["t"] == "error":
@@ -69,7 +69,7 @@ class TestAiohttp:
                     if event["t"] == "joined":
                         command = {"t": "send", "room": "client:c", "text": "hi", "ref": 3}
                         await socket.send_json(command)
-            assert seen["msg"]["text"] == "hi"
+            assert seen["msgs"]["m"][0]["text"] == "hi"
 
 
 @pytest.mark.skipif(NODE is None, reason="there is no node here")
@@ -87,12 +87,12 @@ class TestNodeWs:
         seen = json.loads(done.stdout)
         assert seen["protocol"] == "danmaku.json"
         assert "permessage-deflate" in seen["extensions"]
-        assert seen["msg"]["text"] == "从 node"
-        assert seen["ack"]["seq"] == seen["msg"]["seq"]
+        assert seen["msgs"]["m"][0]["text"] == "从 node"
+        assert seen["ack"]["seq"] == seen["msgs"]["seq"]
         assert seen["code"] == 1000
 
 
-class TestBothCodecsInOneRoom:
+class TestBothDialectsInOneRoom:
     async def test_they_see_the_same_events(self, node: Node) -> None:
         as_json = await Viewer.open(node.ws, "client:e")
         as_msgpack = await Viewer.open(node.ws, "client:e", codec="msgpack")

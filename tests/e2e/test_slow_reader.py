@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 
 from bench.local import Node
 from tests.e2e.viewers import PATIENCE_S
+from tests.whole import whole
 
 BATCH = 1000
 DROPPED = "danmaku_node_dropped_slow_total"
@@ -39,7 +40,7 @@ class TestSlowReader:
 
                 seqs: list[int] = []
                 while posted not in seqs:
-                    events: list[dict[str, Any]] = json.loads(await slow.recv())
+                    events = whole(json.loads(await slow.recv()))
                     seqs += [event["seq"] for event in events if event["t"] == "msg"]
                 assert len(seqs) < posted
                 assert any(later > earlier + 1 for earlier, later in pairwise(seqs))

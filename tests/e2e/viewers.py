@@ -12,6 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.whole import whole
+
 PATIENCE_S = 15.0
 
 Event = dict[str, Any]
@@ -52,7 +54,7 @@ class Viewer:
                 assert isinstance(payload, bytes) == self._binary
                 events = msgpack.unpackb(payload) if self._binary else json.loads(payload)
                 async with self._news:
-                    self.events += events
+                    self.events += whole(events)
                     self._news.notify_all()
         async with self._news:
             self._news.notify_all()

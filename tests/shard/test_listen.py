@@ -36,6 +36,15 @@ class TestListening:
                 # The kernel doubles what it is asked for, to pay for its own bookkeeping.
                 assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 8192
 
+    def test_connections_inherit_when_a_silent_peer_is_dead(self) -> None:
+        [listener] = listen("127.0.0.1", 0, 1, backlog=16, send_buffer=8192, dead_after_s=50)
+        with listener, socket.create_connection(listener.getsockname()):
+            listener.settimeout(20)
+            accepted, _ = listener.accept()
+            with accepted:
+                timeout_ms = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                assert timeout_ms == 50_000
+
     def test_a_burst_waits_in_the_queue_that_was_asked_for(self) -> None:
         [listener] = listen("127.0.0.1", 0, 1, backlog=50, send_buffer=8192)
         clients = [socket.create_connection(listener.getsockname(), 20) for _ in range(50)]

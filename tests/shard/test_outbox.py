@@ -187,11 +187,23 @@ class TestLimits:
         waiting = desk.block(fd)
         assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
         assert desk.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
-        assert desk.send(fd, b"c" * 400, droppable=True) is Sent.QUEUED
         assert desk.counts[Count.DROPPED_SLOW] == 1
         assert desk.caught_up == []
-        assert desk.drain(fd) == waiting + b"a" * 600 + b"c" * 400
+        assert desk.drain(fd) == waiting + b"a" * 600
         assert desk.caught_up == [fd]
+
+    def test_once_some_was_dropped_all_is_until_the_reader_has_caught_up(self, desk: Desk) -> None:
+        fd = desk.fds[0]
+        waiting = desk.block(fd)
+        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
+        assert desk.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
+        assert desk.send(fd, b"c", droppable=True) is Sent.DROPPED
+        desk.fan_out([fd], b"d")
+        assert desk.send(fd, b"e") is Sent.QUEUED
+        assert desk.counts[Count.DROPPED_SLOW] == 3
+        assert desk.drain(fd) == waiting + b"a" * 600 + b"e"
+        assert desk.caught_up == [fd]
+        assert desk.send(fd, b"f", droppable=True) is Sent.SENT
 
     def test_who_only_waited_is_not_said_to_have_missed_anything(self, desk: Desk) -> None:
         fd = desk.fds[0]

@@ -43,8 +43,8 @@ class Telltale(Echo):
 
     def drain(self):
         print("drain", flush=True)
-        for fd in self._group.open_connections():
-            self._group.close(fd, CloseCode.RESTART)
+        for fd in self._connections.open_connections():
+            self._connections.close(fd, CloseCode.RESTART)
 
     async def stop(self):
         print("stop", flush=True)

@@ -66,10 +66,19 @@ class World {
   get state() {
     return this.seen("state").at(-1)[1];
   }
+
+  /** The numbers of the messages handed over live, one list for each time. */
+  get live() {
+    return this.seen("messages").map(([, list]) => list.map(({ seq }) => seq));
+  }
 }
 
 const WELCOME = { t: "welcome", conn: "c1", uid: "me", name: "guest", role: "guest", heartbeat: 30, v: 1 };
-const msg = (seq, more) => ({ t: "msg", room: "r", seq, id: `e-${seq}`, uid: "u", text: `m${seq}`, ...more });
+const line = (more) => ({ uid: "u", text: "text", ts: 1, ...more });
+const lines = (count) => Array.from({ length: count }, () => line());
+const msgs = (seq, to = seq, more) => {
+  return { t: "msgs", room: "r", epoch: "e", seq, to, m: lines(to - seq + 1), ...more };
+};
 const ENTRY = { id: "mine-1", text: "hi", color: 0, mode: "scroll", size: 25 };
 
 let world;
@@ -80,6 +89,8 @@ function joined(more) {
   const fresh = { epoch: "e", seq: 5, online: 1, recovered: false, history: [] };
   world.hear({ t: "joined", ref, room: "r", ...fresh, ...more });
 }
+
+const historyOf = (nth) => world.seen("joined")[nth][1].messages;
 
 function enter() {
   world.hear(WELCOME);
@@ -101,27 +112,122 @@ describe("following a room", () => {
     assert.equal(world.state.state, "open");
   });
 
-  test("a batch is handed over as one, without what was seen before", () => {
+  test("a frame is handed over as one, without what was seen before", () => {
     enter();
-    world.hear(msg(6), msg(7), msg(6));
-    assert.deepEqual(world.seen("messages").map(([, list]) => list.map(({ seq }) => seq)), [[6, 7]]);
+    world.hear(msgs(6, 7), msgs(8), msgs(7, 8));
+    assert.deepEqual(world.live, [[6, 7, 8]]);
+  });
+
+  test("messages are handed over whole", () => {
+    enter();
+    const said = { uid: "guest:c-12345", text: "hi", ts: 9, color: 255 };
+    world.hear(msgs(6, 6, { m: [said] }));
+    const unsaid = { room: "r", seq: 6, id: "e-6", name: "guest-2345", mode: "scroll", size: 25 };
+    assert.deepEqual(world.seen("messages"), [["messages", [{ ...said, ...unsaid, kind: undefined }]]]);
+  });
+
+  test("of a batch that overlaps the position only the rest is shown", () => {
+    enter();
+    world.hear(msgs(4, 7));
+    world.hear(msgs(6, 7));
+    world.hear(msgs(8));
+    assert.deepEqual(world.live, [[6, 7], [8]]);
+    assert.equal(world.sent("join").length, 1);
+  });
+
+  test("a hole in a batch, at its start or its end is no jump", () => {
+    enter();
+    world.hear(msgs(6, 11, { m: [line({ seq: 7 }), line({ seq: 9 }), line()] }));
+    world.hear(msgs(12, 13, { m: [] }));
+    world.hear(msgs(14));
+    assert.deepEqual(world.live, [[7, 9, 10], [14]]);
+    assert.equal(world.sent("join").length, 1);
   });
 
   test("a jump re-joins with the position and takes nothing until the answer", () => {
     enter();
     world.advance(2000);
-    world.hear(msg(6), msg(9), msg(10));
+    world.hear(msgs(6), msgs(9, 10), msgs(7, 12), { t: "shed", room: "r", seq: 40, count: 3 });
     assert.deepEqual(world.sent("join")[1].since, { epoch: "e", seq: 6 });
-    joined({ seq: 10, recovered: true, history: [msg(7), msg(8), msg(9), msg(10)] });
-    world.hear(msg(11));
-    assert.deepEqual(world.seen("messages").map(([, list]) => list.map(({ seq }) => seq)), [[6], [11]]);
-    assert.equal(world.seen("joined")[1][1].messages.length, 4);
+    joined({ seq: 10, recovered: true, history: [line({ seq: 7 }), ...lines(3)] });
+    world.hear(msgs(11));
+    assert.deepEqual(world.live, [[6], [11]]);
+    assert.deepEqual(historyOf(1).map(({ id }) => id), ["e-7", "e-8", "e-9", "e-10"]);
+  });
+
+  test("an epoch it was not told of is asked about, though its numbers are small", () => {
+    enter();
+    world.advance(2000);
+    world.hear(msgs(1, 2, { epoch: "f" }), msgs(3, 3, { epoch: "f" }));
+    assert.deepEqual(world.sent("join")[1].since, { epoch: "e", seq: 5 });
+    joined({ epoch: "f", seq: 3, history: [line({ seq: 1 }), ...lines(2)] });
+    world.hear(msgs(4, 4, { epoch: "f" }));
+    assert.deepEqual(historyOf(1).map(({ id }) => id), ["f-1", "f-2", "f-3"]);
+    assert.equal(world.seen("joined")[1][1].missed, Infinity);
+    assert.deepEqual(world.live, [[4]]);
+  });
+
+  test("an epoch a gap told of is followed", () => {
+    enter();
+    world.hear({ t: "gap", room: "r", epoch: "f", seq: 2, lost: 0 }, msgs(3, 4, { epoch: "f" }));
+    assert.deepEqual(world.seen("gap"), [["gap", { lost: 0, anew: true }]]);
+    assert.deepEqual(world.live, [[3, 4]]);
+    assert.equal(world.sent("join").length, 1);
+  });
+
+  test("the first message of a room nobody had spoken in is no gap", () => {
+    world.hear(WELCOME);
+    joined({ epoch: "", seq: 0 });
+    world.hear(msgs(1, 2));
+    assert.deepEqual(world.live, [[1, 2]]);
+    assert.equal(world.sent("join").length, 1);
+  });
+
+  test("what the server shed is not asked for", () => {
+    enter();
+    world.hear({ t: "shed", room: "r", seq: 8, count: 3 }, msgs(9));
+    world.hear(msgs(10, 14, { m: [line({ seq: 12 })] }), { t: "shed", room: "r", seq: 14, count: 4 });
+    world.hear({ t: "shed", room: "elsewhere", seq: 90, count: 1 }, msgs(15));
+    assert.deepEqual(world.live, [[9], [12], [15]]);
+    assert.equal(world.sent("join").length, 1);
+  });
+
+  test("what is done to messages takes a number, shown or not", () => {
+    enter();
+    const control = (t, seq, more) => ({ t, room: "r", epoch: "e", seq, ...more });
+    world.hear(msgs(6), control("delete", 7, { target: 6 }));
+    world.hear(msgs(8), control("clear", 9, { epoch: undefined }));
+    world.hear(control("state", 10, { state: {} }), control("state", 10, { state: {} }), msgs(11));
+    assert.deepEqual(world.live, [[6], [8], [11]]);
+    assert.equal(world.sent("join").length, 1);
+  });
+
+  test("a jump to such a number, or one of another epoch, is asked about", () => {
+    enter();
+    world.advance(2000);
+    world.hear({ t: "delete", room: "r", epoch: "e", seq: 8, target: 7 });
+    assert.deepEqual(world.sent("join")[1].since, { epoch: "e", seq: 5 });
+    joined({ seq: 8, recovered: true, history: [line({ seq: 6 }), { seq: 7, removed: true }] });
+    assert.deepEqual(historyOf(1).map(({ seq }) => seq), [6]);
+    world.advance(2000);
+    world.hear({ t: "state", room: "r", epoch: "f", seq: 9, state: {} });
+    assert.deepEqual(world.sent("join")[2].since, { epoch: "e", seq: 8 });
+  });
+
+  test("a history shows what was not seen, numbered from its first", () => {
+    enter();
+    world.lose();
+    world.advance(250);
+    world.hear(WELCOME);
+    joined({ seq: 9, history: [line({ seq: 4 }), line(), line(), line({ seq: 9 })] });
+    assert.deepEqual(historyOf(1).map(({ id }) => id), ["e-6", "e-9"]);
+    assert.equal(world.seen("joined")[1][1].missed, 0);
   });
 
   test("a room that jumps all the time is re-joined once a second at most", () => {
     enter();
     for (let seq = 7; seq < 107; seq += 2) {
-      world.hear(msg(seq));
+      world.hear(msgs(seq));
       if (world.sent("join").length > 1) joined({ seq });
       world.advance(50);
     }
@@ -131,7 +237,7 @@ describe("following a room", () => {
   test("another room's messages, late after a switch, are not shown", () => {
     enter();
     client.switchRoom("s");
-    world.hear(msg(6));
+    world.hear(msgs(6));
     const last = world.socket.sent.slice(-2).map(({ t, room }) => [t, room]);
     assert.deepEqual(last, [["leave", "r"], ["join", "s"]]);
     assert.equal(world.seen("messages").length, 0);
@@ -149,7 +255,7 @@ describe("following a room", () => {
 describe("coming back", () => {
   test("after a loss it waits the jittered time and resumes from its position", () => {
     enter();
-    world.hear(msg(6));
+    world.hear(msgs(6));
     world.lose();
     assert.equal(world.state.returnAt, world.time + 250);
     world.advance(250);
@@ -267,9 +373,27 @@ describe("sending", () => {
     world.lose();
     world.advance(250);
     world.hear({ ...WELCOME, uid: "me-again" });
-    joined({ seq: 6, recovered: true, history: [msg(6, { uid: "me", text: "hi" })] });
+    joined({ seq: 6, recovered: true, history: [line({ seq: 6, uid: "me", text: "hi" })] });
     assert.equal(world.sent("send").length, 0);
     assert.equal(world.seen("settled").length, 1);
+  });
+
+  test("its echo in a batch settles it, and the ack that follows changes nothing", () => {
+    enter();
+    client.send({ ...ENTRY });
+    world.hear(msgs(6, 8, { m: [line(), line({ uid: "me", text: "hi" }), line()] }));
+    world.hear({ t: "ack", ref: 2, room: "r", seq: 7, id: "e-7" });
+    assert.deepEqual(world.seen("settled").map(([, entry, { id }]) => [entry.id, id]), [["mine-1", "e-7"]]);
+  });
+
+  test("what is typed while a jump is asked about goes out after the answer", () => {
+    enter();
+    world.advance(2000);
+    world.hear(msgs(1, 1, { epoch: "f" }));
+    client.send({ ...ENTRY });
+    assert.equal(world.sent("send").length, 0);
+    joined({ epoch: "f", seq: 1, history: [line({ seq: 1 })] });
+    assert.equal(world.sent("send")[0].id, "mine-1");
   });
 
   test("a rate limit sends it again when it lifts; a final refusal gives it back", () => {
@@ -287,6 +411,6 @@ test("a frame that is not JSON, or an event of a newer server, is survived", (t)
   t.mock.method(console, "warn", () => {});
   enter();
   world.socket.onmessage({ data: "<html>" });
-  world.hear({ t: "confetti" }, msg(6));
-  assert.equal(world.seen("messages").length, 1);
+  world.hear({ t: "confetti", room: "r", seq: 9 }, { t: "msg", room: "r", seq: 6 }, msgs(6));
+  assert.deepEqual(world.live, [[6]]);
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 
 import { DUPLICATE, JUMP, NEW, Position } from "../position.js";
 
 const messages = (...seqs) => seqs.map((seq) => ({ seq }));
+const span = (seq, to = seq, epoch = "e1") => ({ epoch, seq, to });
 
 function at(seq, epoch = "e1") {
   const position = new Position();
@@ -11,45 +12,129 @@ function at(seq, epoch = "e1") {
   return position;
 }
 
-test("a first join takes the whole history and misses nothing", () => {
-  const position = new Position();
-  assert.equal(position.since, undefined);
-  const taken = position.join({ epoch: "e1", seq: 9, recovered: false, history: messages(7, 8, 9) });
-  assert.deepEqual(taken, { messages: messages(7, 8, 9), missed: 0 });
-  assert.deepEqual(position.since, { epoch: "e1", seq: 9 });
+describe("a live span", () => {
+  test("that is next is new and moves the position to its end", () => {
+    const position = at(5);
+    assert.equal(position.take(span(6)), NEW);
+    assert.equal(position.take(span(7, 20)), NEW);
+    assert.deepEqual(position.since, { epoch: "e1", seq: 20 });
+  });
+
+  test("that begins before the position and ends after it is new", () => {
+    const position = at(5);
+    assert.equal(position.take(span(3, 8)), NEW);
+    assert.equal(position.seq, 8);
+  });
+
+  test("that ends at or before the position is a duplicate", () => {
+    const position = at(5);
+    for (const each of [span(5), span(2, 5), span(1, 4)]) assert.equal(position.take(each), DUPLICATE);
+    assert.equal(position.seq, 5);
+  });
+
+  test("that begins later is a jump and moves nothing", () => {
+    const position = at(5);
+    assert.equal(position.take(span(7, 9)), JUMP);
+    assert.deepEqual(position.since, { epoch: "e1", seq: 5 });
+    assert.equal(position.take(span(6, 9)), NEW);
+  });
+
+  test("of an epoch nobody told us of is a jump, whatever its numbers", () => {
+    const position = at(500);
+    for (const [seq, to] of [[1, 3], [499, 510], [501, 502], [900, 900]]) {
+      assert.equal(position.take(span(seq, to, "e2")), JUMP);
+    }
+    assert.deepEqual(position.since, { epoch: "e1", seq: 500 });
+  });
+
+  test("without an end is one number, without an epoch of ours", () => {
+    const position = at(5);
+    assert.deepEqual([6, 6, 9, 7].map((seq) => position.take({ seq })), [NEW, DUPLICATE, JUMP, NEW]);
+    assert.equal(position.take({ epoch: "e2", seq: 8 }), JUMP);
+    assert.equal(position.seq, 7);
+  });
 });
 
-test("the next seq is new, an old one a duplicate, a later one a jump that moves nothing", () => {
-  const position = at(5);
-  assert.deepEqual([6, 6, 4, 9, 7].map((seq) => position.see(seq)), [NEW, DUPLICATE, DUPLICATE, JUMP, NEW]);
+describe("what is shed", () => {
+  test("is not asked for: the next span begins after it", () => {
+    const position = at(5);
+    position.shed(20);
+    assert.deepEqual(position.since, { epoch: "e1", seq: 20 });
+    assert.equal(position.take(span(21, 22)), NEW);
+  });
+
+  test("in a span already taken moves nothing back", () => {
+    const position = at(5);
+    position.take(span(6, 20));
+    position.shed(18);
+    assert.equal(position.seq, 20);
+  });
 });
 
-test("a recovered join brings exactly what was missed", () => {
-  const taken = at(5).join({ epoch: "e1", seq: 7, recovered: true, history: messages(6, 7) });
-  assert.deepEqual(taken, { messages: messages(6, 7), missed: 0 });
-});
+describe("a join", () => {
+  test("the first one has seen nothing and missed nothing", () => {
+    const position = new Position();
+    assert.equal(position.since, undefined);
+    const taken = position.join({ epoch: "e1", seq: 9, recovered: false, history: messages(7, 8, 9) });
+    assert.deepEqual(taken, { seen: 0, missed: 0 });
+    assert.deepEqual(position.since, { epoch: "e1", seq: 9 });
+  });
 
-test("an unrecovered join counts the hole and repeats nothing already seen", () => {
-  const taken = at(5).join({ epoch: "e1", seq: 12, recovered: false, history: messages(10, 11, 12) });
-  assert.deepEqual(taken, { messages: messages(10, 11, 12), missed: 4 });
-  const overlapping = at(5).join({ epoch: "e1", seq: 7, recovered: false, history: messages(4, 5, 6, 7) });
-  assert.deepEqual(overlapping, { messages: messages(6, 7), missed: 0 });
-});
+  test("recovered, it brings exactly what was missed", () => {
+    const taken = at(5).join({ epoch: "e1", seq: 7, recovered: true, history: messages(6, 7) });
+    assert.deepEqual(taken, { seen: 5, missed: 0 });
+  });
 
-test("an unrecovered join without history has missed everything up to its seq", () => {
-  assert.equal(at(5).join({ epoch: "e1", seq: 8, recovered: false, history: [] }).missed, 3);
-});
+  test("recovered, it may pass over numbers, its first too", () => {
+    const taken = at(5).join({ epoch: "e1", seq: 12, recovered: true, history: messages(9) });
+    assert.deepEqual(taken, { seen: 5, missed: 0 });
+  });
 
-test("in a new epoch lower seqs are new, and how much was missed is unknown", () => {
-  const position = at(500);
-  const taken = position.join({ epoch: "e2", seq: 2, recovered: false, history: messages(1, 2) });
-  assert.deepEqual(taken, { messages: messages(1, 2), missed: Infinity });
-  assert.equal(position.see(3), NEW);
+  test("unrecovered, it counts what lies before its history", () => {
+    const taken = at(5).join({ epoch: "e1", seq: 12, recovered: false, history: messages(10, 11, 12) });
+    assert.deepEqual(taken, { seen: 5, missed: 4 });
+  });
+
+  test("unrecovered, it misses nothing when its history begins before the position", () => {
+    const history = [{ seq: 4 }, {}, { seq: 9 }, {}];
+    const taken = at(5).join({ epoch: "e1", seq: 10, recovered: false, history });
+    assert.deepEqual(taken, { seen: 5, missed: 0 });
+  });
+
+  test("unrecovered and without history, it has missed everything up to its seq", () => {
+    assert.equal(at(5).join({ epoch: "e1", seq: 8, recovered: false, history: [] }).missed, 3);
+  });
+
+  test("in a new epoch nothing was seen, and how much was missed is unknown", () => {
+    const position = at(500);
+    const taken = position.join({ epoch: "e2", seq: 2, recovered: false, history: messages(1, 2) });
+    assert.deepEqual(taken, { seen: 0, missed: Infinity });
+    assert.equal(position.take(span(3, 3, "e2")), NEW);
+    assert.equal(position.take(span(501)), JUMP);
+  });
 });
 
 test("after a gap counting goes on from where the server says", () => {
   const position = at(5);
   assert.equal(position.skip({ epoch: "e1", seq: 20 }), false);
-  assert.equal(position.skip({ epoch: "e2", seq: 60 }), true);
-  assert.equal(position.see(61), NEW);
+  assert.equal(position.skip({ epoch: "e2", seq: 3 }), true);
+  assert.equal(position.take(span(4, 6, "e2")), NEW);
+});
+
+describe("a room nobody had spoken in", () => {
+  test("goes on with the first epoch's first number", () => {
+    const position = at(0, "");
+    assert.equal(position.known, true);
+    assert.deepEqual(position.since, { epoch: "", seq: 0 });
+    assert.equal(position.take(span(2, 3)), JUMP);
+    assert.equal(position.take(span(1, 3)), NEW);
+    assert.deepEqual(position.since, { epoch: "e1", seq: 3 });
+    assert.equal(position.take(span(4, 4, "e2")), JUMP);
+  });
+
+  test("is no numbering that could begin anew", () => {
+    const taken = at(0, "").join({ epoch: "e1", seq: 4, recovered: false, history: messages(3, 4) });
+    assert.deepEqual(taken, { seen: 0, missed: 2 });
+    assert.equal(at(0, "").skip({ epoch: "e1", seq: 4 }), false);
+  });
 });

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chat.bus.entries import unpack_notice
+from chat.bus.entries import read_notice
 from tests.chat.api.rig import Api, new_room
 
 HI = {"text": "hi"}
@@ -41,8 +41,9 @@ class TestNotices:
         answer = api.broadcast({"all": True, "message": message})
         assert (answer.status, len(answer.json["notices"])) == (200, 1)
         [notice_id] = answer.json["notices"]
-        users, notice = unpack_notice(api.notices()[-1], notice_id)
-        assert users is None
+        noticed = read_notice(api.notices()[-1])
+        notice = noticed.event(notice_id)
+        assert noticed.users is None
         assert (notice.text, notice.name, notice.color, notice.kind) == (
             "维护",
             "运营",
@@ -54,8 +55,8 @@ class TestNotices:
         document = {"users": ["u1", "u2"], "messages": [{"text": "a"}, {"text": "b"}]}
         notices = api.broadcast(document).json["notices"]
         assert notices == sorted(notices)
-        last = [unpack_notice(entry, "1-0") for entry in api.notices()[-2:]]
-        assert [(users, notice.text) for users, notice in last] == [
+        last = [read_notice(entry) for entry in api.notices()[-2:]]
+        assert [(noticed.users, noticed.text) for noticed in last] == [
             (["u1", "u2"], "a"),
             (["u1", "u2"], "b"),
         ]

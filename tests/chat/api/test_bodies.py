@@ -18,7 +18,7 @@ from chat.api.bodies import (
     read_line,
     read_messages,
 )
-from chat.api.schema import MessageIn, Problem
+from chat.api.models import MessageIn, Problem
 from chat.config.sections import Limits
 from chat.policy.text import is_clean, room_problem
 

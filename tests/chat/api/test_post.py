@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chat.api.models import MessageIn
 from chat.api.post import BATCH, Post, Unavailable
-from chat.api.schema import MessageIn
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
+from chat.wire.schema import Msg
+from tests.chat.desk import texts as said_in
 from tests.chat.rig import a_store, new_prefix
 
 
@@ -28,7 +30,7 @@ def said(*texts: str, uid: str = "u") -> list[MessageIn]:
 async def texts(store: Store, room: str) -> list[str]:
     head = await store.peek_room(room)
     assert head is not None
-    return [message.text for message in await store.history(room, head[0], 0, 3 * BATCH)]
+    return said_in(await store.history(room, head[0], 0, 3 * BATCH))
 
 
 class TestPublish:
@@ -65,7 +67,8 @@ class TestPublish:
         for i in range(3):
             head = await store.peek_room(f"r{i}")
             assert head is not None
-            uids = {m.seq: m.uid for m in await store.history(f"r{i}", head[0], 0, 100)}
+            history = await store.history(f"r{i}", head[0], 0, 100)
+            uids = {m.seq: m.uid for m in history if isinstance(m, Msg)}
             for n in range(i, 30, 3):
                 assert [uids[receipt.seq] for receipt in answers[n]] == [f"u{n}"] * 3
         await post.close()

@@ -1,13 +1,13 @@
 """The circuit breaker, with time as a number."""
 
-from chat.bus.breaker import Breaker, State
+from chat.bus.breaker import Breaker, Circuit
 
 
 def opened(now: float = 100.0) -> Breaker:
     breaker = Breaker(window=5, ratio=0.6, pause_s=1.0)
     for _ in range(5):
         breaker.failed(now)
-    assert breaker.state is State.OPEN
+    assert breaker.state is Circuit.OPEN
     return breaker
 
 
@@ -34,7 +34,7 @@ class TestClosed:
         breaker = Breaker(window=5, ratio=0.6)
         for outcome in "xx..." * 20:
             breaker.failed(1.0) if outcome == "x" else breaker.succeeded()
-            assert breaker.state is State.CLOSED
+            assert breaker.state is Circuit.CLOSED
 
     def test_old_outcomes_are_forgotten(self) -> None:
         breaker = Breaker(window=5, ratio=0.6)
@@ -49,12 +49,12 @@ class TestOpen:
         breaker = opened(100.0)
         assert not breaker.allows(100.0)
         assert not breaker.allows(100.999)
-        assert breaker.state is State.OPEN
+        assert breaker.state is Circuit.OPEN
 
     def test_then_one_call(self) -> None:
         breaker = opened(100.0)
         assert breaker.allows(101.0)
-        assert breaker.state is State.HALF_OPEN
+        assert breaker.state is Circuit.HALF_OPEN
         assert not breaker.allows(101.0)
         assert not breaker.allows(999.0)
 
@@ -69,15 +69,15 @@ class TestHalfOpen:
         breaker = opened(100.0)
         assert breaker.allows(101.0)
         breaker.succeeded()
-        assert breaker.state is State.CLOSED
+        assert breaker.state is Circuit.CLOSED
         for _ in range(3):
             breaker.failed(102.0)
-        assert breaker.state is State.CLOSED
+        assert breaker.state is Circuit.CLOSED
 
     def test_a_failure_opens_it_for_another_pause(self) -> None:
         breaker = opened(100.0)
         assert breaker.allows(101.5)
         breaker.failed(103.0)
-        assert breaker.state is State.OPEN
+        assert breaker.state is Circuit.OPEN
         assert not breaker.allows(103.9)
         assert breaker.allows(104.0)

@@ -3,17 +3,18 @@
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 import redis.asyncio as redis
 
 from chat.bus import publisher as publisher_module
-from chat.bus.breaker import State
+from chat.bus.breaker import Circuit
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Receipt, Store
 from chat.ops.engine import EmbeddedEngine
+from tests.chat.desk import texts
 from tests.chat.rig import a_store, outgoing, until
 
 FROZEN_TIMEOUT_S = 0.1
@@ -28,12 +29,14 @@ class Desk:
         self.ahead_ms = 0
         self.outcomes: list[tuple[Any, Outcome]] = []
         self.flushes: list[int] = []
-        self.publisher = Publisher(store, self._done, timeout_s, lambda: self.now, self.wall_ms)
+        self.publisher: Publisher[Any] = Publisher(
+            store, self._done, timeout_s, lambda: self.now, self.wall_ms
+        )
 
     def wall_ms(self) -> int:
         return int(time.time() * 1000) + self.ahead_ms
 
-    def _done(self, results: list[tuple[Any, Outcome]]) -> None:
+    def _done(self, results: Sequence[tuple[Any, Outcome]]) -> None:
         self.outcomes += results
         self.flushes.append(len(results))
 
@@ -53,7 +56,7 @@ class Desk:
         known = await self.store.peek_room(room)
         if known is None:
             return []
-        return [message.text for message in await self.store.history(room, known[0], 0, 9_999)]
+        return texts(await self.store.history(room, known[0], 0, 9_999))
 
 
 @pytest.fixture
@@ -138,7 +141,7 @@ class TestOrder:
         found = await desk.verdicts(2)
         assert isinstance(found["a"], Unpublished)
         assert isinstance(found["b"], Receipt)
-        assert desk.publisher.breaker.state is State.CLOSED
+        assert desk.publisher.breaker.state is Circuit.CLOSED
         await raw.aclose()
 
 
@@ -184,7 +187,7 @@ class TestRefusing:
         for i in range(5):
             desk.say(i)
             assert isinstance((await desk.verdicts(i + 1))[i], Unpublished)
-        assert desk.publisher.breaker.state is State.OPEN
+        assert desk.publisher.breaker.state is Circuit.OPEN
         desk.say("at once")
         assert desk.outcomes[-1] == ("at once", Unpublished(1.0, "unavailable"))
         await desk.store.close()
@@ -198,12 +201,12 @@ class TestRefusing:
         for i in range(1, 5):
             shaky.say(i)
             await shaky.verdicts(i + 1)
-        assert shaky.publisher.breaker.state is State.OPEN
+        assert shaky.publisher.breaker.state is Circuit.OPEN
 
         shaky.now += 1.0  # the pause is over; one is let through, and fails
         shaky.say("probe")
         await shaky.verdicts(6)
-        assert shaky.publisher.breaker.state is State.OPEN
+        assert shaky.publisher.breaker.state is Circuit.OPEN
         shaky.say("too early")
         assert shaky.outcomes[-1][0] == "too early"
 
@@ -260,7 +263,7 @@ class TestRefusing:
     ) -> None:
         told: list[Any] = []
 
-        def done(results: list[tuple[Any, Outcome]]) -> None:
+        def done(results: Sequence[tuple[Any, Outcome]]) -> None:
             told.append([tag for tag, _ in results])
             raise RuntimeError
 

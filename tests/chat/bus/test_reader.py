@@ -8,8 +8,10 @@ import pytest
 import redis.asyncio as redis
 
 from chat.bus import reader as reader_module
+from chat.bus.connect import StoreError
 from chat.bus.reader import Reader
-from chat.bus.store import MIN_ID, Store, StoreError, Tail
+from chat.bus.store import MIN_ID, Store
+from chat.bus.tail import Tail
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store, new_prefix, until
 
@@ -32,9 +34,7 @@ class Desk:
         self.resyncs = 0
         self.slow = self.lagging = False
         self.trouble: list[Exception] = []
-        self.reader = Reader(
-            self.store, "s1", interval_s, count, self._entries, self._resync, self._lagging
-        )
+        self.reader = Reader(self.store, "s1", interval_s, count, self._lagging)
         self._count_reads()
 
     def _count_reads(self) -> None:
@@ -62,10 +62,23 @@ class Desk:
     def unsubscribe(self, name: str) -> None:
         self.reader.unsubscribe(self.key(name))
 
-    def _entries(self, stream: str, entries: Sequence[Any]) -> None:
+    async def start(self) -> None:
+        await self.reader.start(self._rooms, self._notices, self._resync)
+
+    def _notices(self, entries: Sequence[Any]) -> None:
+        self._take(entries)
+        assert all(name == NOTICES for name, _ in self.found[-len(entries) :])
+
+    def _rooms(self, entries: Sequence[Any]) -> None:
+        self._take(entries)
+        assert all(name != NOTICES for name, _ in self.found[-len(entries) :])
+
+    def _take(self, entries: Sequence[Any]) -> None:
+        """Entries say in which stream they were put, because a reader does not."""
         self.batches.append(len(entries))
         self.lagging = self.lagging or self.slow
-        self.found += [(stream, fields[1].decode()) for _, fields in entries]
+        told = [fields[1].decode().partition("/") for _, fields in entries]
+        self.found += [(stream, text) for stream, _, text in told]
         if self.trouble:
             raise self.trouble.pop()
 
@@ -79,10 +92,10 @@ class Desk:
 
     async def put(self, stream: str, *texts: str, at: bytes = b"*") -> None:
         for text in texts:
-            await self.raw.xadd(self.key(stream), {"m": text}, id=at)
+            await self.raw.xadd(self.key(stream), {"m": f"{stream}/{text}"}, id=at)
 
     def texts(self, stream: str) -> list[str]:
-        return [text for name, text in self.found if name == self.key(stream)]
+        return [text for name, text in self.found if name == stream]
 
     async def heard(self, stream: str, *texts: str) -> None:
         """Wait until this was read from `stream`, all of it, once, in order."""
@@ -121,7 +134,7 @@ async def own_desk(
 
 
 async def running(desk: Desk) -> AsyncIterator[Desk]:
-    await desk.reader.start()
+    await desk.start()
     yield desk
     await desk.reader.stop()
     await desk.store.close()
@@ -180,7 +193,7 @@ class TestReading:
     async def test_nobody_there_is_an_error_at_the_start(self) -> None:
         lost = Desk("unix:///nowhere/to/be.sock", "x")
         with pytest.raises(StoreError):
-            await lost.reader.start()
+            await lost.start()
         await lost.reader.stop()
 
 

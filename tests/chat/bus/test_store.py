@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store, StoreError
+from chat.bus.connect import StoreError
+from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store
 from chat.ops.engine import EmbeddedEngine
-from chat.wire.schema import Msg
+from chat.wire.schema import Msg, Sequenced
 from tests.chat.rig import a_store, outgoing, publish
 
 ROOM = "live:42"
@@ -40,7 +41,9 @@ def places(receipts: list[Receipt]) -> list[tuple[str, int, bool]]:
     return [(one.epoch, one.seq, one.duplicate) for one in receipts]
 
 
-def texts(messages: list[Msg]) -> list[tuple[int, str]]:
+def texts(places: list[Sequenced]) -> list[tuple[int, str]]:
+    messages = [place for place in places if isinstance(place, Msg)]
+    assert messages == places
     return [(message.seq, message.text) for message in messages]
 
 
@@ -110,6 +113,7 @@ class TestPublishing:
     async def test_an_entry_of_any_size_comes_back_as_it_was(self, store: Store, size: int) -> None:
         await put(store, outgoing(ROOM, "幕" * size))
         [message] = await store.history(ROOM, "e1", 0, 1)
+        assert isinstance(message, Msg)
         assert message.text == "幕" * size
 
 
@@ -198,7 +202,7 @@ class TestLostState:
         await publish(store, ROOM, "a", "b")
         await raw.delete(store.keys.room(ROOM))
         state = await store.open_room(ROOM, "e2", newest=9)
-        assert (state.epoch, state.seq, state.messages) == ("e2", 0, [])
+        assert (state.epoch, state.seq, state.places) == ("e2", 0, [])
         assert places(await put(store, outgoing(ROOM, "new"), epoch="e3")) == [("e2", 1, False)]
 
 
@@ -217,7 +221,7 @@ class TestOpening:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
         state = await store.open_room(ROOM, "-", newest=newest)
         assert (state.epoch, state.seq) == ("e1", 4)
-        assert texts(state.messages) == [(seq, str(seq)) for seq in seqs]
+        assert texts(state.places) == [(seq, str(seq)) for seq in seqs]
 
     @pytest.mark.parametrize(
         ("newest", "after", "seqs"),
@@ -235,12 +239,12 @@ class TestOpening:
     ) -> None:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
         state = await store.open_room(ROOM, "-", newest=newest, after=after, of="e1")
-        assert [message.seq for message in state.messages] == seqs
+        assert [message.seq for message in state.places] == seqs
 
     async def test_after_a_seq_of_an_epoch_that_is_over_all_of_this_one(self, store: Store) -> None:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
         state = await store.open_room(ROOM, "-", after=99, of="gone")
-        assert [message.seq for message in state.messages] == [1, 2, 3, 4]
+        assert [message.seq for message in state.places] == [1, 2, 3, 4]
 
     async def test_it_says_how_far_the_stream_had_come(self, store: Store, raw: Any) -> None:
         await publish(store, ROOM, "a", "b")
@@ -254,7 +258,7 @@ class TestOpening:
             await raw.hset(store.keys.room(ROOM), "seq", str(seq))
         await publish(store, ROOM, "d")
         state = await store.open_room(ROOM, "-", newest=9)
-        assert texts(state.messages) == [(1, "a"), (4, "d")]
+        assert texts(state.places) == [(1, "a"), (4, "d")]
         assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (4, "d")]
 
 
@@ -264,7 +268,7 @@ class TestRenewing:
         await store.renew_room(ROOM, "e00001", "e2")
         state = await store.open_room(ROOM, "-", newest=9)
         assert (state.epoch, state.seq, state.base) == ("e2", 2, 2)
-        assert texts(state.messages) == [(1, "a"), (2, "b")]
+        assert texts(state.places) == [(1, "a"), (2, "b")]
         assert places(await put(store, outgoing(ROOM, "c"))) == [("e2", 3, False)]
 
     async def test_those_who_come_from_before_get_what_is_new_only(self, store: Store) -> None:
@@ -272,9 +276,9 @@ class TestRenewing:
         await store.renew_room(ROOM, "e00001", "e2")
         await publish(store, ROOM, "c", "d")
         state = await store.open_room(ROOM, "-", after=1, of="e00001")
-        assert texts(state.messages) == [(3, "c"), (4, "d")]
+        assert texts(state.places) == [(3, "c"), (4, "d")]
         state = await store.open_room(ROOM, "-", newest=3, after=1, of="e00001")
-        assert texts(state.messages) == [(2, "b"), (3, "c"), (4, "d")]
+        assert texts(state.places) == [(2, "b"), (3, "c"), (4, "d")]
 
     async def test_only_the_first_of_many_shards_does_it(self, store: Store) -> None:
         await publish(store, ROOM, "a")
@@ -299,7 +303,7 @@ class TestPeeking:
                 assert peek is None
             else:
                 assert peek is not None
-                assert peek.found is not None
+                assert isinstance(peek.found, Msg)
                 assert (peek.epoch, peek.seq, peek.found.text) == ("e00001", 2, f"of {name}")
 
     async def test_a_seq_that_is_not_there_finds_nothing(self, store: Store) -> None:

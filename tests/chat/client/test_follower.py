@@ -1,17 +1,36 @@
 """A room as a client follows it: joins, duplicates, jumps, gaps."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from chat.client.follower import RESYNC_SPACING_S, Follower, Phase
-from chat.wire.schema import Error, ErrorCode, Gap, Join, Joined, Msg, ServerEvent, Since
+from chat.client.follower import RESYNC_SPACING_S, Follower, News, Stage
+from chat.wire.schema import (
+    Clear,
+    Delete,
+    Error,
+    ErrorCode,
+    Gap,
+    Join,
+    Joined,
+    Msg,
+    Msgs,
+    Since,
+    State,
+)
 from tests.chat import fakenode as wire
 
 
 def msg(seq: int) -> Msg:
     return msgspec.convert(wire.msg(seq), Msg)
+
+
+def batch(*seqs: int, epoch: str = "e1", **more: int) -> Msgs:
+    """A batch of these messages; its span goes from the first to the last, or as `more` says."""
+    messages = [wire.msg(seq, id=f"{epoch}-{seq}") for seq in seqs]
+    return msgspec.convert(wire.batch(*messages) | more, Msgs)
 
 
 def joined(seq: int, *history: int, epoch: str = "e1", **more: Any) -> Joined:
@@ -29,7 +48,7 @@ def following(seq: int, at: float = 100.0) -> Follower:
     follower.welcomed(at)
     follower.join(1, at)
     follower.take(joined(seq, ref=1), at)
-    assert follower.phase is Phase.LIVE
+    assert follower.stage is Stage.LIVE
     return follower
 
 
@@ -42,23 +61,18 @@ def rejoining(seq: int) -> Follower:
     return follower
 
 
-def seqs(events: list[ServerEvent]) -> list[int]:
-    """The messages' seqs, live or in a joined."""
-    found: list[int] = []
-    for event in events:
-        if isinstance(event, Joined):
-            found += [message.seq for message in event.history]
-        elif isinstance(event, Msg):
-            found.append(event.seq)
-    return found
+def seqs(events: Sequence[News]) -> list[int]:
+    """The messages' seqs; an answer to a join comes without its history."""
+    assert not any(event.history for event in events if isinstance(event, Joined))
+    return [event.seq for event in events if isinstance(event, Msg)]
 
 
 class TestJoining:
     def test_the_first_join_asks_for_the_newest(self) -> None:
         follower = Follower("lobby")
-        assert follower.phase is Phase.DOWN
+        assert follower.stage is Stage.DOWN
         follower.welcomed(100)
-        assert (follower.phase, follower.join_at) == (Phase.WANTED, 100)
+        assert (follower.stage, follower.join_at) == (Stage.WANTED, 100)
         assert follower.join(1, 100) == Join("lobby", None, 1)
         assert follower.asked(1)
         assert not follower.asked(2)
@@ -72,7 +86,7 @@ class TestJoining:
 
     def test_the_next_connection_asks_since_the_last_message(self) -> None:
         follower = following(5)
-        follower.take(msg(6), 100)
+        follower.take(batch(6), 100)
         follower.lost()
         follower.welcomed(200)
         assert follower.join(2, 200) == Join("lobby", Since("e1", 6), 2)
@@ -86,10 +100,10 @@ class TestJoining:
         follower = Follower("lobby")
         follower.welcomed(100)
         assert seqs(follower.take(joined(2, 1, 2), 100)) == [1, 2]
-        assert follower.phase is Phase.LIVE
+        assert follower.stage is Stage.LIVE
 
-    @pytest.mark.parametrize("event", [msg(6), gap(20)])
-    def test_nothing_live_is_taken_until_the_answer(self, event: Msg | Gap) -> None:
+    @pytest.mark.parametrize("event", [batch(6), gap(20)])
+    def test_nothing_live_is_taken_until_the_answer(self, event: Msgs | Gap) -> None:
         follower = rejoining(5)
         assert follower.take(event, 200) == []
         assert follower.since == Since("e1", 5)
@@ -98,14 +112,15 @@ class TestJoining:
 class TestResuming:
     def test_recovered_is_exactly_what_was_missed(self) -> None:
         events = rejoining(5).take(joined(7, 6, 7, ref=2, recovered=True), 200)
-        assert [type(event) for event in events] == [Joined]
+        assert [type(event) for event in events] == [Joined, Msg, Msg]
         assert seqs(events) == [6, 7]
 
     def test_a_hole_is_counted_before_what_follows_it(self) -> None:
         follower = rejoining(5)
-        first, second = follower.take(joined(12, 10, 11, 12, ref=2), 200)
+        first, *rest = follower.take(joined(12, 10, 11, 12, ref=2), 200)
         assert first == Gap("lobby", "e1", 9, 4)
-        assert seqs([second]) == [10, 11, 12]
+        assert isinstance(rest[0], Joined)
+        assert seqs(rest) == [10, 11, 12]
         assert follower.since == Since("e1", 12)
 
     def test_without_history_everything_up_to_seq_was_missed(self) -> None:
@@ -114,27 +129,28 @@ class TestResuming:
 
     def test_messages_already_seen_are_not_repeated(self) -> None:
         events = rejoining(5).take(joined(7, 4, 5, 6, 7, ref=2), 200)
-        assert [type(event) for event in events] == [Joined]
+        assert [type(event) for event in events] == [Joined, Msg, Msg]
         assert seqs(events) == [6, 7]
 
     def test_in_a_new_epoch_lower_seqs_are_new_and_the_loss_is_unknown(self) -> None:
         follower = rejoining(500)
-        first, second = follower.take(joined(2, 1, 2, epoch="e2", ref=2), 200)
+        first, *rest = follower.take(joined(2, 1, 2, epoch="e2", ref=2), 200)
         assert first == Gap("lobby", "e2", 0, 0)
-        assert seqs([second]) == [1, 2]
-        assert seqs(follower.take(msg(3), 200)) == [3]
+        assert isinstance(rest[0], Joined)
+        assert seqs(rest) == [1, 2]
+        assert seqs(follower.take(batch(3, epoch="e2"), 200)) == [3]
 
 
 class TestLive:
     def test_the_next_is_new_and_an_old_one_is_not(self) -> None:
         follower = following(5)
-        taken = [seqs(follower.take(msg(seq), 100)) for seq in (6, 6, 4, 7)]
+        taken = [seqs(follower.take(batch(seq), 100)) for seq in (6, 6, 4, 7)]
         assert taken == [[6], [], [], [7]]
 
     def test_a_jump_asks_again_from_the_last_message(self) -> None:
         follower = following(5, at=100)
-        assert follower.take(msg(9), 150) == []
-        assert (follower.phase, follower.join_at) == (Phase.WANTED, 150)
+        assert follower.take(batch(9), 150) == []
+        assert (follower.stage, follower.join_at) == (Stage.WANTED, 150)
         assert follower.join(2, 150).since == Since("e1", 5)
         assert seqs(follower.take(joined(9, 6, 7, 8, 9, ref=2, recovered=True), 150)) == [
             6,
@@ -145,32 +161,77 @@ class TestLive:
 
     def test_joins_after_jumps_are_spaced(self) -> None:
         follower = following(5, at=100)
-        follower.take(msg(9), 100.25)
+        follower.take(batch(9), 100.25)
         assert follower.join_at == 100 + RESYNC_SPACING_S
 
     def test_after_a_gap_it_goes_on_where_the_server_says(self) -> None:
         follower = following(5)
         assert follower.take(gap(20, "e2"), 100) == [gap(20, "e2")]
-        assert seqs(follower.take(msg(21), 100)) == [21]
+        assert seqs(follower.take(batch(21, epoch="e2"), 100)) == [21]
         assert follower.since == Since("e2", 21)
+
+
+class TestBatches:
+    def test_one_that_overlaps_gives_what_was_not_seen(self) -> None:
+        follower = following(5)
+        assert seqs(follower.take(batch(4, 5, 6, 7), 100)) == [6, 7]
+        assert follower.since == Since("e1", 7)
+
+    def test_one_that_was_seen_moves_nothing(self) -> None:
+        follower = following(5)
+        assert follower.take(batch(3, 4), 100) == []
+        assert follower.since == Since("e1", 5)
+        assert follower.stage is Stage.LIVE
+
+    def test_a_hole_inside_is_not_for_this_viewer(self) -> None:
+        follower = following(5)
+        assert seqs(follower.take(batch(6, 9, to=12), 100)) == [6, 9]
+        assert follower.since == Since("e1", 12)
+        assert seqs(follower.take(batch(13), 100)) == [13]
+
+    def test_one_that_begins_after_a_hole_of_its_own_is_next(self) -> None:
+        assert seqs(following(5).take(batch(8, seq=6), 100)) == [8]
+
+    @pytest.mark.parametrize("first", [1, 6, 400])
+    def test_one_of_another_epoch_is_never_taken_for_seen(self, first: int) -> None:
+        follower = following(5, at=50)
+        assert follower.take(batch(first, epoch="e2"), 100) == []
+        assert (follower.stage, follower.since) == (Stage.WANTED, Since("e1", 5))
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            Delete("lobby", 6, 3, 1),
+            Clear("lobby", 6, 1),
+            State("lobby", 6, 1, {"slow_s": 2}),
+        ],
+    )
+    def test_what_is_no_message_takes_a_number_too(self, event: Delete | Clear | State) -> None:
+        follower = following(5)
+        assert follower.take(event, 100) == [event]
+        assert follower.take(event, 100) == []
+        assert seqs(follower.take(batch(7), 100)) == [7]
+        behind = following(2)
+        assert behind.take(event, 100) == []
+        assert behind.stage is Stage.WANTED
 
 
 class TestRefusals:
     def test_one_worth_repeating_is_repeated_when_told(self) -> None:
         follower = rejoining(5)
         follower.refuse(Error(ErrorCode.UNAVAILABLE, "later", 2, 2.5), 200)
-        assert (follower.phase, follower.join_at) == (Phase.WANTED, 202.5)
+        assert (follower.stage, follower.join_at) == (Stage.WANTED, 202.5)
         assert follower.refusal is None
 
     def test_another_one_stands(self) -> None:
         follower = rejoining(5)
         refusal = Error(ErrorCode.BAD_ROOM, "no", 2)
         follower.refuse(refusal, 200)
-        assert (follower.phase, follower.refusal) == (Phase.REFUSED, refusal)
+        assert (follower.stage, follower.refusal) == (Stage.REFUSED, refusal)
 
     def test_a_new_connection_is_a_new_chance(self) -> None:
         follower = rejoining(5)
         follower.refuse(Error(ErrorCode.TOO_MANY_ROOMS, "no", 2), 200)
         follower.lost()
         follower.welcomed(300)
-        assert (follower.phase, follower.refusal) == (Phase.WANTED, None)
+        assert (follower.stage, follower.refusal) == (Stage.WANTED, None)

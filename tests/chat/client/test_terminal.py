@@ -9,19 +9,19 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from chat.client.follower import News
 from chat.client.link import ClientError, decode
 from chat.client.terminal import (
     Content,
     as_json,
     as_text,
     clock,
-    contents,
     follow,
     line,
     plain,
     watch_pipe,
 )
-from chat.wire.schema import Gap, Msg, Notice, Online, Pong, ServerEvent
+from chat.wire.schema import Gap, Msg, Notice
 from tests.chat import fakenode as wire
 
 ESCAPE = "\x1b[2J"
@@ -31,13 +31,14 @@ def msg(seq: int = 1, text: str = "hi", **more: object) -> Msg:
     return msgspec.convert(wire.msg(seq, text) | more, Msg)
 
 
-def events(*wanted: wire.Event) -> list[ServerEvent]:
-    return decode(msgspec.json.encode(wanted))
-
-
-async def coming(*wanted: wire.Event) -> AsyncIterator[ServerEvent]:
-    for event in events(*wanted):
-        yield event
+async def coming(*wanted: wire.Event | Content) -> AsyncIterator[News]:
+    """Events as a Client gives them: messages one by one, a `joined` without them."""
+    for event in wanted:
+        if isinstance(event, dict):
+            for decoded in decode(msgspec.json.encode([event])):
+                yield decoded
+        else:
+            yield event
 
 
 class TestLines:
@@ -93,33 +94,20 @@ class TestStrangersText:
             assert plain(text) == text
 
 
-class TestContents:
-    def test_history_is_messages_too(self) -> None:
-        [joined] = events(wire.joined("lobby", 2, "e1", wire.msg(1), wire.msg(2)))
-        assert list(contents(joined)) == [msg(1), msg(2)]
-
-    def test_messages_gaps_and_notices_are_content(self) -> None:
-        wanted: list[Content] = [
-            msg(1),
-            Gap("lobby", "e1", 9, 1),
-            Notice("n", "all", "x", "y", 0, 1),
-        ]
-        assert [content for event in wanted for content in contents(event)] == wanted
-
-    @pytest.mark.parametrize("event", [Pong(), Online("lobby", 3)])
-    def test_the_rest_is_not(self, event: ServerEvent) -> None:
-        assert list(contents(event)) == []
-
-
 class TestFollow:
     async def test_content_is_shown_and_the_rest_noted(self) -> None:
         shown: list[Content] = []
         notes: list[str] = []
-        room = wire.joined("lobby", 1, "e1", wire.msg(1))
+        room = wire.joined("lobby", 1)
+        notice = Notice("n", "all", "x", "y", 0, 1)
+        gap = Gap("lobby", "e1", 9, 1)
         refusal = wire.error({"ref": 1}, "unavailable", retry_after=1.5)
-        coming_now = coming(wire.welcome(), refusal, room, wire.msg(2))
+        coming_now = coming(
+            *(wire.welcome(), refusal, room, msg(1), gap, notice, {"t": "pong"}),
+            *({"t": "online", "room": "lobby", "count": 3}, msg(2)),
+        )
         await follow(coming_now, shown.append, notes.append)
-        assert shown == [msg(1), msg(2)]
+        assert shown == [msg(1), gap, notice, msg(2)]
         assert notes == [
             "connected as guest-1 (guest)",
             "no; again in 1.5 s",
@@ -129,7 +117,7 @@ class TestFollow:
     async def test_a_refused_room_ends_it(self) -> None:
         with pytest.raises(ClientError, match="bad_room: no"):
             await follow(
-                coming(wire.error({"ref": 1}, "bad_room"), wire.msg(1)), _unexpected, _unexpected
+                coming(wire.error({"ref": 1}, "bad_room"), msg(1)), _unexpected, _unexpected
             )
 
 

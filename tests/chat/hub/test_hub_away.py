@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms import joins as joins_module
+from chat.rooms import resume as resume_module
 from chat.rooms import rooms as rooms_module
 from tests.chat.rig import Shard, publish, until
 
@@ -73,7 +73,7 @@ async def test_a_join_that_cannot_be_is_refused_for_now(
         freeze(own_valkey)
         error = await viewer.ask("join", room="new")
         assert error["code"] == "unavailable"
-        low, high = joins_module.AGAIN_S
+        low, high = resume_module.AGAIN_S
         assert low <= error["retry_after"] <= high
         assert (await viewer.ask("send", room="new", text="x"))["code"] == "not_joined"
         await thaw(own_valkey)
@@ -95,7 +95,7 @@ async def test_one_by_address_is_told_once_and_let_in_later(
         await thaw(own_valkey)
         assert (await viewer.hear("joined"))["room"] == "new"
         assert len(viewer.of("error")) == 1
-        assert shard.hub.rooms.by_name["new"].local == 1
+        assert shard.service.rooms.by_name["new"].local == 1
 
 
 async def test_who_cannot_be_brought_up_to_date_stays_in(
@@ -110,7 +110,7 @@ async def test_who_cannot_be_brought_up_to_date_stays_in(
             error = await viewer.ask("join", room=ROOM, since=since)
             assert (error["code"], "retry_after" in error) == ("unavailable", True)
         await thaw(own_valkey)
-        await until(lambda: shard.hub._reader.connected)
+        await until(lambda: shard.service._reader.connected)
         await publish(shard.store, ROOM, "8")
         await member.hear("msg", text="8")
         shard.clock += 60
@@ -134,4 +134,4 @@ async def test_leaving_before_being_let_in(shard: Shard, own_valkey: EmbeddedEng
         await other.join("new")
         await viewer.settle()
         assert viewer.of("joined") == viewer.of("error") == []
-        assert shard.hub.rooms.by_name["new"].local == 1
+        assert shard.service.rooms.by_name["new"].local == 1

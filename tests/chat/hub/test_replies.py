@@ -1,13 +1,36 @@
 """Frames for many: everything, in order, and none larger than a viewer's buffer takes."""
 
+import json
+import socket
+from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.hub.replies import FRAME_BYTES, full_frames
+from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
+from chat.bus.store import Outgoing
+from chat.hub.replies import full_frames
+from chat.ops.engine import EmbeddedEngine
+from chat.wire.batch import FRAME_BYTES
+from shard.counters import Count
+from tests.chat.rig import Shard, publish, until
+from tests.whole import whole
 
+ROOM = "live:42"
 sizes = st.integers(1, 300) | st.integers(FRAME_BYTES // 3, 2 * FRAME_BYTES)
+
+
+@pytest.fixture
+async def shard(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+    async with Shard(valkey.url, prefix) as shard:
+        yield shard
+
+
+def size(frame: list[tuple[bytes, str]]) -> int:
+    return sum(len(event) for event, _ in frame)
 
 
 class TestFullFrames:
@@ -15,13 +38,182 @@ class TestFullFrames:
     def test_all_events_come_in_order_and_no_frame_is_larger_than_it_must_be(
         self, lengths: list[int]
     ) -> None:
-        events = [bytes([i]) * length for i, length in enumerate(lengths)]
+        events = [(bytes([i]) * length, str(i)) for i, length in enumerate(lengths)]
         frames = [list(frame) for frame in full_frames(events)]
         assert [event for frame in frames for event in frame] == events
         for frame in frames:
-            assert len(frame) == 1 or sum(map(len, frame)) <= FRAME_BYTES
+            assert len(frame) == 1 or size(frame) <= FRAME_BYTES
         for frame, following in pairwise(frames):
-            assert sum(map(len, frame)) + len(following[0]) > FRAME_BYTES
+            assert size(frame) + len(following[0][0]) > FRAME_BYTES
 
     def test_nothing_is_no_frame(self) -> None:
         assert list(full_frames([])) == []
+
+
+class Watcher:
+    """An event stream, read as it comes: (id, events), a comment as None."""
+
+    def __init__(self, shard: Shard, query: str, last_id: str = "") -> None:
+        self.shard = shard
+        self.received = b""
+        self.close_code = 0
+        self.socket = socket.create_connection(shard.group._door._listener.getsockname())
+        self.socket.setblocking(False)
+        head = f"GET /sse{query} HTTP/1.1\r\nHost: x\r\n"
+        if last_id:
+            head += f"Last-Event-ID: {last_id}\r\n"
+        self.socket.sendall(f"{head}\r\n".encode())
+
+    def __enter__(self) -> "Watcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def read(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """All events so far."""
+        try:
+            while data := self.socket.recv(1 << 16):
+                self.received += data
+        except BlockingIOError:
+            pass
+        _, _, stream = self.received.partition(b"\r\n\r\n")
+        found = []
+        for event in stream.split(b"\n\n")[:-1]:
+            fields = dict(line.split(b": ", 1) for line in event.split(b"\n"))
+            if fields.get(b"event") == b"close":
+                self.close_code = json.loads(fields[b"data"])["code"]
+            elif b"data" in fields:
+                found.append((fields.get(b"id", b"").decode(), json.loads(fields[b"data"])))
+        return found
+
+    def of(self, t: str) -> list[dict[str, Any]]:
+        return [one for _, events in self.read() for one in whole(events) if one["t"] == t]
+
+    def texts(self, room: str) -> list[str]:
+        """What was said in a room, as far as it came."""
+        histories = [one["history"] for one in self.of("joined") if one["room"] == room]
+        messages = [*(said for one in histories for said in one), *self.of("msg")]
+        return [message["text"] for message in messages if message["room"] == room]
+
+    @property
+    def last_id(self) -> str:
+        return next((one for one, _ in reversed(self.read()) if one), "")
+
+
+async def enter(shard: Shard, room: str, entry: Entry) -> None:
+    """Something takes the next place of a room."""
+    await shard.store.publish([Outgoing(room, "u", pack(entry))], "e00001", 1_000, 0)
+
+
+class TestEventStreams:
+    async def test_each_batch_comes_with_the_position_behind_it(self, shard: Shard) -> None:
+        await publish(shard.store, ROOM, "1", "2")
+        with Watcher(shard, f"?room={ROOM}") as watcher:
+            await until(lambda: watcher.of("joined"))
+            assert watcher.last_id == "e00001-2"
+            await publish(shard.store, ROOM, "3")
+            await until(lambda: [one["text"] for one in watcher.of("msg")] == ["3"])
+            assert watcher.last_id == "e00001-3"
+        await until(lambda: not shard.group.connections)
+
+    async def test_those_in_several_rooms_have_a_position_in_each(self, shard: Shard) -> None:
+        with (
+            Watcher(shard, "?room=a&room=b") as both,
+            Watcher(shard, "?room=b&room=a") as reverse,
+            Watcher(shard, "?room=b") as single,
+        ):
+            watchers = (both, reverse, single)
+            await until(lambda: [len(one.of("joined")) for one in watchers] == [2, 2, 1])
+            await publish(shard.store, "a", "a1", "a2", epoch="x")
+            await publish(shard.store, "b", "b1", epoch="x")
+            await until(lambda: [len(one.of("msg")) for one in watchers] == [3, 3, 1])
+            epochs = [shard.service.rooms.by_name[room].position.epoch for room in "ab"]
+            places = [f"{epochs[0]}-2", f"{epochs[1]}-1"]
+            assert both.last_id == ",".join(places)
+            assert reverse.last_id == ",".join(reversed(places))
+            assert single.last_id == places[1]
+        await until(lambda: not shard.group.connections)
+
+    async def test_coming_back_with_it_misses_nothing(self, shard: Shard) -> None:
+        await publish(shard.store, "a", "a1")
+        await publish(shard.store, "b", "b1")
+        with Watcher(shard, "?room=a&room=b") as watcher:
+            await until(lambda: watcher.last_id == "e00001-1,e00001-1")
+            last_id = watcher.last_id
+        await publish(shard.store, "a", "a2")
+        await publish(shard.store, "b", "b2", "b3")
+        with Watcher(shard, "?room=a&room=b", last_id) as watcher:
+            # Where the shard has not read them yet, they follow what was missed.
+            await until(lambda: len(watcher.texts("a")) + len(watcher.texts("b")) == 3)
+            assert (watcher.texts("a"), watcher.texts("b")) == (["a2"], ["b2", "b3"])
+            assert [joined["recovered"] for joined in watcher.of("joined")] == [True, True]
+        await until(lambda: not shard.group.connections)
+
+    async def test_one_who_missed_something_is_sent_away_to_come_back_with_it(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        limits = {"backlog_soft_bytes": 5_000, "send_buffer_bytes": 4_096}
+        async with Shard(valkey.url, prefix, limits=limits) as shard:
+            with Watcher(shard, f"?room={ROOM}") as watcher:
+                await until(lambda: watcher.of("joined"))
+                watcher.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+                number = 0
+                while not shard.count(Count.DROPPED_SLOW):
+                    number += 1
+                    await publish(shard.store, ROOM, str(number) * 100)
+                await publish(shard.store, ROOM, "after")
+                await until(lambda: watcher.read() and watcher.close_code == 4001)
+                seen = [message["text"] for message in watcher.of("msg")]
+                last_id = watcher.last_id
+            assert seen == [str(i) * 100 for i in range(1, len(seen) + 1)], "a hole before the end"
+            assert len(seen) < number
+            with Watcher(shard, f"?room={ROOM}", last_id) as again:
+                await until(lambda: again.of("joined"))
+                [joined] = again.of("joined")
+                assert joined["recovered"]
+                missed = [message["text"] for message in joined["history"]]
+                assert missed == [
+                    *(str(i) * 100 for i in range(len(seen) + 1, number + 1)),
+                    "after",
+                ]
+            await until(lambda: not shard.group.connections)
+
+
+class TestControlEvents:
+    async def test_end_a_batch_and_take_a_place(self, shard: Shard) -> None:
+        async with shard.viewer() as viewer:
+            await viewer.join(ROOM)
+            await shard.service._reader.stop()  # so that all of it is one batch
+            stream = shard.store.keys.fanout(shard.store.keys.partition(ROOM))
+            [start] = await shard.store.last_ids([stream])
+            for entry in (
+                *(Said("u", "n", "one", 1, "top", 25, 1), Said("u", "u", "two", 1, "top", 25, 2)),
+                *(Deleted(1, 3), Cleared("u", 4), Cleared(None, 5), Ruled({"slow_s": 2}, 6)),
+                Said("u", "u", "seven", 1, "top", 25, 7),
+            ):
+                await enter(shard, ROOM, entry)
+            tail = shard.store.tail(0.1)
+            [(_, entries)] = await tail.read({stream: start}, 100)
+            await tail.close()
+            shard.service.rooms.deliver(entries)
+            await viewer.hear("msg", text="seven")
+            got = [event for event in viewer.events if event["t"] not in ("welcome", "joined")]
+            assert [(event["t"], event["seq"]) for event in got] == [
+                *(("msg", 1), ("msg", 2), ("delete", 3), ("clear", 4), ("clear", 5)),
+                *(("state", 6), ("msg", 7)),
+            ]
+            assert (got[2]["target"], got[3]["uid"], "uid" in got[4]) == (1, "u", False)
+            assert got[5]["state"] == {"slow_s": 2}
+
+    async def test_are_in_the_history_for_who_comes_later(self, shard: Shard) -> None:
+        await enter(shard, ROOM, Said("u", "n", "one", 1, "top", 25, 1))
+        await enter(shard, ROOM, Deleted(1, 3))
+        await enter(shard, ROOM, Ruled({"slow_s": 2}, 6))
+        async with shard.viewer(binary=True) as viewer:
+            joined = await viewer.join(ROOM, ("e00001", 1))
+            assert joined["recovered"]
+            assert joined["history"] == [
+                {"room": ROOM, "seq": 2, "t": "delete", "target": 1, "ts": 3},
+                {"room": ROOM, "seq": 3, "t": "state", "state": {"slow_s": 2}, "ts": 6},
+            ]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.policy.identity import GUEST, LEEWAY_S, MAX_NAME, MAX_UID, Refused, guest, verify
+from chat.policy.identity import LEEWAY_S, MAX_NAME, MAX_UID, Refused, guest, verify
+from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
 SECRET = "a secret of more than thirty-two bytes"

@@ -4,27 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.policy.rates import Flow
+from chat.policy.rates import Rates
 
 
-def allowed(flow: Flow, row: int, now: float, tries: int) -> int:
+def allowed(flow: Rates, row: int, now: float, tries: int) -> int:
     return sum(not flow.wait(row, now) for _ in range(tries))
 
 
 @given(st.floats(0, 1e8), st.integers(1, 1_000), st.integers(1, 100))
 def test_a_burst_is_exactly_as_long_as_it_was_told(now: float, per_s: int, burst: int) -> None:
-    flow = Flow(1, per_s, burst)
+    flow = Rates(1, per_s, burst)
     assert allowed(flow, 0, now, 2 * burst) == burst
 
 
 def test_after_it_the_rate_holds() -> None:
-    flow = Flow(1, 10, 4)
+    flow = Rates(1, 10, 4)
     passed = sum(not flow.wait(0, 1_000 + i / 100) for i in range(1_000))
     assert passed == pytest.approx(4 + 99, abs=1)
 
 
 def test_it_says_how_long_to_wait_and_that_is_enough() -> None:
-    flow = Flow(1, 10, 2)
+    flow = Rates(1, 10, 2)
     allowed(flow, 0, 5.0, 2)
     wait = flow.wait(0, 5.0)
     assert wait == pytest.approx(0.1, rel=0.02)
@@ -33,25 +33,25 @@ def test_it_says_how_long_to_wait_and_that_is_enough() -> None:
 
 
 def test_being_refused_costs_nothing() -> None:
-    flow = Flow(1, 10, 2)
+    flow = Rates(1, 10, 2)
     allowed(flow, 0, 5.0, 1_000)
     assert flow.wait(0, 5.1) == 0.0
 
 
 def test_rows_do_not_know_of_each_other() -> None:
-    flow = Flow(3, 10, 2)
+    flow = Rates(3, 10, 2)
     assert allowed(flow, 1, 5.0, 9) == 2
     assert allowed(flow, 0, 5.0, 9) == allowed(flow, 2, 5.0, 9) == 2
 
 
 def test_a_new_connection_has_its_whole_burst() -> None:
-    flow = Flow(1, 10, 5)
+    flow = Rates(1, 10, 5)
     allowed(flow, 0, 5.0, 9)
     flow.reset(0)
     assert allowed(flow, 0, 5.0, 9) == 5
 
 
 def test_silence_saves_up_no_more_than_a_burst() -> None:
-    flow = Flow(1, 10, 5)
+    flow = Rates(1, 10, 5)
     allowed(flow, 0, 5.0, 9)
     assert allowed(flow, 0, 1e6, 99) == 5

@@ -1,175 +1,43 @@
-"""A room without I/O: order, gaps, epochs, and what it remembers."""
+"""A room without I/O: who is in it, what it remembers, and who waits for it."""
+
+from dataclasses import dataclass
 
 import pytest
-from msgspec import UNSET
 
-from chat.bus.entries import pack_msg, unpack_msg
-from chat.rooms.room import Arrival, Phase, Room, Snapshot, Taken, Waiting, in_order
-from chat.wire.schema import Gap, Msg
-
-
-def arrival(seq: int, at: int | None = None, epoch: str = "e") -> Arrival:
-    """The message number `seq`, by default `seq` ms into its stream."""
-    text = f"{epoch}-{seq}"
-    entry = pack_msg("u", "n", text, 1, "scroll", 25, 5)
-    return Arrival(epoch, seq, entry, b"%d-0" % (seq if at is None else at))
+from chat.rooms.room import Room, Snapshot
+from chat.wire.dialects.native import JSON
+from tests.chat.rooms.test_position import arrival, messages
 
 
-def message(seq: int, epoch: str = "e") -> Msg:
-    return unpack_msg(arrival(seq, epoch=epoch).entry, "r", epoch, seq)
+@dataclass
+class Waiter:
+    """Somebody who asked to join."""
+
+    patient: bool = False
+    returns: bool = False
+    let: int = 0
+    fd: int = 7
+
+    def let_in(self, room: Room) -> None:
+        self.let += 1
+        if self.returns:
+            room.waiting.append(self)
+
+    def turn_away(self, room: Room) -> bool:
+        return self.patient
 
 
-def messages(*seqs: int) -> list[Msg]:
-    return [message(seq) for seq in seqs]
-
-
-def live(seq: int = 0, keep: int = 3, mark: int | None = None) -> Room:
+def live(seq: int = 0, keep: int = 3) -> Room:
     room = Room("r", 0, 2, keep)
-    at = seq if mark is None else mark
-    room.load("e", seq, messages(*range(max(1, seq - keep + 1), seq + 1)), b"%d-0" % at)
+    room.position.load("e", seq, b"%d-0" % seq)
+    room.remember_only(messages(*range(max(1, seq - keep + 1), seq + 1)))
     return room
 
 
-def seqs(taken: Taken) -> list[int]:
-    return [ready.seq for ready in taken.ready]
-
-
-class TestLoading:
-    def test_what_comes_before_the_state_is_held(self) -> None:
-        room = Room("r", 0, 2, 3)
-        assert room.take([arrival(1), arrival(2)]) == Taken([], 0)
-        room.load("e", 0, [], b"0-0")
-        assert seqs(room.release()) == [1, 2]
-        assert (room.phase, room.epoch, room.seq, room.mark) == (Phase.LIVE, "e", 2, b"2-0")
-
-    def test_what_the_state_has_already_is_a_duplicate(self) -> None:
-        room = Room("r", 0, 2, 3)
-        room.take([arrival(1), arrival(2), arrival(3)])
-        room.load("e", 2, messages(1, 2), b"2-0")
-        taken = room.release()
-        assert (seqs(taken), taken.duplicates, taken.gap) == ([3], 2, False)
-
-    def test_what_is_left_of_an_earlier_epoch_is_history(self) -> None:
-        room = Room("r", 0, 2, 3)
-        room.take([arrival(7, at=1, epoch="old"), arrival(1, at=2)])
-        room.load("e", 0, [], b"1-0")
-        taken = room.release()
-        assert (seqs(taken), taken.duplicates, taken.gap) == ([1], 1, False)
-
-    def test_an_epoch_newer_than_the_state_is_not(self) -> None:
-        room = Room("r", 0, 2, 3)
-        room.take([arrival(1, at=9, epoch="new")])
-        room.load("e", 5, [], b"8-0")
-        assert room.release().gap
-        assert room.phase is Phase.FILLING
-
-
-class TestTaking:
-    def test_the_next_ones_are_ready(self) -> None:
-        room = live(5)
-        taken = room.take([arrival(6), arrival(7)])
-        assert (seqs(taken), taken.duplicates, taken.gap) == ([6, 7], 0, False)
-        assert (room.seq, room.mark) == (7, b"7-0")
-
-    def test_repetitions_are_counted_and_dropped(self) -> None:
-        room = live(5)
-        taken = room.take([arrival(5), arrival(6), arrival(6), arrival(4), arrival(7)])
-        assert (seqs(taken), taken.duplicates, taken.gap) == ([6, 7], 3, False)
-
-    def test_it_stops_at_a_gap(self) -> None:
-        room = live(5)
-        taken = room.take([arrival(6), arrival(8), arrival(9)])
-        assert (seqs(taken), taken.gap, taken.rewound) == ([6], True, False)
-        assert (room.phase, room.seq) == (Phase.FILLING, 6)
-
-    def test_a_gap_is_told_once(self) -> None:
-        room = live(5)
-        assert room.take([arrival(8)]).gap
-        assert room.take([arrival(9)]) == Taken([], 0)
-
-    def test_another_epoch_is_a_gap(self) -> None:
-        room = live(5)
-        taken = room.take([arrival(1, at=6, epoch="new")])
-        assert (taken.ready, taken.gap, taken.rewound) == ([], True, False)
-
-    def test_a_number_given_out_again_is_a_rewind(self) -> None:
-        room = live(5)
-        taken = room.take([arrival(4, at=6)])
-        assert (taken.ready, taken.duplicates, taken.gap, taken.rewound) == ([], 0, True, True)
-
-    def test_ids_are_compared_as_numbers(self) -> None:
-        room = live(5, mark=10)
-        assert room.take([arrival(4, at=9)]).duplicates == 1
-        assert live(5, mark=9).take([arrival(4, at=10)]).rewound
-
-
-class TestFilling:
-    def test_from_the_history_and_what_was_held(self) -> None:
-        room = live(5)
-        room.take([arrival(8), arrival(9)])
-        filled = room.fill("e", 8, messages(6, 7, 8), b"8-0")
-        assert in_order(room, filled) == messages(6, 7, 8)
-        assert (filled.lost, filled.new_epoch) == (0, False)
-        taken = room.release()
-        assert (seqs(taken), taken.duplicates) == ([9], 1)
-
-    def test_what_the_history_no_longer_has_is_lost_and_said(self) -> None:
-        room = live(5)
-        room.take([arrival(9)])
-        filled = room.fill("e", 9, messages(8, 9), b"9-0")
-        assert filled.lost == 2
-        assert in_order(room, filled) == [Gap("r", "e", 7, 2), *messages(8, 9)]
-
-    def test_also_when_it_has_nothing(self) -> None:
-        room = live(5)
-        room.take([arrival(9)])
-        filled = room.fill("e", 9, [], b"9-0")
-        assert in_order(room, filled) == [Gap("r", "e", 9, 4)]
-        assert (room.seq, list(room.recent)) == (9, [])
-
-    def test_and_what_is_missing_in_its_midst(self) -> None:
-        room = live(5)
-        room.take([arrival(9)])
-        filled = room.fill("e", 10, messages(6, 8), b"10-0")
-        assert filled.lost == 3
-        assert in_order(room, filled) == [
-            message(6), Gap("r", "e", 7, 1), message(8), Gap("r", "e", 10, 2)
-        ]  # fmt: skip
-
-    def test_the_history_may_reach_further_back_than_needed(self) -> None:
-        room = live(5)
-        room.take([arrival(7)])
-        filled = room.fill("e", 7, messages(3, 4, 5, 6, 7), b"7-0")
-        assert in_order(room, filled) == messages(6, 7)
-        assert list(room.recent) == messages(5, 6, 7)
-
-    def test_a_new_epoch_is_said_even_when_nothing_of_it_is_lost(self) -> None:
-        room = live(5)
-        room.take([arrival(1, at=6, epoch="new")])
-        filled = room.fill("new", 1, [message(1, "new")], b"6-0")
-        assert (filled.lost, filled.new_epoch) == (0, True)
-        assert in_order(room, filled) == [Gap("r", "new", 0, 0), message(1, "new")]
-
-    def test_and_said_once_when_something_is(self) -> None:
-        room = live(5)
-        room.take([arrival(9, at=9, epoch="new")])
-        filled = room.fill("new", 9, [message(9, "new")], b"9-0")
-        assert in_order(room, filled) == [Gap("r", "new", 8, 8), message(9, "new")]
-
-    def test_an_epoch_that_counted_on_begins_at_its_base(self) -> None:
-        room = live(5)
-        room.take([arrival(4, at=6)])
-        history = [message(seq, "new") for seq in (2, 3, 4)]
-        filled = room.fill("new", 4, history, b"7-0", base=3)
-        assert in_order(room, filled) == [Gap("r", "new", 3, 0), message(4, "new")]
-        assert room.newest == history
-
-    def test_held_arrivals_may_show_the_next_gap(self) -> None:
-        room = live(5)
-        room.take([arrival(8), arrival(12)])
-        room.fill("e", 8, messages(6, 7, 8), b"8-0")
-        assert room.release().gap
-        assert room.phase is Phase.FILLING
+def fill(room: Room, seq: int, *places: int) -> None:
+    """The history has `places`, and ends at `seq`."""
+    room.position.fill("e", seq, messages(*places), b"%d-0" % seq)
+    room.remember_only(messages(*places))
 
 
 class TestResuming:
@@ -188,7 +56,7 @@ class TestResuming:
 
     def test_a_hole_in_what_is_remembered_is_not_passed_over(self) -> None:
         room = live(10)
-        room.fill("e", 13, messages(11, 13), b"13-0")
+        fill(room, 13, 11, 13)
         assert room.missed(("e", 10)) is None
         assert room.missed(("e", 12)) == messages(13)
 
@@ -205,9 +73,9 @@ class TestRemembering:
 
     def test_a_new_epoch_makes_old_snapshots_void(self) -> None:
         room = live(5)
-        room.snapshots[1] = Snapshot(5, 1, b"old")
-        room.fill("new", 5, [], b"9-0", base=5)
-        assert room.snapshots == [None, None]
+        room.snapshots[JSON] = Snapshot(5, 1, b"old")
+        room.remember_only([])
+        assert room.snapshots == {}
 
     def test_it_is_idle_when_nobody_is_here_or_on_the_way(self) -> None:
         room = live()
@@ -215,15 +83,15 @@ class TestRemembering:
         room.members[1].add(7)
         assert not room.idle
         room.members[1].clear()
-        room.waiting.append(Waiting(7, 0, None, UNSET))
+        room.waiting.append(Waiter())
         assert not room.idle
         room.waiting.clear()
         room.resuming = 1
         assert not room.idle
         room.resuming = 0
-        room.take([arrival(9)])
+        room.position.take([arrival(9)])
         assert not room.idle
-        room.fill("e", 9, [], b"9-0")
+        fill(room, 9)
         assert room.idle
 
     def test_members_are_counted_over_encodings_and_shards(self) -> None:
@@ -232,3 +100,25 @@ class TestRemembering:
         room.members[1].add(7)
         room.elsewhere = 40
         assert (room.local, room.online) == (3, 43)
+
+
+class TestWaiting:
+    def test_whoever_waits_is_let_in_once(self) -> None:
+        room, waiter = live(), Waiter()
+        room.waiting.append(waiter)
+        room.let_in_waiting()
+        room.let_in_waiting()
+        assert (waiter.let, room.waiting) == (1, [])
+
+    def test_who_comes_back_while_it_is_let_in_waits_again(self) -> None:
+        room = live()
+        waiter = Waiter(returns=True)
+        room.waiting.append(waiter)
+        room.let_in_waiting()
+        assert room.waiting == [waiter]
+
+    def test_only_the_patient_wait_on(self) -> None:
+        room, patient, other = live(), Waiter(patient=True), Waiter()
+        room.waiting += [patient, other]
+        room.turn_away_waiting()
+        assert room.waiting == [patient]

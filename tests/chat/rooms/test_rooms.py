@@ -7,9 +7,9 @@ import pytest
 
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms.room import Phase
+from chat.rooms.position import Sync
 from chat.wire.schema import Gap
-from tests.chat.desk import MEMBER, ROOM, Desk
+from tests.chat.desk import MEMBER, ROOM, Desk, texts
 from tests.chat.rig import publish, until
 
 
@@ -23,14 +23,14 @@ async def desk(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Desk]:
 class TestOpening:
     async def test_a_new_room_is_empty(self, desk: Desk) -> None:
         room = await desk.open()
-        assert (room.phase, room.seq, room.newest) == (Phase.LIVE, 0, [])
-        assert room.epoch
+        assert (room.live, room.position.seq, room.newest) == (True, 0, [])
+        assert room.position.epoch
 
     async def test_the_newest_of_a_known_one_are_remembered(self, desk: Desk) -> None:
         await publish(desk.store, ROOM, *"abcde")
         room = await desk.open()
-        assert [message.text for message in room.newest] == ["c", "d", "e"]
-        assert (room.epoch, room.seq) == ("e00001", 5)
+        assert texts(room.newest) == ["c", "d", "e"]
+        assert (room.position.epoch, room.position.seq) == ("e00001", 5)
         assert desk.heard() == []
 
     async def test_it_is_opened_once(self, desk: Desk) -> None:
@@ -40,17 +40,18 @@ class TestOpening:
         assert desk.reader.streams == 1
 
     async def test_nothing_published_meanwhile_is_missed(self, desk: Desk) -> None:
-        texts = [str(i) for i in range(60)]
-        writer = asyncio.create_task(publish(desk.store, ROOM, *texts))
-        await until(lambda: len(asyncio.all_tasks()) > 2)
+        said = [str(i) for i in range(60)]
+        await publish(desk.store, ROOM, *said[:20])
         room = desk.rooms.enter(ROOM)
         room.members[0].add(MEMBER)
-        await until(lambda: room.phase is Phase.LIVE)
-        known = room.seq
-        assert [message.text for message in room.newest] == texts[max(0, known - 3) : known]
+        writer = asyncio.create_task(publish(desk.store, ROOM, *said[20:]))
+        await until(lambda: room.live)
+        known = room.position.seq
+        assert known >= 20
+        assert texts(room.newest) == said[max(0, known - 3) : known]
         heard = len(desk.heard())
         await writer
-        await desk.until_heard(*texts[known - heard :])
+        await desk.until_heard(*said[known - heard :])
 
     async def test_what_arrives_while_the_answer_is_on_its_way_is_held(self, desk: Desk) -> None:
         await publish(desk.store, ROOM, "a1")
@@ -76,7 +77,7 @@ class TestOpening:
         await desk.raw.xadd(desk.keys.history(ROOM), {"m": b"\xc1"}, id="2-0")
         await desk.raw.hset(desk.keys.room(ROOM), "seq", 2)
         room = await desk.open()
-        assert ([message.text for message in room.newest], room.seq) == (["a"], 2)
+        assert (texts(room.newest), room.position.seq) == (["a"], 2)
 
 
 class TestFollowing:
@@ -133,11 +134,11 @@ class TestFollowing:
         pipe = desk.raw.pipeline()
         pipe.hset(desk.keys.room(ROOM), "seq", 2)
         pipe.xadd(desk.keys.history(ROOM), {"m": bad}, id="2-0")
-        pipe.xadd(stream, {"r": ROOM, "p": f"{room.epoch}-2", "m": bad})
+        pipe.xadd(stream, {"r": ROOM, "p": f"{room.position.epoch}-2", "m": bad})
         await pipe.execute()
         await publish(desk.store, ROOM, "c")
-        await desk.until_heard("a", Gap(ROOM, room.epoch, 2, 1), "c")
-        assert room.missed((room.epoch, 1)) is None
+        await desk.until_heard("a", Gap(ROOM, room.position.epoch, 2, 1), "c")
+        assert room.missed((room.position.epoch, 1)) is None
         assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 1
 
 
@@ -161,7 +162,7 @@ class TestFilling:
             texts = [f"a{i}" for i in range(10)]
             await publish(desk.store, ROOM, *texts)
             await desk.feed(*texts[1:9])
-            await desk.until_heard("a0", Gap(ROOM, room.epoch, 6, 5), *texts[6:])
+            await desk.until_heard("a0", Gap(ROOM, room.position.epoch, 6, 5), *texts[6:])
             assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 5
 
     async def test_what_arrives_meanwhile_comes_after_it(self, desk: Desk) -> None:
@@ -169,7 +170,7 @@ class TestFilling:
         await desk.stop_reading()
         await publish(desk.store, ROOM, "a1", "a2")
         await desk.feed("a1")
-        assert room.phase is Phase.FILLING
+        assert room.position.sync is Sync.FILLING
         await publish(desk.store, ROOM, "a3", "a4")
         await desk.feed()
         await desk.until_heard("a1", "a2", "a3", "a4")
@@ -190,7 +191,8 @@ class TestFilling:
         desk.readied.clear()
         await publish(desk.store, ROOM, "a1", "a2")
         await desk.feed("a1")
-        assert (room.phase, desk.readied) == (Phase.FILLING, [])
+        desk.wait(room)
+        assert (room.position.sync, desk.readied) == (Sync.FILLING, [])
         await desk.until_heard("a1", "a2")
         assert desk.readied == [ROOM]
 
@@ -258,32 +260,6 @@ class TestClosing:
             await publish(desk.store, ROOM, "a")
             desk.readied.clear()
             room = await desk.open()
-            assert [message.text for message in room.newest] == ["a"]
+            assert texts(room.newest) == ["a"]
             await publish(desk.store, ROOM, "b")
             await desk.until_heard("b")
-
-
-class TestOnline:
-    async def report(self, desk: Desk, tick: int) -> None:
-        desk.rooms.tick(tick)
-        await until(lambda: not desk.rooms._tasks, "the report")
-
-    async def test_viewers_of_all_shards_are_told_when_they_change(
-        self, valkey: EmbeddedEngine, prefix: str
-    ) -> None:
-        async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
-            room = await one.open()
-            await two.open()
-            assert (one.online(), two.online()) == ([1], [2])
-            room.members[0].update({8, 9})
-            await self.report(one, 100)
-            await self.report(two, 100)
-            assert (one.online(), two.online()) == ([1, 4], [2, 4])
-            room.members[0].clear()
-            await self.report(one, 104)  # not due
-            await self.report(two, 105)
-            assert (one.online(), two.online()) == ([1, 4], [2, 4])
-            await self.report(one, 105)
-            await self.report(two, 110)
-            assert (one.online(), two.online()) == ([1, 4, 1], [2, 4, 1])
-            assert await one.store.top_rooms(3) == [(ROOM, 1)]

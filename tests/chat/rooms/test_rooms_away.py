@@ -5,12 +5,10 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from msgspec import UNSET
 
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms import rooms as rooms_module
-from chat.rooms.room import Phase, Waiting
-from tests.chat.desk import MEMBER, ROOM, Desk
+from tests.chat.desk import ROOM, Desk
 from tests.chat.rig import publish, until
 
 
@@ -26,16 +24,12 @@ async def desk(own_valkey: EmbeddedEngine) -> AsyncIterator[Desk]:
         yield desk
 
 
-def waiting(patient: bool) -> Waiting:
-    return Waiting(MEMBER, 0, None, UNSET, patient)
-
-
 async def test_a_room_nobody_waits_for_any_more_is_given_up(
     desk: Desk, own_valkey: EmbeddedEngine
 ) -> None:
     assert own_valkey.pid is not None
     os.kill(own_valkey.pid, signal.SIGSTOP)
-    desk.rooms.enter(ROOM).waiting.append(waiting(patient=False))
+    desk.wait(desk.rooms.enter(ROOM))
     await until(lambda: not desk.rooms.by_name)
     assert desk.sent_away == [ROOM]
     assert desk.reader.streams == 0
@@ -53,13 +47,13 @@ async def test_a_room_somebody_waits_for_is_opened_when_it_can_be(
     assert own_valkey.pid is not None
     os.kill(own_valkey.pid, signal.SIGSTOP)
     room = desk.rooms.enter(ROOM)
-    room.waiting.append(waiting(patient=True))
+    desk.wait(room, patient=True)
     await until(lambda: len(desk.sent_away) > 3)
     assert desk.rooms.by_name == {ROOM: room}
     assert desk.readied == []
     os.kill(own_valkey.pid, signal.SIGCONT)
     await until(lambda: desk.readied == [ROOM])
-    assert room.phase is Phase.LIVE
+    assert room.live
 
 
 async def test_a_fill_is_tried_until_it_succeeds(desk: Desk, own_valkey: EmbeddedEngine) -> None:
@@ -69,11 +63,11 @@ async def test_a_fill_is_tried_until_it_succeeds(desk: Desk, own_valkey: Embedde
     assert own_valkey.pid is not None
     await desk.feed("a1")
     os.kill(own_valkey.pid, signal.SIGSTOP)
-    room.waiting.append(waiting(patient=False))
-    await until(lambda: desk.sent_away or room.phase is Phase.LIVE)
+    desk.wait(room)
+    await until(lambda: desk.sent_away or room.live)
     os.kill(own_valkey.pid, signal.SIGCONT)
     await desk.until_heard("a1", "a2")
-    assert room.phase is Phase.LIVE
+    assert room.live
 
 
 async def test_after_a_restart_everything_goes_on_in_new_epochs(
@@ -82,11 +76,13 @@ async def test_after_a_restart_everything_goes_on_in_new_epochs(
     names = [f"r{i}" for i in range(20)]
     epochs = {}
     for name in names:
-        epochs[name] = (await desk.open(name)).epoch
+        epochs[name] = (await desk.open(name)).position.epoch
         await publish(desk.store, name, f"a of {name}")
         await desk.until_heard(f"a of {name}", room=name)
     own_valkey.restart()
-    await until(lambda: all(desk.rooms.by_name[name].epoch != epochs[name] for name in names))
+    await until(
+        lambda: all(desk.rooms.by_name[name].position.epoch != epochs[name] for name in names)
+    )
     for name in names:
         await desk.until_live(desk.rooms.by_name[name])
         await publish(desk.store, name, f"b of {name}")
@@ -94,4 +90,4 @@ async def test_after_a_restart_everything_goes_on_in_new_epochs(
         await until(lambda: len(desk.heard(name)) == 3)  # noqa: B023 - not kept
         first, gap, second = desk.heard(name)
         assert (first, second) == (f"a of {name}", f"b of {name}")
-        assert (gap.seq, gap.lost, gap.epoch) == (0, 0, desk.rooms.by_name[name].epoch)
+        assert (gap.seq, gap.lost, gap.epoch) == (0, 0, desk.rooms.by_name[name].position.epoch)

@@ -11,7 +11,7 @@ import pytest
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Gap
-from tests.chat.desk import ROOM, Desk
+from tests.chat.desk import ROOM, Desk, texts
 from tests.chat.rig import publish, until
 
 
@@ -24,20 +24,20 @@ async def desk(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Desk]:
 class TestInTheStream:
     async def test_a_number_given_out_again_begins_a_new_epoch(self, desk: Desk) -> None:
         room = await desk.open()
-        old = room.epoch
+        old = room.position.epoch
         await publish(desk.store, ROOM, "a1", "a2", "a3", "a4", "a5")
         await desk.until_heard("a1", "a2", "a3", "a4", "a5")
         await desk.set_back(3)
         await publish(desk.store, ROOM, "b4")  # to find out costs the message by which it is
-        await until(lambda: room.epoch != old, "the new epoch")
+        await until(lambda: room.position.epoch != old, "the new epoch")
         await desk.until_live(room)
         [*_, gap] = desk.heard()
-        assert gap == Gap(ROOM, room.epoch, 4, 0)
+        assert gap == Gap(ROOM, room.position.epoch, 4, 0)
         await publish(desk.store, ROOM, "c5", "c6")
         await desk.until_heard("a1", "a2", "a3", "a4", "a5", gap, "c5", "c6")
         assert desk.count(ChatCount.REWINDS) == 1
         # Who joins is shown what Redis has, not what it had.
-        assert [message.text for message in room.newest] == ["b4", "c5", "c6"]
+        assert texts(room.newest) == ["b4", "c5", "c6"]
 
     async def test_a_lagging_cursor_is_no_rewind(self, desk: Desk) -> None:
         await publish(desk.store, ROOM, "a1", "a2")
@@ -49,11 +49,11 @@ class TestInTheStream:
         assert desk.heard() == ["a3"]
         assert desk.count(ChatCount.REWINDS) == desk.count(ChatCount.GAPS) == 0
         assert desk.count(ChatCount.DUPLICATES_READ) == 3
-        assert room.epoch == "e00001"
+        assert room.position.epoch == "e00001"
 
     async def test_also_when_the_count_has_passed_what_it_was(self, desk: Desk) -> None:
         room = await desk.open()
-        old = room.epoch
+        old = room.position.epoch
         await desk.stop_reading()
         await publish(desk.store, ROOM, "a1", "a2", "a3")
         await desk.feed()
@@ -61,19 +61,19 @@ class TestInTheStream:
         await publish(desk.store, ROOM, "b2", "b3", "b4")
         await desk.feed()
         await desk.until_live(room)
-        assert room.epoch != old
-        assert desk.heard() == ["a1", "a2", "a3", Gap(ROOM, room.epoch, 4, 0)]
+        assert room.position.epoch != old
+        assert desk.heard() == ["a1", "a2", "a3", Gap(ROOM, room.position.epoch, 4, 0)]
 
     async def test_a_fill_that_finds_less_than_was_seen_does_it_too(self, desk: Desk) -> None:
         room = await desk.open()
-        old = room.epoch
+        old = room.position.epoch
         await desk.stop_reading()
         await publish(desk.store, ROOM, "a1", "a2", "a3", "a4", "a5")
         await desk.set_back(2)
         await desk.feed("a4")
         await desk.until_live(room)
-        assert room.epoch != old
-        assert desk.heard() == ["a1", "a2", "a3", Gap(ROOM, room.epoch, 2, 0)]
+        assert room.position.epoch != old
+        assert desk.heard() == ["a1", "a2", "a3", Gap(ROOM, room.position.epoch, 2, 0)]
         assert desk.count(ChatCount.REWINDS) == 1
 
     async def test_all_shards_end_up_in_one_epoch(
@@ -81,20 +81,20 @@ class TestInTheStream:
     ) -> None:
         async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
             rooms = [await one.open(), await two.open()]
-            old = rooms[0].epoch
+            old = rooms[0].position.epoch
             await publish(one.store, ROOM, "a1", "a2", "a3")
             for desk in (one, two):
                 await desk.until_heard("a1", "a2", "a3")
             await one.set_back(1)
             await publish(one.store, ROOM, "b2")
-            await until(lambda: rooms[0].epoch == rooms[1].epoch != old)
+            await until(lambda: rooms[0].position.epoch == rooms[1].position.epoch != old)
             for desk, room in zip((one, two), rooms, strict=True):
                 await desk.until_live(room)
             before = len(one.heard()), len(two.heard())
             await publish(one.store, ROOM, "c3")
             await until(lambda: (one.heard()[-1], two.heard()[-1]) == ("c3", "c3"))
             assert before == (4, 4)
-            assert rooms[0].epoch == rooms[1].epoch
+            assert rooms[0].position.epoch == rooms[1].position.epoch
 
 
 class TestAfterABreak:
@@ -107,7 +107,7 @@ class TestAfterABreak:
         await desk.until_heard("a1", "a2", "a3")
         assert desk.count(ChatCount.GAPS) == desk.count(ChatCount.REWINDS) == 0
         assert desk.readied == [ROOM]
-        assert room.phase.name == "LIVE"
+        assert room.live
 
     async def test_what_was_passed_over_is_fetched(self, desk: Desk) -> None:
         room = await desk.open()
@@ -131,18 +131,18 @@ class TestAfterABreak:
         """Also when the count has reached or passed again what it was: messages are compared."""
         async with Desk(valkey.url, prefix, history_on_join=keep) as desk:
             room = await desk.open()
-            old = room.epoch
+            old = room.position.epoch
             await publish(desk.store, ROOM, "a1", "a2", "a3")
             await desk.until_heard("a1", "a2", "a3")
             await desk.stop_reading()
             await desk.set_back(1)
             await publish(desk.store, ROOM, *since)
             await desk.rooms.resync()
-            await until(lambda: room.epoch != old, "the new epoch")
+            await until(lambda: room.position.epoch != old, "the new epoch")
             await desk.until_live(room)
-            gap = Gap(ROOM, room.epoch, 1 + len(since), 0)
+            gap = Gap(ROOM, room.position.epoch, 1 + len(since), 0)
             assert desk.heard() == ["a1", "a2", "a3", gap]
-            assert [message.text for message in room.newest] == (shown if keep else [])
+            assert texts(room.newest) == (shown if keep else [])
             await publish(desk.store, ROOM, "c")
             await desk.feed()
             await desk.until_heard("a1", "a2", "a3", gap, "c")
@@ -159,19 +159,19 @@ class TestAfterABreak:
             await publish(desk.store, ROOM, "b2")
             await desk.rooms.resync()
             await desk.until_live(room)
-            assert desk.heard() == [Gap(ROOM, room.epoch, 2, 0)]
-            assert room.epoch != "e00001"
+            assert desk.heard() == [Gap(ROOM, room.position.epoch, 2, 0)]
+            assert room.position.epoch != "e00001"
 
     async def test_a_room_that_is_gone_begins_anew(self, desk: Desk) -> None:
         room = await desk.open()
         await publish(desk.store, ROOM, "a1")
         await desk.until_heard("a1")
-        old = room.epoch
+        old = room.position.epoch
         await desk.raw.delete(desk.keys.room(ROOM), desk.keys.history(ROOM))
         await desk.rooms.resync()
-        await until(lambda: room.epoch != old)
+        await until(lambda: room.position.epoch != old)
         await publish(desk.store, ROOM, "b1")
-        await desk.until_heard("a1", Gap(ROOM, room.epoch, 0, 0), "b1")
+        await desk.until_heard("a1", Gap(ROOM, room.position.epoch, 0, 0), "b1")
 
     async def test_the_mark_is_set_where_the_stream_ends_now(self, desk: Desk) -> None:
         """Else, after the stream itself was set back, new entries would pass for old ones."""
@@ -181,20 +181,20 @@ class TestAfterABreak:
         await desk.raw.xadd(stream, {"r": "other", "p": "e-1", "m": "x"}, id="99999999999998-0")
         await publish(desk.store, ROOM, "a1")
         await desk.feed()
-        assert room.mark == b"99999999999998-1"
+        assert room.position.mark == b"99999999999998-1"
         await desk.raw.delete(stream)
         await desk.raw.xadd(stream, {"r": "other", "p": "e-1", "m": "x"}, id="5-0")
         await desk.rooms.resync()
-        assert room.mark == b"5-0"
+        assert room.position.mark == b"5-0"
         assert desk.heard() == ["a1"]
 
     async def test_many_rooms_take_few_round_trips(self, desk: Desk) -> None:
         names = [f"r{i}" for i in range(300)]
         for name in names:
-            desk.rooms.enter(name)
+            desk.wait(desk.rooms.enter(name), patient=True)
         await until(lambda: len(desk.readied) == 300)
         await desk.stop_reading()
         before = (await desk.raw.info("stats"))["total_reads_processed"]
         await desk.rooms.resync()
         assert (await desk.raw.info("stats"))["total_reads_processed"] - before < 30
-        assert all(desk.rooms.by_name[name].phase.name == "LIVE" for name in names)
+        assert all(desk.rooms.by_name[name].live for name in names)

@@ -1,8 +1,8 @@
-"""Any payload decodes to a command that both codecs can carry or raises BadCommand, and the event
-that answers it is the same in both.
+"""Any payload decodes to a command that both native dialects can carry or raises BadCommand, and
+the event that answers it is the same in both.
 
-The first byte chooses the codec. The plain packages that other people's clients use do the writing
-of commands and the reading of events.
+The first byte chooses the dialect. The plain packages that other people's clients use do the
+writing of commands and the reading of events.
 """
 
 import json
@@ -12,15 +12,19 @@ from typing import Any, Final
 import msgpack
 import msgspec
 
-from chat.wire.codec import CODECS, BadCommand
+from chat.wire.dialects.dialect import BadCommand, Dialect
+from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.schema import (
+    Auth,
+    Authed,
     Command,
     Error,
     Gap,
     Join,
     Leave,
     Left,
-    Msg,
+    Message,
+    Msgs,
     Ping,
     Pong,
     Send,
@@ -35,24 +39,27 @@ def dump_json(fields: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
+DIALECTS: Final[list[Dialect]] = [JSON, MSGPACK]
 WRITE: Final[list[Callable[[Any], bytes]]] = [dump_json, msgpack.packb]
 READ: Final[list[Callable[[bytes], Any]]] = [json.loads, msgpack.unpackb]
-"""Beside CODECS."""
+"""Beside DIALECTS."""
 
 
 def check(data: bytes) -> None:
-    codec = CODECS[(data[0] if data else 0) % len(CODECS)]
+    dialect = DIALECTS[(data[0] if data else 0) % len(DIALECTS)]
     try:
-        command = codec.decode(data[1:])
+        [command] = dialect.decode(data[1:])
     except BadCommand as bad:
         assert str(bad)
         event: ServerEvent = Error(bad.code, str(bad), bad.ref)
     else:
-        for other, write in zip(CODECS, WRITE, strict=True):
-            assert other.decode(write(msgspec.to_builtins(command))) == command
+        for other, write in zip(DIALECTS, WRITE, strict=True):
+            assert other.decode(write(msgspec.to_builtins(command))) == [command]
         event = answer(command)
-    for other, read in zip(CODECS, READ, strict=True):
-        assert read(other.batch([other.one(event)])) == [msgspec.to_builtins(event)]
+    for other, read in zip(DIALECTS, READ, strict=True):
+        written = other.event(event)
+        assert written is not None
+        assert read(other.payload([written])) == [msgspec.to_builtins(event)]
 
 
 def answer(command: Command) -> ServerEvent:
@@ -65,12 +72,16 @@ def answer(command: Command) -> ServerEvent:
         case Join(room, since):
             return Gap(room, since.epoch if since else "", since.seq if since else 0, 0)
         case Send(room, text, color, mode, size, id, ref):
-            return Msg(room, 1, str(id), "u", str(ref), text, color, mode, size, 0)
+            said = Message(1, "u", str(ref), text, color, mode, size, 0, str(id))
+            return Msgs(room, str(ref), 1, 1, [said])
+        case Auth(token, ref):
+            return Authed(token, "n", "user", 0, ref)
 
 
 COMMANDS: Final[list[Any]] = [
     {"t": "ping", "ref": 3},
     {"t": "ping", "ref": -(2**53)},
+    {"t": "auth", "token": "x.y.z", "ref": 4},
     {"t": "leave", "room": "幕", "ref": "x" * 64},
     {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041}, "ref": 1},
     {"t": "join", "room": "a", "since": None, "more": [{"x": 1.5}, True]},
@@ -85,7 +96,7 @@ COMMANDS: Final[list[Any]] = [
 
 SEEDS: Final = [
     b"",
-    *(bytes((codec,)) + WRITE[codec](fields) for fields in COMMANDS for codec in range(2)),
+    *(bytes((which,)) + WRITE[which](fields) for fields in COMMANDS for which in range(2)),
     b'\x00 {"\\u0074" : "send","room":"\\ud83d\\ude00","text":"\\ud800"} ',
     b'\x00{"t":"ping","ref":1e999}',
     b'\x00{"t":"ping","ref":' + b"9" * 400 + b"}",

@@ -1,4 +1,4 @@
-"""A room against a Redis that publishes, forgets, loses and repeats as it likes.
+"""A room's position against a Redis that publishes, forgets, loses and repeats as it likes.
 
 Invariant: for any interleaving, loss, repetition and disorder of a room's messages, with a history
 of limited length, new epochs and failovers in between, members get every message at most once and
@@ -11,9 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chat.bus.entries import id_order, pack_msg, unpack_msg
-from chat.rooms.room import Arrival, Phase, Room, Taken, in_order
-from chat.wire.schema import Gap, Msg
+from chat.bus.entries import Said, id_order, pack, read
+from chat.rooms.position import Arrival, Sync, Taken, in_order
+from chat.rooms.room import Room
+from chat.wire.schema import Gap, Msg, Sequenced
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class World(RuleBasedStateMachine):
         self.texts = 0
         self.clock = self.cursor = 0
         self.stream: list[Arrival] = []
-        self.told: list[Msg | Gap] = []
+        self.told: list[Sequenced | Gap] = []
         self.read: State | None = None
         self.asked_to_renew = False
         self.start: tuple[str, int] | None = None
@@ -57,7 +58,7 @@ class World(RuleBasedStateMachine):
         for _ in range(count):
             self.texts += 1
             self.clock += 1
-            entry = pack_msg("u", "n", str(self.texts), 1, "scroll", 25, 5)
+            entry = pack(Said("u", "n", str(self.texts), 1, "scroll", 25, self.clock))
             at = b"%d-0" % self.clock
             new = Arrival(self.redis.epoch, self.redis.seq + 1, entry, at)
             history = (*self.redis.history, new)[-self.history_length :]
@@ -71,7 +72,7 @@ class World(RuleBasedStateMachine):
         """Its keys expired or were deleted; the stream is still there."""
         self.redis = State(self.new_epoch(), 0, 0, self.redis.mark, ())
 
-    @precondition(lambda self: self.room.phase is Phase.LIVE)
+    @precondition(lambda self: self.room.live)
     @rule(lost=st.integers(1, 3), since=st.integers(0, 3), noticed=st.booleans())
     def fail_over(self, lost: int, since: int, noticed: bool) -> None:
         """A replica takes over that lacks the newest entries.
@@ -102,40 +103,44 @@ class World(RuleBasedStateMachine):
 
     # --- the shard -----------------------------------------------------------------------------
 
-    @precondition(lambda self: self.room.phase is not Phase.LIVE)
+    @precondition(lambda self: not self.room.live)
     @rule()
     def ask(self) -> None:
         """The read is done in Redis; its answer is on its way."""
         if self.asked_to_renew:
-            self.renew(self.room.epoch)
+            self.renew(self.room.position.epoch)
             self.asked_to_renew = False
         self.read = self.redis
 
-    @precondition(lambda self: self.room.phase is not Phase.LIVE)
+    @precondition(lambda self: not self.room.live)
     @rule()
     def answer(self) -> None:
         if self.read is None:
             self.ask()
         state, self.read = self.read, None
         assert state is not None
-        history = [unpack_msg(e.entry, "r", state.epoch, e.seq) for e in state.history]
-        if self.room.phase is Phase.LOADING:
-            self.room.load(state.epoch, state.seq, history, state.mark)
+        history = [read(e.entry, "r", state.epoch, e.seq) for e in state.history]
+        position = self.room.position
+        self.room.remember_only(history)
+        if position.sync is Sync.LOADING:
             self.start = state.epoch, state.seq
-        else:
-            assert state.epoch != self.room.epoch or state.seq >= self.room.seq
-            filled = self.room.fill(state.epoch, state.seq, history, state.mark, state.base)
-            events = in_order(self.room, filled)
-            assert filled.lost == sum(event.lost for event in events if isinstance(event, Gap))
-            self.told += events
-        self.give(self.room.release())
+            self.give(position.load(state.epoch, state.seq, state.mark))
+            return
+        assert state.epoch != position.epoch or state.seq >= position.seq
+        filled, taken = position.fill(state.epoch, state.seq, history, state.mark, state.base)
+        events = in_order("r", filled)
+        assert filled.lost == sum(event.lost for event in events if isinstance(event, Gap))
+        self.told += events
+        self.give(taken)
 
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         """Anything that is in the stream, in any order, any number of times."""
         if self.stream:
             newest = self.stream[-12:]
-            self.give(self.room.take(data.draw(st.lists(st.sampled_from(newest), max_size=6))))
+            self.give(
+                self.room.position.take(data.draw(st.lists(st.sampled_from(newest), max_size=6)))
+            )
 
     @rule(count=st.integers(1, 12))
     def go_back(self, count: int) -> None:
@@ -149,28 +154,26 @@ class World(RuleBasedStateMachine):
         unread = [new for new in self.stream if id_order(new.at)[0] > self.cursor][skip:]
         for new in unread[:count]:
             self.cursor = id_order(new.at)[0]
-        self.give(self.room.take(unread[:count]))
+        self.give(self.room.position.take(unread[:count]))
 
     def give(self, taken: Taken) -> None:
         for new in taken.ready:
-            message = unpack_msg(new.entry, "r", new.epoch, new.seq)
+            message = read(new.entry, "r", new.epoch, new.seq)
             self.room.recent.append(message)
             self.told.append(message)
         if taken.gap:
             self.asked_to_renew = taken.rewound
 
-    @precondition(lambda self: self.room.phase is Phase.LIVE)
+    @precondition(lambda self: self.room.live)
     @rule()
     def resync(self) -> None:
+        position = self.room.position
         known = self.room.recent[-1] if self.room.recent else None
-        same_epoch = self.redis.epoch == self.room.epoch
-        found = [e for e in self.redis.history if e.seq == self.room.seq and same_epoch]
-        other = known and found and known.seq == self.room.seq and known.text != text(found[0])
-        if same_epoch and self.redis.seq == self.room.seq and not other:
-            self.room.mark = self.redis.mark
-            return
-        self.room.phase = Phase.FILLING
-        self.asked_to_renew = same_epoch and bool(other or self.redis.seq < self.room.seq)
+        there = [e for e in self.redis.history if e.seq == position.seq]
+        found = read(there[0].entry, "r", self.redis.epoch, position.seq) if there else None
+        self.asked_to_renew = bool(
+            position.confirm(self.redis.epoch, self.redis.seq, self.redis.mark, known, found)
+        )
 
     # --- what must hold ------------------------------------------------------------------------
 
@@ -186,9 +189,10 @@ class World(RuleBasedStateMachine):
                     assert event.lost == event.seq - seq > 0
                 epoch, seq = event.epoch, event.seq
             else:
+                assert isinstance(event, Msg)
                 assert event.id == f"{epoch}-{seq + 1}"
                 seq += 1
-        assert (epoch, seq) == (self.room.epoch, self.room.seq)
+        assert f"{epoch}-{seq}" == str(self.room.position)
 
     @invariant()
     def nothing_is_told_twice(self) -> None:
@@ -198,36 +202,37 @@ class World(RuleBasedStateMachine):
     @invariant()
     def what_is_remembered_is_the_rooms_own(self) -> None:
         room = getattr(self, "room", None)
-        if room is None or room.phase is not Phase.LIVE:
+        if room is None or not room.live:
             return
         seqs = [message.seq for message in room.recent]
         assert seqs == sorted(set(seqs))
-        for since in range(max(0, room.seq - 6), room.seq + 2):
-            missed = room.missed((room.epoch, since))
+        here = room.position
+        for since in range(max(0, here.seq - 6), here.seq + 2):
+            missed = room.missed((here.epoch, since))
             if missed is not None:
-                assert [m.id for m in missed] == [
-                    f"{room.epoch}-{seq}" for seq in range(since + 1, room.seq + 1)
-                ]
+                assert [place.seq for place in missed] == [*range(since + 1, here.seq + 1)]
 
     def teardown(self) -> None:
         """When Redis is quiet at last, the room is where Redis is, and says the same."""
         if not hasattr(self, "room"):
             return
         for _ in range(5):
-            while self.room.phase is not Phase.LIVE:
+            while not self.room.live:
                 self.answer()
                 self.members_are_told_in_order_and_of_every_gap()
             self.resync()
-        assert self.room.phase is Phase.LIVE
-        assert (self.room.epoch, self.room.seq) == (self.redis.epoch, self.redis.seq)
+        assert self.room.live
+        assert str(self.room.position) == f"{self.redis.epoch}-{self.redis.seq}"
         told = {message.id: message.text for message in self.told if isinstance(message, Msg)}
         for entry in self.redis.history:
-            assert told.get(f"{self.room.epoch}-{entry.seq}", text(entry)) == text(entry)
-        assert id_order(self.room.mark) <= id_order(self.redis.mark)
+            assert told.get(f"{self.redis.epoch}-{entry.seq}", text(entry)) == text(entry)
+        assert id_order(self.room.position.mark) <= id_order(self.redis.mark)
 
 
 def text(arrival: Arrival) -> str:
-    return unpack_msg(arrival.entry, "r", arrival.epoch, arrival.seq).text
+    message = read(arrival.entry, "r", arrival.epoch, arrival.seq)
+    assert isinstance(message, Msg)
+    return message.text
 
 
 TestWorld = World.TestCase

@@ -1,10 +1,9 @@
-"""Both codecs against each other, and against the plain packages other people's clients use.
+"""Both dialects against each other, and against the plain packages other people's clients use.
 
-Invariant: whatever bytes arrive, decode returns a command or raises BadCommand, nothing else.
+Invariant: whatever bytes arrive, decode returns commands or raises BadCommand, nothing else.
 """
 
 import json
-import struct
 from typing import Any
 
 import msgpack
@@ -13,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from chat.wire.codec import CODECS, MAX_DETAIL, BadCommand, Codec, JsonCodec, MsgpackCodec, frame
+from chat.wire.dialects.dialect import BadCommand, Dialect
+from chat.wire.dialects.native import JSON, MAX_DETAIL, MSGPACK
 from chat.wire.schema import (
     Bye,
     Command,
@@ -22,16 +22,18 @@ from chat.wire.schema import (
     Join,
     Joined,
     Leave,
-    Msg,
+    Message,
+    Msgs,
     Notice,
     Ping,
     Send,
     ServerEvent,
     Since,
-    State,
 )
+from shard.handshake import Request
 
-JSON, PACK = JsonCodec(), MsgpackCodec()
+PACK = MSGPACK
+BOTH: tuple[Dialect, ...] = (JSON, MSGPACK)
 
 
 def packed(value: Any) -> bytes:
@@ -39,17 +41,18 @@ def packed(value: Any) -> bytes:
     return payload
 
 
-def verdict(codec: Codec, payload: bytes) -> Command | tuple[ErrorCode, Any]:
+def verdict(codec: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]:
     """A command, or what is answered."""
     try:
-        return codec.decode(payload)
+        [command] = codec.decode(payload)
+        return command
     except BadCommand as bad:
         assert str(bad)
         return bad.code, bad.ref
 
 
 def both(fields: Any) -> Command | tuple[ErrorCode, Any]:
-    """What both codecs say of the same object, which has to be the same."""
+    """What both dialects say of the same object, which has to be the same."""
     said = verdict(JSON, json.dumps(fields).encode())
     assert verdict(PACK, packed(fields)) == said
     return said
@@ -86,7 +89,7 @@ class TestInvariant:
     @example(b"")
     @example(b"\xff" * 9)
     def test_any_bytes_are_a_command_or_a_bad_one(self, payload: bytes) -> None:
-        for codec in CODECS:
+        for codec in BOTH:
             verdict(codec, payload)
 
     @given(st.text(alphabet='{}[]",:\\ud80ftnrsejoinp 0123456789.-+E', max_size=80))
@@ -126,7 +129,9 @@ class TestCommands:
     def test_an_unknown_one_is_named_and_the_known_ones_are(self) -> None:
         shout = {"t": "shout", "ref": 9}
         for codec, payload in ((JSON, json.dumps(shout).encode()), (PACK, packed(shout))):
-            with pytest.raises(BadCommand, match=r"'shout'.*join, leave, ping, send") as caught:
+            with pytest.raises(
+                BadCommand, match=r"'shout'.*auth, join, leave, ping, send"
+            ) as caught:
                 codec.decode(payload)
             assert (caught.value.code, caught.value.ref) == (ErrorCode.UNKNOWN_COMMAND, 9)
 
@@ -186,7 +191,7 @@ class TestHostileJson:
 
     def test_escapes_of_anything_but_lone_surrogates_are_text(self) -> None:
         said = JSON.decode(b'{"t":"send","room":"a","text":"\\u0000\\ud83d\\ude00\\u5e55"}')
-        assert said == Send("a", "\x00😀幕")
+        assert said == [Send("a", "\x00😀幕")]
 
 
 class TestHostileMsgpack:
@@ -216,10 +221,10 @@ class TestHostileMsgpack:
         assert verdict(PACK, payload) == (ErrorCode.BAD_REQUEST, ref)
 
 
-MSG = Msg("幕", 2, "k-2", "u", "n", "😀\x00\u2028", 0xFFFFFF, "scroll", 25, 1764000000123)
+MSG = Message(uid="u", name="n", text="幕😀\x00\u2028", ts=1764000000123)
 EVENTS: list[ServerEvent] = [
-    MSG,
-    Joined("a", "k", 2, 3, True, [MSG, MSG], State(2.5, True, MSG), 1),
+    Msgs("幕", "k", 2, 2, [MSG]),
+    Joined("a", "k", 2, 3, True, [MSG, MSG], 1),
     Error(ErrorCode.RATE_LIMITED, "slow", "r", 0.25),
     Notice("1-0", "all", "", "hi", 1, 2, "gift"),
     Bye("restart", 3.75),
@@ -231,9 +236,9 @@ class TestEvents:
     def test_a_batch_is_an_array_for_the_plain_packages(self, count: int) -> None:
         turn = [i % len(EVENTS) for i in range(count)]
         batches = []
-        for codec in CODECS:
-            encoded = [codec.one(event) for event in EVENTS]
-            batches.append(codec.batch([encoded[i] for i in turn]))
+        for codec in BOTH:
+            encoded = [one for event in EVENTS if (one := codec.event(event)) is not None]
+            batches.append(codec.payload([encoded[i] for i in turn]))
         events = json.loads(batches[0])
         assert events == msgpack.unpackb(batches[1])
         tags = [event.__struct_config__.tag for event in EVENTS]
@@ -241,30 +246,27 @@ class TestEvents:
 
     def test_the_header_is_the_shortest_there_is(self) -> None:
         for count in (0, 15, 16, 65_535, 65_536):
-            assert PACK.batch([b"\xc0"] * count) == packed([None] * count)
+            assert PACK.payload([b"\xc0"] * count) == packed([None] * count)
 
     def test_text_is_utf8_not_escapes(self) -> None:
-        assert "幕".encode() in JSON.one(MSG)
-        assert "幕".encode() in PACK.one(MSG)
+        assert "幕".encode() in JSON.event(EVENTS[0])
+        assert "幕".encode() in PACK.event(EVENTS[0])
 
-    @pytest.mark.parametrize(("codec", "opcode"), [(JSON, 0x81), (PACK, 0x82)])
-    @pytest.mark.parametrize("size", [1, 200, 70_000])
-    def test_a_frame_says_whether_it_is_text(self, codec: Codec, opcode: int, size: int) -> None:
-        body = codec.batch([codec.one(Bye("x" * size, 1.0))])
-        made = frame(codec, [codec.one(Bye("x" * size, 1.0))])
-        assert made.endswith(body)
-        header = made[: -len(body)]
-        assert header[0] == opcode
-        if len(body) < 126:
-            assert header[1:] == bytes([len(body)])
-        elif len(body) < 65_536:
-            assert header[1:] == b"\x7e" + struct.pack("!H", len(body))
-        else:
-            assert header[1:] == b"\x7f" + struct.pack("!Q", len(body))
+    def test_a_farewell_is_a_payload_of_one_event(self) -> None:
+        bye = {"t": "bye", "reason": "restart", "reconnect_in": 3.75}
+        assert json.loads(JSON.farewell(Bye("restart", 3.75))) == [bye]
+        assert msgpack.unpackb(PACK.farewell(Bye("restart", 3.75))) == [bye]
 
 
-def test_json_is_what_a_client_gets_that_asks_for_nothing() -> None:
-    assert [(codec.name, codec.binary) for codec in CODECS] == [
+@pytest.mark.parametrize("dialect", BOTH)
+def test_rooms_in_the_address_are_joined_once_each(dialect: Dialect) -> None:
+    request = Request("/ws", {"room": ["a", "b", "a"], "token": ["x"]}, {})
+    assert dialect.opening(request) == [Join("a"), Join("b")]
+    assert dialect.opening(Request("/ws", {}, {})) == []
+
+
+def test_their_names_are_the_subprotocols() -> None:
+    assert [(dialect.name, dialect.binary) for dialect in BOTH] == [
         ("danmaku.json", False),
         ("danmaku.msgpack", True),
     ]

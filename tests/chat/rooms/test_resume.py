@@ -9,7 +9,7 @@ import pytest
 from chat.bus.store import RoomState
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms.room import Phase
+from chat.wire.dialects.native import JSON
 from chat.wire.schema import Msg
 from tests.chat.rig import Event, Shard, publish, until
 
@@ -48,13 +48,13 @@ def seqs(joined: Event) -> list[int]:
 
 async def follow(shard: Shard, seq: int) -> None:
     """The shard has read as far as `seq`."""
-    room = shard.hub.rooms.by_name[ROOM]
-    await until(lambda: room.seq == seq, f"seq {seq}")
+    room = shard.service.rooms.by_name[ROOM]
+    await until(lambda: room.position.seq == seq, f"seq {seq}")
 
 
 async def say(shard: Shard, upto: int) -> None:
     """Publish messages, "2", "3"... up to this seq."""
-    start = shard.hub.rooms.by_name[ROOM].seq + 1
+    start = shard.service.rooms.by_name[ROOM].position.seq + 1
     await publish(shard.store, ROOM, *map(str, range(start, upto + 1)))
     await follow(shard, upto)
 
@@ -97,7 +97,7 @@ class TestRecovered:
 
     async def test_by_one_who_was_on_a_faster_shard(self, shard: Shard) -> None:
         """This shard has not yet read what the viewer has, but Redis knows it."""
-        await shard.hub._reader.stop()
+        await shard.service._reader.stop()
         await publish(shard.store, ROOM, "2", "3")
         async with shard.viewer() as viewer:
             joined = await viewer.join(ROOM, ("e00001", 3))
@@ -127,8 +127,8 @@ class TestRecovered:
         await say(shard, 30)
         rooms = {"linger_s": 0, "history": 50, "history_on_join": 5}
         async with Shard(valkey.url, shard.prefix, rooms=rooms) as other:
-            other.hub.rooms.enter(ROOM)
-            await until(lambda: other.hub.rooms.by_name[ROOM].phase is Phase.LIVE)
+            other.service.rooms.enter(ROOM)
+            await until(lambda: other.service.rooms.by_name[ROOM].live)
             ask = other.store.open_room
 
             async def slow(*args: Any, **options: Any) -> RoomState:
@@ -185,7 +185,7 @@ class TestMeanwhile:
             await other.join(room)
             await viewer.settle()
             assert viewer.of("joined") == []
-            assert shard.hub.rooms.by_name[room].local == 1
+            assert shard.service.rooms.by_name[room].local == 1
 
     @pytest.mark.parametrize("room", [ROOM, "being:opened"])
     async def test_it_goes_and_another_has_its_descriptor(
@@ -201,7 +201,7 @@ class TestMeanwhile:
             await viewer.settle()
             gate.opened.set()
             await viewer.hear("joined", ref="mine")
-            await until(lambda: not shard.hub.rooms._tasks)
+            await until(lambda: not shard.service._resume._tasks.busy)
             await viewer.settle()
             assert [joined["ref"] for joined in viewer.of("joined")] == ["mine"]
 
@@ -211,7 +211,7 @@ class TestNotRecovered:
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await say(shard, 20)
-        await shard.hub._reader.stop()
+        await shard.service._reader.stop()
         await publish(shard.store, ROOM, *map(str, range(21, 31)))
         ask = shard.store.open_room
 
@@ -282,12 +282,11 @@ class TestSnapshots:
                 assert joined["seq"] == joined["history"][-1]["seq"] == seq
 
     async def test_they_are_made_once(self, shard: Shard) -> None:
-        room = shard.hub.rooms.by_name[ROOM]
+        room = shard.service.rooms.by_name[ROOM]
         await self.joined(shard)
-        kept = room.snapshots[0]
+        kept = room.snapshots[JSON]
         await self.joined(shard)
-        assert kept is not None
-        assert room.snapshots[0] is kept
+        assert room.snapshots[JSON] is kept
 
     async def test_they_know_who_came(self, shard: Shard) -> None:
         async with shard.viewer() as one, shard.viewer() as two:
@@ -297,8 +296,9 @@ class TestSnapshots:
 
     async def test_a_new_epoch_at_the_same_seq_is_another_room(self, shard: Shard) -> None:
         assert (await self.joined(shard))["epoch"] == "e00001"
-        room = shard.hub.rooms.by_name[ROOM]
-        room.load("e2", 1, [Msg(ROOM, 1, "e2-1", "u", "n", "new", 1, "top", 25, 1)], b"0-0")
+        room = shard.service.rooms.by_name[ROOM]
+        room.position.load("e2", 1, b"0-0")
+        room.remember_only([Msg(ROOM, 1, "e2-1", "u", "n", "new", 1, "top", 25, 1)])
         joined = await self.joined(shard)
         assert (joined["epoch"], joined["history"][0]["text"]) == ("e2", "new")
 
@@ -306,9 +306,9 @@ class TestSnapshots:
 async def test_members_are_told_what_the_history_no_longer_has(shard: Shard) -> None:
     async with shard.viewer() as viewer:
         await viewer.join(ROOM)
-        await shard.hub._reader.stop()
+        await shard.service._reader.stop()
         await publish(shard.store, ROOM, *map(str, range(2, 62)))
-        await shard.hub.rooms.resync()
+        await shard.service.rooms.resync()
         await viewer.hear("msg", seq=61)
         gap = await viewer.hear("gap")
         assert gap == {"t": "gap", "room": ROOM, "epoch": "e00001", "seq": 11, "lost": 10}
@@ -323,9 +323,9 @@ async def test_rooms_are_closed_when_nobody_comes_back(valkey: EmbeddedEngine, p
         async with shard.viewer(f"?room={ROOM}") as viewer:
             await viewer.hear("joined")
             shard.advance(20)
-            assert ROOM in shard.hub.rooms.by_name
-        await until(lambda: not shard.hub.rooms.by_name[ROOM].local)
+            assert ROOM in shard.service.rooms.by_name
+        await until(lambda: not shard.service.rooms.by_name[ROOM].local)
         shard.advance(5)
-        assert ROOM in shard.hub.rooms.by_name
+        assert ROOM in shard.service.rooms.by_name
         shard.advance(1)
-        assert shard.hub.rooms.by_name == {}
+        assert shard.service.rooms.by_name == {}

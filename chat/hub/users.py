@@ -1,0 +1,101 @@
+"""Who the connections of a shard are: admitted, named, found again by uid.
+
+Rules. An identity is kept for who came with a token, and nothing for a guest: its uid is computed
+from its handle and read back to it, so that looking up either is no search.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from chat.config.sections import Auth
+from chat.policy.identity import Identity, Refused, guest, verify
+from chat.wire.schema import GUEST
+from pool.handle import Handle
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+
+FD_BITS: Final = 20
+"""As many as `shard.listen.MOST_ROWS` takes; a generation takes 32 more."""
+HANDLE_BITS: Final = FD_BITS + 32
+SPREAD: Final = 0x9E3779B97F4A7
+"""Odd, so that multiplying by it can be undone: neighbours get names that do not look alike."""
+GATHER: Final = pow(SPREAD, -1, 1 << HANDLE_BITS)
+
+
+class Users:
+    """The identities of one shard's connections.
+
+    shard  this shard's name, unlike any other's, living or dead
+    wall   seconds since 1970
+    """
+
+    def __init__(
+        self, connections: Connections, auth: Auth, shard: str, wall: Callable[[], float]
+    ) -> None:
+        self._connections = connections
+        self._auth = auth
+        self._shard = shard
+        self._wall = wall
+        self._identities: dict[int, Identity] = {}
+        self._by_uid: dict[str, tuple[int, ...]] = {}
+
+    def name(self, fd: int) -> str:
+        """A connection's name: no other connection of any shard ever has it."""
+        handle = self._connections.handle(fd)
+        return f"{self._shard}-{handle.generation:x}-{fd:x}"
+
+    def admit(self, fd: int, token: str | None) -> Identity:
+        """Who a connection is, by its token or as a guest. Raises Refused."""
+        if token:
+            identity = verify(token, self._auth.secret)
+            self._forget(fd)
+            self._identities[fd] = identity
+            self._by_uid[identity.uid] = (*self._by_uid.get(identity.uid, ()), fd)
+            return identity
+        if self._auth.guests == "refuse":
+            raise Refused(CloseCode.GUESTS_REFUSED)
+        return self._guest(fd)
+
+    def of(self, fd: int) -> Identity:
+        """Who an admitted connection is."""
+        return self._identities.get(fd) or self._guest(fd)
+
+    def close(self, fd: int) -> None:
+        """The connection is over."""
+        self._forget(fd)
+
+    def find(self, uid: str) -> tuple[int, ...]:
+        """The open connections of a user or a guest."""
+        if not uid.startswith(f"{GUEST}:"):
+            return self._by_uid.get(uid, ())
+        shard, number = uid[len(GUEST) + 1 : -13], uid[-13:]
+        try:
+            code = int(number, 16) * GATHER % (1 << HANDLE_BITS)
+        except ValueError:
+            return ()
+        handle = Handle(code & ((1 << FD_BITS) - 1), code >> FD_BITS)
+        if shard != self._shard or not self._connections.has(handle):
+            return ()
+        return () if handle.fd in self._identities else (handle.fd,)
+
+    def expired(self) -> Iterator[int]:
+        """Connections whose token has ended."""
+        now = self._wall()
+        for fd, identity in list(self._identities.items()):
+            if identity.expires and identity.expires <= now:
+                yield fd
+
+    def _guest(self, fd: int) -> Identity:
+        handle = self._connections.handle(fd)
+        code = (handle.generation << FD_BITS | fd) * SPREAD % (1 << HANDLE_BITS)
+        return guest(f"{self._shard}{code:013x}")
+
+    def _forget(self, fd: int) -> None:
+        identity = self._identities.pop(fd, None)
+        if identity is None:
+            return
+        left = tuple(other for other in self._by_uid[identity.uid] if other != fd)
+        if left:
+            self._by_uid[identity.uid] = left
+        else:
+            del self._by_uid[identity.uid]

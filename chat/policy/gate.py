@@ -1,0 +1,116 @@
+"""The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
+
+Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones
+come first, the first refusal is the answer. A check may clean what is to be said, which the next
+ones then see. To add a rule is to add a check.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from chat.config.sections import Auth, Limits
+from chat.policy.identity import Identity
+from chat.policy.rates import Rates
+from chat.policy.text import clean_text, text_problem
+from chat.wire.schema import GUEST, ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something may not be said, and after how many seconds it may; None: never so."""
+
+    code: ErrorCode
+    message: str
+    retry_after: float | None = None
+
+
+PASS: Final = None
+Verdict = Refusal | None
+"""PASS, or why not."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Something that somebody is about to say. `fd` is a viewer's connection, -1 a backend's."""
+
+    room: str
+    text: str
+    who: Identity | None = None
+    fd: int = -1
+
+
+Check = Callable[[Attempt], Verdict]
+
+
+class Gate:
+    """Checks in their order."""
+
+    def __init__(self, *checks: Check) -> None:
+        self._checks = checks
+
+    def passes(self, attempt: Attempt) -> Verdict:
+        """The first refusal, or PASS."""
+        for check in self._checks:
+            verdict = check(attempt)
+            if verdict is not PASS:
+                return verdict
+        return PASS
+
+
+def membership(is_member: Callable[[int, str], bool]) -> Check:
+    """Who speaks in a room has joined it."""
+
+    def check(attempt: Attempt) -> Verdict:
+        if is_member(attempt.fd, attempt.room):
+            return PASS
+        return Refusal(ErrorCode.NOT_JOINED, "join the room first")
+
+    return check
+
+
+def rights(auth: Auth) -> Check:
+    """Guests may type only where the configuration lets them."""
+
+    def check(attempt: Attempt) -> Verdict:
+        is_guest = attempt.who is not None and attempt.who.role == GUEST
+        if is_guest and auth.guests != "type":
+            return Refusal(ErrorCode.READ_ONLY, "guests may only read here")
+        return PASS
+
+    return check
+
+
+def text(limits: Limits) -> Check:
+    """There is something to read, on one line, of bounded length; `attempt.text` becomes that."""
+
+    def check(attempt: Attempt) -> Verdict:
+        attempt.text = clean_text(attempt.text)
+        fault = text_problem(attempt.text, limits.text_chars)
+        if fault is None:
+            return PASS
+        code = ErrorCode.TEXT_TOO_LONG if attempt.text else ErrorCode.TEXT_EMPTY
+        return Refusal(code, fault)
+
+    return check
+
+
+class CommandRate:
+    """How many commands of any kind a connection may have: `limits.commands_per_s`.
+
+    rows   of connections; clock: seconds, monotonic
+    """
+
+    def __init__(self, rows: int, limits: Limits, clock: Callable[[], float]) -> None:
+        self._rates = Rates(rows, limits.commands_per_s, limits.commands_burst)
+        self._clock = clock
+        self._message = f"at most {limits.commands_per_s} commands a second"
+
+    def reset(self, fd: int) -> None:
+        """A new connection has the row."""
+        self._rates.reset(fd)
+
+    def passes(self, fd: int) -> Verdict:
+        """Whether a connection may have one more command now."""
+        wait = self._rates.wait(fd, self._clock())
+        return Refusal(ErrorCode.RATE_LIMITED, self._message, round(wait, 2)) if wait else PASS

@@ -1,0 +1,53 @@
+"""Which rooms each connection of a shard is in.
+
+Rules. Per connection there is one tuple of rooms, shared by all who are in one room only. It lists
+a room from the moment a connection asks for it; a member, who is sent what is said, it becomes when
+it is let in.
+"""
+
+from chat.rooms.room import Room
+from shard.connections import Connections
+
+
+class Members:
+    """Memberships, for `rows` connections."""
+
+    def __init__(self, connections: Connections, rows: int) -> None:
+        self._connections = connections
+        self._of: list[tuple[Room, ...]] = [()] * rows
+
+    def of(self, fd: int) -> tuple[Room, ...]:
+        """The rooms a connection has joined, or asked to join."""
+        return self._of[fd]
+
+    def named(self, fd: int, name: str) -> Room | None:
+        """The room of that name, if a connection has joined it or asked to."""
+        return next((room for room in self._of[fd] if room.name == name), None)
+
+    def has(self, fd: int, room: Room) -> bool:
+        """Whether a connection is sent what is said in a room."""
+        return fd in room.members[self._connections.variant(fd)]
+
+    def ask(self, fd: int, room: Room) -> None:
+        """A connection wants in."""
+        rooms = self._of[fd]
+        if room not in rooms:
+            self._of[fd] = (*rooms, room) if rooms else room.alone
+
+    def enter(self, fd: int, room: Room) -> None:
+        """A connection that asked is let in."""
+        room.empty_since = 0
+        room.members[self._connections.variant(fd)].add(fd)
+
+    def leave(self, fd: int, room: Room) -> None:
+        """A connection wants out, whether it was in or only asked."""
+        room.members[self._connections.variant(fd)].discard(fd)
+        left = tuple(other for other in self._of[fd] if other is not room)
+        self._of[fd] = left[0].alone if len(left) == 1 else left
+
+    def close(self, fd: int) -> None:
+        """A connection is over."""
+        variant = self._connections.variant(fd)
+        for room in self._of[fd]:
+            room.members[variant].discard(fd)
+        self._of[fd] = ()

@@ -1,0 +1,175 @@
+"""How far a room's messages have come: order, duplicates, gaps, and numbers given out twice.
+
+Rules. Pure: no I/O, no clock, no room. A position takes places in any state of disorder and gives
+them out once, in order. What is missing is said, not guessed: `take` stops at a gap, the owner
+fetches what lies in it from the history and calls `fill`.
+
+    LOADING --load--> LIVE --gap--> FILLING --fill--> LIVE
+
+A position is (epoch, seq). The seq of an epoch counts 1, 2, 3...; another epoch means that the
+room's state was lost and counting began again.
+
+Danger: Redis may come back with the same epoch and a smaller seq (a failover loses what was not
+yet replicated), and then numbers are given out twice. `mark`, the ID in the partition's stream
+that belongs to the position, tells the second place of a number from a repetition of the first:
+up to the mark everything is known, whatever lies behind it is new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from chat.bus.entries import id_order
+from chat.wire.schema import Gap, Sequenced
+
+START: Final = b"0-0"
+
+
+class Sync(Enum):
+    """Whether a room is in step with Redis, so that its messages can be given out."""
+
+    LOADING = auto()
+    LIVE = auto()
+    FILLING = auto()
+
+
+@dataclass(slots=True)
+class Arrival:
+    """An entry from the stream, before it is known to be next. `at` is the ID of its entry."""
+
+    epoch: str
+    seq: int
+    entry: bytes
+    at: bytes
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of arrivals: those that are next, and how many were seen before.
+
+    gap      something is missing that was not missing before: fetch it, then `fill`
+    rewound  Redis counts again what it had counted: the room needs a new epoch first
+    """
+
+    ready: list[Arrival]
+    duplicates: int
+    gap: bool = False
+    rewound: bool = False
+
+
+@dataclass(slots=True)
+class Filled:
+    """What a fill gave: places in order, how many are lost for good, and what it spanned."""
+
+    places: list[Sequenced]
+    lost: int
+    epoch: str
+    new_epoch: bool
+    after: int
+    seq: int
+
+
+def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
+    """What a fill means to members: its places, and a Gap wherever some are lost for good.
+
+    A new epoch begins with a Gap even when nothing of it is lost: what is lost of the old one
+    nobody knows.
+    """
+    events: list[Sequenced | Gap] = []
+    epoch, seq = filled.epoch, filled.after
+    for place in filled.places:
+        if place.seq > seq + 1:
+            events.append(Gap(room, epoch, place.seq - 1, place.seq - seq - 1))
+        events.append(place)
+        seq = place.seq
+    if filled.seq > seq:
+        events.append(Gap(room, epoch, filled.seq, filled.seq - seq))
+    if filled.new_epoch and not (events and isinstance(events[0], Gap)):
+        events.insert(0, Gap(room, epoch, filled.after, 0))
+    return events
+
+
+class Position:
+    """One room's, on one shard."""
+
+    __slots__ = ("_held", "epoch", "mark", "seq", "sync")
+
+    def __init__(self) -> None:
+        self.sync = Sync.LOADING
+        self.epoch = ""
+        self.seq = 0
+        self.mark = START
+        self._held: list[Arrival] = []
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    def load(self, epoch: str, seq: int, mark: bytes) -> Taken:
+        """The room's state has come: it is live. `mark` is where its stream ended just then."""
+        self.epoch, self.seq, self.mark = epoch, seq, mark
+        return self._go_on()
+
+    def take(self, arrivals: Sequence[Arrival]) -> Taken:
+        """Sort out what came from the stream; advances over what is ready.
+
+        At a gap, or in any phase but LIVE, the rest is held back until `load` or `fill`.
+        """
+        taken = Taken([], 0)
+        for i, arrival in enumerate(arrivals):
+            if self.sync is not Sync.LIVE:
+                self._held.extend(arrivals[i:])
+                break
+            if arrival.seq == self.seq + 1 and arrival.epoch == self.epoch:
+                self.seq, self.mark = arrival.seq, arrival.at
+                taken.ready.append(arrival)
+            elif id_order(arrival.at) <= id_order(self.mark):
+                taken.duplicates += 1
+            else:
+                taken.gap = True
+                taken.rewound = arrival.epoch == self.epoch and arrival.seq <= self.seq
+                self.sync = Sync.FILLING
+                self._held.extend(arrivals[i:])
+                break
+        return taken
+
+    def fill(
+        self, epoch: str, seq: int, places: Sequence[Sequenced], mark: bytes, base: int = 0
+    ) -> tuple[Filled, Taken]:
+        """What the history has after the position, and what of the held comes behind that.
+
+        The history's end is (epoch, seq), `mark` is as in `load`. `base` is the seq the epoch began
+        at; what lies before it belonged to earlier ones.
+        """
+        new_epoch = epoch != self.epoch
+        after = base if new_epoch else self.seq
+        missing = [place for place in places if place.seq > after]
+        lost = max(0, seq - after - len(missing))
+        self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
+        filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
+        return filled, self._go_on()
+
+    def _go_on(self) -> Taken:
+        """Live, and take again what was held back."""
+        self.sync = Sync.LIVE
+        held, self._held = self._held, []
+        return self.take(held)
+
+    def confirm(
+        self, epoch: str, seq: int, mark: bytes, ours: Sequenced | None, theirs: Sequenced | None
+    ) -> bool | None:
+        """Compare with where Redis says the room is, and with the place it has at our seq.
+
+        None: all is well. Else the room has to be filled; True, with a new epoch, because Redis has
+        given our numbers to other places, or is about to. Places are compared by their time.
+        """
+        if epoch == self.epoch:
+            other = ours and theirs and ours.seq == theirs.seq and ours.ts != theirs.ts
+            if other or seq < self.seq:
+                self.sync = Sync.FILLING
+                return True
+            if seq == self.seq:
+                self.mark = mark
+                return None
+        self.sync = Sync.FILLING
+        return False

@@ -1,0 +1,114 @@
+"""Places in a room, written short: a batch or a history leaves out whatever can be known.
+
+Rules. Pure. `shorten` and `expand` are each other's inverse: what one leaves out the other puts
+back, and a test holds them to it. A place's number is left out where it follows the one before; a
+name where it is what `default_name` makes of the uid.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from msgspec import UNSET
+
+from chat.wire.schema import (
+    GUEST,
+    NORMAL_SIZE,
+    SCROLL,
+    WHITE,
+    Clear,
+    Delete,
+    Message,
+    Msg,
+    Msgs,
+    Sequenced,
+    State,
+)
+
+FRAME_BYTES: Final = 65_536
+"""Bytes of messages after which a batch is full: what the send buffer of a viewer who keeps up has
+room for at the default of limits.send_buffer_bytes. Larger ones make slow readers of them all."""
+MESSAGE_BYTES: Final = 100
+"""What a message's names of fields and numbers come to, about, beside its texts."""
+
+
+def default_name(uid: str) -> str:
+    """The name of who has none: a guest's is its uid's end, a user's the uid."""
+    return f"{GUEST}-{uid[-4:]}" if uid.startswith(f"{GUEST}:") else uid
+
+
+def shorten(places: Iterable[Sequenced], after: int | None) -> list[Message]:
+    """Places as they are written behind seq `after`; None: nothing before them is known."""
+    written = []
+    for place in places:
+        one = _written(place)
+        if after is None or place.seq != after + 1:
+            one.seq = place.seq
+        after = place.seq
+        written.append(one)
+    return written
+
+
+def _written(place: Sequenced) -> Message:
+    match place:
+        case Msg():
+            return Message(
+                uid=place.uid,
+                name=UNSET if place.name == default_name(place.uid) else place.name,
+                text=place.text,
+                color=UNSET if place.color == WHITE else place.color,
+                mode=UNSET if place.mode == SCROLL else place.mode,
+                size=UNSET if place.size == NORMAL_SIZE else place.size,
+                ts=place.ts,
+                kind=place.kind,
+            )
+        case Delete():
+            return Message(t="delete", target=place.target, ts=place.ts)
+        case Clear():
+            return Message(t="clear", uid=place.uid, ts=place.ts)
+        case State():
+            return Message(t="state", state=place.state, ts=place.ts)
+
+
+def expand(
+    room: str, epoch: str, written: Iterable[Message], first: int = 0
+) -> Iterator[Sequenced]:
+    """The places that `shorten` wrote. What is none, from a newer server, is passed over."""
+    seq = first - 1
+    for one in written:
+        seq = seq + 1 if one.seq is UNSET else one.seq
+        match one:
+            case Message(t="delete", target=int(target), ts=int(ts)):
+                yield Delete(room, seq, target, ts)
+            case Message(t="clear", ts=int(ts)):
+                yield Clear(room, seq, ts, one.uid)
+            case Message(t="state", state=dict(state), ts=int(ts)):
+                yield State(room, seq, ts, state)
+            case Message(t=t, uid=str(uid), text=str(text), ts=int(ts)) if t is UNSET:
+                yield Msg(
+                    *(room, seq, f"{epoch}-{seq}", uid),
+                    default_name(uid) if one.name is UNSET else one.name,
+                    text,
+                    WHITE if one.color is UNSET else one.color,
+                    SCROLL if one.mode is UNSET else one.mode,
+                    NORMAL_SIZE if one.size is UNSET else one.size,
+                    ts,
+                    one.kind,
+                )
+
+
+def batches(room: str, epoch: str, messages: Sequence[Msg]) -> Iterator[Msgs]:
+    """Messages in order as events of at most about FRAME_BYTES each; one message always fits."""
+    start = size = 0
+    for i, message in enumerate(messages):
+        weight = MESSAGE_BYTES + len(message.uid) + len(message.name) + len(message.text.encode())
+        if size and size + weight > FRAME_BYTES:
+            yield _batch(room, epoch, messages[start:i])
+            start, size = i, 0
+        size += weight
+    if size:
+        yield _batch(room, epoch, messages[start:])
+
+
+def _batch(room: str, epoch: str, messages: Sequence[Msg]) -> Msgs:
+    first = messages[0].seq
+    return Msgs(room, epoch, first, messages[-1].seq, shorten(messages, first - 1))

@@ -1,0 +1,81 @@
+"""The kinds of connections there are: which wire carries which dialect, and whether it deflates.
+
+Rules. One table. A connection's variant is its record's place in it; nobody reckons with that
+number. To add a way of speaking is to add a record.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chat.config.sections import Server
+from chat.wire.dialects.dialect import Dialect
+from chat.wire.dialects.eventstream import EVENT_STREAM
+from chat.wire.dialects.native import JSON, MSGPACK
+from shard.handshake import Terms
+from shard.wires.eventstream import EventStream
+from shard.wires.websocket import WebSocket
+from shard.wires.wire import Offer, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One kind of connection.
+
+    path    where it is asked for; "" for one that a connection only becomes
+    shared  whether a room's members all get the same bytes; else those in the same rooms do
+    """
+
+    path: str
+    wire: Wire
+    dialect: Dialect
+    shared: bool = True
+
+    def frame(self, events: Sequence[bytes], position: str = "") -> bytes:
+        """Written events as bytes for the socket."""
+        return self.wrap(self.dialect.payload(events, position))
+
+    def wrap(self, payload: bytes) -> bytes:
+        """A payload of the dialect as bytes for the socket."""
+        return self.wire.wrap(payload, self.dialect.binary)
+
+
+SSE_PATH: Final = "/sse"
+DANMAKU: Final = "danmaku"
+SSE: Final = "sse"
+
+
+class Variants:
+    """The kinds one server has, by number."""
+
+    def __init__(self, server: Server) -> None:
+        records: list[Variant] = []
+        if DANMAKU in server.dialects:
+            wires = [WebSocket(), WebSocket(deflated=True)] if server.compression else [WebSocket()]
+            for dialect in (JSON, MSGPACK):
+                records += [Variant(server.path, wire, dialect) for wire in wires]
+        if SSE in server.dialects:
+            wire = EventStream()
+            records.append(Variant(SSE_PATH, wire, EVENT_STREAM))
+            records.append(Variant("", wire, EVENT_STREAM, shared=False))
+        self._records = tuple(records)
+        self.terms = Terms(
+            [Offer(one.path, one.wire, one.dialect.name) for one in records], server.origins
+        )
+        self.by_dialect: dict[Dialect, list[int]] = {}
+        for number, one in enumerate(records):
+            self.by_dialect.setdefault(one.dialect, []).append(number)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: int) -> Variant:
+        return self._records[number]
+
+    def __iter__(self) -> Iterator[Variant]:
+        return iter(self._records)
+
+    def unshared(self, number: int) -> int:
+        """What a connection becomes that is in several rooms and needs its position in all."""
+        dialect = self._records[number].dialect
+        return next(n for n in self.by_dialect[dialect] if not self._records[n].shared)

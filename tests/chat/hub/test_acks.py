@@ -1,0 +1,76 @@
+"""What senders are told: one answer each, those of a flush in one frame."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from msgspec import UNSET
+
+from chat.bus.publisher import Unpublished
+from chat.bus.store import Receipt
+from chat.counters import FIELDS, ChatCount
+from chat.hub.acks import Acks, Sender
+from chat.hub.replies import Replies
+from chat.wire.schema import Ack, Error, ErrorCode, ServerEvent
+from pool.handle import Handle
+from pool.scoreboard import Scoreboard
+from shard.connections import Connections
+
+
+class Desk:
+    """Connections of which only `gone` are not alive, and what was sent to the others."""
+
+    def __init__(self) -> None:
+        self.gone: set[Handle] = set()
+        self.sent: list[tuple[int, list[ServerEvent]]] = []
+        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.acks = Acks(cast(Connections, self), cast(Replies, self), self.counts)
+
+    def alive(self, handle: Handle) -> bool:
+        return handle not in self.gone
+
+    def send(self, fd: int, events: Sequence[ServerEvent]) -> None:
+        self.sent.append((fd, list(events)))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def sender(fd: int, ref: int = 1) -> Sender:
+    return Sender(Handle(fd, 0), "a", ref)
+
+
+def test_each_sender_gets_its_answers_in_one_frame_and_in_order(desk: Desk) -> None:
+    away = Unpublished(0.456, "unavailable")
+    desk.acks.published(
+        [
+            (sender(5, 1), Receipt("e", 7, 1_000, False)),
+            (sender(6, 2), Receipt("e", 8, 1_000, True)),
+            (sender(5, 3), away),
+        ]
+    )
+    message = "the message was not published; send it again with the same id"
+    assert desk.sent == [
+        (
+            5,
+            [
+                Ack("a", 7, "e-7", 1_000, 1),
+                Error(ErrorCode.UNAVAILABLE, message, 3, 0.46),
+            ],
+        ),
+        (6, [Ack("a", 8, "e-8", 1_000, 2)]),
+    ]
+    counted = (ChatCount.PUBLISHED, ChatCount.DUPLICATES_PUBLISHED, ChatCount.REFUSED_UNAVAILABLE)
+    assert [desk.counts[count] for count in counted] == [1, 1, 1]
+
+
+def test_who_is_gone_is_counted_and_told_nothing(desk: Desk) -> None:
+    desk.gone.add(Handle(5, 0))
+    later = Sender(Handle(5, 1), "a", UNSET)
+    desk.acks.published(
+        [(sender(5), Receipt("e", 7, 1_000, False)), (later, Receipt("e", 8, 1_000, False))]
+    )
+    assert desk.sent == [(5, [Ack("a", 8, "e-8", 1_000)])]
+    assert desk.counts[ChatCount.PUBLISHED] == 2

@@ -1,0 +1,107 @@
+"""Who connections are: admitted, named, and found again by their uid."""
+
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.config.sections import Auth
+from chat.hub.users import FD_BITS, Users
+from chat.policy.identity import Refused
+from chat.wire.batch import default_name
+from pool.handle import Handle
+from shard.connections import Connections
+from tests.chat.hub.test_hub_admission import SECRET, token
+
+SHARD = "k3j2h1g0"
+
+
+class Rows:
+    """Connections as Users sees them: generations by descriptor."""
+
+    def __init__(self, **_: int) -> None:
+        self.generations: dict[int, int] = {}
+
+    def handle(self, fd: int) -> Handle:
+        return Handle(fd, self.generations.get(fd, 0))
+
+    def has(self, handle: Handle) -> bool:
+        return self.generations.get(handle.fd) == handle.generation
+
+
+def bearer(uid: str) -> str:
+    return token(uid).removeprefix("?token=")
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def users(rows: Rows) -> Users:
+    return Users(cast(Connections, rows), Auth(secret=SECRET), SHARD, lambda: 0.0)
+
+
+class TestGuests:
+    @given(fd=st.integers(0, (1 << FD_BITS) - 1), generation=st.integers(0, 2**32 - 1))
+    def test_are_found_by_what_they_are_called(self, fd: int, generation: int) -> None:
+        rows = Rows()
+        users = Users(cast(Connections, rows), Auth(), SHARD, lambda: 0.0)
+        rows.generations[fd] = generation
+        who = users.admit(fd, None)
+        assert users.of(fd) == who
+        assert who.name == default_name(who.uid)
+        assert users.find(who.uid) == (fd,)
+        rows.generations[fd] = (generation + 1) % 2**32
+        assert users.find(who.uid) == ()
+
+    def test_neighbours_do_not_look_alike(self, rows: Rows, users: Users) -> None:
+        names = set()
+        for fd in range(2_000):
+            rows.generations[fd] = 0
+            names.add(users.admit(fd, None).name)
+        assert len(names) == 2_000
+
+    def test_one_who_has_shown_a_token_is_no_guest_any_more(self, rows: Rows, users: Users) -> None:
+        rows.generations[5] = 0
+        uid = users.admit(5, None).uid
+        users.admit(5, bearer("u1"))
+        assert users.find(uid) == ()
+        assert users.find("u1") == (5,)
+
+    def test_are_refused_where_they_are_not_wanted(self, rows: Rows) -> None:
+        users = Users(cast(Connections, rows), Auth(secret=SECRET, guests="refuse"), SHARD, float)
+        with pytest.raises(Refused):
+            users.admit(5, None)
+        assert users.admit(5, bearer("u1")).uid == "u1"
+
+
+class TestUsers:
+    def test_are_found_on_all_their_connections(self, users: Users) -> None:
+        for fd, uid in ((5, "u1"), (6, "u2"), (7, "u1")):
+            users.admit(fd, bearer(uid))
+        assert (users.find("u1"), users.find("u2"), users.find("u3")) == ((5, 7), (6,), ())
+        users.close(5)
+        assert users.find("u1") == (7,)
+        users.close(7)
+        assert users.find("u1") == ()
+        assert not users._by_uid.get("u1")
+
+    def test_a_token_shown_again_counts_once(self, users: Users) -> None:
+        for _ in range(3):
+            users.admit(5, bearer("u1"))
+        assert users.find("u1") == (5,)
+        users.admit(5, bearer("u2"))
+        assert (users.find("u1"), users.find("u2")) == ((), (5,))
+
+    def test_a_bad_token_changes_nothing(self, users: Users) -> None:
+        users.admit(5, bearer("u1"))
+        with pytest.raises(Refused):
+            users.admit(5, "nonsense")
+        assert users.of(5).uid == "u1"
+        assert users.find("u1") == (5,)
+
+    def test_closing_a_guest_is_nothing(self, users: Users) -> None:
+        users.close(5)

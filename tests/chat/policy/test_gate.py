@@ -1,0 +1,116 @@
+"""The gate: checks by turn, the first refusal is the answer."""
+
+import pytest
+
+from chat.config.sections import Auth, Limits
+from chat.policy.gate import (
+    PASS,
+    Attempt,
+    CommandRate,
+    Gate,
+    Refusal,
+    Verdict,
+    membership,
+    rights,
+    text,
+)
+from chat.policy.identity import Identity
+from chat.wire.schema import ErrorCode
+
+GUEST = Identity("guest:x", "guest-x", "guest")
+USER = Identity("u1", "u1", "user")
+
+
+def attempt(said: str = "hi", who: Identity | None = USER, room: str = "a") -> Attempt:
+    return Attempt(room, said, who, 7)
+
+
+class TestTheChain:
+    def test_nothing_to_check_is_a_pass(self) -> None:
+        assert Gate().passes(attempt()) is PASS
+
+    def test_the_first_refusal_is_the_answer_and_the_rest_is_not_asked(self) -> None:
+        asked: list[str] = []
+
+        def check(name: str, verdict: Verdict) -> Verdict:
+            asked.append(name)
+            return verdict
+
+        no = Refusal(ErrorCode.FORBIDDEN, "no", 2.5)
+        gate = Gate(
+            lambda _: check("first", PASS), lambda _: check("no", no), lambda _: check("last", PASS)
+        )
+        assert gate.passes(attempt()) is no
+        assert asked == ["first", "no"]
+
+    def test_what_a_check_cleans_the_next_one_sees(self) -> None:
+        seen: list[str] = []
+        gate = Gate(text(Limits()), lambda one: seen.append(one.text))
+        assert gate.passes(attempt("  hi\n there ")) is PASS
+        assert seen == ["hi  there"] or seen == ["hi there"]
+
+
+class TestMembership:
+    def test_only_who_has_joined_the_room_speaks_in_it(self) -> None:
+        check = membership(lambda fd, room: (fd, room) == (7, "a"))
+        assert check(attempt()) is PASS
+        refusal = check(attempt(room="b"))
+        assert refusal is not None
+        assert (refusal.code, refusal.retry_after) == (ErrorCode.NOT_JOINED, None)
+
+
+class TestRights:
+    @pytest.mark.parametrize(
+        ("guests", "who", "code"),
+        [
+            ("type", GUEST, None),
+            ("read", GUEST, ErrorCode.READ_ONLY),
+            ("refuse", GUEST, ErrorCode.READ_ONLY),
+            ("read", USER, None),
+            ("read", None, None),
+        ],
+    )
+    def test_guests_type_where_they_may(
+        self, guests: str, who: Identity | None, code: ErrorCode | None
+    ) -> None:
+        verdict = rights(Auth(guests=guests))(attempt(who=who))  # type: ignore[arg-type]
+        assert (None if verdict is None else verdict.code) == code
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            ("x" * 5, None),
+            (" " * 9 + "x" * 5 + "\n", None),
+            ("x" * 6, ErrorCode.TEXT_TOO_LONG),
+            ("", ErrorCode.TEXT_EMPTY),
+            (" \n\t", ErrorCode.TEXT_EMPTY),
+        ],
+    )
+    def test_there_is_something_to_read_and_not_too_much(
+        self, said: str, code: ErrorCode | None
+    ) -> None:
+        verdict = text(Limits(text_chars=5))(attempt(said))
+        assert (None if verdict is None else verdict.code) == code
+
+
+class TestCommandRate:
+    def test_beyond_the_burst_it_says_when_to_come_again(self) -> None:
+        now = 100.0
+        rate = CommandRate(8, Limits(commands_per_s=2, commands_burst=3), lambda: now)
+        assert [rate.passes(5) for _ in range(3)] == [PASS] * 3
+        refusal = rate.passes(5)
+        assert refusal is not None
+        assert (refusal.code, refusal.retry_after) == (ErrorCode.RATE_LIMITED, 0.5)
+        assert "2 commands a second" in refusal.message
+        assert rate.passes(6) is PASS
+        now += 0.5
+        assert rate.passes(5) is PASS
+
+    def test_the_next_connection_on_the_row_starts_anew(self) -> None:
+        rate = CommandRate(8, Limits(commands_per_s=1, commands_burst=1), lambda: 100.0)
+        rate.passes(5)
+        assert rate.passes(5) is not PASS
+        rate.reset(5)
+        assert rate.passes(5) is PASS

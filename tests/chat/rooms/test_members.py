@@ -1,0 +1,85 @@
+"""Who is in which room: asked, let in, left, closed."""
+
+from typing import cast
+
+import pytest
+
+from chat.rooms.members import Members
+from chat.rooms.room import Room
+from shard.connections import Connections
+
+
+class Variants:
+    """Connections as Members sees them: odd descriptors speak another variant."""
+
+    def variant(self, fd: int) -> int:
+        return fd % 2
+
+
+@pytest.fixture
+def members() -> Members:
+    return Members(cast(Connections, Variants()), 16)
+
+
+def rooms(*names: str) -> list[Room]:
+    return [Room(name, 0, 2, 3) for name in names]
+
+
+class TestLists:
+    def test_a_room_is_listed_once_from_the_moment_it_is_asked_for(self, members: Members) -> None:
+        [room] = rooms("a")
+        members.ask(5, room)
+        members.ask(5, room)
+        assert members.of(5) == (room,)
+        assert members.named(5, "a") is room
+        assert not members.has(5, room)
+        assert room.local == 0
+
+    def test_those_in_one_room_only_share_their_list(self, members: Members) -> None:
+        [room] = rooms("a")
+        for fd in (5, 6):
+            members.ask(fd, room)
+        assert members.of(5) is members.of(6)
+
+    def test_also_those_who_are_left_with_one(self, members: Members) -> None:
+        first, second = rooms("a", "b")
+        for room in (first, second):
+            members.ask(5, room)
+        assert members.of(5) == (first, second)
+        members.leave(5, first)
+        assert members.of(5) is second.alone
+        members.leave(5, second)
+        assert members.of(5) == ()
+
+    def test_a_name_is_looked_for_among_the_connections_own(self, members: Members) -> None:
+        [room] = rooms("a")
+        members.ask(5, room)
+        assert (members.named(6, "a"), members.named(5, "b")) == (None, None)
+
+
+class TestMembership:
+    def test_is_by_variant(self, members: Members) -> None:
+        [room] = rooms("a")
+        room.empty_since = 9
+        for fd in (5, 6):
+            members.ask(fd, room)
+            members.enter(fd, room)
+        assert room.members == ({6}, {5})
+        assert members.has(5, room)
+        assert room.empty_since == 0
+
+    def test_ends_with_the_connection_in_all_its_rooms(self, members: Members) -> None:
+        both = rooms("a", "b")
+        for room in both:
+            members.ask(5, room)
+            members.enter(5, room)
+        members.close(5)
+        assert [room.local for room in both] == [0, 0]
+        assert members.of(5) == ()
+
+    def test_of_one_who_only_asked_ends_too(self, members: Members) -> None:
+        [room] = rooms("a")
+        members.ask(5, room)
+        members.leave(5, room)
+        assert members.of(5) == ()
+        members.close(5)

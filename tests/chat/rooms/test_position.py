@@ -1,0 +1,190 @@
+"""A position without I/O: order, duplicates, gaps, epochs, and numbers given out twice."""
+
+from chat.bus.entries import Said, pack, read
+from chat.rooms.position import Arrival, Position, Sync, Taken, in_order
+from chat.wire.schema import Gap, Sequenced
+
+
+def arrival(seq: int, at: int | None = None, epoch: str = "e") -> Arrival:
+    """The message number `seq`, by default `seq` ms into its stream."""
+    entry = pack(Said("u", "n", f"{epoch}-{seq}", 1, "scroll", 25, seq))
+    return Arrival(epoch, seq, entry, b"%d-0" % (seq if at is None else at))
+
+
+def message(seq: int, epoch: str = "e") -> Sequenced:
+    return read(arrival(seq, epoch=epoch).entry, "r", epoch, seq)
+
+
+def messages(*seqs: int) -> list[Sequenced]:
+    return [message(seq) for seq in seqs]
+
+
+def live(seq: int = 0, mark: int | None = None) -> Position:
+    position = Position()
+    position.load("e", seq, b"%d-0" % (seq if mark is None else mark))
+    return position
+
+
+def seqs(taken: Taken) -> list[int]:
+    return [ready.seq for ready in taken.ready]
+
+
+class TestLoading:
+    def test_what_comes_before_the_state_is_held(self) -> None:
+        position = Position()
+        assert position.take([arrival(1), arrival(2)]) == Taken([], 0)
+        assert seqs(position.load("e", 0, b"0-0")) == [1, 2]
+        assert (position.sync, str(position), position.mark) == (Sync.LIVE, "e-2", b"2-0")
+
+    def test_what_the_state_has_already_is_a_duplicate(self) -> None:
+        position = Position()
+        position.take([arrival(1), arrival(2), arrival(3)])
+        taken = position.load("e", 2, b"2-0")
+        assert (seqs(taken), taken.duplicates, taken.gap) == ([3], 2, False)
+
+    def test_what_is_left_of_an_earlier_epoch_is_history(self) -> None:
+        position = Position()
+        position.take([arrival(7, at=1, epoch="old"), arrival(1, at=2)])
+        taken = position.load("e", 0, b"1-0")
+        assert (seqs(taken), taken.duplicates, taken.gap) == ([1], 1, False)
+
+    def test_an_epoch_newer_than_the_state_is_not(self) -> None:
+        position = Position()
+        position.take([arrival(1, at=9, epoch="new")])
+        assert position.load("e", 5, b"8-0").gap
+        assert position.sync is Sync.FILLING
+
+
+class TestTaking:
+    def test_the_next_ones_are_ready(self) -> None:
+        position = live(5)
+        taken = position.take([arrival(6), arrival(7)])
+        assert (seqs(taken), taken.duplicates, taken.gap) == ([6, 7], 0, False)
+        assert (position.seq, position.mark) == (7, b"7-0")
+
+    def test_repetitions_are_counted_and_dropped(self) -> None:
+        position = live(5)
+        taken = position.take([arrival(5), arrival(6), arrival(6), arrival(4), arrival(7)])
+        assert (seqs(taken), taken.duplicates, taken.gap) == ([6, 7], 3, False)
+
+    def test_it_stops_at_a_gap(self) -> None:
+        position = live(5)
+        taken = position.take([arrival(6), arrival(8), arrival(9)])
+        assert (seqs(taken), taken.gap, taken.rewound) == ([6], True, False)
+        assert (position.sync, position.seq) == (Sync.FILLING, 6)
+
+    def test_a_gap_is_told_once(self) -> None:
+        position = live(5)
+        assert position.take([arrival(8)]).gap
+        assert position.take([arrival(9)]) == Taken([], 0)
+
+    def test_another_epoch_is_a_gap(self) -> None:
+        position = live(5)
+        taken = position.take([arrival(1, at=6, epoch="new")])
+        assert (taken.ready, taken.gap, taken.rewound) == ([], True, False)
+
+    def test_a_number_given_out_again_is_a_rewind(self) -> None:
+        position = live(5)
+        taken = position.take([arrival(4, at=6)])
+        assert (taken.ready, taken.duplicates, taken.gap, taken.rewound) == ([], 0, True, True)
+
+    def test_ids_are_compared_as_numbers(self) -> None:
+        position = live(5, mark=10)
+        assert position.take([arrival(4, at=9)]).duplicates == 1
+        assert live(5, mark=9).take([arrival(4, at=10)]).rewound
+
+
+class TestFilling:
+    def test_from_the_history_and_what_was_held(self) -> None:
+        position = live(5)
+        position.take([arrival(8), arrival(9)])
+        filled, taken = position.fill("e", 8, messages(6, 7, 8), b"8-0")
+        assert in_order("r", filled) == messages(6, 7, 8)
+        assert (filled.lost, filled.new_epoch) == (0, False)
+        assert (seqs(taken), taken.duplicates) == ([9], 1)
+
+    def test_what_the_history_no_longer_has_is_lost_and_said(self) -> None:
+        position = live(5)
+        position.take([arrival(9)])
+        filled, _ = position.fill("e", 9, messages(8, 9), b"9-0")
+        assert filled.lost == 2
+        assert in_order("r", filled) == [Gap("r", "e", 7, 2), *messages(8, 9)]
+
+    def test_also_when_it_has_nothing(self) -> None:
+        position = live(5)
+        position.take([arrival(9)])
+        filled, _ = position.fill("e", 9, [], b"9-0")
+        assert in_order("r", filled) == [Gap("r", "e", 9, 4)]
+        assert position.seq == 9
+
+    def test_and_what_is_missing_in_its_midst(self) -> None:
+        position = live(5)
+        position.take([arrival(9)])
+        filled, _ = position.fill("e", 10, messages(6, 8), b"10-0")
+        assert filled.lost == 3
+        assert in_order("r", filled) == [
+            message(6), Gap("r", "e", 7, 1), message(8), Gap("r", "e", 10, 2)
+        ]  # fmt: skip
+
+    def test_the_history_may_reach_further_back_than_needed(self) -> None:
+        position = live(5)
+        position.take([arrival(7)])
+        filled, _ = position.fill("e", 7, messages(3, 4, 5, 6, 7), b"7-0")
+        assert in_order("r", filled) == messages(6, 7)
+
+    def test_a_new_epoch_is_said_even_when_nothing_of_it_is_lost(self) -> None:
+        position = live(5)
+        position.take([arrival(1, at=6, epoch="new")])
+        filled, _ = position.fill("new", 1, [message(1, "new")], b"6-0")
+        assert (filled.lost, filled.new_epoch) == (0, True)
+        assert in_order("r", filled) == [Gap("r", "new", 0, 0), message(1, "new")]
+
+    def test_and_said_once_when_something_is(self) -> None:
+        position = live(5)
+        position.take([arrival(9, at=9, epoch="new")])
+        filled, _ = position.fill("new", 9, [message(9, "new")], b"9-0")
+        assert in_order("r", filled) == [Gap("r", "new", 8, 8), message(9, "new")]
+
+    def test_an_epoch_that_counted_on_begins_at_its_base(self) -> None:
+        position = live(5)
+        position.take([arrival(4, at=6)])
+        history = [message(seq, "new") for seq in (2, 3, 4)]
+        filled, _ = position.fill("new", 4, history, b"7-0", base=3)
+        assert in_order("r", filled) == [Gap("r", "new", 3, 0), message(4, "new")]
+
+    def test_held_arrivals_may_show_the_next_gap(self) -> None:
+        position = live(5)
+        position.take([arrival(8), arrival(12)])
+        _, taken = position.fill("e", 8, messages(6, 7, 8), b"8-0")
+        assert taken.gap
+        assert position.sync is Sync.FILLING
+
+
+class TestConfirming:
+    def test_the_same_place_is_well_and_moves_the_mark(self) -> None:
+        position = live(5)
+        assert position.confirm("e", 5, b"9-0", message(5), message(5)) is None
+        assert (position.sync, position.mark) == (Sync.LIVE, b"9-0")
+
+    def test_a_place_further_on_is_to_be_filled(self) -> None:
+        position = live(5)
+        assert position.confirm("e", 7, b"9-0", message(5), message(5)) is False
+        assert position.sync is Sync.FILLING
+
+    def test_another_epoch_is_to_be_filled_too_however_far_it_is(self) -> None:
+        for seq in (0, 5, 9):
+            assert live(5).confirm("new", seq, b"9-0", message(5), message(5)) is False
+
+    def test_a_smaller_number_is_about_to_be_given_out_again(self) -> None:
+        position = live(5)
+        assert position.confirm("e", 4, b"4-0", message(5), None) is True
+        assert position.sync is Sync.FILLING
+
+    def test_another_place_under_our_number_was_given_out_again(self) -> None:
+        other = read(pack(Said("u", "n", "e-5", 1, "scroll", 25, 6)), "r", "e", 5)
+        for seq in (5, 8):
+            assert live(5).confirm("e", seq, b"9-0", message(5), other) is True
+
+    def test_what_either_side_has_forgotten_is_no_proof(self) -> None:
+        for ours, theirs in ((None, message(5)), (message(5), None), (message(4), message(5))):
+            assert live(5).confirm("e", 5, b"9-0", ours, theirs) is None

@@ -1,0 +1,142 @@
+"""Batches and histories written short, and written out again."""
+
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from chat.wire.batch import FRAME_BYTES, batches, default_name, expand, shorten
+from chat.wire.dialects.native import JSON, MSGPACK
+from chat.wire.schema import (
+    NORMAL_SIZE,
+    SCROLL,
+    WHITE,
+    Clear,
+    Delete,
+    Message,
+    Msg,
+    Msgs,
+    Sequenced,
+    State,
+)
+from tests.whole import whole
+
+ROOM, EPOCH = "live:42", "k3f9x2"
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+UIDS = st.sampled_from(["u7", "guest:4pkus34bfa8cfc37711b3", "guest:x"]) | TEXT
+
+
+@st.composite
+def messages(draw: st.DrawFn, seq: int) -> Msg:
+    uid = draw(UIDS)
+    return Msg(
+        *(ROOM, seq, f"{EPOCH}-{seq}", uid, draw(st.just(default_name(uid)) | TEXT), draw(TEXT)),
+        draw(st.just(WHITE) | st.integers(0, 0xFFFFFF)),
+        draw(st.sampled_from(["scroll", "top", "bottom", "reverse"])),
+        draw(st.just(NORMAL_SIZE) | st.integers(12, 64)),
+        draw(st.integers(0, 2**53)),
+        UNSET if draw(st.booleans()) else "gift",
+    )
+
+
+@st.composite
+def places(draw: st.DrawFn) -> list[Sequenced]:
+    """Places in order, maybe with holes between them."""
+    found: list[Sequenced] = []
+    seq = draw(st.integers(0, 2**40))
+    for _ in range(draw(st.integers(0, 12))):
+        seq += draw(st.sampled_from([1, 1, 1, 2, 9]))
+        ts = draw(st.integers(0, 2**53))
+        found.append(
+            draw(
+                messages(seq)
+                | st.builds(Delete, st.just(ROOM), st.just(seq), st.integers(0, seq), st.just(ts))
+                | st.builds(Clear, st.just(ROOM), st.just(seq), st.just(ts), st.just(UNSET) | UIDS)
+                | st.just(State(ROOM, seq, ts, {"slow_s": 2}))
+            )
+        )
+    return found
+
+
+def crossed(written: list[Message]) -> list[Message]:
+    """What a client reads of it."""
+    return msgspec.json.decode(msgspec.json.encode(written), type=list[Message])
+
+
+class TestInverse:
+    @given(places())
+    def test_a_history_comes_back_whole(self, written: list[Sequenced]) -> None:
+        assert list(expand(ROOM, EPOCH, crossed(shorten(written, None)))) == written
+
+    @given(places().filter(bool))
+    def test_a_batch_comes_back_whole(self, written: list[Sequenced]) -> None:
+        first = written[0].seq
+        short = crossed(shorten(written, first - 1))
+        assert short[0].seq is UNSET
+        assert list(expand(ROOM, EPOCH, short, first)) == written
+
+    @given(st.data())
+    def test_independent_code_reads_the_same(self, data: st.DataObject) -> None:
+        some: list[Msg] = [
+            data.draw(messages(seq)) for seq in range(5, 5 + data.draw(st.integers(1, 5)))
+        ]
+        frame: list[dict[str, Any]] = msgpack.unpackb(
+            MSGPACK.payload([MSGPACK.event(batch) for batch in batches(ROOM, EPOCH, some)])
+        )
+        assert list(whole(frame)) == [msgspec.to_builtins(message) for message in some]
+
+    def test_what_a_newer_server_adds_is_passed_over(self) -> None:
+        short = [
+            *(Message(seq=3, t="poll", ts=1), Message(uid="u", text="hi", ts=2)),
+            *(Message(t="delete", ts=1), Message(text="nobody said this", ts=1)),
+            Message(uid="u", text="ho", ts=2),
+        ]
+        found = list(expand(ROOM, EPOCH, short))
+        assert [(one.seq, one.text) for one in found if isinstance(one, Msg)] == [
+            (4, "hi"),
+            (7, "ho"),
+        ]
+        assert len(found) == 2
+
+
+class TestDefaults:
+    @pytest.mark.parametrize(
+        ("uid", "name"),
+        [("u7", "u7"), ("guest:4pkus34bfa8cfc37711b3", "guest-11b3"), ("guestbook", "guestbook")],
+    )
+    def test_a_name_is_known_by_the_uid(self, uid: str, name: str) -> None:
+        assert default_name(uid) == name
+        message = Msg(ROOM, 1, f"{EPOCH}-1", uid, name, "hi", WHITE, SCROLL, NORMAL_SIZE, 5)
+        [short] = shorten([message], 0)
+        assert msgspec.to_builtins(short) == {"uid": uid, "text": "hi", "ts": 5}
+
+
+class TestBatches:
+    @given(st.lists(st.integers(0, FRAME_BYTES), max_size=12))
+    def test_all_messages_come_in_order_in_frames_that_fit(self, lengths: list[int]) -> None:
+        some = [
+            Msg(ROOM, i, f"{EPOCH}-{i}", "u", "u", "x" * length, WHITE, SCROLL, NORMAL_SIZE, 5)
+            for i, length in enumerate(lengths, 1)
+        ]
+        found = list(batches(ROOM, EPOCH, some))
+        told = [one for batch in found for one in expand(ROOM, EPOCH, batch.m, batch.seq)]
+        assert told == some
+        assert [batch.seq for batch in found[1:]] == [batch.to + 1 for batch in found[:-1]]
+        for batch in found:
+            assert len(batch.m) == 1 or len(JSON.event(batch)) <= FRAME_BYTES + 200
+
+    @pytest.mark.parametrize(
+        ("uid", "name"), [("guest:k3j2h1g01234567890abc", "guest-0abc"), ("u12345", "alice")]
+    )
+    def test_a_line_costs_a_hundred_bytes(self, uid: str, name: str) -> None:
+        some = [
+            Msg(ROOM, seq, "", uid, name, "x" * 20, WHITE, SCROLL, NORMAL_SIZE, 1764000000123)
+            for seq in range(100_000, 100_016)
+        ]
+        events: list[Msgs] = list(batches(ROOM, EPOCH, some))
+        assert len(JSON.payload([JSON.event(one) for one in events])) <= 16 * 100
+        assert len(MSGPACK.payload([MSGPACK.event(one) for one in events])) <= 16 * 80

@@ -1,0 +1,102 @@
+"""Bytes in: one scratch for all, partials for the few, whatever the pieces."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from shard.closecodes import ProtocolError
+from shard.frames import BINARY, PING, TEXT
+from shard.inbound import SCRATCH_BYTES, Inbound
+from shard.wires.eventstream import EventStream
+from shard.wires.websocket import WebSocket
+from shard.wires.wire import REPLY, Offer
+from tests.shard.wire import client_frame
+
+OFFERS = (
+    Offer("/ws", WebSocket()),
+    Offer("/ws", WebSocket(deflated=True)),
+    Offer("/sse", EventStream()),
+)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+@pytest.fixture
+def inbound() -> Iterator[Inbound]:
+    inbound = Inbound(OFFERS, 1_000)
+    yield inbound
+    assert not inbound.partials
+    assert not inbound.buffers.on_loan
+
+
+class TestReceiving:
+    def test_bytes_none_and_the_end(
+        self, inbound: Inbound, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        ours, theirs = pair
+        assert inbound.receive(ours.fileno()) is None
+        theirs.sendall(b"hello")
+        assert inbound.receive(ours.fileno()) == 5
+        assert bytes(inbound.received(5)) == b"hello"
+        theirs.close()
+        assert inbound.receive(ours.fileno()) == 0
+
+    def test_at_most_the_scratch_at_once(
+        self, inbound: Inbound, pair: tuple[socket.socket, socket.socket]
+    ) -> None:
+        ours, theirs = pair
+        for end, option in ((theirs, socket.SO_SNDBUF), (ours, socket.SO_RCVBUF)):
+            end.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
+        theirs.sendall(b"x" * (SCRATCH_BYTES + 1))
+        assert inbound.receive(ours.fileno()) == SCRATCH_BYTES
+        assert inbound.receive(ours.fileno()) == 1
+
+    def test_a_descriptor_that_is_gone_is_the_end(self, inbound: Inbound) -> None:
+        os.close(gone := os.dup(0))
+        assert inbound.receive(gone) == 0
+
+
+class TestEvents:
+    def test_a_lone_message_takes_the_short_way(self, inbound: Inbound) -> None:
+        frame = client_frame(TEXT, b"hi")
+        inbound.received(len(frame))[:] = frame
+        assert inbound.lone(5, 0, len(frame)) == (TEXT, b"hi")
+
+    def test_not_in_the_middle_of_another(self, inbound: Inbound) -> None:
+        frame = client_frame(TEXT, b"hello")
+        assert list(inbound.events(5, 0, frame[:4])) == []
+        inbound.received(len(frame))[:] = frame
+        assert inbound.lone(5, 0, len(frame)) is None
+        assert list(inbound.events(5, 0, frame[4:])) == [(TEXT, b"hello")]
+
+    def test_each_connection_has_its_own_partial_and_its_own_wire(self, inbound: Inbound) -> None:
+        frame = client_frame(BINARY, b"hello")
+        assert list(inbound.events(5, 0, frame[:-2])) == []
+        assert list(inbound.events(6, 1, frame[:-1])) == []
+        assert list(inbound.events(7, 2, b"ignored")) == []
+        assert list(inbound.events(6, 1, frame[-1:])) == [(BINARY, b"hello")]
+        assert list(inbound.events(5, 0, frame[-2:])) == [(BINARY, b"hello")]
+        inbound.forget(7, 2)
+
+    def test_what_ends_half_way_is_forgotten(self, inbound: Inbound) -> None:
+        assert list(inbound.events(5, 0, client_frame(BINARY, b"hello")[:-2])) == []
+        assert inbound.buffers.on_loan == 1
+        inbound.forget(5, 0)
+        inbound.forget(5, 0)
+
+    def test_what_came_before_a_fault_is_told_before_it(self, inbound: Inbound) -> None:
+        data = client_frame(TEXT, b"hi") + client_frame(PING, b"?") + client_frame(5, b"") + b"xxx"
+        events = iter(inbound.events(5, 0, data))
+        assert next(events) == (TEXT, b"hi")
+        assert next(events) == (REPLY, b"\x8a\x01?")
+        with pytest.raises(ProtocolError, match="opcode 5 is reserved"):
+            next(events)

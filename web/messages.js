@@ -1,0 +1,38 @@
+/* A room's messages as the wire has them, and whole.
+ *
+ * Rule: pure; no position, no clock, no DOM. The wire leaves out what is usual or follows from the
+ * rest: name, colour, mode and size that nobody chose, the room, the id, and the seq of a message
+ * that stands right after the one before it. Here, and nowhere else, all that is put back.
+ * A `msgs` counts from the event's own seq; a history's first message always says its own. What has
+ * no text was removed and keeps only its number.
+ * Danger: 500 of them come in a second. Each becomes one new object, always of the same shape; what
+ * was seen before becomes none.
+ */
+
+import { WHITE } from "./color.js";
+
+const MODE = "scroll";
+const SIZE = 25;
+const GUEST = "guest:";
+
+/** The whole messages of a lean list, in order, without those up to `seen`. `epoch` and `seq` are
+ *  those of the event that brought it. */
+export function expand(lean, { room, epoch, seq }, seen = 0) {
+  const messages = [];
+  let at = seq;
+  for (const message of lean) {
+    at = message.seq ?? at;
+    if (at > seen && message.text !== undefined) messages.push(whole(message, room, epoch, at));
+    at += 1;
+  }
+  return messages;
+}
+
+function whole({ uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind }, room, epoch, seq) {
+  const id = `${epoch}-${seq}`;
+  return { room, seq, id, uid, name: name ?? nameOf(uid), text, color, mode, size, ts, kind };
+}
+
+function nameOf(uid) {
+  return uid.startsWith(GUEST) ? `guest-${uid.slice(-4)}` : uid;
+}
