@@ -115,10 +115,12 @@ def _message(document: Any, path: str, limits: Limits) -> MessageIn:
     except msgspec.ValidationError as error:
         raise BadBody(_field_problems(document, path) or [_problem(error, path)]) from None
     message.text = rules.clean_text(message.text)
-    message.name = rules.clean_text(message.name) or message.uid
+    message.name = rules.clean_text(message.name)
     problems = []
     if not rules.is_clean(message.uid):
         problems.append(Problem("a uid is one line without spaces around it", _at(path, "uid")))
+    if not message.name:
+        problems.append(Problem("the name is empty", _at(path, "name")))
     wrong = rules.text_problem(message.text, limits.text_chars)
     if wrong is not None:
         problems.append(Problem(wrong, _at(path, "text")))

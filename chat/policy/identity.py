@@ -4,12 +4,12 @@ Rules. Everything shown of a user comes from the token's claims, never from the 
 A guest is computed from a number, so guests cost no memory.
 """
 
-import re
 from typing import Final
 
 import jwt
 from msgspec import Struct
 
+from chat.policy.text import clean_name, is_clean, is_one_line
 from chat.wire.batch import default_name
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
@@ -18,9 +18,6 @@ USER: Final = "user"
 MAX_NAME: Final = 32
 MAX_UID: Final = 64
 LEEWAY_S: Final = 10
-
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What would break a line or an encoding wherever a name is shown."""
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -70,8 +67,14 @@ def verify(token: str, secret: str) -> Identity:
         raise Refused(CloseCode.BAD_TOKEN, f"the claim sub must be 1 to {MAX_UID} characters")
     if name is not None and not isinstance(name, str):
         raise Refused(CloseCode.BAD_TOKEN, "the claim name must be a string")
-    if _UNFIT.search(uid) or _UNFIT.search(name or ""):
-        raise Refused(CloseCode.BAD_TOKEN, "the claims sub and name must be one line of text")
+    # A name is for people and is cleaned like what they type. A uid is compared: cleaned, it could
+    # be another's.
+    shown = clean_name(name or "", MAX_NAME) or clean_name(uid, MAX_NAME)
+    if not is_clean(uid) or not is_one_line(name or "") or not shown:
+        raise Refused(
+            CloseCode.BAD_TOKEN,
+            "the claims sub and name must be one line of text, sub without spaces around it",
+        )
     if not isinstance(role, str) or not role.isidentifier() or len(role) > MAX_NAME:
         raise Refused(CloseCode.BAD_TOKEN, "the claim role must be a word")
-    return Identity(uid, (name or uid)[:MAX_NAME], role, int(claims["exp"]) + LEEWAY_S)
+    return Identity(uid, shown, role, int(claims["exp"]) + LEEWAY_S)

@@ -1,44 +1,112 @@
-"""What may be said and what a room may be called: the same for viewers and for the backend.
+"""What a text, a name and a room's name may be: for viewers, tokens and the backend.
 
 Rules. Pure functions, no configuration of their own: limits are passed in. A function named
-`*_problem` says what is wrong, as a sentence for the person who sent it, or None.
+`*_problem` says what is wrong, as a sentence for the person who sent it, or None. Characters are
+told apart by their Unicode properties: a list forgets what its author never met, and two lists
+disagree. The few characters named one by one are those of which no property tells.
+
+The patterns are strings that `regex` and a browser's `new RegExp(…, "u")` read alike: no
+lookbehind (old browsers have none), no `\\u{…}`, no subtraction of classes.
 
 Danger: what is let through here is printed in pages, terminals and logs by programs that are not
-ours. So no control character gets in, and no line break of any script.
+ours. So no control character gets in, no line break of any script, nothing that is not well-formed,
+nothing that nobody can see, no tower of marks that paints over its neighbours.
 """
 
-import re
-import unicodedata
 from typing import Final
 
-_ROOM_NAME: Final = re.compile(r"[A-Za-z0-9_:.\-]+")
-# Also the invisible: zero-width spaces, and what turns the direction of the text around it. The
-# zero-width joiners stay, emoji and Persian need them.
-_CONTROLS: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069]+"
+import regex
+
+MARKS_IN_A_ROW: Final = 8
+"""Marks on one letter. The deepest stack in use, Tibetan U+0F67 with seven letters and a sign under
+and over it, has eight; pointed and chanted Hebrew has six, Vietnamese taken apart two."""
+
+# What ends a line, steers a terminal, or cannot be encoded.
+_BREAKING: Final = r"[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]"
+
+# What becomes a space. Of the directional controls those that open or close a stretch of text: they
+# stand between words. The three marks of direction stand beside a comma, where a space would show.
+_DIVIDING: Final = r"(?:[\p{Cc}\p{Zl}\p{Zp}]|(?![\u061C\u200E\u200F])\p{Bidi_Control})+"
+
+# What leaves no trace: halves of characters, what is no character, and invisible formatting such as
+# the zero-width space. Not so the joiners (Persian, the scripts of India, emoji), Mongolian's vowel
+# separator, and the tags that spell a flag: six of them make 🏴 Scotland's.
+_VANISHING: Final = (
+    r"(?:[\p{Cs}\p{Noncharacter_Code_Point}]"
+    "|(?![\\p{Join_Control}\\u180E\U000e0020-\U000e007f])"
+    r"(?=\p{Default_Ignorable_Code_Point})\p{Cf})+"
 )
+
+# Marks, and the invisible between them: a joiner makes a tower of marks no lower.
+_STACKED: Final = r"[\p{M}\p{Default_Ignorable_Code_Point}]"
+_SURPLUS: Final = rf"({_STACKED}{{{MARKS_IN_A_ROW}}}){_STACKED}+"
+
+# Beside white space. Named are Braille's empty cell, the object replacement character, the Khitan
+# filler and the null notehead.
+_UNSEEN: Final = (
+    r"\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Cs}\p{Noncharacter_Code_Point}"
+    "\\u2800\\uFFFC\U00016fe4\U0001d159"
+)
+_VISIBLE: Final = rf"[^\p{{White_Space}}{_UNSEEN}]"
+
+# Many scripts write vowels as marks on letters. A room's name is refused where a text is cleaned:
+# cleaned, it would be another room's.
+_ROOM: Final = (
+    rf"^(?=.*{_VISIBLE})(?!.*{_STACKED}{{{MARKS_IN_A_ROW + 1}}})[\p{{L}}\p{{M}}\p{{N}}:_.\-]+$"
+)
+
+_breaking = regex.compile(_BREAKING)
+_dividing = regex.compile(_DIVIDING)
+_vanishing = regex.compile(_VANISHING)
+_surplus = regex.compile(_SURPLUS)
+_visible = regex.compile(_VISIBLE)
+_room = regex.compile(_ROOM)
+_ascii_room = regex.compile(r"[A-Za-z0-9:_.\-]+")
+_remarkable = regex.compile(rf"[\p{{M}}\p{{Zl}}\p{{Zp}}{_UNSEEN}]")
+"""A text without any of these has nothing to be cleaned of but white space at its ends."""
 
 
 def room_problem(name: str, most: int) -> str | None:
-    """A room's name is 1 to `most` letters or digits of any script, and any of : _ . -"""
-    if 1 <= len(name) <= most and (_ROOM_NAME.fullmatch(name) or all(map(_in_a_name, name))):
+    """A room's name is 1 to `most` letters, marks or digits of any script, and any of : _ . -"""
+    # The length comes first: a name may be as long as a frame.
+    if 1 <= len(name) <= most and (_ascii_room.fullmatch(name) or _room.fullmatch(name)):
         return None
-    return f"a room's name is 1 to {most} letters, digits and any of : _ . -"
+    return _room_rule(most)
 
 
-def _in_a_name(character: str) -> bool:
-    # Many scripts write vowels as marks on letters, which `\w` does not count.
-    return character in ":_.-" or unicodedata.category(character)[0] in "LMN"
+def _room_rule(most: int) -> str:
+    return (
+        f"a room's name is 1 to {most} visible letters, digits and any of : _ . -, "
+        f"with at most {MARKS_IN_A_ROW} marks in a row"
+    )
 
 
-def clean_text(text: str) -> str:
-    """`text` on one line: control characters are spaces, and none at the ends."""
-    return _CONTROLS.sub(" ", text).strip()
+def clean_text(text: str) -> str:  # hot: once per message typed
+    """`text` on one line, well-formed, trimmed, its marks at most MARKS_IN_A_ROW.
+
+    Empty when nothing of it can be seen.
+    """
+    if (text.isascii() and text.isprintable()) or not _remarkable.search(text):
+        return text.strip()
+    # Marks come last: what vanishes may have stood between them.
+    text = _vanishing.sub("", _dividing.sub(" ", text)).strip()
+    text = _surplus.sub(r"\1", text)
+    return text if _visible.search(text) else ""
+
+
+def clean_name(name: str, most: int) -> str:
+    """`name` as a clean text of at most `most` characters; empty when nothing can be seen."""
+    return clean_text(clean_text(name)[:most])
 
 
 def is_clean(text: str) -> bool:
-    """Whether nothing in `text` would have to be replaced or trimmed."""
-    return _CONTROLS.search(text) is None and text == text.strip()
+    """Whether nothing in `text` would have to be replaced, dropped or trimmed."""
+    return clean_text(text) == text
+
+
+def is_one_line(text: str) -> bool:
+    """Whether `text` has no control and no line break and can be encoded."""
+    return _breaking.search(text) is None
 
 
 def text_problem(text: str, most: int) -> str | None:

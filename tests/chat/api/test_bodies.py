@@ -172,9 +172,38 @@ class TestCleaning:
         [message] = read_messages(encoded({"text": "\na\tb ", "name": " \x9bn"}), LIMITS)
         assert (message.text, message.name) == ("a b", "n")
 
-    def test_a_name_of_nothing_is_the_uid(self) -> None:
-        [message] = read_messages(encoded({"text": "x", "name": "\n", "uid": "u7"}), LIMITS)
-        assert message.name == "u7"
+    def test_no_tower_of_marks_gets_in(self) -> None:
+        tower = "Z" + "\u0310\u0301\u0302\u0303" * 7
+        [message] = read_messages(encoded({"text": tower, "name": tower}), LIMITS)
+        assert message.text == message.name == "Z" + "\u0310\u0301\u0302\u0303" * 2
+        assert problems_of({"text": "x", "uid": tower}) == ["uid"]
+
+    @pytest.mark.parametrize(
+        "unseen",
+        [
+            "\n",
+            " ",
+            "\u3164",
+            "\u115f",
+            "\u2800",
+            "\u200c",
+            "\u00ad",
+            "\ufe0f",
+            "\U000e0100",
+            "\ufffc",
+        ],
+    )
+    def test_what_nobody_can_see_is_nothing(self, unseen: str) -> None:
+        for field in ("text", "name", "uid"):
+            for value in (unseen, unseen * 3, f"{unseen} {unseen}"):
+                assert problems_of({"text": "x", field: value}) == [field]
+        assert problems_of({"text": unseen, "name": unseen, "uid": unseen}) == [
+            *("uid", "name", "text")
+        ]
+
+    def test_the_name_of_who_gives_none_is_the_systems(self) -> None:
+        [message] = read_messages(encoded({"text": "x", "uid": "u7"}), LIMITS)
+        assert message.name == "system"
 
     def test_length_is_counted_after_cleaning(self) -> None:
         [message] = read_messages(encoded({"text": " " * 50 + "x" * 10}), LIMITS)

@@ -89,12 +89,23 @@ class TestJoining:
             assert (await two.join(ROOM))["online"] == 2
 
     async def test_is_open_to_names_of_every_script(self, viewer: Viewer) -> None:
-        for name in ("a", "x" * 64, "弹幕:房间_1.2-3", "кімната", "ก"):
+        for name in (
+            "a",
+            "x" * 64,
+            "弹幕:房间_1.2-3",
+            "кімната",
+            "ก",
+            "हिन्दी",
+            "ห้องแชท",
+            "e\u0301",
+        ):
             assert (await viewer.join(name))["room"] == name
 
     @pytest.mark.parametrize(
-        "name", ["", " ", "a b", "a\n", "a/b", "{1}", "😀", "x" * 65, "x" * 300, "幕" * 65, "a\x00"]
-    )
+        "name",
+        ["", " ", "a b", "a\n", "a/b", "{1}", "😀", "x" * 65, "x" * 300, "幕" * 65, "a\x00",
+         "\u3164", "\ufe0f", "Z" + "\u0301" * 9],
+    )  # fmt: skip
     async def test_a_bad_name_is_refused(self, shard: Shard, name: str) -> None:
         async with shard.viewer() as viewer:
             error = await viewer.ask("join", room=name)
@@ -163,7 +174,16 @@ class TestTyping:
         await viewer.say(ROOM, " \n a\r\nb\tc\x00d\u2028e\x7f ")
         assert (await viewer.hear("msg"))["text"] == "a b c d e"
 
-    @pytest.mark.parametrize("text", ["", " ", "\n\t\x00", "\u2028\u3000"])
+    async def test_a_tower_of_marks_is_cut(self, viewer: Viewer) -> None:
+        await viewer.join(ROOM)
+        await viewer.say(ROOM, "Z" + "\u0310\u0301\u0302\u0303" * 35)
+        assert (await viewer.hear("msg"))["text"] == "Z" + "\u0310\u0301\u0302\u0303" * 2
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", " ", "\n\t\x00", "\u2028\u3000", "\u3164", "\u115f", "\u2800", "\u200c", "\u00ad",
+         "\ufe0f", "\U000e0100", " \u3164 \u200b"],
+    )  # fmt: skip
     async def test_nothing_is_no_message(self, shard: Shard, text: str) -> None:
         async with shard.viewer() as viewer:
             await viewer.join(ROOM)

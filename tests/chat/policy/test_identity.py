@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import jwt
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.policy.identity import LEEWAY_S, MAX_NAME, MAX_UID, Refused, guest, verify
+from chat.policy.text import clean_name, is_clean
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
@@ -41,6 +43,31 @@ class TestTokens:
     def test_a_long_name_is_cut(self) -> None:
         assert verify(token(name="阿" * 99), SECRET).name == "阿" * MAX_NAME
 
+    @pytest.mark.parametrize("name", [" ", "\u3164", "\u115f\u2800", "\u200c", "\ufe0f\U000e0100"])
+    def test_a_name_nobody_can_see_is_none(self, name: str) -> None:
+        assert verify(token(name=name), SECRET).name == "u7"
+
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            (" 阿花\u3000", "阿花"),
+            ("a\u202eb\u200f", "a b"),
+            ("Z" + "\u0310\u0301\u0302\u0303" * 35, "Z" + "\u0310\u0301\u0302\u0303" * 2),
+            ("می\u200cخواهم", "می\u200cخواهم"),
+            ("x" * (MAX_NAME - 1) + " y", "x" * (MAX_NAME - 1)),
+        ],
+    )
+    def test_a_name_is_cleaned_as_a_text_is(self, name: str, shown: str) -> None:
+        assert verify(token(name=name), SECRET).name == shown
+
+    @given(st.text(max_size=40), st.text(max_size=70))
+    def test_whoever_gets_in_can_be_seen(self, name: str, sub: str) -> None:
+        with suppress(Refused):
+            found = verify(token(name=name, sub=sub), SECRET)
+            assert clean_name(found.name, MAX_NAME) == found.name != ""
+            assert found.uid == sub
+            assert is_clean(sub)
+
     @pytest.mark.parametrize("ago", [0, LEEWAY_S - 5])
     def test_a_clock_may_be_a_little_late(self, ago: int) -> None:
         assert verify(token(exp=int(time.time()) - ago), SECRET).uid == "u7"
@@ -52,8 +79,10 @@ class TestTokens:
         "claims",
         [
             {"sub": None}, {"sub": ""}, {"sub": "x" * (MAX_UID + 1)}, {"sub": 7},
-            {"sub": "guest:a-1-2"}, {"sub": "a\nb"}, {"sub": "\ud800"},
+            {"sub": "guest:a-1-2"}, {"sub": "a\nb"}, {"sub": "\ud800"}, {"sub": "\u3164"},
+            {"sub": " u7"}, {"sub": "\u200bguest:x"}, {"sub": "Z" + "\u0301" * 9},
             {"name": 5}, {"name": ["x"]}, {"name": "a\u2028b"}, {"name": "\ud800"},
+            {"name": "\x1b[2J"},
             {"role": 5}, {"role": ""}, {"role": "two words"}, {"role": "x" * 33}, {"role": None},
             {"exp": "soon"}, {"exp": None}, {"exp": float("inf")}, {"nbf": SOON},
         ],

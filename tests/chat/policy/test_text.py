@@ -1,17 +1,69 @@
-"""What may be said, and what a room may be called."""
+"""What a text, a name and a room's name may be. Whatever comes in, cleaning gives one visible line
+or nothing, and cleaning that again changes nothing."""
 
+import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chat.policy.text import clean_text, is_clean, room_problem, text_problem
+from chat.policy.text import (
+    MARKS_IN_A_ROW,
+    clean_name,
+    clean_text,
+    is_clean,
+    is_one_line,
+    room_problem,
+    text_problem,
+)
+
+IGNORABLE = [
+    *("\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180e"),
+    *("\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u2060", "\u2064", "\u2065", "\u206f"),
+    *("\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0", "\U0001bca0", "\U0001d173"),
+    *("\U000e0001", "\U000e0020", "\U000e007f", "\U000e0100", "\U000e01ef", "\U000e0fff"),
+]
+"""Of each range in DerivedCoreProperties.txt one at least."""
+BLANK = [*IGNORABLE, "\u2800", "\ufffc", "\U00016fe4", "\U0001d159", "\ufffe", "\U0010ffff"]
+SPACES = list("\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000")
+DIRECTIONS = list("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+SURROGATES = ["\ud800", "\ud83d", "\udbff", "\udc00", "\udfff"]
+MARKS = list("\u0301\u0310\u0323\u093f\u0e35\u20dd\u0fb2\ufe0f\u034f\U000e0100")
+
+unseen = st.sampled_from([*BLANK, *SPACES, *DIRECTIONS, *SURROGATES, "\x00", "\x1b", "\x9f"])
+anything = st.text(st.characters(exclude_categories=[]) | unseen | st.sampled_from([*MARKS, "a"]))
+
+KALACHAKRA = "\u0f67\u0f90\u0fb5\u0fa8\u0fb3\u0fba\u0fbc\u0fbb\u0f82"
+REAL = [
+    "हिन्दी",
+    "ห้องแชท",
+    "ที่นี่",
+    "e\u0301",
+    unicodedata.normalize("NFD", "Tiếng Việt ở đây"),
+    "בְּרֵאשִׁ֖ית",
+    "می\u200cخواهم",
+    "क्\u200dष",
+    "မြန်မာ",
+    "ᠮᠣᠩᠭᠣᠯ\u180eᠠ",
+    "\u1112\u119e\u11ab",
+    "葛\U000e0100城",
+    KALACHAKRA,
+    "👩\u200d👩\u200d👧\u200d👦",
+    "❤\ufe0f\u200d🔥",
+    "1\ufe0f\u20e3",
+    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+    "👍🏽",
+]
 
 
 class TestRoomNames:
     @pytest.mark.parametrize(
-        "name", ["a", "7", "live:42", "直播间", "Зал_1", "हिन्दी", "ภาษาไทย", "a.b-c", ":", "x" * 64]
+        "name",
+        [
+            *("a", "7", "live:42", "直播间", "Зал_1", "हिन्दी", "ภาษาไทย", "ห้องแชท", "e\u0301"),
+            *("a.b-c", ":", "x" * 64, "a\u3164", "葛\U000e0100城", KALACHAKRA, "١٢"),
+        ],
     )
     def test_letters_digits_and_four_signs_are_good(self, name: str) -> None:
         assert room_problem(name, 64) is None
@@ -23,6 +75,7 @@ class TestRoomNames:
             "a b",
             "a\n",
             "\na",
+            "直\n",
             "a\x00",
             "a/b",
             "a?",
@@ -31,20 +84,36 @@ class TestRoomNames:
             "a*",
             "😀",
             "a\u3000b",
+            "a\u200db",
+            "a\ud800",
             "x" * 65,
         ],
     )
     def test_anything_else_is_told_with_the_limit(self, name: str) -> None:
         assert "1 to 64" in (room_problem(name, 64) or "")
 
+    @pytest.mark.parametrize(
+        "name", ["\u3164", "\u115f\u1160", "\uffa0", "\ufe0f", "\U000e0100", "\u034f", "\U00016fe4"]
+    )
+    def test_a_name_nobody_can_see_is_none(self, name: str) -> None:
+        assert "visible" in (room_problem(name, 64) or "")
+
+    def test_a_tower_of_marks_is_none(self) -> None:
+        assert room_problem("Z" + "\u0301" * 8 + "a", 64) is None
+        assert "8 marks" in (room_problem("Z" + "\u0301" * 9 + "a", 64) or "")
+        assert room_problem("Z" + "\u0301\u3164" * 5, 64) is not None
+
     def test_length_is_counted_in_characters(self) -> None:
         assert room_problem("弹" * 64, 64) is None
         assert room_problem("弹" * 65, 64) is not None
+        assert room_problem("𠮷" * 64, 64) is None
 
-    @given(st.text(max_size=6))
+    @given(st.text(max_size=6) | anything)
     def test_a_good_name_has_nothing_that_shows_as_space_or_control(self, name: str) -> None:
         if room_problem(name, 64) is None:
-            assert all(unicodedata.category(c)[0] in "LMN" or c in ":_.-" for c in name)
+            assert all(unicodedata.category(c)[0] in "LMNC" or c in ":_.-" for c in name)
+            assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in name)
+            assert clean_text(name) == name
 
 
 class TestText:
@@ -52,6 +121,7 @@ class TestText:
         st.text(
             st.characters() | st.sampled_from("\n\r\x00\x1b\x7f\x85\x9f\u2028\u2029 "), max_size=9
         )
+        | anything
     )
     def test_a_cleaned_text_is_one_line_and_stays_as_it_is(self, text: str) -> None:
         cleaned = clean_text(text)
@@ -60,6 +130,54 @@ class TestText:
         assert clean_text(cleaned) == cleaned
         assert is_clean(cleaned)
         assert is_clean(text) is (cleaned == text)
+        assert is_one_line(cleaned)
+        assert cleaned == cleaned.strip()
+        assert not set(cleaned) & set(DIRECTIONS)
+
+    @given(anything)
+    @example("a\ud83d")
+    @example("\ud83d\ude00")
+    def test_it_is_well_formed(self, text: str) -> None:
+        assert clean_text(text).encode().decode() == clean_text(text)
+
+    @given(
+        st.text(
+            st.sampled_from([*MARKS, "Z", " ", "\u200b", "\u200d", "\u202e", "\ud800"]), max_size=60
+        )
+    )
+    def test_no_letter_has_more_marks_than_any_script_needs(self, text: str) -> None:
+        row = 0
+        for character in clean_text(text):
+            # What is invisible between two marks does not begin a new row.
+            stacked = unicodedata.category(character)[0] == "M" or character in IGNORABLE
+            row = row + 1 if stacked else 0
+            assert row <= MARKS_IN_A_ROW
+
+    @given(st.lists(unseen).map("".join))
+    def test_of_what_nobody_can_see_nothing_is_left(self, text: str) -> None:
+        assert clean_text(text) == ""
+
+    @given(
+        anything,
+        st.characters(categories=["Lu", "Ll", "Nd", "P", "Sm", "Sc"], exclude_characters=BLANK),
+    )
+    def test_a_letter_a_digit_or_a_sign_is_never_empty(self, around: str, seen: str) -> None:
+        assert seen in clean_text(around + seen)
+
+    def test_every_single_blank_of_unicode_is_empty(self) -> None:
+        for code in range(sys.maxunicode + 1):
+            category = unicodedata.category(chr(code))
+            if category in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"):
+                assert clean_text(chr(code)) == "", hex(code)
+
+    @pytest.mark.parametrize("blank", BLANK)
+    def test_a_text_of_blanks_is_empty(self, blank: str) -> None:
+        for text in (blank, blank * 20, f" {blank} {blank}\n"):
+            assert clean_text(text) == ""
+
+    @pytest.mark.parametrize("text", REAL)
+    def test_what_people_write_stays_as_it_is(self, text: str) -> None:
+        assert clean_text(text) == text
 
     @pytest.mark.parametrize(
         ("text", "cleaned"),
@@ -75,6 +193,15 @@ class TestText:
             ("\u200b\u202e", ""),
             ("a\u202eb", "a b"),
             ("می\u200cخواهم", "می\u200cخواهم"),
+            ("fu\u200bn\u00adny\ufeff", "funny"),
+            ("שלום\u200f, עולם", "שלום, עולם"),
+            ("a\ud83d", "a"),
+            ("\ude00\ud83d😀", "😀"),
+            ("a\ufffe", "a"),
+            ("Z" + "\u0310\u0301\u0302\u0303" * 35, "Z" + "\u0310\u0301\u0302\u0303" * 2),
+            ("\u0323" * 200 + "x", "\u0323" * 8 + "x"),
+            ("Z" + "\u0301\u200d" * 20 + "!", "Z" + "\u0301\u200d" * 4 + "!"),
+            ("Z" + "\u0301\u200b" * 20, "Z" + "\u0301" * 8),
         ],
     )
     def test_controls_are_spaces_and_ends_are_trimmed(self, text: str, cleaned: str) -> None:
@@ -84,3 +211,19 @@ class TestText:
         assert "empty" in (text_problem("", 3) or "")
         assert "3" in (text_problem("弹幕弹幕", 3) or "")
         assert text_problem("弹幕弹", 3) is None
+
+
+class TestNames:
+    @given(anything, st.integers(1, 40))
+    def test_a_name_is_a_clean_text_that_fits(self, name: str, most: int) -> None:
+        cleaned = clean_name(name, most)
+        assert len(cleaned) <= most
+        assert is_clean(cleaned)
+
+    def test_a_cut_leaves_no_space_at_its_end(self) -> None:
+        assert clean_name("ab cd", 3) == "ab"
+
+    def test_a_line_is_whole_and_steers_nothing(self) -> None:
+        assert is_one_line(" \u200b弹幕\u3164")
+        for text in ("a\nb", "\x1b", "\x9f", "\u2028", "\u2029", "\ud800"):
+            assert not is_one_line(text)
