@@ -11,23 +11,24 @@ import { ChatList } from "./chat.js";
 import { Client } from "./client.js";
 import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
+import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
 import { remember, store } from "./store.js";
 
 const LOBBY = "lobby";
-const ROOM = /^[\p{L}\p{N}:_.-]{1,64}$/u;
 const RECENT_ROOMS = 8;
 const FRESH_MS = 5000; // history older than this is listed, not flown
 const RATE_WINDOW_S = 3;
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
+const rules = servedRules();
 
 const chat = new ChatList({ list: $("chat"), pill: $("newer"), template: $("message") });
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
 new Backdrop($("backdrop"));
 
-const composer = new Composer({ form: $("composer"), send });
+const composer = new Composer({ form: $("composer"), send, rules });
 let myName = "";
 let counted = 0;
 
@@ -104,17 +105,26 @@ function serverUrl() {
   return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}`;
 }
 
+/** What is asked for is tried, whatever it is: the server says no, and no other room is opened. */
 function roomInAddress() {
-  const room = new URLSearchParams(location.search).get("room") ?? "";
-  return ROOM.test(room) ? room : LOBBY;
+  return new URLSearchParams(location.search).get("room") || LOBBY;
 }
 
 function showRoom(room) {
   document.title = `#${room} · Danmaku`;
   $("room").value = room;
-  const rooms = [room, ...(store.rooms ?? []).filter((other) => other !== room)];
+  const good = judgeRoom(room);
+  const rooms = [room, ...(store.rooms ?? []).filter((other) => other !== room)].slice(good ? 0 : 1);
   remember({ rooms: rooms.slice(0, RECENT_ROOMS) });
   $("rooms").replaceChildren(...store.rooms.map((name) => new Option(name, name)));
+}
+
+/** Say what is wrong with a room's name, if anything is. */
+function judgeRoom(room) {
+  const good = rules.allowsRoom(room);
+  $("room-problem").textContent = good ? "" : rules.roomRule;
+  $("room-problem").hidden = good;
+  return good;
 }
 
 function enter(room) {
@@ -130,8 +140,7 @@ function enter(room) {
 $("room-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const room = $("room").value.trim().replace(/^#/, "");
-  $("room-problem").hidden = ROOM.test(room);
-  if (!ROOM.test(room)) return;
+  if (!judgeRoom(room)) return;
   const address = new URL(location.href);
   address.searchParams.set("room", room);
   if (room !== client.room) history.pushState(null, "", address);
@@ -140,7 +149,7 @@ $("room-form").addEventListener("submit", (event) => {
 });
 $("room").addEventListener("focus", () => $("room").select());
 $("room").addEventListener("blur", () => {
-  if (ROOM.test($("room").value)) $("room-problem").hidden = true;
+  if (rules.allowsRoom($("room").value)) $("room-problem").hidden = true;
 });
 window.addEventListener("popstate", () => enter(roomInAddress()));
 

@@ -5,9 +5,10 @@
  */
 
 import { WHITE, cssColor } from "./color.js";
+import { lengthOf } from "./rules.js";
 import { remember, store } from "./store.js";
 
-const COUNT_FROM = 240; // characters typed before the counter shows
+const COUNT_FROM = 0.8; // of the longest text, before the counter shows
 const SHOWN_MS = 6000;
 const PALETTE = [
   ["White", WHITE], ["Red", 0xfe5e5e], ["Orange", 0xff9d3b], ["Yellow", 0xffe14a], ["Green", 0x6fe06f],
@@ -32,13 +33,14 @@ export class Composer {
   #tools;
   #styling;
   #send;
+  #rules;
   #page = Math.random().toString(36).slice(2, 10);
   #typed = 0;
   #draft = { color: WHITE, mode: "scroll", size: 25, ...store.draft };
   #problem = null;
 
-  /** `send(entry)` answers whether it was taken. */
-  constructor({ form, send }) {
+  /** `send(entry)` answers whether it was taken; `rules` say what may be. */
+  constructor({ form, send, rules }) {
     const [input, count, error, tools, styling] = ["#input", "#count", "#error", "#tools", "#styling"]
       .map((selector) => form.querySelector(selector));
     this.#form = form;
@@ -48,6 +50,7 @@ export class Composer {
     this.#tools = tools;
     this.#styling = styling;
     this.#send = send;
+    this.#rules = rules;
     this.#buildPalette();
     this.#showDraft();
     this.#listen();
@@ -102,8 +105,10 @@ export class Composer {
   }
 
   #submit() {
-    const text = this.#input.value.trim();
-    if (!text) return;
+    if (!this.#input.value) return;
+    const text = this.#rules.clean(this.#input.value);
+    if (!text) return void this.complain({ code: "text_empty" });
+    if (lengthOf(text) > this.#rules.textChars) return void this.complain({ code: "text_too_long" });
     this.#typed += 1;
     const entry = { id: `${this.#page}-${this.#typed}`, text, ...this.#draft };
     if (!this.#send(entry)) {
@@ -130,8 +135,9 @@ export class Composer {
   }
 
   #showCount() {
-    const { value, maxLength } = this.#input;
-    this.#count.textContent = value.length < COUNT_FROM ? "" : `${value.length}/${maxLength}`;
+    const most = this.#rules.textChars;
+    const length = lengthOf(this.#rules.clean(this.#input.value));
+    this.#count.textContent = length < COUNT_FROM * most ? "" : `${length}/${most}`;
   }
 
   #buildPalette() {

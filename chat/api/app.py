@@ -316,8 +316,9 @@ def create_app(config: Config, url: str, board: Scoreboard, ws_port: int) -> Sta
     """The whole application."""
     metrics = Metrics(board)
     api = Api(config, url, metrics)
+    files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     return Starlette(
-        routes=[*api.routes(), *openapi.routes(), *page.routes(ws_port, config.server.path)],
+        routes=[*api.routes(), *openapi.routes(), *files],
         middleware=[Middleware(Guard, key=config.api.key, metrics=metrics)],
         exception_handlers=_failures,
         lifespan=api.lifespan,

@@ -5,9 +5,10 @@ ending is served, so neither tests nor hidden files can be.
 """
 
 import html
+import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,7 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 PLACEHOLDER: Final = "{{ws}}"
+RULES: Final = "{{rules}}"
 
 
 def web_folder() -> Path:
@@ -35,10 +37,14 @@ def swagger_folder() -> Path:
     return max(vendor.iterdir())
 
 
-def routes(ws_port: int, ws_path: str) -> list[BaseRoute]:
-    """The page and its files. The page finds the WebSocket at `ws_port` of its own host."""
+def routes(ws_port: int, ws_path: str, rules: dict[str, Any]) -> list[BaseRoute]:
+    """The page and its files. The page finds the WebSocket at `ws_port` of its own host.
+
+    rules  what a text and a room's name may be, as `web/rules.js` reads it
+    """
     folder = web_folder()
     index = (folder / "index.html").read_text()
+    index = index.replace(RULES, in_script(rules))
     index = index.replace(PLACEHOLDER, html.escape(f":{ws_port}{ws_path}"))
     found: list[BaseRoute] = [_route("/", index.encode(), ".html")]
     found += [
@@ -51,6 +57,11 @@ def routes(ws_port: int, ws_path: str) -> list[BaseRoute]:
         path = swagger / name
         found.append(_route(f"/docs/{name}", path.read_bytes(), path.suffix))
     return found
+
+
+def in_script(value: object) -> str:
+    """JSON that stands in a <script>: entities mean nothing there, only `<` could end it."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _route(path: str, content: bytes, suffix: str) -> Route:

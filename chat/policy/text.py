@@ -1,4 +1,4 @@
-"""What a text, a name and a room's name may be: for viewers, tokens and the backend.
+"""What a text, a name and a room's name may be: for viewers, tokens, the backend and the page.
 
 Rules. Pure functions, no configuration of their own: limits are passed in. A function named
 `*_problem` says what is wrong, as a sentence for the person who sent it, or None. Characters are
@@ -6,16 +6,19 @@ told apart by their Unicode properties: a list forgets what its author never met
 disagree. The few characters named one by one are those of which no property tells.
 
 The patterns are strings that `regex` and a browser's `new RegExp(…, "u")` read alike: no
-lookbehind (old browsers have none), no `\\u{…}`, no subtraction of classes.
+lookbehind (old browsers have none), no `\\u{…}`, no subtraction of classes. The page is served
+these very strings and has no rule of its own.
 
 Danger: what is let through here is printed in pages, terminals and logs by programs that are not
 ours. So no control character gets in, no line break of any script, nothing that is not well-formed,
 nothing that nobody can see, no tower of marks that paints over its neighbours.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import regex
+
+from chat.config.sections import Limits
 
 MARKS_IN_A_ROW: Final = 8
 """Marks on one letter. The deepest stack in use, Tibetan U+0F67 with seven letters and a sign under
@@ -114,3 +117,20 @@ def text_problem(text: str, most: int) -> str | None:
     if not text:
         return "the text is empty"
     return f"the text is longer than {most} characters" if len(text) > most else None
+
+
+def rules_for_page(limits: Limits) -> dict[str, Any]:
+    """All of the above for a browser, to be sent as JSON; `web/rules.js` reads it.
+
+    Lengths are in characters (code points), patterns for JavaScript's `u` flag.
+    """
+    return {
+        "room": _ROOM,
+        "room_chars": limits.room_chars,
+        "room_rule": _room_rule(limits.room_chars),
+        "text_chars": limits.text_chars,
+        "dividing": _DIVIDING,
+        "vanishing": _VANISHING,
+        "surplus": _SURPLUS,
+        "visible": _VISIBLE,
+    }

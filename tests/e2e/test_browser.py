@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -59,6 +60,60 @@ class TestPage:
             status, _ = node.request("POST", "/v1/rooms/page:api/messages", {"text": "from afar"})
             assert status == 200
             expect(page.locator("#chat .message", has_text="from afar")).to_have_count(1)
+
+    @pytest.mark.parametrize("room", ["हिन्दी", "ห้องแชท", "e\u0301", "葛\U000e0100城"])
+    def test_a_room_may_have_a_name_of_any_script(self, node: Node, room: str) -> None:
+        with chromium() as browser:
+            page = open_page(browser, node, quote(room))
+            page.fill("#input", f"hello {room}")
+            page.click("#send")
+            expect(page.locator("#chat .message")).to_have_attribute("data-seq", "1")
+            expect(page.locator("#room-problem")).to_be_hidden()
+            assert page.input_value("#room") == room
+            path = f"/v1/rooms/{quote(room)}/messages"
+            assert node.request("GET", path)[1]["messages"][0]["text"] == f"hello {room}"
+
+    @pytest.mark.parametrize("room", ["two words", "\u3164", "Z" + "\u0301" * 9, "x" * 65])
+    def test_a_name_that_no_room_may_have_is_said_and_no_other_room_opened(
+        self, node: Node, room: str
+    ) -> None:
+        with chromium() as browser:
+            page = browser.new_context().new_page()
+            page.goto(f"{node.page}/?room={quote(room)}")
+            expect(page.locator("#room-problem")).to_contain_text("1 to 64")
+            expect(page.locator("#error")).to_contain_text("no room of that name")
+            assert page.input_value("#room") == room
+            page.fill("#input", "into nowhere")
+            page.click("#send")
+            expect(page.locator("#error")).to_contain_text("not in this room")
+            page.fill("#room", "page:good")
+            page.press("#room", "Enter")
+            expect(page.locator("#room-problem")).to_be_hidden()
+            page.fill("#input", "at home")
+            page.click("#send")
+            expect(page.locator("#chat .own[data-seq]", has_text="at home")).to_have_count(1)
+            options = page.locator("#rooms option")
+            assert [one.get_attribute("value") for one in options.all()] == ["page:good"]
+
+    def test_text_is_cleaned_and_measured_before_it_is_sent(self, node: Node) -> None:
+        with chromium() as browser:
+            page = open_page(browser, node, "page:text")
+            lines = page.locator("#chat .message .text")
+            for typed, said in (
+                ("half\ud83d", "half"),
+                ("Z" + "\u0310" * 99, "Z" + "\u0310" * 8),
+                ("🎉" * 300, "🎉" * 300),
+            ):
+                page.evaluate("text => { document.getElementById('input').value = text; }", typed)
+                page.click("#send")
+                expect(lines.last).to_have_text(said)
+                expect(page.locator("#chat .pending")).to_have_count(0)
+            for typed, complaint in (("\u3164", "nothing to send"), ("🎉" * 301, "too long")):
+                page.fill("#input", typed)
+                page.click("#send")
+                expect(page.locator("#error")).to_contain_text(complaint)
+                assert page.input_value("#input") == typed
+            expect(lines).to_have_count(3)
 
     def test_it_comes_back_by_itself_when_its_shard_is_killed(self, node: Node) -> None:
         with chromium() as browser:

@@ -1,11 +1,13 @@
 """The page and its files: what is served, and what is not."""
 
+import json
 import re
 
 import pytest
 
 from chat.api import page
 from chat.ops.engine import EmbeddedEngine
+from chat.policy.text import rules_for_page
 from tests.chat.api.rig import WS_PORT, Api
 
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
@@ -19,6 +21,22 @@ class TestPage:
         text = answer.body.decode()
         assert f":{WS_PORT}/ws" in text
         assert page.PLACEHOLDER not in text
+
+    def test_it_has_the_rules_for_rooms_and_texts(self, valkey: EmbeddedEngine) -> None:
+        api = Api(valkey.url, limits={"room_chars": 7, "text_chars": 9})
+        try:
+            text = api.get("/").body.decode()
+        finally:
+            api.close()
+        [block] = re.findall(r'<script id="rules" type="application/json">(.*?)</script>', text)
+        assert json.loads(block) == rules_for_page(api.config.limits)
+        assert (json.loads(block)["room_chars"], json.loads(block)["text_chars"]) == (7, 9)
+        assert page.RULES not in text
+
+    def test_no_rule_can_end_its_block(self) -> None:
+        block = page.in_script({"a": "</script><!--"})
+        assert "<" not in block
+        assert json.loads(block) == {"a": "</script><!--"}
 
     def test_a_path_cannot_break_out_of_its_attribute(self, valkey: EmbeddedEngine) -> None:
         api = Api(valkey.url, server={"path": '/"><script>'})

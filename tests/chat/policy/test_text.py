@@ -1,13 +1,19 @@
 """What a text, a name and a room's name may be. Whatever comes in, cleaning gives one visible line
 or nothing, and cleaning that again changes nothing."""
 
+import json
+import re
+import shutil
+import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chat.config.sections import Limits
 from chat.policy.text import (
     MARKS_IN_A_ROW,
     clean_name,
@@ -15,8 +21,12 @@ from chat.policy.text import (
     is_clean,
     is_one_line,
     room_problem,
+    rules_for_page,
     text_problem,
 )
+
+NODE = shutil.which("node")
+RULES_JS = Path(__file__).parents[3] / "web" / "rules.js"
 
 IGNORABLE = [
     *("\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180e"),
@@ -227,3 +237,67 @@ class TestNames:
         assert is_one_line(" \u200b弹幕\u3164")
         for text in ("a\nb", "\x1b", "\x9f", "\u2028", "\u2029", "\ud800"):
             assert not is_one_line(text)
+
+
+@pytest.mark.skipif(NODE is None, reason="no node")
+class TestThePage:
+    """web/rules.js, fed with what the page is served, means the same."""
+
+    def ask(self, limits: Limits, samples: list[str]) -> list[tuple[str, bool] | None]:
+        """What the page makes of each: cleaned, good as a room. None: too new for this Node."""
+        program = f"""
+            import {{ readFileSync }} from "node:fs";
+            import {{ Rules }} from {json.dumps(RULES_JS.as_uri())};
+            const {{ served, samples }} = JSON.parse(readFileSync(0, "utf8"));
+            const rules = new Rules(served);
+            const known = (text) => !/(?!\\p{{Noncharacter_Code_Point}})\\p{{Cn}}/u.test(text);
+            const judge = (text) => [rules.clean(text), rules.allowsRoom(text)];
+            const found = samples.map((text) => (known(text) ? judge(text) : null));
+            console.log(JSON.stringify(found));
+        """
+        asked = {"served": rules_for_page(limits), "samples": samples}
+        done = subprocess.run(
+            [str(NODE), "--input-type=module", "-e", program],
+            input=json.dumps(asked), capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        answers: list[list[object] | None] = json.loads(done.stdout)
+        assert len(answers) == len(samples)
+        return [None if found is None else (str(found[0]), bool(found[1])) for found in answers]
+
+    def compare(self, samples: list[str]) -> int:
+        """How many of `samples` could be compared."""
+        limits = Limits()
+        answers = self.ask(limits, samples)
+        for text, answer in zip(samples, answers, strict=True):
+            here = (clean_text(text), room_problem(text, limits.room_chars) is None)
+            assert answer in (None, here), ascii(text)
+        return len(answers) - answers.count(None)
+
+    def test_of_every_character(self) -> None:
+        known = [
+            chr(code)
+            for code in range(sys.maxunicode + 1)
+            if unicodedata.category(chr(code)) not in ("Cn", "Co", "Cs")
+        ]
+        assert self.compare([f"a{c}b" for c in known]) > 100_000
+        assert self.compare(known) > 100_000
+
+    def test_of_texts(self) -> None:
+        tricky = [*REAL, *BLANK, *SPACES, *DIRECTIONS, *SURROGATES, *MARKS]
+        # Two halves of a character are a whole one on their way to the page.
+        pairs = [a + b for a in tricky for b in tricky if not {a, b} <= set(SURROGATES)]
+        samples = [
+            "", "a b", "x" * 64, "x" * 65, "弹" * 64, "弹" * 65, "𠮷" * 64, "𠮷" * 65, "a\n",
+            "\ude00\ud83d😀", "a\ud83d", *tricky, *pairs, *(f" {pair} a" for pair in pairs),
+            *(f"Z{mark * 40}!" for mark in MARKS), "Z" + "\u0310\u0301\u0302\u0303" * 35,
+        ]  # fmt: skip
+        assert self.compare(samples) > 2_000
+
+    def test_the_limits_and_the_sentence_are_the_servers(self) -> None:
+        served = rules_for_page(Limits(room_chars=7, text_chars=9))
+        assert (served["room_chars"], served["text_chars"]) == (7, 9)
+        assert served["room_rule"] == room_problem("", 7)
+
+    def test_old_browsers_can_read_the_patterns(self) -> None:
+        for pattern in rules_for_page(Limits()).values():
+            assert not re.search(r"\(\?<|\\u\{|\(\?P|&&|--", str(pattern))
