@@ -1,4 +1,4 @@
-/* viewers.c: very many WebSocket viewers in one process, cheaper than the server they watch.
+/* viewers.c: very many viewers in one process, on WebSockets or event streams, cheaper than the server they watch.
  *
  * What it measures: frames, messages, gaps and repeats of each viewer's seq, hand-shake times, and
  * end-to-end latency from time stamps inside the messages. One raw epoll loop, one row per
@@ -8,6 +8,7 @@
  * Lines in, one JSON line out each:
  *   connect N INFLIGHT PATH [ROOMS]   upgrade; with ?room= in PATH a viewer counts once it has
  *                              `joined`; $room in PATH is its number modulo ROOMS; a PATH of
+ *                              /sse?… is an event stream, each event a frame; a PATH of
  *                              @FILE takes the paths from the lines of that file, one each
  *   raw N                      plain TCP connections that receive frames without an upgrade
  *   deflate                    connections from now on offer permessage-deflate
@@ -52,6 +53,7 @@ enum phase { FREE, UPGRADING, JOINING, OPEN, STALLED };
 
 struct viewer {
     uint8_t phase;
+    bool stream;   /* an event stream, not a WebSocket */
     uint32_t have; /* bytes of an unfinished frame kept in `partial` */
     char *partial;
     uint32_t number; /* which of its `connect` it is */
@@ -222,11 +224,21 @@ static ssize_t read_frames(int fd, char *at, size_t n) {
     return (ssize_t)used;
 }
 
+/* The events of a stream, each ended by an empty line; bytes used up. */
+static ssize_t read_events(int fd, char *at, size_t n) {
+    size_t used = 0;
+    for (char *end; (end = memmem(at + used, n - used, "\n\n", 2)); used = (size_t)(end - at) + 2)
+        if (at[used] == ':') count.pings++;
+        else if (memcmp(at + used, "retry", 5))
+            on_text(&table[fd], at + used, (size_t)(end - at) - used, false);
+    return (ssize_t)used;
+}
+
 /* The answer to the upgrade; bytes used up, 0 when it is not whole, -1 when refused. */
 static ssize_t read_upgrade(int fd, const char *at, size_t n) {
     const char *end = memmem(at, n, "\r\n\r\n", 4);
     if (!end) return 0;
-    if (n < 12 || memcmp(at, "HTTP/1.1 101", 12)) {
+    if (n < 12 || memcmp(at, table[fd].stream ? "HTTP/1.1 200" : "HTTP/1.1 101", 12)) {
         char first[48];
         snprintf(first, sizeof first, "%.*s", (int)strcspn(at, "\r\n\""), at);
         forget(fd, first);
@@ -264,7 +276,8 @@ static void readable(int fd) {
         used = (size_t)head;
     }
     if (v->phase != UPGRADING) {
-        ssize_t more = read_frames(fd, scratch + used, n - used);
+        ssize_t more = v->stream ? read_events(fd, scratch + used, n - used)
+                                 : read_frames(fd, scratch + used, n - used);
         if (more < 0) return;
         used += (size_t)more;
     }
@@ -278,6 +291,12 @@ static bool ask_upgrade(int fd) {
     char path[2048], request[4096];
     if (plan.paths) snprintf(path, sizeof path, "%s", plan.paths[v->number]);
     else fill_in(path, plan.path, v);
+    v->stream = !strncmp(path, "/sse?", 5);
+    if (v->stream) {
+        int n = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
+                         path, server_port);
+        return send(fd, request, (size_t)n, MSG_NOSIGNAL) > 0;
+    }
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

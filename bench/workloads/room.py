@@ -37,15 +37,17 @@ COLUMNS = [
 
 
 class Room:
-    """A node, its viewers in one room, and a backend that posts to it."""
+    """A node, its viewers in one room, and a backend that posts to it. `path` is how they watch."""
 
-    def __init__(self, node: Node, viewers: Child, size: int) -> None:
-        self.node, self.viewers, self.size = node, viewers, size
-        connect(viewers, size, "/ws?room=bench")
+    def __init__(
+        self, node: Node, viewers: Child, size: int, name: str = "bench", path: str = "/ws"
+    ) -> None:
+        self.node, self.viewers, self.size, self.name = node, viewers, size, name
+        connect(viewers, size, f"{path}?room={name}")
         settle(node.shard)
 
     def post(self) -> None:
-        self.node.post("/v1/rooms/bench/messages", {"text": "x"})
+        self.node.post(f"/v1/rooms/{self.name}/messages", {"text": "x"})
 
     def frame_bytes(self) -> int:
         """The size of one message's frame, as viewers see it (after the online count is out)."""

@@ -117,6 +117,20 @@ class TestCounting:
         assert 2_900_000 <= seen["p50_us"] <= seen["max_us"]
 
 
+class TestEventStreams:
+    HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 2000\n\n"
+
+    def test_each_event_is_a_frame_and_comments_are_pings(self) -> None:
+        joined, said = f"id: e-7\ndata: {JOINED}\n\n", f"id: e-9\ndata: [{batch(8, 9)}]\n\n"
+        stream = self.HEAD + joined.encode() + b":\n\n" + said.encode()
+        with served(*(bytes([one]) for one in stream)) as (viewers, heard):
+            assert viewers.ask("connect 1 1 /sse?room=a")["ok"] == 1
+            seen = viewers.ask("wait messages 2 5000")
+        assert (seen["frames"], seen["messages"], seen["pings"]) == (2, 2, 1)
+        assert (seen["gaps"], seen["repeats"]) == (0, 0)
+        assert b"Upgrade" not in heard[0]
+
+
 class TestConnections:
     def test_a_refusal_is_a_failure_with_its_status_line(self) -> None:
         with served(b"HTTP/1.1 503 Service Unavailable\r\n\r\n") as (viewers, _):
