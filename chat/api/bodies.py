@@ -12,7 +12,9 @@ import msgspec
 
 from chat.api.models import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
 from chat.config.sections import Limits
-from chat.policy import text as rules
+from chat.policy.gate import Attempt, backend_gate
+from chat.policy.identity import BACKEND, Identity
+from chat.policy.text import room_problem
 
 MAX_LISTED: Final = 100
 """Problems told of one request; a million lines may all be bad."""
@@ -61,7 +63,7 @@ def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[Messa
     except msgspec.ValidationError as error:
         problems.append(_problem(error, ""))
     for i, room in enumerate(broadcast.rooms or ()):
-        wrong = rules.room_problem(room, limits.room_chars)
+        wrong = room_problem(room, limits.room_chars)
         if wrong is not None:
             problems.append(Problem(wrong, f"rooms[{i}]"))
     try:
@@ -109,23 +111,16 @@ def _messages(documents: dict[str, Any], limits: Limits) -> list[MessageIn]:
 
 
 def _message(document: Any, path: str, limits: Limits) -> MessageIn:
-    """A checked message with its text cleaned. Raises BadBody."""
+    """A message that has passed the gate, its text and name cleaned. Raises BadBody."""
     try:
         message = msgspec.convert(document, MessageIn)
     except msgspec.ValidationError as error:
         raise BadBody(_field_problems(document, path) or [_problem(error, path)]) from None
-    message.text = rules.clean_text(message.text)
-    message.name = rules.clean_text(message.name)
-    problems = []
-    if not rules.is_clean(message.uid):
-        problems.append(Problem("a uid is one line without spaces around it", _at(path, "uid")))
-    if not message.name:
-        problems.append(Problem("the name is empty", _at(path, "name")))
-    wrong = rules.text_problem(message.text, limits.text_chars)
-    if wrong is not None:
-        problems.append(Problem(wrong, _at(path, "text")))
-    if problems:
-        raise BadBody(problems)
+    attempt = Attempt("", message.text, Identity(message.uid, message.name, BACKEND))
+    refusals = backend_gate(limits).refusals(attempt)
+    if refusals:
+        raise BadBody([Problem(one.message, _at(path, one.field)) for one in refusals])
+    message.text, message.name = attempt.text, attempt.who.name
     return message
 
 

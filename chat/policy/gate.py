@@ -1,28 +1,36 @@
 """The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
 
+    a viewer    rate -> membership -> rights -> text
+    a backend                    uid -> name -> text
+
 Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones
-come first, the first refusal is the answer. A check may clean what is to be said, which the next
-ones then see. To add a rule is to add a check.
+come first; a viewer is told the first refusal, a backend all of them. A check may clean what is to
+be said, which the next ones then see. To add a rule is to add a check.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from chat.config.sections import Auth, Limits
 from chat.policy.identity import Identity
 from chat.policy.rates import Rates
-from chat.policy.text import clean_text, text_problem
+from chat.policy.text import clean_text, is_clean, text_problem
 from chat.wire.schema import GUEST, ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something may not be said, and after how many seconds it may; None: never so."""
+    """Why something may not be said, and after how many seconds it may; None: never so.
+
+    field  what of the attempt it is about, in a backend's words
+    """
 
     code: ErrorCode
     message: str
     retry_after: float | None = None
+    field: str = ""
 
 
 PASS: Final = None
@@ -36,7 +44,7 @@ class Attempt:
 
     room: str
     text: str
-    who: Identity | None = None
+    who: Identity
     fd: int = -1
 
 
@@ -57,6 +65,11 @@ class Gate:
                 return verdict
         return PASS
 
+    def refusals(self, attempt: Attempt) -> list[Refusal]:
+        """All that is wrong at once, for one who mends it all at once."""
+        verdicts = [check(attempt) for check in self._checks]
+        return [verdict for verdict in verdicts if verdict is not PASS]
+
 
 def membership(is_member: Callable[[int, str], bool]) -> Check:
     """Who speaks in a room has joined it."""
@@ -73,8 +86,7 @@ def rights(auth: Auth) -> Check:
     """Guests may type only where the configuration lets them."""
 
     def check(attempt: Attempt) -> Verdict:
-        is_guest = attempt.who is not None and attempt.who.role == GUEST
-        if is_guest and auth.guests != "type":
+        if attempt.who.role == GUEST and auth.guests != "type":
             return Refusal(ErrorCode.READ_ONLY, "guests may only read here")
         return PASS
 
@@ -90,9 +102,32 @@ def text(limits: Limits) -> Check:
         if fault is None:
             return PASS
         code = ErrorCode.TEXT_TOO_LONG if attempt.text else ErrorCode.TEXT_EMPTY
-        return Refusal(code, fault)
+        return Refusal(code, fault, field="text")
 
     return check
+
+
+def uid(attempt: Attempt) -> Verdict:
+    """A backend says who speaks, by a uid that is clean."""
+    if is_clean(attempt.who.uid):
+        return PASS
+    message = "a uid is one line without spaces around it"
+    return Refusal(ErrorCode.BAD_REQUEST, message, field="uid")
+
+
+def name(attempt: Attempt) -> Verdict:
+    """There is a name to show; `attempt.who` gets it cleaned."""
+    who = attempt.who
+    attempt.who = Identity(who.uid, clean_text(who.name), who.role, who.expires)
+    if attempt.who.name:
+        return PASS
+    return Refusal(ErrorCode.BAD_REQUEST, "the name is empty", field="name")
+
+
+@lru_cache
+def backend_gate(limits: Limits) -> Gate:
+    """What messages of the HTTP API pass."""
+    return Gate(uid, name, text(limits))
 
 
 class CommandRate:

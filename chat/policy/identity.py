@@ -15,6 +15,8 @@ from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
 USER: Final = "user"
+BACKEND: Final = "backend"
+"""Who speaks by the HTTP API, whatever name it gives."""
 MAX_NAME: Final = 32
 MAX_UID: Final = 64
 LEEWAY_S: Final = 10

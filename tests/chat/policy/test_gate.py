@@ -10,18 +10,19 @@ from chat.policy.gate import (
     Gate,
     Refusal,
     Verdict,
+    backend_gate,
     membership,
     rights,
     text,
 )
-from chat.policy.identity import Identity
+from chat.policy.identity import BACKEND, Identity
 from chat.wire.schema import ErrorCode
 
 GUEST = Identity("guest:x", "guest-x", "guest")
 USER = Identity("u1", "u1", "user")
 
 
-def attempt(said: str = "hi", who: Identity | None = USER, room: str = "a") -> Attempt:
+def attempt(said: str = "hi", who: Identity = USER, room: str = "a") -> Attempt:
     return Attempt(room, said, who, 7)
 
 
@@ -67,11 +68,10 @@ class TestRights:
             ("read", GUEST, ErrorCode.READ_ONLY),
             ("refuse", GUEST, ErrorCode.READ_ONLY),
             ("read", USER, None),
-            ("read", None, None),
         ],
     )
     def test_guests_type_where_they_may(
-        self, guests: str, who: Identity | None, code: ErrorCode | None
+        self, guests: str, who: Identity, code: ErrorCode | None
     ) -> None:
         verdict = rights(Auth(guests=guests))(attempt(who=who))  # type: ignore[arg-type]
         assert (None if verdict is None else verdict.code) == code
@@ -93,6 +93,31 @@ class TestText:
     ) -> None:
         verdict = text(Limits(text_chars=5))(attempt(said))
         assert (None if verdict is None else verdict.code) == code
+
+
+class TestBackends:
+    def test_all_that_is_wrong_is_told_at_once(self) -> None:
+        gate = backend_gate(Limits(text_chars=5))
+        found = gate.refusals(attempt("x" * 6, Identity(" u1", "n", BACKEND)))
+        assert [(one.code, one.field) for one in found] == [
+            (ErrorCode.BAD_REQUEST, "uid"),
+            (ErrorCode.TEXT_TOO_LONG, "text"),
+        ]
+        [nameless] = gate.refusals(attempt("hi", Identity("u1", " \u3164", BACKEND)))
+        assert nameless.field == "name"
+
+    def test_what_passes_is_clean(self) -> None:
+        one = attempt(" hi\n", Identity("u1", " 阿花\u200b ", BACKEND))
+        assert backend_gate(Limits()).refusals(one) == []
+        assert (one.text, one.who.name) == ("hi", "阿花")
+
+    def test_what_is_said_is_judged_as_a_viewers_is(self) -> None:
+        for said in ("", "x" * 301, "Z" + "\u0310" * 40, "\u2800"):
+            viewer, backend = attempt(said), attempt(said)
+            verdict = Gate(text(Limits())).passes(viewer)
+            found = backend_gate(Limits()).refusals(backend)
+            assert found == ([] if verdict is None else [verdict])
+            assert viewer.text == backend.text
 
 
 class TestCommandRate:
