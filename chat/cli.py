@@ -168,11 +168,12 @@ def tail(
 @app.command()
 def doctor(config: ConfigFile = None) -> None:
     """Look at this machine: what is in a node's way, and what to do about it."""
-    from chat.ops import doctor as examination
+    from chat.ops.doctor import diagnose
+    from chat.ops.findings import exit_code, render
 
-    findings = examination.diagnose(load(config))
-    examination.render(findings)
-    raise typer.Exit(examination.exit_code(findings))
+    findings = diagnose(load(config))
+    render(findings)
+    raise typer.Exit(exit_code(findings))
 
 
 @app.command()

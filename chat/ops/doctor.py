@@ -1,9 +1,9 @@
 """What is wrong with this machine for this configuration, and what to do about it.
 
-Lives here: one check for each thing that goes wrong in practice, and the table they are shown in.
-A check takes the configuration and the machine and returns findings; it reads nothing itself
-(`machine.py` does), so every verdict can be tested without having such a machine.
-Must not: decide whether a configuration is well-formed; `config.py` has refused those before.
+Lives here: one check for each thing that goes wrong in practice. A check takes the configuration
+and the machine and returns findings; it reads nothing itself (`machine.py` does), so every verdict
+can be tested without having such a machine. Must not: decide whether a configuration is
+well-formed, `chat.config` has refused those before; or print, that is `findings.py`'s.
 The one danger: a finding is pasted into bug reports. No secret, and no URL with a password.
 """
 
@@ -11,19 +11,11 @@ import errno
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal
-
-import msgspec
-from rich.console import Console, Group
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from chat.config.sections import Config, public_url
+from chat.ops.findings import Finding, Level
 from chat.ops.machine import Machine, this_machine
 from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS
-
-Level = Literal["ok", "warn", "fail"]
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_KERNEL = (4, 5)  # EPOLLEXCLUSIVE; SO_REUSEPORT is older
@@ -35,41 +27,10 @@ ENTRY_BYTES = 230  # measured with Valkey 9.1: a stream entry of 200 bytes
 SHORT_KEY_CHARS = 16
 
 
-class Finding(msgspec.Struct, frozen=True):
-    name: str
-    level: Level
-    detail: str
-    advice: str = ""
-
-
 def diagnose(config: Config, machine: Machine | None = None) -> list[Finding]:
     """Every check, in a fixed order. Takes as long as the bus takes to answer, or its timeout."""
     machine = machine or this_machine()
     return [finding for check in CHECKS for finding in check(config, machine)]
-
-
-def exit_code(findings: list[Finding]) -> int:
-    return 1 if any(finding.level == "fail" for finding in findings) else 0
-
-
-def render(findings: list[Finding], console: Console | None = None) -> None:
-    """Print the findings as a table, and below it what to do, the worst first."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for finding in findings:
-        style = STYLES[finding.level]
-        table.add_row(
-            Text(finding.level, style=style), Text(finding.name, style="bold"), Text(finding.detail)
-        )
-    advised = [finding for finding in findings if finding.advice]
-    advised.sort(key=lambda finding: finding.level != "fail")
-    advice = [
-        Padding(Text.assemble((f"{f.name}: ", STYLES[f.level]), f.advice), (0, 0, 0, 2))
-        for f in advised
-    ]
-    (console or Console()).print(Group(table, *([Text("\nWhat to do")] if advice else []), *advice))
-
-
-STYLES: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def _python(config: Config, machine: Machine) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from chat import node
 from chat.cli import Mode, app, parse_color
 from chat.config.sections import Config
 from chat.ops import doctor, logs
+from chat.ops.findings import Finding
 from chat.policy import identity
 from chat.wire import schema
 
@@ -190,7 +191,7 @@ class TestDoctor:
     def test_its_findings_are_shown_and_are_its_exit_status(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        findings = [doctor.Finding("kernel", "fail", "2.4", "upgrade")]
+        findings = [Finding("kernel", "fail", "2.4", "upgrade")]
         monkeypatch.setattr(doctor, "diagnose", lambda config: findings)
         done = run("doctor")
         assert done.exit_code == 1

@@ -1,8 +1,6 @@
 """Loading the configuration: file, environment, and every problem in one list."""
 
 import json
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,65 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.config.load import VARIABLES, ConfigError, load_config
-from chat.config.sections import SECTIONS, TYPES, Auth, Bus, Config, public_url
+from chat.config.sections import SECTIONS, TYPES, Config
+from tests.chat.config.refusals import problems_of, refusal
 
-ROOT = Path(__file__).parents[3]
-INTEGERS = {
-    path: kind
-    for path, annotated in TYPES.items()
-    if isinstance(kind := msgspec.inspect.type_info(annotated), msgspec.inspect.IntType)
-}
 LISTS = {"server.origins", "server.trusted_proxies"}
-SECRET = "correct-horse-battery-staple-0123456789"
-
-
-def problems_of(path: Path | None = None, environ: Mapping[str, str] | None = None) -> list[str]:
-    with pytest.raises(ConfigError) as refused:
-        load_config(path, environ or {})
-    return refused.value.problems
-
-
-def refusal(path: Path | None, environ: Mapping[str, str]) -> ConfigError | None:
-    try:
-        load_config(path, environ)
-    except ConfigError as refused:
-        return refused
-    return None
-
-
-@pytest.fixture
-def toml(tmp_path: Path) -> Path:
-    return tmp_path / "config.toml"
 
 
 class TestDefaults:
     def test_nothing_given_is_the_defaults(self) -> None:
         assert load_config(None, {"PATH": "/bin", "danmaku_server_port": "1"}) == Config()
 
-    def test_every_default_is_within_its_own_bounds(self) -> None:
-        assert msgspec.convert(msgspec.to_builtins(Config()), Config) == Config()
-
     def test_a_loaded_config_cannot_be_changed(self) -> None:
         with pytest.raises(AttributeError):
             load_config(None, {}).server.port = 1  # type: ignore[misc]
-
-
-class TestDocumentedFile:
-    def test_it_holds_exactly_the_defaults(self) -> None:
-        assert load_config(ROOT / "config.toml", {}) == Config()
-
-    def test_it_sets_every_key(self) -> None:
-        tables = tomllib.loads((ROOT / "config.toml").read_text())
-        assert [f"{section}.{key}" for section in tables for key in tables[section]] == list(TYPES)
-
-    def test_every_key_follows_its_reason(self) -> None:
-        lines = (ROOT / "config.toml").read_text().splitlines()
-        for number, line in enumerate(lines):
-            if re.match(r"\w+ = ", line):
-                assert lines[number - 1].startswith("# "), line
-
-    def test_no_line_is_longer_than_a_terminal(self) -> None:
-        assert max(map(len, (ROOT / "config.toml").read_text().splitlines())) <= 100
 
 
 class TestFile:
@@ -230,81 +182,7 @@ class TestProblems:
         assert problem.startswith(f"{path}: expected ")
 
 
-class TestBounds:
-    @pytest.mark.parametrize("path", INTEGERS)
-    def test_both_ends_are_inside_and_the_next_values_outside(self, path: str) -> None:
-        kind = INTEGERS[path]
-        assert kind.ge is not None
-        assert kind.le is not None
-        variable = "DANMAKU_" + path.replace(".", "_").upper()
-        for outside in (kind.ge - 1, kind.le + 1):
-            (problem,) = problems_of(environ={variable: str(outside)})
-            assert problem == (
-                f"{path}: expected int between {kind.ge} and {kind.le}, got {outside} "
-                f"(from {variable})"
-            )
-        for inside in (kind.ge, kind.le):
-            assert "expected int" not in str(refusal(None, {variable: str(inside)}))
-
-
-class TestKeysTogether:
-    @pytest.mark.parametrize(
-        ("environ", "problem"),
-        [
-            (
-                {"DANMAKU_LIMITS_BACKLOG_HARD_BYTES": "5000"},
-                "limits.backlog_hard_bytes: 5000 is less than limits.backlog_soft_bytes, 262144",
-            ),
-            (
-                {"DANMAKU_API_PORT": "8000"},
-                "api.port: 8000 is also server.port; each needs its own",
-            ),
-            (
-                {"DANMAKU_SERVER_CLIENT_ADDRESS": "proxy-protocol"},
-                'server.client_address: "proxy-protocol" needs server.trusted_proxies, the '
-                'addresses whose word is taken; a proxy on this machine is "127.0.0.1"',
-            ),
-            (
-                {"DANMAKU_SERVER_TRUSTED_PROXIES": '["127.0.0.1"]'},
-                "server.trusted_proxies: only has a meaning with server.client_address = "
-                '"proxy-protocol" or "x-forwarded-for", whichever these proxies send',
-            ),
-            (
-                {"DANMAKU_BUS_URL": "redis://h", "DANMAKU_BUS_DATA_DIR": "/data"},
-                'bus.data_dir: only has a meaning with bus.url = "embedded"; '
-                "another server keeps its own data",
-            ),
-            (
-                {"DANMAKU_AUTH_GUESTS": "refuse"},
-                'auth.guests: "refuse" without auth.secret leaves nobody who could connect',
-            ),
-        ],
-    )
-    def test_what_contradicts_is_refused(self, environ: dict[str, str], problem: str) -> None:
-        assert problems_of(environ=environ) == [problem]
-
-    @pytest.mark.parametrize(
-        "environ",
-        [
-            {"DANMAKU_LIMITS_BACKLOG_HARD_BYTES": "262144"},
-            {"DANMAKU_ROOMS_HISTORY": "30"},
-            {"DANMAKU_BUS_DATA_DIR": "/data"},
-            {
-                "DANMAKU_SERVER_CLIENT_ADDRESS": "x-forwarded-for",
-                "DANMAKU_SERVER_TRUSTED_PROXIES": '["10.0.0.0/8", "fd00::1"]',
-            },
-            {"DANMAKU_AUTH_GUESTS": "refuse", "DANMAKU_AUTH_SECRET": SECRET},
-            {"DANMAKU_API_HOST": "0.0.0.0"},
-            {
-                "DANMAKU_API_PORT": "8000",
-                "DANMAKU_API_HOST": "10.0.0.1",
-                "DANMAKU_SERVER_HOST": "10.0.0.2",
-            },
-        ],
-    )
-    def test_what_fits_is_taken(self, environ: dict[str, str]) -> None:
-        load_config(None, environ)
-
+class TestDoubt:
     def test_a_key_wrong_by_itself_accuses_no_other(self) -> None:
         environ = {
             "DANMAKU_LIMITS_BACKLOG_SOFT_BYTES": "2000000",
@@ -358,30 +236,6 @@ class TestSecrets:
         toml.write_text(f"[{section}]\n{key} = {value}\n")
         (problem,) = problems_of(toml)
         assert "hunter2" not in problem
-
-    def test_no_printed_config_shows_one(self) -> None:
-        environ = {
-            "DANMAKU_AUTH_SECRET": SECRET,
-            "DANMAKU_API_KEY": SECRET,
-            "DANMAKU_BUS_URL": f"redis://user:{SECRET}@host:6379/0",
-        }
-        printed = repr(load_config(None, environ))
-        assert SECRET not in printed
-        assert "redis://host:6379/0" in printed
-        assert repr(Auth()) == "Auth(secret='', guests='type')"
-        assert "url='embedded'" in repr(Bus())
-
-    @pytest.mark.parametrize(
-        ("url", "printed"),
-        [
-            ("embedded", "embedded"),
-            ("redis://u:p@h:1/2?password=p", "redis://h:1/2"),
-            ("unix://u:p@/run/s?db=1", "unix:///run/s"),
-            ("redis://:p?w@h", "a URL that cannot be parsed"),
-        ],
-    )
-    def test_a_url_is_printed_without_credentials(self, url: str, printed: str) -> None:
-        assert public_url(url) == printed
 
 
 SCALARS = st.one_of(

