@@ -1,0 +1,26 @@
+"""A shard's columns: chat's follow the connection group's, without a hole and without a clash."""
+
+from chat.counters import FIELDS, GAUGES, ChatCount
+from pool.scoreboard import Scoreboard
+from shard import counters as group
+from shard.counters import Count
+
+
+def test_chats_columns_follow_the_groups_without_a_hole() -> None:
+    assert len(ChatCount.__members__) == len(ChatCount)
+    assert sorted([*Count, *ChatCount]) == list(range(len(FIELDS)))
+
+
+def test_what_either_counts_is_read_under_its_name() -> None:
+    board = Scoreboard(FIELDS, 1)
+    for count in (*Count, *ChatCount):
+        board.row(0)[count] = 100 + count
+    assert board.read(0) == {count.name.lower(): 100 + count for count in (*Count, *ChatCount)}
+
+
+def test_no_name_means_two_columns() -> None:
+    assert len(set(FIELDS)) == len(FIELDS)
+
+
+def test_gauges_are_names_of_columns_and_the_groups_stay_gauges() -> None:
+    assert set(FIELDS) >= GAUGES > group.GAUGES

@@ -1,0 +1,150 @@
+"""A node: what the configuration becomes, where it says to look, what it says when it cannot."""
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.local import free_port
+from chat.config.sections import SECTIONS, TYPES, Config
+from chat.node import announce, dead_after_s, shard_settings
+from shard.listen import RESERVED_DESCRIPTORS
+from shard.settings import Settings
+from tests.chat.rig import configured
+
+ROOT = Path(__file__).parents[2]
+KEYS = {
+    "capacity": "limits.connections",
+    "handshake_bytes": "limits.handshake_bytes",
+    "message_bytes": "limits.message_bytes",
+    "backlog_soft_bytes": "limits.backlog_soft_bytes",
+    "backlog_hard_bytes": "limits.backlog_hard_bytes",
+    "handshake_ticks": "heartbeat.handshake_s",
+    "ping_ticks": "heartbeat.ping_s",
+    "timeout_ticks": "heartbeat.timeout_s",
+    "close_ticks": "heartbeat.close_s",
+    "stall_ticks": "limits.stall_s",
+    "client_address": "server.client_address",
+    "trusted_proxies": "server.trusted_proxies",
+    "connections_per_address": "limits.connections_per_address",
+}
+"""What a connection group is told, and which key says it; its terms come from several."""
+
+
+def every_key_its_own() -> Config:
+    """A configuration of which no two numbers are the same, and none the default."""
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for number, path in enumerate(TYPES):
+        section, _, key = path.partition(".")
+        if isinstance(getattr(SECTIONS[section](), key), int) and key != "compression":
+            sections[section][key] = 1_000_003 + number
+    sections["server"] |= {
+        "client_address": "x-forwarded-for",
+        "trusted_proxies": ("10.0.0.0/8",),
+        "path": "/chat",
+        "origins": ("https://a.example",),
+    }
+    return configured(**sections)
+
+
+def value(config: Config, path: str) -> Any:
+    section, _, key = path.partition(".")
+    return getattr(getattr(config, section), key)
+
+
+class TestSettings:
+    def test_every_limit_of_a_group_is_what_its_key_says(self) -> None:
+        config = every_key_its_own()
+        settings = shard_settings(config, rows=500)
+        assert {field: getattr(settings, field) for field in KEYS} == {
+            field: value(config, path) for field, path in KEYS.items()
+        }
+
+    def test_none_is_left_to_the_groups_default(self) -> None:
+        fields = {field.name for field in dataclasses.fields(Settings)}
+        assert fields == KEYS.keys() | {"terms"}
+        settings, default = shard_settings(every_key_its_own(), rows=500), Settings()
+        assert [name for name in fields if getattr(settings, name) == getattr(default, name)] == []
+
+    def test_without_a_maximum_there_are_as_many_as_descriptors(self) -> None:
+        config = configured(limits={"connections": 0})
+        assert shard_settings(config, rows=500).capacity == 500 - RESERVED_DESCRIPTORS
+
+    def test_who_is_let_in_is_configured_too(self) -> None:
+        terms = shard_settings(every_key_its_own(), rows=500).terms
+        assert {offer.path for offer in terms.offers} == {"/chat", "/sse", ""}
+        assert terms.origins == ("https://a.example",)
+
+
+class TestDeath:
+    @pytest.mark.parametrize(
+        ("stall_s", "dead_s"), [(1, 30 + 20), (45, 30 + 20), (46, 46 + 5), (600, 600 + 5)]
+    )
+    def test_nobody_is_dead_before_a_ping_or_a_slow_reader_is_given_up(
+        self, stall_s: int, dead_s: int
+    ) -> None:
+        heartbeat = {"ping_s": 30, "timeout_s": 20, "close_s": 5}
+        assert dead_after_s(configured(heartbeat=heartbeat, limits={"stall_s": stall_s})) == dead_s
+
+
+class TestAnnouncing:
+    def said(self, capsys: pytest.CaptureFixture[str], shards: int = 2, **server: Any) -> str:
+        announce(configured(server=server), shards, 9000, 9001)
+        out, err = capsys.readouterr()
+        assert err == ""
+        return out
+
+    def test_it_says_where_to_look(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.said(capsys, host="10.0.0.7", path="/chat") == (
+            "Danmaku is up: 2 shards, bus 'embedded'\n"
+            "  watch and type   http://127.0.0.1:9001/\n"
+            "  API and docs     http://127.0.0.1:9001/docs\n"
+            "  WebSocket        ws://10.0.0.7:9000/chat?room=lobby\n"
+        )
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+    def test_any_address_is_this_machines_own(
+        self, capsys: pytest.CaptureFixture[str], host: str
+    ) -> None:
+        assert "  ws://127.0.0.1:9000/ws?" in self.said(capsys, host=host)
+
+    def test_one_shard_is_one(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert ": 1 shard," in self.said(capsys, shards=1)
+
+
+class TestTrouble:
+    def told(self, **settings: object) -> str:
+        """The line with which a node that is configured so ends."""
+        usual = {"server_host": "127.0.0.1", "server_port": free_port(), "api_port": free_port()}
+        clean = {name: text for name, text in os.environ.items() if "DANMAKU_" not in name}
+        extra = {f"DANMAKU_{key.upper()}": str(told) for key, told in (usual | settings).items()}
+        done = subprocess.run(
+            [sys.executable, "-m", "chat.cli", "serve"],
+            env=clean | extra,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        [line] = done.stderr.splitlines()
+        return line
+
+    @pytest.mark.parametrize("key", ["server_port", "api_port"])
+    def test_a_port_in_use_is_one_sentence(self, key: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = self.told(**{key: port})
+        assert line.startswith("danmaku: cannot listen: ")
+        assert f"127.0.0.1:{port}: Address already in use; is another node running?" in line
+
+    def test_an_engine_that_cannot_start_is_one_too(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        line = self.told(bus_data_dir=tmp_path / "file" / "data")
+        assert line.startswith("danmaku: bus.data_dir cannot be used: ")
