@@ -116,7 +116,7 @@ class PerAddress:
 
     def leave(self, row: int) -> None:
         """The connection in `row` is over, whether it was counted or not."""
-        client = self._rows[row] if self._limit else None
+        client = self._rows[row] if row < len(self._rows) else None
         if client is None:
             return
         self._rows[row] = None

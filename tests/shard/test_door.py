@@ -160,7 +160,9 @@ class TestBeingFull:
         assert len(came) == 2
         assert heard(clients[2]) == FULL.response
 
-    @with_(rows=1)
+    @pytest.mark.parametrize(
+        "porch", [{"rows": 1}, {"rows": 1, "connections_per_address": 9}], indirect=True
+    )
     def test_a_descriptor_without_a_row_has_no_place(self, porch: Porch) -> None:
         client = porch.knock()
         assert porch.arrivals() == ([], None)
