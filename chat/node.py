@@ -19,7 +19,7 @@ from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
 from chat.bus.store import Store, open_store
-from chat.config.sections import Config
+from chat.config.sections import Config, public_url
 from chat.counters import FIELDS
 from chat.hub.acks import Acks
 from chat.hub.hub import Hub
@@ -95,9 +95,10 @@ def dead_after_s(config: Config) -> int:
 
 def announce(config: Config, shards: int, ws_port: int, api_port: int) -> None:
     """Say where to look."""
+    bus = public_url(config.bus.url)
     host = "127.0.0.1" if config.server.host in ("0.0.0.0", "::") else config.server.host
     print(
-        f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {config.bus.url!r}\n"
+        f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
         f"  watch and type   http://{config.api.host}:{api_port}/\n"
         f"  API and docs     http://{config.api.host}:{api_port}/docs\n"
         f"  WebSocket        ws://{host}:{ws_port}{config.server.path}?room=lobby",

@@ -116,6 +116,12 @@ class TestAnnouncing:
     def test_one_shard_is_one(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert ": 1 shard," in self.said(capsys, shards=1)
 
+    def test_the_password_of_the_bus_is_not_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        announce(configured(bus={"url": "redis://user:hunter2@host:6379/0"}), 1, 9000, 9001)
+        said = capsys.readouterr().out
+        assert "bus 'redis://host:6379/0'\n" in said
+        assert "hunter2" not in said
+
 
 class TestTrouble:
     def told(self, **settings: object) -> str:
