@@ -5,7 +5,7 @@ Everything here is a plain number; what only a few connections own lives elsewhe
 An idle connection costs the sum of the item sizes below and owns no Python object.
 
 Phases are the owner's numbers, and so is which may follow which: every change of one goes through
-`move`, which asks the owner's `check`.
+`move`, which looks it up.
 
 Danger: the kernel hands a closed descriptor's number to the next connection. Two guards:
 `generation` changes whenever a row is retired, so whatever outlives a turn carries a Handle and
@@ -15,7 +15,7 @@ unused, until the owner has reclaimed it.
 
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping, Set
 
 from pool.handle import Handle
 
@@ -26,7 +26,8 @@ FREE = 0
 class ConnectionTable:
     """Columns for `capacity` rows.
 
-    check(now, then)  raises when phase `then` may not follow `now`
+    follows  which phases may follow which, as (now, then)
+    names    of the phases, for the error that names both
 
     phase       where the connection is in its life; the owner's numbers, FREE when unused
     variant     which encoding of a message this connection reads; the owner's numbers
@@ -36,9 +37,12 @@ class ConnectionTable:
     due         tick at which the timing wheel visits the row
     """
 
-    def __init__(self, capacity: int, check: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, capacity: int, follows: Set[tuple[int, int]], names: Mapping[int, str]
+    ) -> None:
         self.capacity = capacity
-        self._check = check
+        self._follows = follows
+        self._names = names
         self.phase = bytearray(capacity)
         self.variant = bytearray(capacity)
         self.flags = bytearray(capacity)
@@ -48,8 +52,11 @@ class ConnectionTable:
         self._quarantine: deque[tuple[int, int]] = deque()
 
     def move(self, row: int, phase: int) -> None:
-        """Change a row's phase, if that may follow the one it is in."""
-        self._check(self.phase[row], phase)
+        """Change a row's phase. Raises RuntimeError where it may not follow the one it is in."""
+        now = self.phase[row]
+        if (now, phase) not in self._follows:
+            names = self._names
+            raise RuntimeError(f"row {row} does not go from {names[now]} to {names[phase]}")
         self.phase[row] = phase
 
     def take(self, row: int, phase: int, tick: int) -> None:

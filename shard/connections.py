@@ -56,7 +56,7 @@ class Connections:
         self._wires = tuple(offer.wire for offer in settings.terms.offers)
         self._counts = counts
         self._wake = wake
-        self._table = ConnectionTable(rows, phases.check)
+        self._table = ConnectionTable(rows, phases.FOLLOWS, phases.NAMES)
         self._outbox = Outbox(
             self._table,
             counts,

@@ -35,9 +35,3 @@ FOLLOWS = frozenset(
         (QUARANTINED, FREE),
     }
 )
-
-
-def check(now: int, then: int) -> None:
-    """Raise RuntimeError naming both when `then` may not follow `now`."""
-    if (now, then) not in FOLLOWS:
-        raise RuntimeError(f"a connection does not go from {NAMES[now]} to {NAMES[then]}")

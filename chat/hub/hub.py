@@ -28,7 +28,7 @@ from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
-from chat.wire.dialects.dialect import BadCommand
+from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.schema import (
     Auth,
     Authed,
@@ -126,9 +126,9 @@ class Hub:
         written = [dialect.event(welcome)]
         for join in joins:
             found = self._resume.join(fd, join, patient=True)
-            if isinstance(found, Error) and dialect.watches:
+            if dialect.watches and isinstance(found, Error):
                 return answer(HTTPStatus.BAD_REQUEST, f"{found.code}: {found.message}")
-            written.append(self._joining(fd, found, join.ref))
+            written.append(self._joining(dialect, found, join.ref))
         frame = self._replies.frame(fd, [one for one in written if one is not None])
         return dialect.greeting() + frame
 
@@ -149,7 +149,7 @@ class Hub:
             if self._unintroduced and fd in self._unintroduced:
                 self._introduce(fd, command)
             elif self._within_rate(fd, command):
-                written = self._obey(fd, command)
+                written = self._obey(fd, dialect, command)
                 if written is not None:
                     self._replies.send_written(fd, [written])
 
@@ -234,28 +234,28 @@ class Hub:
             self._replies.send(fd, [_error(refusal, command.ref)])
         return False
 
-    def _obey(self, fd: int, command: Command) -> bytes | None:
+    def _obey(self, fd: int, dialect: Dialect, command: Command) -> bytes | None:
         """Carry out a command; its written answer, or None when that comes later."""
         match command:
             case Send():
                 found: ServerEvent | None = self._send(fd, command)
             case Join():
-                return self._joining(fd, self._resume.join(fd, command), command.ref)
+                return self._joining(dialect, self._resume.join(fd, command), command.ref)
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
                 found = self._authenticate(fd, command)
             case Ping():
                 found = Pong(command.ref)
-        return None if found is None else self._replies.dialect(fd).event(found)
+        return None if found is None else dialect.event(found)
 
     def _joining(
-        self, fd: int, found: Room | ServerEvent | None, ref: Ref | UnsetType
+        self, dialect: Dialect, found: Room | ServerEvent | None, ref: Ref | UnsetType
     ) -> bytes | None:
         """The written answer to a join; of a room as it is they share one."""
         if isinstance(found, Room):
-            return self._replies.snapshot(fd, found, ref)
-        return None if found is None else self._replies.dialect(fd).event(found)
+            return self._replies.snapshot(dialect, found, ref)
+        return None if found is None else dialect.event(found)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)

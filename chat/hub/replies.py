@@ -32,13 +32,12 @@ class Replies:
         self._connections = connections
         self._variants = variants
         self._members = members
+        self._variant_of = connections.variant
+        self._dialects = tuple(variant.dialect for variant in variants)
 
-    def dialect(self, fd: int) -> Dialect:
+    def dialect(self, fd: int) -> Dialect:  # hot: once per command
         """How a connection speaks."""
-        return self._variant(fd).dialect
-
-    def _variant(self, fd: int) -> Variant:
-        return self._variants[self._connections.variant(fd)]
+        return self._dialects[self._variant_of(fd)]
 
     # --- to one --------------------------------------------------------------------------------
 
@@ -54,7 +53,7 @@ class Replies:
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""
-        variant = self._variant(fd)
+        variant = self._variants[self._variant_of(fd)]
         return variant.frame(written, self._position(fd) if variant.dialect.places else "")
 
     def _position(self, fd: int) -> str:
@@ -62,9 +61,8 @@ class Replies:
         rooms = self._members.of(fd)
         return ",".join(str(room.position) for room in rooms) if all(r.live for r in rooms) else ""
 
-    def snapshot(self, fd: int, room: Room, ref: Ref | Any) -> bytes | None:
+    def snapshot(self, dialect: Dialect, room: Room, ref: Ref | Any) -> bytes | None:
         """The written `joined` of a room as it is; those without a ref share one."""
-        dialect = self.dialect(fd)
         if ref is not UNSET:
             return dialect.event(joined(room, ref=ref))
         kept = room.snapshots.get(dialect)

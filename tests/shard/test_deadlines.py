@@ -39,7 +39,7 @@ class Desk:
     """One connection; time goes by a tick at a time."""
 
     def __init__(self, jitter: float = 0.0) -> None:
-        self.table = ConnectionTable(16, phases.check)
+        self.table = ConnectionTable(16, phases.FOLLOWS, phases.NAMES)
         chance = random.Random()
         chance.random = lambda: jitter  # type: ignore[method-assign]
         self.deadlines = Deadlines(self.table, SETTINGS, chance)
@@ -146,7 +146,7 @@ class TestCloses:
 
 def test_a_crowd_is_visited_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VISITS", 3)
-    table = ConnectionTable(16, phases.check)
+    table = ConnectionTable(16, phases.FOLLOWS, phases.NAMES)
     deadlines = Deadlines(table, SETTINGS, random.Random(1))
     deadlines.start(1_000)
     for fd in range(16):

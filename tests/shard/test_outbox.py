@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 import pytest
 
 from pool.scoreboard import Scoreboard
-from pool.table import ConnectionTable
+from pool.table import FREE, ConnectionTable
 from shard import outbox as module
+from shard import phases
 from shard.counters import FIELDS, Count
 from shard.frames import BINARY, CLOSE, encode, encode_close
 from shard.outbox import Flushed, Happened, Outbox, Sent
@@ -33,7 +34,9 @@ class Desk:
             self.writers.append(writer)
             self.readers[writer.fileno()] = reader
         self.fds = list(self.readers)
-        self.table = ConnectionTable(max(self.fds) + 1, lambda now, then: None)
+        self.table = ConnectionTable(
+            max(self.fds) + 1, phases.FOLLOWS | {(FREE, OPEN)}, phases.NAMES
+        )
         for fd in self.fds:
             self.table.take(fd, OPEN, 0)
         self.counts = Scoreboard(FIELDS, 1).row(0)

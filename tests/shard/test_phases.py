@@ -4,7 +4,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from pool.table import FREE
+from pool.table import FREE, ConnectionTable
 from shard import phases
 from shard.phases import CLOSING, HANDSHAKE, NAMES, OPEN, QUARANTINED
 
@@ -21,15 +21,17 @@ def test_every_life_in_the_picture_is_allowed_and_nothing_else_is() -> None:
     assert steps == phases.FOLLOWS
 
 
-def test_an_illegal_step_names_both_phases() -> None:
-    for now, then in set(product(NAMES, NAMES)) - phases.FOLLOWS:
-        with pytest.raises(RuntimeError, match=f"from {NAMES[now]} to {NAMES[then]}"):
-            phases.check(now, then)
-
-
-def test_a_legal_step_passes() -> None:
-    for now, then in phases.FOLLOWS:
-        phases.check(now, then)
+def test_a_table_takes_these_steps_and_names_both_phases_of_any_other() -> None:
+    for now, then in product(NAMES, NAMES):
+        table = ConnectionTable(1, phases.FOLLOWS, NAMES)
+        table.phase[0] = now
+        if (now, then) in phases.FOLLOWS:
+            table.move(0, then)
+            assert table.phase[0] == then
+        else:
+            with pytest.raises(RuntimeError, match=f"from {NAMES[now]} to {NAMES[then]}"):
+                table.move(0, then)
+            assert table.phase[0] == now
 
 
 def test_phases_fit_a_byte_and_differ() -> None:
