@@ -85,7 +85,7 @@ class Connections:
 
     def handle(self, fd: int) -> Handle:
         """What to keep of the connection that has `fd` now."""
-        return self._table.handle(fd)
+        return Handle(fd, self._table.generation[fd])
 
     def alive(self, handle: Handle) -> bool:
         """Whether it is still that connection, and open."""

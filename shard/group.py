@@ -254,10 +254,11 @@ class ConnectionGroup(Connections):
                     self._answer(fd, reply)
                 return
             variant = self._table.variant[fd]
-            lone = self._inbound.lone(fd, variant, size) if phase == OPEN else None
+            inbound, lone = self._inbound, None
+            if phase == OPEN and fd not in inbound.partials:
+                lone = inbound.lone[variant](inbound.scratch, size)
             if lone is None:
-                data = self._inbound.received(size)
-                self._hear(fd, self._inbound.events(fd, variant, data))
+                self._hear(fd, inbound.events(fd, variant, inbound.received(size)))
                 return
             self._events_in += 1
             kind, payload = lone

@@ -16,14 +16,19 @@ SCRATCH_BYTES: Final = 65_536
 
 
 class Inbound:
-    """The way in, for connections of any variant; `message_bytes` bounds one message."""
+    """The way in, for connections of any variant; `message_bytes` bounds one message.
+
+    lone  by variant: the one event of what is in the scratch, where there is a short way to tell;
+          for a connection that is not among the `partials`
+    """
 
     def __init__(self, offers: Sequence[Offer], message_bytes: int) -> None:
         self.buffers = BufferPool()
         self.partials: dict[int, Any] = {}
+        self.scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._parsers = tuple(offer.wire.parser(self.buffers, message_bytes) for offer in offers)
-        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
-        self._into_scratch = [self._scratch]
+        self.lone = tuple(parser.lone for parser in self._parsers)
+        self._into_scratch = [self.scratch]
 
     def receive(self, fd: int) -> int | None:
         """Fill the scratch: bytes read, 0 when the connection is over, None when there are none."""
@@ -36,13 +41,7 @@ class Inbound:
 
     def received(self, size: int) -> memoryview:
         """The `size` bytes that were received last."""
-        return self._scratch[:size]
-
-    def lone(self, fd: int, variant: int, size: int) -> Event | None:  # hot: once per message
-        """The one event that was received, where there is a short way to tell; else None."""
-        if fd in self.partials:
-            return None
-        return self._parsers[variant].lone(self._scratch, size)
+        return self.scratch[:size]
 
     def events(self, fd: int, variant: int, data: bytes | memoryview) -> Iterable[Event]:
         """What `data` comes to, behind what was incomplete; may raise ProtocolError on the way."""

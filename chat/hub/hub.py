@@ -128,8 +128,9 @@ class Hub:
             found = self._resume.join(fd, join, patient=True)
             if dialect.watches and isinstance(found, Error):
                 return answer(HTTPStatus.BAD_REQUEST, f"{found.code}: {found.message}")
-            written.append(self._joining(dialect, found, join.ref))
-        frame = self._replies.frame(fd, [one for one in written if one is not None])
+            if found is not None:
+                written.append(self._joining(dialect, found, join.ref))
+        frame = self._replies.frame(fd, [one for one in written if one])
         return dialect.greeting() + frame
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
@@ -167,8 +168,10 @@ class Hub:
     def on_close(self, fd: int, code: int) -> None:
         self._members.close(fd)
         self._users.close(fd)
-        self._strikes.pop(fd, None)
-        self._unintroduced.pop(fd, None)
+        if self._strikes:
+            self._strikes.pop(fd, None)
+        if self._unintroduced:
+            self._unintroduced.pop(fd, None)
 
     def on_tick(self, tick: int) -> None:
         self._tick = tick
@@ -196,12 +199,13 @@ class Hub:
 
     def _admit(self, fd: int, token: str | None) -> Welcome:
         """Let somebody in. Raises Refused."""
+        handle = self._connections.handle(fd)
         try:
-            who = self._users.admit(fd, token)
+            who = self._users.admit(handle, token)
         except Refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             raise
-        name = self._users.name(fd)
+        name = self._users.name(handle)
         return Welcome(name, who.uid, who.name, who.role, self._heartbeat.ping_s)
 
     def _introduce(self, fd: int, command: Command) -> None:
@@ -240,7 +244,8 @@ class Hub:
             case Send():
                 found: ServerEvent | None = self._send(fd, command)
             case Join():
-                return self._joining(dialect, self._resume.join(fd, command), command.ref)
+                joining = self._resume.join(fd, command)
+                return joining and self._joining(dialect, joining, command.ref)
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
@@ -250,12 +255,12 @@ class Hub:
         return None if found is None else dialect.event(found)
 
     def _joining(
-        self, dialect: Dialect, found: Room | ServerEvent | None, ref: Ref | UnsetType
+        self, dialect: Dialect, found: Room | ServerEvent, ref: Ref | UnsetType
     ) -> bytes | None:
         """The written answer to a join; of a room as it is they share one."""
         if isinstance(found, Room):
             return self._replies.snapshot(dialect, found, ref)
-        return None if found is None else dialect.event(found)
+        return dialect.event(found)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)
@@ -266,7 +271,7 @@ class Hub:
 
     def _authenticate(self, fd: int, auth: Auth) -> ServerEvent:
         try:
-            who = self._users.admit(fd, auth.token)
+            who = self._users.admit(self._connections.handle(fd), auth.token)
         except Refused as refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)

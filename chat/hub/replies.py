@@ -34,6 +34,7 @@ class Replies:
         self._members = members
         self._variant_of = connections.variant
         self._dialects = tuple(variant.dialect for variant in variants)
+        self._frames = tuple(variant.frame for variant in variants)
 
     def dialect(self, fd: int) -> Dialect:  # hot: once per command
         """How a connection speaks."""
@@ -53,8 +54,9 @@ class Replies:
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""
-        variant = self._variants[self._variant_of(fd)]
-        return variant.frame(written, self._position(fd) if variant.dialect.places else "")
+        number = self._variant_of(fd)
+        position = self._position(fd) if self._dialects[number].places else ""
+        return self._frames[number](written, position)
 
     def _position(self, fd: int) -> str:
         """Where a connection is in its rooms, in its order; "" until it is in all of them."""

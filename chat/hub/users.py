@@ -20,6 +20,7 @@ HANDLE_BITS: Final = FD_BITS + 32
 SPREAD: Final = 0x9E3779B97F4A7
 """Odd, so that multiplying by it can be undone: neighbours get names that do not look alike."""
 GATHER: Final = pow(SPREAD, -1, 1 << HANDLE_BITS)
+HANDLES: Final = (1 << HANDLE_BITS) - 1
 
 
 class Users:
@@ -39,14 +40,14 @@ class Users:
         self._identities: dict[int, Identity] = {}
         self._by_uid: dict[str, tuple[int, ...]] = {}
 
-    def name(self, fd: int) -> str:
+    def name(self, handle: Handle) -> str:
         """A connection's name: no other connection of any shard ever has it."""
-        handle = self._connections.handle(fd)
-        return f"{self._shard}-{handle.generation:x}-{fd:x}"
+        return f"{self._shard}-{handle.generation:x}-{handle.fd:x}"
 
-    def admit(self, fd: int, token: str | None) -> Identity:
+    def admit(self, handle: Handle, token: str | None) -> Identity:
         """Who a connection is, by its token or as a guest. Raises Refused."""
         if token:
+            fd = handle.fd
             identity = verify(token, self._auth.secret)
             self._forget(fd)
             self._identities[fd] = identity
@@ -54,15 +55,16 @@ class Users:
             return identity
         if self._auth.guests == "refuse":
             raise Refused(CloseCode.GUESTS_REFUSED)
-        return self._guest(fd)
+        return self._guest(handle)
 
     def of(self, fd: int) -> Identity:
         """Who an admitted connection is."""
-        return self._identities.get(fd) or self._guest(fd)
+        return self._identities.get(fd) or self._guest(self._connections.handle(fd))
 
     def close(self, fd: int) -> None:
         """The connection is over."""
-        self._forget(fd)
+        if fd in self._identities:
+            self._forget(fd)
 
     def find(self, uid: str) -> tuple[int, ...]:
         """The open connections of a user or a guest."""
@@ -70,7 +72,7 @@ class Users:
             return self._by_uid.get(uid, ())
         shard, number = uid[len(GUEST) + 1 : -13], uid[-13:]
         try:
-            code = int(number, 16) * GATHER % (1 << HANDLE_BITS)
+            code = int(number, 16) * GATHER & HANDLES
         except ValueError:
             return ()
         handle = Handle(code & ((1 << FD_BITS) - 1), code >> FD_BITS)
@@ -85,9 +87,8 @@ class Users:
             if identity.expires and identity.expires <= now:
                 yield fd
 
-    def _guest(self, fd: int) -> Identity:
-        handle = self._connections.handle(fd)
-        code = (handle.generation << FD_BITS | fd) * SPREAD % (1 << HANDLE_BITS)
+    def _guest(self, handle: Handle) -> Identity:
+        code = (handle.generation << FD_BITS | handle.fd) * SPREAD & HANDLES
         return guest(f"{self._shard}{code:013x}")
 
     def _forget(self, fd: int) -> None:

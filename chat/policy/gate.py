@@ -138,12 +138,9 @@ class CommandRate:
 
     def __init__(self, rows: int, limits: Limits, clock: Callable[[], float]) -> None:
         self._rates = Rates(rows, limits.commands_per_s, limits.commands_burst)
+        self.reset = self._rates.reset
         self._clock = clock
         self._message = f"at most {limits.commands_per_s} commands a second"
-
-    def reset(self, fd: int) -> None:
-        """A new connection has the row."""
-        self._rates.reset(fd)
 
     def passes(self, fd: int) -> Verdict:
         """Whether a connection may have one more command now."""

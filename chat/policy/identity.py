@@ -10,7 +10,6 @@ import jwt
 from msgspec import Struct
 
 from chat.policy.text import clean_name, is_clean, is_one_line
-from chat.wire.batch import default_name
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
@@ -40,9 +39,8 @@ class Refused(Exception):
 
 
 def guest(number: str) -> Identity:
-    """The guest of a number nobody else has; named by its end."""
-    uid = f"{GUEST}:{number}"
-    return Identity(uid, default_name(uid), GUEST)
+    """The guest of a number nobody else has, under its default name."""
+    return Identity(f"{GUEST}:{number}", f"{GUEST}-{number[-4:]}", GUEST)
 
 
 def verify(token: str, secret: str) -> Identity:

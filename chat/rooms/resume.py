@@ -98,15 +98,15 @@ class Resume:
 
         The `patient` wait for a room that is away, the others are refused.
         """
-        name = join.room
-        fault = room_problem(name, self._limits.room_chars)
-        if fault is not None:
+        room = self._rooms.by_name.get(join.room)
+        if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
             return Error(ErrorCode.BAD_ROOM, fault, join.ref)
         rooms = self._members.of(fd)
         most = self._limits.rooms_per_connection
-        if len(rooms) >= most and self._rooms.by_name.get(name) not in rooms:
+        if len(rooms) >= most and room not in rooms:
             return Error(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", join.ref)
-        room = self._rooms.enter(name)
+        if room is None:
+            room = self._rooms.enter(join.room)
         self._members.ask(fd, room)
         self._counts[ChatCount.JOINS] += 1
         since = None if join.since is None else (join.since.epoch, join.since.seq)

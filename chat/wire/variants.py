@@ -33,7 +33,8 @@ class Variant:
 
     def frame(self, events: Sequence[bytes], position: str = "") -> bytes:
         """Written events as bytes for the socket."""
-        return self.wrap(self.dialect.payload(events, position))
+        dialect = self.dialect
+        return self.wire.wrap(dialect.payload(events, position), dialect.binary)
 
     def wrap(self, payload: bytes) -> bytes:
         """A payload of the dialect as bytes for the socket."""

@@ -50,7 +50,7 @@ class TestGuests:
         rows = Rows()
         users = Users(cast(Connections, rows), Auth(), SHARD, lambda: 0.0)
         rows.generations[fd] = generation
-        who = users.admit(fd, None)
+        who = users.admit(rows.handle(fd), None)
         assert users.of(fd) == who
         assert who.name == default_name(who.uid)
         assert users.find(who.uid) == (fd,)
@@ -61,27 +61,27 @@ class TestGuests:
         names = set()
         for fd in range(2_000):
             rows.generations[fd] = 0
-            names.add(users.admit(fd, None).name)
+            names.add(users.admit(rows.handle(fd), None).name)
         assert len(names) == 2_000
 
     def test_one_who_has_shown_a_token_is_no_guest_any_more(self, rows: Rows, users: Users) -> None:
         rows.generations[5] = 0
-        uid = users.admit(5, None).uid
-        users.admit(5, bearer("u1"))
+        uid = users.admit(Handle(5, 0), None).uid
+        users.admit(Handle(5, 0), bearer("u1"))
         assert users.find(uid) == ()
         assert users.find("u1") == (5,)
 
     def test_are_refused_where_they_are_not_wanted(self, rows: Rows) -> None:
         users = Users(cast(Connections, rows), Auth(secret=SECRET, guests="refuse"), SHARD, float)
         with pytest.raises(Refused):
-            users.admit(5, None)
-        assert users.admit(5, bearer("u1")).uid == "u1"
+            users.admit(Handle(5, 0), None)
+        assert users.admit(Handle(5, 0), bearer("u1")).uid == "u1"
 
 
 class TestUsers:
     def test_are_found_on_all_their_connections(self, users: Users) -> None:
         for fd, uid in ((5, "u1"), (6, "u2"), (7, "u1")):
-            users.admit(fd, bearer(uid))
+            users.admit(Handle(fd, 0), bearer(uid))
         assert (users.find("u1"), users.find("u2"), users.find("u3")) == ((5, 7), (6,), ())
         users.close(5)
         assert users.find("u1") == (7,)
@@ -91,15 +91,15 @@ class TestUsers:
 
     def test_a_token_shown_again_counts_once(self, users: Users) -> None:
         for _ in range(3):
-            users.admit(5, bearer("u1"))
+            users.admit(Handle(5, 0), bearer("u1"))
         assert users.find("u1") == (5,)
-        users.admit(5, bearer("u2"))
+        users.admit(Handle(5, 0), bearer("u2"))
         assert (users.find("u1"), users.find("u2")) == ((), (5,))
 
     def test_a_bad_token_changes_nothing(self, users: Users) -> None:
-        users.admit(5, bearer("u1"))
+        users.admit(Handle(5, 0), bearer("u1"))
         with pytest.raises(Refused):
-            users.admit(5, "nonsense")
+            users.admit(Handle(5, 0), "nonsense")
         assert users.of(5).uid == "u1"
         assert users.find("u1") == (5,)
 

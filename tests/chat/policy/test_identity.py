@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chat.policy.identity import LEEWAY_S, MAX_NAME, MAX_UID, Refused, guest, verify
 from chat.policy.text import clean_name, is_clean
+from chat.wire.batch import default_name
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
@@ -131,6 +132,7 @@ class TestGuests:
     def test_a_guest_has_a_name_a_person_can_say(self) -> None:
         found = guest("s1-0-a")
         assert found.uid == "guest:s1-0-a"
+        assert found.name == default_name(found.uid)
         assert found.name.startswith("guest-")
         assert len(found.name) == len("guest-") + 4
         assert (found.role, found.expires) == (GUEST, 0)
