@@ -245,7 +245,7 @@ class Hub:
                 found: ServerEvent | None = self._send(fd, command)
             case Join():
                 joining = self._resume.join(fd, command)
-                return joining and self._joining(dialect, joining, command.ref)
+                return None if joining is None else self._joining(dialect, joining, command.ref)
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
