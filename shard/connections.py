@@ -172,7 +172,7 @@ class Connections:
         """OPEN to CLOSING: `last` is all that is still sent."""
         self._table.move(fd, CLOSING)
         self._left.append((fd, code))
-        sent = self._outbox.part(fd, last)
+        sent = self._outbox.send_last(fd, last)
         if sent is Sent.QUEUED:
             self._flush(fd)
         else:
@@ -181,7 +181,7 @@ class Connections:
 
     def _peer_closes(self, fd: int, payload: bytes) -> None:
         """Answer the peer's close in kind, or take it as the answer to ours."""
-        code, last = self._wire(fd).parting(payload)
+        code, last = self._wire(fd).close_reply(payload)
         if self._table.phase[fd] == OPEN:
             self._leave(fd, code, last)
         self._end(fd, code)

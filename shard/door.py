@@ -19,10 +19,10 @@ from typing import Final
 
 from shard.addresses import Networks, PerAddress, forwarded
 from shard.counters import Count
-from shard.familiar import Familiar
 from shard.handshake import END_OF_HEADERS, Accepted, Answer, answer
 from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
+from shard.upgradecache import UpgradeCache
 
 MAX_ACCEPTS: Final = 256
 
@@ -50,7 +50,7 @@ class Door:
         self._rows = rows
         self._capacity = settings.capacity
         self._counts = counts
-        self._familiar = Familiar(settings.terms)
+        self._upgrades = UpgradeCache(settings.terms)
         self._handshake_bytes = settings.handshake_bytes
         self._per_address = PerAddress(settings.connections_per_address, rows)
         self._trusted = Networks(settings.trusted_proxies)
@@ -126,7 +126,7 @@ class Door:
         if end < 0:
             self._unfinished[fd] = data
             return None
-        reply = self._familiar.respond(data, end)
+        reply = self._upgrades.respond(data, end)
         if self._proxied and fd in self._proxied and isinstance(reply, Accepted):
             by = reply.request.headers.get("x-forwarded-for")
             if not self._enter_behind(fd, forwarded(by, self._proxied[fd], self._trusted)):

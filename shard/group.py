@@ -323,7 +323,7 @@ class ConnectionGroup(Connections):
             _shut_down(fd)
             self._door.forget(fd)
             self._inbound.forget(fd, self._table.variant[fd])
-        self._outbox.settle()
+        self._outbox.end_turn()
 
     def _reclaim(self, before: int) -> None:
         for fd in self._table.reclaim(before):

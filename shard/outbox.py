@@ -218,7 +218,7 @@ class Outbox:
         del self.slow[fd]
         return Flushed.CAUGHT_UP if backlog.dropped else Flushed.EMPTY
 
-    def part(self, fd: int, last: bytes) -> Sent:
+    def send_last(self, fd: int, last: bytes) -> Sent:
         """Nothing follows `last` to this connection: it is closing.
 
         What waited is dropped, but for a frame that is half out, so that `last` is a frame too.
@@ -249,7 +249,7 @@ class Outbox:
         """The number may be given out again: no fan-out that named its last owner is left."""
         self._gone.discard(fd)
 
-    def settle(self) -> None:
+    def end_turn(self) -> None:
         """End of a turn, members are up to date: forget the gone unless a fan-out may name them."""
         if not self._fan_outs:
             self._gone.clear()

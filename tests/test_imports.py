@@ -42,7 +42,7 @@ PURE = (
     "shard/addresses.py",
     "shard/deadlines.py",
     "shard/deflate.py",
-    "shard/familiar.py",
+    "shard/upgradecache.py",
     "shard/frames.py",
     "shard/handshake.py",
     "shard/phases.py",

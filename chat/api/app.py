@@ -1,6 +1,6 @@
 """The routes, and the process that serves them.
 
-Rules. A handler reads, asks the Post or the Store, and answers with a Struct; what is wrong is
+Rules. A handler reads, asks Publishing or the Store, and answers with a Struct; what is wrong is
 raised and becomes a response in `_failures`. Starlette routes and streams; bodies are checked by
 `bodies`, because a client wants every problem at once and a bulk stream never fits in memory.
 """
@@ -40,7 +40,7 @@ from chat.api.models import (
     RoomOut,
     RoomsOut,
 )
-from chat.api.post import BATCH, Post, Unavailable, wall_ms
+from chat.api.publishing import BATCH, Publishing, Unavailable, wall_ms
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
 from chat.bus.store import Receipt, Store, open_store
@@ -66,15 +66,15 @@ class Api:
         self._url = url
         self._metrics = metrics
         self._store: Store
-        self._post: Post
+        self._publishing: Publishing
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open the way to Redis, and close it."""
         self._store = open_store(self._config, self._url)
-        self._post = Post(self._store, self._config.bus.timeout_ms / 1000)
+        self._publishing = Publishing(self._store, self._config.bus.timeout_ms / 1000)
         yield
-        await self._post.close()
+        await self._publishing.close()
         await self._store.close()
 
     def routes(self) -> list[BaseRoute]:
@@ -101,7 +101,7 @@ class Api:
         _want_json(request, JSON, NDJSON)
         messages = read_messages(await self._body(request), self._config.limits)
         published = PublishedOut(0, 0)
-        self._count(published, await self._post.publish([room], messages))
+        self._count(published, await self._publishing.publish([room], messages))
         return answer(published)
 
     async def _publish_lines(self, room: str, request: Request) -> Response:
@@ -133,7 +133,7 @@ class Api:
 
         async def flush() -> None:
             try:
-                self._count(published, await self._post.publish([room], batch))
+                self._count(published, await self._publishing.publish([room], batch))
             except Unavailable as away:
                 raise Unavailable(away.retry_after, published.accepted + away.accepted) from None
             batch.clear()
@@ -166,7 +166,7 @@ class Api:
         if broadcast.rooms is not None:
             published = PublishedOut(0, 0)
             rooms = list(dict.fromkeys(broadcast.rooms))
-            self._count(published, await self._post.publish(rooms, messages))
+            self._count(published, await self._publishing.publish(rooms, messages))
             return answer(BroadcastOut(published.accepted, published.duplicates))
         if len(messages) > MAX_NOTICES:
             raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])

@@ -52,7 +52,7 @@ class Waiting:
     since: tuple[str, int] | None
     ref: Ref | UnsetType
     patient: bool = False
-    told: bool = False
+    notified: bool = False
 
     @property
     def fd(self) -> int:
@@ -151,10 +151,10 @@ class Resume:
         fd = waiting.fd
         if not self._connections.alive(waiting.handle):
             return False
-        if waiting.told:
+        if waiting.notified:
             return True
         if waiting.patient:
-            waiting.told = True
+            waiting.notified = True
             message = f"the room {room.name} cannot be opened now; you are let in when it can"
         else:
             message = f"the room {room.name} cannot be read now; join again"

@@ -52,7 +52,7 @@ class EventStream:
         data = json.dumps({"code": int(code), "reason": reason}, separators=(",", ":"))
         return f"event: close\ndata: {data}\n\n".encode()
 
-    def parting(self, payload: bytes) -> tuple[int, bytes]:
+    def close_reply(self, payload: bytes) -> tuple[int, bytes]:
         raise AssertionError("nobody says goodbye on this wire")
 
 

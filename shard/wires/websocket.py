@@ -74,7 +74,7 @@ class WebSocket:
     def farewell(self, code: int, reason: str = "") -> bytes:
         return frames.encode_close(code, reason)
 
-    def parting(self, payload: bytes) -> tuple[int, bytes]:
+    def close_reply(self, payload: bytes) -> tuple[int, bytes]:
         code, _ = frames.parse_close(payload)
         return code, frames.encode_close(code) if payload else frames.encode(frames.CLOSE, b"")
 

@@ -7,7 +7,7 @@ A wire's parser yields events, (kind, bytes):
 
 TEXT, BINARY  one whole message; a TEXT is valid UTF-8
 REPLY         bytes to send back at once, in order
-CLOSE         the peer ends the conversation; the bytes are for `Wire.parting`
+CLOSE         the peer ends the conversation; the bytes are for `Wire.close_reply`
 ALIVE         a sign of life, nothing to do
 """
 
@@ -89,5 +89,5 @@ class Wire(Protocol):
     def farewell(self, code: int, reason: str = "") -> bytes:
         """The last bytes that are sent."""
 
-    def parting(self, payload: bytes) -> tuple[int, bytes]:
+    def close_reply(self, payload: bytes) -> tuple[int, bytes]:
         """The code in the peer's close, and the last bytes to answer it with."""

@@ -85,7 +85,7 @@ class Desk:
 
     def part(self, fd: int) -> None:
         self.table.phase[fd] = CLOSING
-        if self.act(fd, self.outbox.part(fd, GOODBYE)) is Sent.QUEUED:
+        if self.act(fd, self.outbox.send_last(fd, GOODBYE)) is Sent.QUEUED:
             self.flush(fd)
 
     def flush(self, fd: int) -> None:
@@ -105,7 +105,7 @@ class Desk:
         """Finish every fan-out."""
         while self.outbox.pending:
             self.run_slice()
-        self.outbox.settle()
+        self.outbox.end_turn()
 
     def drain(self, fd: int) -> bytes:
         """Read all there is for `fd`, as fast as it comes."""
@@ -372,7 +372,7 @@ class TestParting:
         fd = desk.fds[2]
         desk.fan_out(desk.fds, b"old")
         desk.outbox.forget(fd)
-        desk.outbox.settle()
+        desk.outbox.end_turn()
         desk.run()
         assert read(desk.readers[fd]) == b""
         desk.fan_out([fd], b"new")

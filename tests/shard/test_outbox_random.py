@@ -92,7 +92,7 @@ class Traffic(RuleBasedStateMachine):
     def run_a_slice(self) -> None:
         if self.outbox.pending:
             self.desk.run_slice()
-        self.outbox.settle()
+        self.outbox.end_turn()
 
     @rule(member=which)
     def close(self, member: int) -> None:

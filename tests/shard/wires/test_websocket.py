@@ -86,7 +86,7 @@ class TestSending:
     def test_a_peers_close_is_answered_in_kind(
         self, payload: bytes, code: int, last: bytes
     ) -> None:
-        assert PLAIN.parting(payload) == (code, last)
+        assert PLAIN.close_reply(payload) == (code, last)
 
 
 class TestReading:

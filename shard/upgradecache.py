@@ -27,7 +27,7 @@ MAX_BLOCK = 1024
 MAX_BLOCKS = 512
 
 
-class Familiar:
+class UpgradeCache:
     """`respond` for one server's terms, with a memory."""
 
     def __init__(self, terms: Terms) -> None:

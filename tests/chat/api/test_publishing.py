@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.api.models import MessageIn
-from chat.api.post import BATCH, Post, Unavailable
+from chat.api.publishing import BATCH, Publishing, Unavailable
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Msg
@@ -35,14 +35,14 @@ async def texts(store: Store, room: str) -> list[str]:
 
 class TestPublish:
     async def test_receipts_come_in_the_messages_order(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         receipts = await post.publish(["r"], said("a", "b", "c"))
         assert [receipt.seq for receipt in receipts] == [1, 2, 3]
         assert await texts(store, "r") == ["a", "b", "c"]
         await post.close()
 
     async def test_many_rooms_get_the_same_and_count_for_themselves(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         rooms = [f"r{i}" for i in range(BATCH // 2)]
         receipts = await post.publish(rooms, said("a", "b", "c"))
         assert [receipt.seq for receipt in receipts] == [1, 2, 3] * len(rooms)
@@ -50,10 +50,10 @@ class TestPublish:
         await post.close()
 
     async def test_nothing_to_publish_is_answered_at_once(self, store: Store) -> None:
-        assert await Post(store, 5.0).publish(["r"], []) == []
+        assert await Publishing(store, 5.0).publish(["r"], []) == []
 
     async def test_more_than_a_batch_keeps_its_order(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         numbers = [f"{i}" for i in range(2 * BATCH + 7)]
         receipts = await post.publish(["r"], said(*numbers))
         assert [receipt.seq for receipt in receipts] == list(range(1, len(numbers) + 1))
@@ -61,7 +61,7 @@ class TestPublish:
         await post.close()
 
     async def test_requests_at_once_get_their_own_receipts(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         asked = [post.publish([f"r{i % 3}"], said(*"xyz", uid=f"u{i}")) for i in range(30)]
         answers = await asyncio.gather(*asked)
         for i in range(3):
@@ -74,7 +74,7 @@ class TestPublish:
         await post.close()
 
     async def test_a_duplicate_has_the_seq_of_the_first(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         message = MessageIn("a", id="1")
         [first] = await post.publish(["r"], [message])
         await post.publish(["r"], said("between"))
@@ -84,7 +84,7 @@ class TestPublish:
         await post.close()
 
     async def test_a_request_that_is_given_up_harms_no_other(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         given_up = asyncio.create_task(post.publish(["r"], said("a")))
         stays = asyncio.create_task(post.publish(["r"], said("b")))
         await asyncio.sleep(0)
@@ -95,7 +95,7 @@ class TestPublish:
         await post.close()
 
     async def test_closing_waits_for_what_is_under_way(self, store: Store) -> None:
-        post = Post(store, 5.0)
+        post = Publishing(store, 5.0)
         asked = asyncio.create_task(post.publish(["r"], said("a")))
         await asyncio.sleep(0)
         await post.close()
@@ -108,7 +108,7 @@ class TestRedisIsAway:
         self, own_valkey: EmbeddedEngine
     ) -> None:
         store = a_store(own_valkey.url, new_prefix(), timeout_s=0.1)
-        post = Post(store, 0.1)
+        post = Publishing(store, 0.1)
         await post.publish(["r"], said("before"))
         assert own_valkey.pid is not None
         os.kill(own_valkey.pid, signal.SIGSTOP)

@@ -42,7 +42,7 @@ class _Batch:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Post:
+class Publishing:
     """Publishing with an answer."""
 
     def __init__(self, store: Store, timeout_s: float) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shard.familiar import STAND_IN, STAND_IN_ACCEPT, Familiar
 from shard.handshake import END_OF_HEADERS, Accepted, Answer, respond
+from shard.upgradecache import STAND_IN, STAND_IN_ACCEPT, UpgradeCache
 from tests.shard.wire import REQUEST, terms
 
 TERMS = terms("chat.json", "chat.msgpack", deflated=True, origins=("http://a",))
@@ -13,9 +13,9 @@ KEYS = [b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==", STAND_IN.encod
 KEY_LINE = b"Sec-WebSocket-Key: "
 
 
-def agree(familiar: Familiar, data: bytes) -> Accepted | Answer:
-    """The familiar answer, which must be the full one but for the key among the headers."""
-    known = familiar.respond(data, data.index(END_OF_HEADERS))
+def agree(cache: UpgradeCache, data: bytes) -> Accepted | Answer:
+    """The cache answer, which must be the full one but for the key among the headers."""
+    known = cache.respond(data, data.index(END_OF_HEADERS))
     full = respond(data, TERMS)
     if isinstance(full, Accepted) and isinstance(known, Accepted):
         headers = dict(full.request.headers)
@@ -36,55 +36,55 @@ def agree(familiar: Familiar, data: bytes) -> Accepted | Answer:
 
 
 @pytest.fixture
-def familiar() -> Familiar:
-    return Familiar(TERMS)
+def cache() -> UpgradeCache:
+    return UpgradeCache(TERMS)
 
 
 class TestKeys:
-    def test_each_key_gets_its_own_accept(self, familiar: Familiar) -> None:
+    def test_each_key_gets_its_own_accept(self, cache: UpgradeCache) -> None:
         for key in KEYS * 2:
-            assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], key)), Accepted)
+            assert isinstance(agree(cache, REQUEST.replace(KEYS[0], key)), Accepted)
 
-    def test_the_stand_in_is_never_sent_back(self, familiar: Familiar) -> None:
+    def test_the_stand_in_is_never_sent_back(self, cache: UpgradeCache) -> None:
         for _ in range(2):
-            assert STAND_IN_ACCEPT not in agree(familiar, REQUEST).response
+            assert STAND_IN_ACCEPT not in agree(cache, REQUEST).response
 
     @pytest.mark.parametrize(
         "key", [b"", b"short==", KEYS[0] + b"x", b" " + KEYS[0], b"\xff" * 24, b"=" * 24]
     )
     def test_a_bad_key_is_refused_also_in_a_known_block(
-        self, familiar: Familiar, key: bytes
+        self, cache: UpgradeCache, key: bytes
     ) -> None:
-        assert isinstance(agree(familiar, REQUEST), Accepted)
-        agree(familiar, REQUEST.replace(KEYS[0], key))
+        assert isinstance(agree(cache, REQUEST), Accepted)
+        agree(cache, REQUEST.replace(KEYS[0], key))
 
-    def test_two_keys_are_refused(self, familiar: Familiar) -> None:
+    def test_two_keys_are_refused(self, cache: UpgradeCache) -> None:
         line = KEY_LINE + KEYS[0] + b"\r\n"
         for _ in range(2):
-            assert isinstance(agree(familiar, REQUEST.replace(line, 2 * line)), Answer)
+            assert isinstance(agree(cache, REQUEST.replace(line, 2 * line)), Answer)
 
 
 class TestBlocks:
-    def test_frames_behind_the_request_are_the_connections_own(self, familiar: Familiar) -> None:
+    def test_frames_behind_the_request_are_the_connections_own(self, cache: UpgradeCache) -> None:
         for rest in (b"one", b"two", b"\r\nSec-WebSocket-Key: " + KEYS[1] + b"\r\n\r\n"):
-            reply = agree(familiar, REQUEST + rest)
+            reply = agree(cache, REQUEST + rest)
             assert isinstance(reply, Accepted)
             assert reply.rest == rest
 
     def test_a_known_block_is_not_parsed_again(
-        self, familiar: Familiar, monkeypatch: pytest.MonkeyPatch
+        self, cache: UpgradeCache, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        agree(familiar, REQUEST)
-        monkeypatch.setattr("shard.familiar.respond", None)
-        assert isinstance(agree(familiar, REQUEST.replace(KEYS[0], KEYS[1])), Accepted)
+        agree(cache, REQUEST)
+        monkeypatch.setattr("shard.upgradecache.respond", None)
+        assert isinstance(agree(cache, REQUEST.replace(KEYS[0], KEYS[1])), Accepted)
 
     def test_a_long_block_is_parsed_and_not_kept(
-        self, familiar: Familiar, monkeypatch: pytest.MonkeyPatch
+        self, cache: UpgradeCache, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         data = REQUEST.replace(b"\r\n\r\n", b"\r\nCookie: " + b"x" * 1024 + b"\r\n\r\n")
-        assert isinstance(agree(familiar, data), Accepted)
-        monkeypatch.setattr("shard.familiar.respond", lambda *_: Answer(b"parsed again", 0))
-        assert familiar.respond(data, data.index(END_OF_HEADERS)).response == b"parsed again"
+        assert isinstance(agree(cache, data), Accepted)
+        monkeypatch.setattr("shard.upgradecache.respond", lambda *_: Answer(b"parsed again", 0))
+        assert cache.respond(data, data.index(END_OF_HEADERS)).response == b"parsed again"
 
     @settings(deadline=None, max_examples=400)
     @given(
@@ -106,6 +106,6 @@ class TestBlocks:
             place %= len(data)
             data = data[:place] + new + data[place + 1 :]
         data += END_OF_HEADERS
-        familiar = Familiar(TERMS)
-        agree(familiar, data)
-        agree(familiar, data.replace(KEYS[0], key))
+        cache = UpgradeCache(TERMS)
+        agree(cache, data)
+        agree(cache, data.replace(KEYS[0], key))
