@@ -91,13 +91,6 @@ Command = Join | Leave | Send | Auth | Ping
 COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
 
 
-class Head(Struct):
-    """What an answer to a command that could not be read needs to know of it."""
-
-    t: msgspec.Raw = msgspec.Raw(b"")
-    ref: msgspec.Raw = msgspec.Raw(b"")
-
-
 # --- server to client ------------------------------------------------------------------------
 
 

@@ -2,12 +2,17 @@
 
 Rules. A client sends one command a message, the server an array of events. Any fault of a payload
 is a BadCommand, which carries what the error event needs.
+
+What typed clients cannot help is no fault: a whole number may be written as a float, a field that
+may be absent may be null, and half a character is read as U+FFFD. A well-written command is read at
+once; only what is refused there is read again with that in mind.
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from struct import pack
-from typing import Final
+from typing import Any, Final
 
 import msgpack
 import msgspec
@@ -20,7 +25,6 @@ from chat.wire.schema import (
     Bye,
     Command,
     ErrorCode,
-    Head,
     Join,
     Ref,
     ServerEvent,
@@ -54,28 +58,18 @@ class Json(Native):
     def __init__(self) -> None:
         self.event = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Command).decode
-        self._decode_head = msgspec.json.Decoder(Head).decode
-        self._decode_tag = msgspec.json.Decoder(str).decode
-        self._decode_ref = msgspec.json.Decoder(Ref).decode
 
     def decode(self, payload: bytes) -> list[Command]:
         try:
             return [self._decode(payload)]
-        except msgspec.ValidationError as error:
-            raise self._explain(payload, error) from None
+        except UNREADABLE:
+            pass
+        try:
+            # As text, or the standard library would guess at other encodings.
+            fields = json.loads(payload.decode())
         except UNREADABLE as error:
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not JSON: {error}") from None
-
-    def _explain(self, payload: bytes, error: Exception) -> BadCommand:
-        """What was wrong with a command: read again, only for what the answer needs."""
-        tag: str | None = None
-        ref: Ref | UnsetType = UNSET
-        with suppress(*UNREADABLE):
-            head = self._decode_head(payload)
-            with suppress(*UNREADABLE):
-                tag = self._decode_tag(head.t)
-            ref = self._decode_ref(head.ref)
-        return _explain(tag, ref, error)
+        return [_command(fields)]
 
     def farewell(self, bye: Bye) -> bytes:
         return self.payload([self.event(bye)])
@@ -98,12 +92,8 @@ class Msgpack(Native):
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not MessagePack: {detail}") from None
         try:
             return [msgspec.convert(fields, Command)]
-        except msgspec.ValidationError as error:
-            head = fields if isinstance(fields, dict) else {}
-            ref: Ref | UnsetType = UNSET
-            with suppress(msgspec.ValidationError):
-                ref = msgspec.convert(head.get("ref", UNSET), Ref | UnsetType)
-            raise _explain(head.get("t"), ref, error) from None
+        except msgspec.ValidationError:
+            return [_command(fields)]
 
     def event(self, event: ServerEvent) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(event))
@@ -116,7 +106,35 @@ class Msgpack(Native):
         return _array_header(len(events)) + b"".join(events)
 
 
-def _explain(tag: object, ref: Ref | UnsetType, error: Exception) -> BadCommand:
+def _command(fields: Any) -> Command:
+    """A command out of plain values, leniently. Raises BadCommand."""
+    fields = _lenient(fields)
+    try:
+        command: Command = msgspec.convert(fields, Command)
+        return command
+    except msgspec.ValidationError as error:
+        head = fields if isinstance(fields, dict) else {}
+        ref: Ref | UnsetType = UNSET
+        with suppress(msgspec.ValidationError):
+            ref = msgspec.convert(head.get("ref", UNSET), Ref | UnsetType)
+        raise _explained(head.get("t"), ref, error) from None
+
+
+def _lenient(value: Any, deeper: int = 2) -> Any:
+    """What is meant by a value, and by those in it: a command's fields and those of its `since`."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case str() if not value.isascii():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict() if deeper:
+            found = value.items()
+            return {name: _lenient(one, deeper - 1) for name, one in found if one is not None}
+        case _:
+            return value
+
+
+def _explained(tag: object, ref: Ref | UnsetType, error: Exception) -> BadCommand:
     if isinstance(tag, str) and tag not in COMMANDS:
         known = ", ".join(sorted(COMMANDS))
         return BadCommand(ErrorCode.UNKNOWN_COMMAND, f"there is no {tag[:32]!r}; try {known}", ref)
