@@ -185,8 +185,8 @@ def token(
     config: ConfigFile = None,
 ) -> None:
     """Make a token signed with auth.secret, for trying things out."""
-    secret = load(config).auth.secret
-    if not secret:
+    auth = load(config).auth
+    if not auth.secret:
         fail("auth.secret is not set, in the configuration or as DANMAKU_AUTH_SECRET")
 
     import jwt
@@ -194,9 +194,10 @@ def token(
     from chat.policy import identity
 
     claims = {"sub": sub, "name": name or sub, "role": role, "exp": int(time.time()) + ttl}
-    made = jwt.encode(claims, secret, algorithm="HS256")
+    claims |= {"aud": auth.audience} if auth.audience else {}
+    made = jwt.encode(claims, auth.secret, algorithm="HS256")
     try:
-        identity.verify(made, secret)
+        identity.verify(made, auth)
     except identity.Refused as refused:
         fail(str(refused), status=2)
     print(made)

@@ -213,12 +213,13 @@ class ConnectionGroup(Connections):
         try:
             opening = self._handler.on_open(fd, accepted.request)
         except Exception:
-            opening = self._our_fault(fd)
+            fault = self._our_fault(fd)
+            opening = fault, fault.reason
         if isinstance(opening, Answer):
             self._answer(fd, opening)
-        elif isinstance(opening, CloseCode):
+        elif isinstance(opening, tuple):
             self.send(fd, accepted.response)
-            self.close(fd, opening)
+            self.close(fd, *opening)
         else:
             self.send(fd, accepted.response + opening)
         if accepted.rest:

@@ -9,9 +9,9 @@ from typing import Protocol
 from shard.closecodes import CloseCode
 from shard.handshake import Answer, Request
 
-Opening = bytes | CloseCode | Answer
-"""What a handler says to a new connection: its first bytes, wrapped; or why it is closed again; or
-an HTTP response instead of letting it in."""
+Opening = bytes | tuple[CloseCode, str] | Answer
+"""What a handler says to a new connection: its first bytes, wrapped; or with which code and reason
+it is closed again; or an HTTP response instead of letting it in."""
 
 
 class Handler(Protocol):

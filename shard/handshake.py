@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import httptools
 
@@ -20,6 +20,8 @@ from shard.wires.wire import Offer, Refused
 
 MAX_HEADERS = 64
 END_OF_HEADERS = b"\r\n\r\n"
+PRINTABLE = "".join(map(chr, range(128)))
+"""ASCII: what is not to be percent-encoded again."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,12 @@ class Request:
         """The first value of a query parameter."""
         values = self.query.get(name)
         return values[0] if values else None
+
+    @property
+    def token(self) -> str | None:
+        """What the client shows of itself: `?token=`, or a bearer token (RFC 6750)."""
+        kind, _, token = self.headers.get("authorization", "").partition(" ")
+        return self.first("token") or (token.strip() if kind.lower() == "bearer" else None)
 
 
 @dataclass(slots=True)
@@ -82,7 +90,7 @@ class _Collector:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
+        text = value.decode("latin-1").strip(" \t")  # RFC 9110 section 5.5
         if key in self.headers:
             self.repeated.add(key)
             text = f"{self.headers[key]}, {text}"
@@ -119,7 +127,7 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
     parser = httptools.HttpRequestParser(collector)
     end = data.index(END_OF_HEADERS) + len(END_OF_HEADERS)
     try:
-        parser.feed_data(data[:end])
+        parser.feed_data(_ascii_target(data[:end]))
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserCallbackError as error:
@@ -132,13 +140,14 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
     if not collector.url:
         raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request: nothing but empty lines")
     path, query = _split(collector.url)
+    method = parser.get_method()
     if path == "/healthz":
-        return answer(HTTPStatus.OK, "ok")
+        return _healthz(method)
     offers = [(i, offer) for i, offer in enumerate(terms.offers) if offer.path == path]
     if not offers:
         known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers))
         raise Refused(HTTPStatus.NOT_FOUND, f"connections are at {known}")
-    if parser.get_method() != b"GET":
+    if method != b"GET":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET")
     if parser.get_http_version() != "1.1":
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1")
@@ -146,6 +155,9 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
     for name in ("sec-websocket-key", "sec-websocket-version", "origin", "host"):
         if name in collector.repeated:
             raise Refused(HTTPStatus.BAD_REQUEST, f"more than one {name} header")
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        # What follows would be taken for bytes of the wire.
+        raise Refused(HTTPStatus.BAD_REQUEST, "a request without a body, please")
     if "host" not in headers:
         raise Refused(HTTPStatus.BAD_REQUEST, "no Host header")
     response, variant, subprotocol = offers[0][1].wire.accept(headers, offers)
@@ -153,6 +165,22 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
         raise Refused(HTTPStatus.FORBIDDEN, "this origin is not in server.origins")
     request = Request(path, _parse_query(query), headers, subprotocol)
     return Accepted(response, request, variant, data[end:])
+
+
+def _ascii_target(head: bytes) -> bytes:
+    """A request's head with its target percent-encoded where a client left it raw UTF-8."""
+    line, end, headers = head.partition(b"\r\n")
+    return head if line.isascii() else quote(line, safe=PRINTABLE).encode() + end + headers
+
+
+def _healthz(method: bytes) -> Answer:
+    """The process lives (RFC 9110 section 9.3.2: HEAD gets no body)."""
+    if method == b"GET":
+        return answer(HTTPStatus.OK, "ok")
+    if method == b"HEAD":
+        head, end, _ = answer(HTTPStatus.OK, "ok").response.partition(END_OF_HEADERS)
+        return Answer(head + end, HTTPStatus.OK)
+    raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET, HEAD")
 
 
 def _split(url: bytes) -> tuple[str, str]:

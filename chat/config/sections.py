@@ -109,6 +109,7 @@ class Rooms(Section, frozen=True):
 
 class Auth(Section, frozen=True):
     secret: str = ""
+    audience: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
 
 

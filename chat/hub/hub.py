@@ -112,11 +112,11 @@ class Hub:
             self._unintroduced[fd] = self._tick
             return dialect.greeting()
         try:
-            welcome = self._admit(fd, request.first("token"))
+            welcome = self._admit(fd, request.token)
         except Refused as refused:
             if dialect.watches:
                 return answer(HTTPStatus.UNAUTHORIZED, str(refused))
-            return refused.code
+            return refused.code, str(refused)
         joins = dialect.opening(request)
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")

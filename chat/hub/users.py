@@ -48,7 +48,7 @@ class Users:
         """Who a connection is, by its token or as a guest. Raises Refused."""
         if token:
             fd = handle.fd
-            identity = verify(token, self._auth.secret)
+            identity = verify(token, self._auth)
             self._forget(fd)
             self._identities[fd] = identity
             self._by_uid[identity.uid] = (*self._by_uid.get(identity.uid, ()), fd)

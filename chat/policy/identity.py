@@ -9,6 +9,7 @@ from typing import Final
 import jwt
 from msgspec import Struct
 
+from chat.config.sections import Auth
 from chat.policy.text import clean_name, is_clean, is_one_line
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
@@ -43,23 +44,28 @@ def guest(number: str) -> Identity:
     return Identity(f"{GUEST}:{number}", f"{GUEST}-{number[-4:]}", GUEST)
 
 
-def verify(token: str, secret: str) -> Identity:
-    """The identity an HS256 JWT vouches for (RFC 7519): `sub`, `name`, `role`, `exp`.
+def verify(token: str, auth: Auth) -> Identity:
+    """The identity an HS256 JWT vouches for (RFC 7519): `sub`, `name`, `role`, `exp`, and `aud` as
+    `auth.audience` has it.
 
-    Raises Refused.
+    Raises Refused, whose reason is for whoever made the token.
     """
-    if not secret:
+    if not auth.secret:
         raise Refused(CloseCode.BAD_TOKEN, "this server takes no tokens: auth.secret is not set")
     try:
         claims = jwt.decode(
             token,
-            secret,
+            auth.secret,
             algorithms=["HS256"],
+            audience=auth.audience or None,
             leeway=LEEWAY_S,
             options={"require": ["sub", "exp"]},
         )
     except jwt.ExpiredSignatureError:
         raise Refused(CloseCode.TOKEN_EXPIRED) from None
+    except jwt.InvalidAudienceError:
+        wanted = f"is not {auth.audience!r}" if auth.audience else "needs auth.audience to be set"
+        raise Refused(CloseCode.BAD_TOKEN, f"the token's audience (aud) {wanted}") from None
     except (jwt.InvalidTokenError, ValueError, OverflowError) as error:
         raise Refused(CloseCode.BAD_TOKEN, f"the token is not valid: {error}") from None
     uid, name, role = claims["sub"], claims.get("name"), claims.get("role", USER)

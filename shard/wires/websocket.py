@@ -148,7 +148,7 @@ def _asks_upgrade(connection: str, upgrade: str) -> bool:
         return False
     if not any(option.lower() == "upgrade" for option in parse_connection(connection)):
         return False
-    return [protocol.lower() for protocol in parse_upgrade(upgrade)] == ["websocket"]
+    return any(protocol.lower() == "websocket" for protocol in parse_upgrade(upgrade))
 
 
 def is_key(key: str) -> bool:
@@ -165,7 +165,7 @@ def _choose(asked: str | None, offers: Offers) -> str:
     A client that asks only for ones we do not have is let in without any: RFC 6455 section 4.1
     then makes it fail the connection itself if it must have one.
     """
-    if asked is None:
+    if not asked:
         return ""
     try:
         names = _parse_subprotocols(asked)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from chat import node
 from chat.cli import Mode, app, parse_color
-from chat.config.sections import Config
+from chat.config.sections import Auth, Config
 from chat.ops import doctor, logs
 from chat.ops.findings import Finding
 from chat.policy import identity
@@ -213,7 +213,7 @@ class TestToken:
     def made(self, *options: str) -> Any:
         done = run("token", "u7", *options)
         assert done.exit_code == 0, done.output
-        return identity.verify(done.stdout.strip(), SECRET)
+        return identity.verify(done.stdout.strip(), Auth(secret=SECRET))
 
     @pytest.mark.usefixtures("secret")
     def test_the_node_takes_it(self) -> None:

@@ -118,12 +118,12 @@ class TestHandshake:
 
     def test_the_handler_may_refuse_with_a_close_code(self) -> None:
         with Rig() as rig:
-            rig.handler.opening = CloseCode.BAD_TOKEN
+            rig.handler.opening = CloseCode.BAD_TOKEN, "no such token"
             client = rig.connect()
             client.send(REQUEST + client_frame(TEXT, b"unheard")[:4])
             rig.run_until(lambda: client.close_code)
             assert client.status == 101
-            assert client.messages == [(CLOSE, b"\x11\x94the token is not valid")]
+            assert client.messages == [(CLOSE, b"\x11\x94no such token")]
             client.send(client_frame(TEXT, b"unheard")[4:] + close_frame(4500))
             rig.run_until(lambda: client.ended)
             assert rig.handler.messages == []

@@ -93,6 +93,80 @@ class TestLettingIn:
         assert let_in(request("GET / HTTP/1.1"), offers(path="/"))
 
 
+class TestWhatIsMeant:
+    """Headers are compared by meaning (RFC 9110 sections 5.5, 5.6.1), targets are UTF-8."""
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"sec_websocket_version": "13 "},
+            {"sec_websocket_key": "  dGhlIHNhbXBsZSBub25jZQ==\t"},
+            {"sec_websocket_protocol": ""},
+            {"sec_websocket_protocol": " "},
+            {"upgrade": "websocket, h2c"},
+            {"upgrade": "h2c, WebSocket"},
+            {"connection": " keep-alive,Upgrade "},
+            {"content_length": "0"},
+        ],
+    )
+    def test_blanks_and_lists_do_not_matter(self, changes: dict[str, str]) -> None:
+        reply = let_in(request(**changes))
+        assert reply.request.subprotocol == ""
+        assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in reply.response
+
+    @pytest.mark.parametrize(
+        ("target", "room"),
+        [
+            ("/ws?room=弹幕", "弹幕"),
+            ("/ws?room=%E5%BC%B9幕", "弹幕"),
+            ("/ws?room=a%20b", "a b"),
+            ("http://localhost/ws?room=幕", "幕"),
+        ],
+    )
+    def test_a_target_may_be_raw_utf8(self, target: str, room: str) -> None:
+        assert let_in(request(f"GET {target} HTTP/1.1")).request.query == {"room": [room]}
+
+    def test_one_that_is_no_utf8_is_read_as_far_as_it_is(self) -> None:
+        data = request("GET /ws?room=@@ HTTP/1.1").replace(b"@@", b"a\xff")
+        assert let_in(data).request.query == {"room": ["a\ufffd"]}
+
+    @pytest.mark.parametrize("changes", [{"content_length": "5"}, {"transfer_encoding": "chunked"}])
+    def test_a_body_is_refused_for_what_it_would_be_taken_for(
+        self, changes: dict[str, str]
+    ) -> None:
+        assert refusal(request(**changes) + b"hello") == 400
+
+    @pytest.mark.parametrize(
+        ("query", "authorization", "token"),
+        [
+            ("", None, None),
+            ("?token=a", None, "a"),
+            ("", "Bearer b", "b"),
+            ("", "bearer  b ", "b"),
+            ("?token=a", "Bearer b", "a"),
+            ("", "Basic b", None),
+        ],
+    )
+    def test_a_token_may_come_in_the_address_or_as_a_bearers(
+        self, query: str, authorization: str | None, token: str | None
+    ) -> None:
+        seen = let_in(request(f"GET /ws{query} HTTP/1.1", authorization=authorization)).request
+        assert seen.token == token
+
+
+class TestHealth:
+    def test_it_is_asked_with_get_or_head(self) -> None:
+        whole = respond(request("GET /healthz HTTP/1.1"), TERMS)
+        head = respond(request("HEAD /healthz HTTP/1.1"), TERMS)
+        assert isinstance(whole, Answer)
+        assert isinstance(head, Answer)
+        assert whole.response == head.response + b"ok\n"
+        assert head.response.endswith(END_OF_HEADERS)
+
+    def test_and_with_nothing_else(self) -> None:
+        assert refusal(request("POST /healthz HTTP/1.1")) == 405
+
+
 class TestSubprotocols:
     @pytest.mark.parametrize(
         ("offered", "chosen", "variant"),

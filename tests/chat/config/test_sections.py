@@ -69,7 +69,7 @@ class TestPrinting:
         printed = repr(load_config(None, environ))
         assert SECRET not in printed
         assert "redis://host:6379/0" in printed
-        assert repr(Auth()) == "Auth(secret='', guests='type')"
+        assert repr(Auth()) == "Auth(secret='', audience='', guests='type')"
         assert "url='embedded'" in repr(Bus())
 
     @pytest.mark.parametrize(

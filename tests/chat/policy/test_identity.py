@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.config.sections import Auth
 from chat.policy.identity import LEEWAY_S, MAX_NAME, MAX_UID, Refused, guest, verify
 from chat.policy.text import clean_name, is_clean
 from chat.wire.batch import default_name
@@ -26,27 +27,27 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
 
 def refusal(given: str, secret: str = SECRET) -> tuple[CloseCode, str]:
     with pytest.raises(Refused) as caught:
-        verify(given, secret)
+        verify(given, Auth(secret=secret))
     return caught.value.code, str(caught.value)
 
 
 class TestTokens:
     def test_everything_shown_comes_from_the_claims(self) -> None:
-        found = verify(token(name="阿花", role="moderator"), SECRET)
+        found = verify(token(name="阿花", role="moderator"), Auth(secret=SECRET))
         assert (found.uid, found.name, found.role) == ("u7", "阿花", "moderator")
         assert found.expires == SOON + LEEWAY_S
 
     def test_a_name_is_the_sub_and_a_role_user_unless_they_are_said(self) -> None:
-        found = verify(token(), SECRET)
+        found = verify(token(), Auth(secret=SECRET))
         assert (found.name, found.role) == ("u7", "user")
-        assert verify(token(name=""), SECRET).name == "u7"
+        assert verify(token(name=""), Auth(secret=SECRET)).name == "u7"
 
     def test_a_long_name_is_cut(self) -> None:
-        assert verify(token(name="阿" * 99), SECRET).name == "阿" * MAX_NAME
+        assert verify(token(name="阿" * 99), Auth(secret=SECRET)).name == "阿" * MAX_NAME
 
     @pytest.mark.parametrize("name", [" ", "\u3164", "\u115f\u2800", "\u200c", "\ufe0f\U000e0100"])
     def test_a_name_nobody_can_see_is_none(self, name: str) -> None:
-        assert verify(token(name=name), SECRET).name == "u7"
+        assert verify(token(name=name), Auth(secret=SECRET)).name == "u7"
 
     @pytest.mark.parametrize(
         ("name", "shown"),
@@ -59,19 +60,19 @@ class TestTokens:
         ],
     )
     def test_a_name_is_cleaned_as_a_text_is(self, name: str, shown: str) -> None:
-        assert verify(token(name=name), SECRET).name == shown
+        assert verify(token(name=name), Auth(secret=SECRET)).name == shown
 
     @given(st.text(max_size=40), st.text(max_size=70))
     def test_whoever_gets_in_can_be_seen(self, name: str, sub: str) -> None:
         with suppress(Refused):
-            found = verify(token(name=name, sub=sub), SECRET)
+            found = verify(token(name=name, sub=sub), Auth(secret=SECRET))
             assert clean_name(found.name, MAX_NAME) == found.name != ""
             assert found.uid == sub
             assert is_clean(sub)
 
     @pytest.mark.parametrize("ago", [0, LEEWAY_S - 5])
     def test_a_clock_may_be_a_little_late(self, ago: int) -> None:
-        assert verify(token(exp=int(time.time()) - ago), SECRET).uid == "u7"
+        assert verify(token(exp=int(time.time()) - ago), Auth(secret=SECRET)).uid == "u7"
 
     def test_expired_has_its_own_code(self) -> None:
         assert refusal(token(exp=int(time.time()) - LEEWAY_S - 60))[0] is CloseCode.TOKEN_EXPIRED
@@ -122,6 +123,31 @@ class TestTokens:
     @given(st.text(max_size=60))
     def test_any_text_is_refused_and_nothing_else(self, text: str) -> None:
         assert refusal(text)[0] is CloseCode.BAD_TOKEN
+
+
+class TestAudience:
+    def test_one_that_is_ours_is_let_in(self) -> None:
+        auth = Auth(secret=SECRET, audience="chat")
+        for aud in ("chat", ["other", "chat"]):
+            assert verify(token(aud=aud), auth).uid == "u7"
+
+    @pytest.mark.parametrize(
+        ("audience", "claims", "said"),
+        [
+            ("chat", {"aud": "other"}, "is not 'chat'"),
+            ("", {"aud": "authenticated"}, "auth.audience"),
+            ("chat", {}, "aud"),
+        ],
+    )
+    def test_any_other_is_refused_and_why(
+        self, audience: str, claims: dict[str, str], said: str
+    ) -> None:
+        with pytest.raises(Refused, match=said):
+            verify(token(**claims), Auth(secret=SECRET, audience=audience))
+
+    def test_a_subject_that_is_a_number_is_refused_and_why(self) -> None:
+        with pytest.raises(Refused, match=r"[Ss]ubject"):
+            verify(token(sub=42), Auth(secret=SECRET))
 
 
 class TestGuests:

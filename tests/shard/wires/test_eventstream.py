@@ -165,13 +165,14 @@ class TestOnAGroup:
 
     def test_a_handler_may_close_at_once(self) -> None:
         handler = Recorder()
-        handler.opening = CloseCode.BAD_TOKEN
+        handler.opening = CloseCode.BAD_TOKEN, "no such token"
         with Rig(handler, terms=Terms(OFFERS)) as rig:
             client = rig.connect()
             client.send(GET + b"\r\n")
             rig.run_until(lambda: client.ended)
             assert client.status == 200
-            assert client.stream.startswith(b'event: close\ndata: {"code":4500,')
+            said = b'event: close\ndata: {"code":4500,"reason":"no such token"}\n\n'
+            assert client.stream == said
 
 
 def test_a_message_of_another_wire_is_not_understood() -> None:
