@@ -4,10 +4,15 @@ Rules. `load_config` lays the file and the `DANMAKU_<SECTION>_<KEY>` environment
 Strategy: msgspec stops at the first error of one `convert()`, so every key is converted by itself,
 and the rules that span keys run last, only over keys that are sound by themselves.
 
+A variable with our prefix that is none of ours is a problem, but for those that an orchestrator
+makes of a service's name.
+
 Danger: a problem is printed and logged, and it quotes what it found. Nothing may quote the value of
 a key in `SECRETS`.
 """
 
+import logging
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +25,14 @@ from chat.config.checks import CHECKS
 from chat.config.rules import RULES
 from chat.config.sections import KEYS, SECRETS, SECTIONS, TYPES, Config
 
+log = logging.getLogger(__name__)
+
 PREFIX: Final = "DANMAKU_"
+ORCHESTRATORS: Final = re.compile(
+    PREFIX + r"(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)"
+)
+"""What Kubernetes, and Docker's links before it, put into the environment of every container beside
+a service called `danmaku`."""
 VARIABLES: Final = {PREFIX + path.replace(".", "_").upper(): path for path in TYPES}
 
 
@@ -89,7 +101,9 @@ class _Draft:
     def take_environ(self, environ: Mapping[str, str]) -> None:
         for variable in sorted(name for name in environ if name.startswith(PREFIX)):
             path = VARIABLES.get(variable)
-            if path is None:
+            if path is None and ORCHESTRATORS.fullmatch(variable):
+                log.warning("%s is passed over: it tells of a service, not of this one", variable)
+            elif path is None:
                 near = {name.removeprefix(PREFIX): name for name in VARIABLES}
                 hint = words.did_you_mean(variable.removeprefix(PREFIX).upper(), near)
                 self.problems.append(f"{words.name(variable)}: unknown variable{hint}")

@@ -103,6 +103,29 @@ class TestEnvironment:
     def test_every_key_has_a_variable(self) -> None:
         assert sorted(VARIABLES.values()) == sorted(TYPES)
 
+    def test_those_an_orchestrator_sets_for_a_service_are_passed_over(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        environ = {
+            "DANMAKU_SERVICE_HOST": "10.0.0.7",
+            "DANMAKU_SERVICE_PORT": "8000",
+            "DANMAKU_SERVICE_PORT_WS": "8000",
+            "DANMAKU_PORT": "tcp://10.0.0.7:8000",
+            "DANMAKU_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+            "DANMAKU_PORT_8000_TCP_ADDR": "10.0.0.7",
+            "DANMAKU_PORT_8000_TCP_PORT": "8000",
+            "DANMAKU_PORT_8000_TCP_PROTO": "tcp",
+        }
+        assert load_config(None, environ) == Config()
+        assert [record.args for record in caplog.records] == [(name,) for name in sorted(environ)]
+
+    @pytest.mark.parametrize(
+        "variable",
+        ["DANMAKU_PORTS", "DANMAKU_SERVICE", "DANMAKU_PORT_TCP", "DANMAKU_SERVICE_HOSTS"],
+    )
+    def test_what_only_looks_like_those_is_a_problem(self, variable: str) -> None:
+        assert len(problems_of(environ={variable: "8000"})) == 1
+
     @pytest.mark.parametrize(
         ("variable", "hint"),
         [
