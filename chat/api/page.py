@@ -43,7 +43,7 @@ def routes(ws_port: int, ws_path: str, rules: dict[str, Any]) -> list[BaseRoute]
     rules  what a text and a room's name may be, as `web/rules.js` reads it
     """
     folder = web_folder()
-    index = (folder / "index.html").read_text()
+    index = (folder / "index.html").read_text("utf-8")
     index = index.replace(RULES, in_script(rules))
     index = index.replace(PLACEHOLDER, html.escape(f":{ws_port}{ws_path}"))
     found: list[BaseRoute] = [_route("/", index.encode(), ".html")]

@@ -25,7 +25,7 @@ class Script:
     def __init__(self, client: "redis.Redis", name: str) -> None:
         self._client = client
         self._script = client.register_script(
-            (files("chat.bus") / "lua" / f"{name}.lua").read_text()
+            (files("chat.bus") / "lua" / f"{name}.lua").read_text("utf-8")
         )
 
     async def run(self, ask: Ask, keys: list[Any], args: list[Any]) -> Any:

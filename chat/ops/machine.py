@@ -72,7 +72,7 @@ def this_machine() -> Machine:
 
 def _read(path: str) -> str | None:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text("utf-8", "replace")
     except OSError:
         return None
 
