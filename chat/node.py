@@ -135,6 +135,7 @@ def run_shard(
     board: Scoreboard,
     index: int,
     rows: int,
+    serving: Callable[[], None],
 ) -> None:
     """In a shard's process: serve until SIGTERM."""
     counts = board.row(index)
@@ -142,7 +143,7 @@ def run_shard(
     def build(connections: Connections) -> Shard:
         return Shard(connections, config, open_store(config, url), new_shard(), counts, rows)
 
-    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S)
+    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving)
 
 
 class Shard:

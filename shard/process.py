@@ -33,12 +33,14 @@ def run(
     rows: int,
     build: Callable[[Connections], Service],
     drain_s: float = 5.0,
+    serving: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM, then drain for at most `drain_s` seconds."""
+    """Serve until SIGTERM, then drain for at most `drain_s` seconds. `serving` is called when the
+    first connection can be answered."""
     # Normal traffic makes no cycles (a test holds that), so looking for them is kept rare.
     gc.set_threshold(50_000, 20, 1_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(listener, settings, counts, rows, build, drain_s))
+        runner.run(_serve(listener, settings, counts, rows, build, drain_s, serving))
 
 
 async def _serve(
@@ -48,6 +50,7 @@ async def _serve(
     rows: int,
     build: Callable[[Connections], Service],
     drain_s: float,
+    serving: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -64,6 +67,7 @@ async def _serve(
     await service.start()
     group.start(service.handler, int(loop.time()))
     loop.add_reader(group.fileno(), group.turn)
+    serving()
     ticking = loop.create_task(_tick(group))
     try:
         await stop.wait()

@@ -17,7 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NoReturn, Protocol
+
+from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,8 @@ STEADY_S: Final = 30.0
 """Who has lived this long is restarted as if it had never failed."""
 
 POLL_S: Final = 1.0
+START_POLL_S: Final = 0.02
+"""How often to look whether all serve, until they do."""
 PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -56,10 +61,11 @@ def restart_delay(failures: int) -> float:
 
 @dataclass(slots=True)
 class Worker:
-    """A process to keep running: `run` is called in it and it ends when that returns."""
+    """A process to keep running: `run(serving)` is called in it and it ends when that returns;
+    meanwhile it calls `serving()` once it answers."""
 
     name: str
-    run: Callable[[], None]
+    run: Callable[[Callable[[], None]], None]
     pid: int = 0
     born: float = 0.0
     failures: int = 0
@@ -84,19 +90,26 @@ class Supervisor:
         self._companions = list(companions)
         self._grace_s = grace_s
         self._clock = clock
+        self._serving = Scoreboard(("serving",), len(self._workers))
 
-    def run(self, on_started: Callable[[], None] = lambda: None) -> None:
-        """Start all, keep all running, return after SIGTERM, SIGINT or SIGHUP and their end."""
+    def run(self, on_serving: Callable[[], None] = lambda: None) -> None:
+        """Start all, keep all running, return after SIGTERM, SIGINT or SIGHUP and their end.
+
+        `on_serving` is called once, when every worker answers.
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         try:
             gc.collect()
             gc.freeze()
             for worker in self._workers:
                 self._start(worker)
-            on_started()
-            while not self._wait_signal(self._next_wake()):
+            announced = False
+            while not self._wait_signal(self._next_wake() if announced else START_POLL_S):
                 self._reap()
                 self._start_due()
+                if not announced and self._all_serve():
+                    announced = True
+                    on_serving()
             self._end()
         finally:
             gc.unfreeze()
@@ -109,6 +122,9 @@ class Supervisor:
         info = signal.sigtimedwait(WATCHED, timeout)
         return info is not None and info.si_signo in ENDING
 
+    def _all_serve(self) -> bool:
+        return all(self._serving.row(i)[0] for i in range(len(self._workers)))
+
     def _next_wake(self) -> float:
         now = self._clock()
         starts = [worker.start_at - now for worker in self._workers if not worker.pid]
@@ -116,15 +132,17 @@ class Supervisor:
 
     def _start(self, worker: Worker) -> None:
         parent = os.getpid()
+        serving = self._serving.row(self._workers.index(worker))
+        serving[0] = 0
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if not pid:
-            self._become(worker, parent)
+            self._become(worker, parent, serving)
         worker.pid, worker.born = pid, self._clock()
         log.info("%s runs as process %d", worker.name, pid)
 
-    def _become(self, worker: Worker, parent: int) -> NoReturn:
+    def _become(self, worker: Worker, parent: int, serving: "memoryview[int]") -> NoReturn:
         """In the child: run the worker and nothing of ours after it."""
         status = 1
         try:
@@ -135,7 +153,7 @@ class Supervisor:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
-            worker.run()
+            worker.run(partial(serving.__setitem__, 0, 1))
             status = 0
         except BaseException:
             log.exception("%s failed", worker.name)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -32,17 +32,25 @@ GRACE_S: Final = 5
 """What requests get to end after SIGTERM; a stream may be endless."""
 
 
-def run(config: Config, url: str, listener: socket.socket, board: Scoreboard, ws_port: int) -> None:
-    """In the API's process: serve on `listener` until SIGTERM."""
+def run(
+    config: Config,
+    url: str,
+    listener: socket.socket,
+    board: Scoreboard,
+    ws_port: int,
+    serving: Callable[[], None],
+) -> None:
+    """In the API's process: serve on `listener` until SIGTERM; `serving` is called when it does."""
     if not config.api.key:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(create_app(config, url, board, ws_port)).run(sockets=[listener])
+    make_server(create_app(config, url, board, ws_port), serving).run(sockets=[listener])
 
 
-def make_server(app: Any) -> "Server":
+def make_server(app: Any, serving: Callable[[], None] = lambda: None) -> "Server":
     """A server for `app`, not yet running."""
     return Server(
+        serving,
         uvicorn.Config(
             app,
             loop="uvloop",
@@ -56,12 +64,21 @@ def make_server(app: Any) -> "Server":
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
-        )
+        ),
     )
 
 
 class Server(uvicorn.Server):
-    """Ends at SIGTERM as one who was asked to. SIGINT is the supervisor's."""
+    """Says when it serves; ends at SIGTERM as one who was asked to. SIGINT is the supervisor's."""
+
+    def __init__(self, serving: Callable[[], None], config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._serving()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

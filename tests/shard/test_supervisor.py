@@ -30,10 +30,12 @@ def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 class Willing:
-    def __call__(self):
+    def __call__(self, serving):
         if signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}):
             say("signals are blocked from birth")
         say("start", self.name, os.getpid())
+        if self.name != "mute":
+            serving()
         self.live()
         say("end", self.name)
 
@@ -249,11 +251,20 @@ class TestEnding:
             assert sorted(they.rest()) == ["end a", "end b"]
 
 
+class TestServing:
+    def test_nothing_is_said_to_be_up_while_one_does_not_answer(self) -> None:
+        with family(workers="a,mute") as they:
+            assert they.lines(2) == ["start a", "start mute"]
+            they.kill("mute", signal.SIGKILL)
+            assert they.line() == "start mute"
+            they.signal(signal.SIGTERM)
+            assert sorted(they.rest()) == ["companion stop", "end a", "end mute", OVER]
+
+
 class TestCompanions:
     def test_one_that_ended_is_started_again_until_it_runs(self) -> None:
         with family(companion=3) as they:
-            assert they.lines(3) == UP
-            assert [they.line() for _ in range(3)] == [f"companion again {i}" for i in (1, 2, 3)]
+            assert they.lines(6) == sorted([*UP, *(f"companion again {i}" for i in (1, 2, 3))])
             they.signal(signal.SIGTERM)
             assert sorted(they.rest()) == ["companion stop", "end a", "end b", OVER]
             assert they.log.count("RuntimeError: a companion's trouble") == 2

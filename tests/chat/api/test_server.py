@@ -168,7 +168,7 @@ from pool.scoreboard import Scoreboard
 from shard.listen import listen
 [listener] = listen("127.0.0.1", 0, 1, 128, 65536)
 print(listener.getsockname()[1], flush=True)
-run(Config(), sys.argv[1], listener, Scoreboard(FIELDS, 1), 8000)
+run(Config(), sys.argv[1], listener, Scoreboard(FIELDS, 1), 8000, lambda: None)
 print("ended", flush=True)
 """
 
