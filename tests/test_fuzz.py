@@ -14,7 +14,7 @@ from msgspec import UNSET, structs
 
 from chat.wire.dialects.dialect import BadCommand
 from chat.wire.dialects.native import Json, Msgpack
-from chat.wire.schema import Command, ErrorCode
+from chat.wire.schema import Command, ErrorCode, Msgs
 from shard import handshake
 from shard.door import Door
 from shard.frames import FrameParser
@@ -155,6 +155,15 @@ def says_nothing(_: Any) -> Any:
     return refusing
 
 
+def leaves_out_a_color(batches: Any) -> Any:
+    def writing(*given: Any) -> Iterator[Msgs]:
+        for batch in batches(*given):
+            batch.m[0].color = UNSET
+            yield batch
+
+    return writing
+
+
 def sends_bytes_as_they_are(_: Any) -> Any:
     return lambda dialect, events: b"".join(events)
 
@@ -182,6 +191,7 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("dialects", Json, "decode", says_nothing),
     ("dialects", Msgpack, "decode", numbers_anew),
     ("dialects", Msgpack, "payload", sends_bytes_as_they_are),
+    ("dialects", load("dialects"), "batches", leaves_out_a_color),
 ]
 
 

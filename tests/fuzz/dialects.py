@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgpack
 import msgspec
 
+from chat.wire.batch import batches, expand
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.schema import (
@@ -23,8 +24,7 @@ from chat.wire.schema import (
     Join,
     Leave,
     Left,
-    Message,
-    Msgs,
+    Msg,
     Ping,
     Pong,
     Send,
@@ -72,8 +72,10 @@ def answer(command: Command) -> ServerEvent:
         case Join(room, since):
             return Gap(room, since.epoch if since else "", since.seq if since else 0, 0)
         case Send(room, text, color, mode, size, id, ref):
-            said = Message(1, "u", str(ref), text, color, mode, size, 0, str(id))
-            return Msgs(room, str(ref), 1, 1, [said])
+            said = Msg(room, 1, "k-1", str(id), str(ref), text, color, mode, size, 0)
+            [batch] = batches(room, "k", [said])
+            assert list(expand(room, "k", batch.m, batch.seq)) == [said]
+            return batch
         case Auth(token, ref):
             return Authed(token, "n", "user", 0, ref)
 
@@ -87,6 +89,7 @@ COMMANDS: Final[list[Any]] = [
     {"t": "join", "room": "a", "since": None, "more": [{"x": 1.5}, True]},
     {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
      "size": 25, "id": "c-1", "ref": "r"},
+    {"t": "send", "room": "a", "text": "x", "color": 0xFF0000, "mode": "top", "size": 30, "ref": 6},
     {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
     {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
     {"t": "shout\n'😀", "ref": [1]},
@@ -98,6 +101,7 @@ SEEDS: Final = [
     b"",
     *(bytes((which,)) + WRITE[which](fields) for fields in COMMANDS for which in range(2)),
     b'\x00 {"\\u0074" : "send","room":"\\ud83d\\ude00","text":"\\ud800"} ',
+    b'\x00{"t":"ping","\\ud800":1,"ref":2}',
     b'\x00{"t":"ping","ref":1e999}',
     b'\x00{"t":"ping","ref":' + b"9" * 400 + b"}",
     b'\x00{"t":"ping","ref":1}{"t":"ping"}',

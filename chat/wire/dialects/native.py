@@ -128,8 +128,11 @@ def _lenient(value: Any, deeper: int = 2) -> Any:
         case str() if not value.isascii():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case dict() if deeper:
-            found = value.items()
-            return {name: _lenient(one, deeper - 1) for name, one in found if one is not None}
+            return {
+                _lenient(name, 0): _lenient(one, deeper - 1)
+                for name, one in value.items()
+                if one is not None
+            }
         case _:
             return value
 

@@ -16,6 +16,8 @@ from msgspec import UNSET
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MAX_DETAIL, MSGPACK
 from chat.wire.schema import (
+    Auth,
+    Authed,
     Bye,
     Command,
     Error,
@@ -33,7 +35,6 @@ from chat.wire.schema import (
 )
 from shard.handshake import Request
 
-PACK = MSGPACK
 BOTH: tuple[Dialect, ...] = (JSON, MSGPACK)
 
 
@@ -42,10 +43,14 @@ def packed(value: Any) -> bytes:
     return payload
 
 
-def verdict(codec: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]:
+def encoded(fields: Any) -> list[tuple[Dialect, bytes]]:
+    return [(JSON, json.dumps(fields).encode()), (MSGPACK, packed(fields))]
+
+
+def verdict(dialect: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]:
     """A command, or what is answered."""
     try:
-        [command] = codec.decode(payload)
+        [command] = dialect.decode(payload)
         return command
     except BadCommand as bad:
         assert str(bad)
@@ -55,7 +60,7 @@ def verdict(codec: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]:
 def both(fields: Any) -> Command | tuple[ErrorCode, Any]:
     """What both dialects say of the same object, which has to be the same."""
     said = verdict(JSON, json.dumps(fields).encode())
-    assert verdict(PACK, packed(fields)) == said
+    assert verdict(MSGPACK, packed(fields)) == said
     return said
 
 
@@ -71,8 +76,9 @@ SINCE = st.fixed_dictionaries({}, optional={"epoch": TEXT | VALUES, "seq": VALUE
 LIKELY = st.fixed_dictionaries(
     {},
     optional={
-        "t": st.sampled_from(["join", "leave", "send", "ping", "nope", ""]) | VALUES,
+        "t": st.sampled_from(["join", "leave", "send", "auth", "ping", "nope", ""]) | VALUES,
         "room": TEXT | VALUES,
+        "token": TEXT | VALUES,
         "text": TEXT | VALUES,
         "color": st.integers(-1, 2**24) | VALUES,
         "mode": st.sampled_from(["scroll", "top", "under"]) | VALUES,
@@ -90,8 +96,8 @@ class TestInvariant:
     @example(b"")
     @example(b"\xff" * 9)
     def test_any_bytes_are_a_command_or_a_bad_one(self, payload: bytes) -> None:
-        for codec in BOTH:
-            verdict(codec, payload)
+        for dialect in BOTH:
+            verdict(dialect, payload)
 
     @given(st.text(alphabet='{}[]",:\\ud80ftnrsejoinp 0123456789.-+E', max_size=80))
     def test_so_is_what_looks_like_json(self, text: str) -> None:
@@ -99,9 +105,9 @@ class TestInvariant:
 
     @given(LIKELY, st.integers(0, 60), st.binary(max_size=3))
     def test_so_is_a_command_with_broken_bytes(self, fields: Any, at: int, junk: bytes) -> None:
-        for codec, payload in ((JSON, json.dumps(fields).encode()), (PACK, packed(fields))):
-            verdict(codec, payload[:at] + junk + payload[at + len(junk) :])
-            verdict(codec, payload[:at])
+        for dialect, payload in encoded(fields):
+            verdict(dialect, payload[:at] + junk + payload[at + len(junk) :])
+            verdict(dialect, payload[:at])
 
     @given(LIKELY | VALUES)
     def test_both_say_the_same_of_the_same_object(self, fields: Any) -> None:
@@ -124,41 +130,40 @@ class TestCommands:
         assert both(join) == Join("a", Since("k", 3), 1)
         assert both({"t": "leave", "room": "幕"}) == Leave("幕")
         assert both({"t": "ping"}) == Ping()
+        assert both({"t": "auth", "token": "x.y.z", "ref": 2}) == Auth("x.y.z", 2)
         send = {"t": "send", "room": "a", "text": "hi", "color": 1, "mode": "top", "size": 12}
         assert both(send | {"id": "x", "ref": "r"}) == Send("a", "hi", 1, "top", 12, "x", "r")
 
     def test_an_unknown_one_is_named_and_the_known_ones_are(self) -> None:
         shout = {"t": "shout", "ref": 9}
-        for codec, payload in ((JSON, json.dumps(shout).encode()), (PACK, packed(shout))):
+        for dialect, payload in encoded(shout):
             with pytest.raises(
                 BadCommand, match=r"'shout'.*auth, join, leave, ping, send"
             ) as caught:
-                codec.decode(payload)
+                dialect.decode(payload)
             assert (caught.value.code, caught.value.ref) == (ErrorCode.UNKNOWN_COMMAND, 9)
 
     @pytest.mark.parametrize(
         "fields",
         [None, 5, "ping", [], ["t", "ping"], {}, {"room": "a"}, {"t": None}, {"t": 5},
          {"t": ["ping"]}, {"t": "join"}, {"t": "send", "room": "a"}, {"t": "join", "room": 5},
+         {"t": "auth"}, {"t": "auth", "token": None},
          {"t": "send", "room": "a", "text": "x", "color": 1.5}],
     )  # fmt: skip
     def test_what_is_no_command_is_a_bad_request(self, fields: Any) -> None:
         assert both(fields) == (ErrorCode.BAD_REQUEST, UNSET)
 
     def test_it_is_said_where_and_what(self) -> None:
-        for codec, payload in (
-            (JSON, b'{"t":"send","room":"a","text":5}'),
-            (PACK, packed({"t": "send", "room": "a", "text": 5})),
-        ):
+        for dialect, payload in encoded({"t": "send", "room": "a", "text": 5}):
             with pytest.raises(BadCommand, match=r"Expected `str`, got `int` - at `\$\.text`"):
-                codec.decode(payload)
+                dialect.decode(payload)
 
     def test_what_was_sent_is_quoted_no_further_than_it_helps(self) -> None:
         long = "x" * 9_000
         for fields in ({"t": long}, {"t": "send", "room": "a", "text": "", "mode": long}):
-            for codec, payload in ((JSON, json.dumps(fields).encode()), (PACK, packed(fields))):
+            for dialect, payload in encoded(fields):
                 with pytest.raises(BadCommand) as caught:
-                    codec.decode(payload)
+                    dialect.decode(payload)
                 assert len(str(caught.value)) <= MAX_DETAIL
 
 
@@ -204,6 +209,11 @@ class TestWhatTypedClientsCannotHelp:
         assert JSON.decode(payload) == [Send("a", meant, ref=1)]
         broken = f'{{"t":"send","room":"a","text":"{written}","size":5,"ref":1}}'.encode()
         assert verdict(JSON, broken) == (ErrorCode.BAD_REQUEST, 1)
+        strange = f'{{"t":"ping","{written}":{{"{written}":1}},"ref":1}}'.encode()
+        assert JSON.decode(strange) == [Ping(1)]
+        since = f'{{"epoch":"{written}","seq":3,"{written}":1}}'
+        join = f'{{"t":"join","room":"a","since":{since},"ref":1}}'.encode()
+        assert JSON.decode(join) == [Join("a", Since(meant, 3), 1)]
 
 
 class TestHostileJson:
@@ -262,7 +272,7 @@ class TestHostileMsgpack:
         ],
     )  # fmt: skip
     def test_is_a_bad_request(self, payload: bytes, ref: Any) -> None:
-        assert verdict(PACK, payload) == (ErrorCode.BAD_REQUEST, ref)
+        assert verdict(MSGPACK, payload) == (ErrorCode.BAD_REQUEST, ref)
 
 
 MSG = Message(uid="u", name="n", text="幕😀\x00\u2028", ts=1764000000123)
@@ -271,6 +281,7 @@ EVENTS: list[ServerEvent] = [
     Joined("a", "k", 2, 3, True, [MSG, MSG], 1),
     Error(ErrorCode.RATE_LIMITED, "slow", "r", 0.25),
     Notice("1-0", "all", "", "hi", 1, 2, "gift"),
+    Authed("u7", "阿花", "user", 1764003600, 4),
     Bye("restart", 3.75),
 ]
 
@@ -280,9 +291,9 @@ class TestEvents:
     def test_a_batch_is_an_array_for_the_plain_packages(self, count: int) -> None:
         turn = [i % len(EVENTS) for i in range(count)]
         batches = []
-        for codec in BOTH:
-            encoded = [one for event in EVENTS if (one := codec.event(event)) is not None]
-            batches.append(codec.payload([encoded[i] for i in turn]))
+        for dialect in BOTH:
+            encoded = [one for event in EVENTS if (one := dialect.event(event)) is not None]
+            batches.append(dialect.payload([encoded[i] for i in turn]))
         events = json.loads(batches[0])
         assert events == msgpack.unpackb(batches[1])
         tags = [event.__struct_config__.tag for event in EVENTS]
@@ -290,16 +301,16 @@ class TestEvents:
 
     def test_the_header_is_the_shortest_there_is(self) -> None:
         for count in (0, 15, 16, 65_535, 65_536):
-            assert PACK.payload([b"\xc0"] * count) == packed([None] * count)
+            assert MSGPACK.payload([b"\xc0"] * count) == packed([None] * count)
 
     def test_text_is_utf8_not_escapes(self) -> None:
         assert "幕".encode() in JSON.event(EVENTS[0])
-        assert "幕".encode() in PACK.event(EVENTS[0])
+        assert "幕".encode() in MSGPACK.event(EVENTS[0])
 
     def test_a_farewell_is_a_payload_of_one_event(self) -> None:
         bye = {"t": "bye", "reason": "restart", "reconnect_in": 3.75}
         assert json.loads(JSON.farewell(Bye("restart", 3.75))) == [bye]
-        assert msgpack.unpackb(PACK.farewell(Bye("restart", 3.75))) == [bye]
+        assert msgpack.unpackb(MSGPACK.farewell(Bye("restart", 3.75))) == [bye]
 
 
 @pytest.mark.parametrize("dialect", BOTH)
@@ -307,6 +318,13 @@ def test_rooms_in_the_address_are_joined_once_each(dialect: Dialect) -> None:
     request = Request("/ws", {"room": ["a", "b", "a"], "token": ["x"]}, {})
     assert dialect.opening(request) == [Join("a"), Join("b")]
     assert dialect.opening(Request("/ws", {}, {})) == []
+
+
+@pytest.mark.parametrize("dialect", BOTH)
+def test_a_position_is_the_clients_to_keep(dialect: Dialect) -> None:
+    assert dialect.payload([b"\xc0"], "e-1") == dialect.payload([b"\xc0"])
+    assert dialect.greeting() == b""
+    assert not any((dialect.introduces, dialect.watches, dialect.places))
 
 
 def test_their_names_are_the_subprotocols() -> None:
