@@ -70,6 +70,9 @@ class Ruled(Struct, array_like=True, tag="s", frozen=True):
     ts: int
 
     def at(self, room: str, epoch: str, seq: int) -> State:
+        # MessagePack can say more than every dialect can write; of that some is a TypeError here.
+        if msgspec.json.decode(msgspec.json.encode(self.state)) != self.state:
+            raise ValueError("rules that are no JSON")
         return State(room, seq, self.ts, self.state)
 
 
@@ -105,7 +108,7 @@ def read(packed: bytes, room: str, epoch: str, seq: int) -> Sequenced:
     """An entry at its place. Raises BadEntry."""
     try:
         return _entry(packed).at(room, epoch, seq)
-    except UNREADABLE as error:
+    except (TypeError, *UNREADABLE) as error:
         raise BadEntry(str(error)) from None
 
 

@@ -1,11 +1,15 @@
-"""Stream entries: packed and read, by older and newer versions, and by strangers."""
+"""Stream entries: packed and read, by older and newer versions, and by strangers.
 
+Invariant: whatever bytes a stream has, they are an event every dialect can write or a BadEntry.
+"""
+
+import json
 from contextlib import suppress
 from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -22,9 +26,15 @@ from chat.bus.entries import (
     read,
     read_notice,
 )
-from chat.wire.schema import Clear, Delete, Msg, Notice, Sequenced, State
+from chat.wire.batch import shorten
+from chat.wire.dialects.native import JSON, MSGPACK
+from chat.wire.schema import Clear, Delete, Msg, Msgs, Notice, Sequenced, State
 
 WHOLE = ["m", "u7", "阿花", "前方高能", 0xFFFFFF, "scroll", 25, 1764000000123]
+DELETED, CLEARED = ["d", 3, 1764], ["c", "u7", 1764]
+RULED = ["s", {"slow_s": 2.5, "pinned": {"text": "幕"}}, 1764]
+PLACES = [WHOLE, DELETED, CLEARED, RULED]
+NOTICED = ["n", ["u7"], "阿花", "前方", 1, 1764]
 
 
 def packed(value: Any) -> bytes:
@@ -36,6 +46,10 @@ def said(entry: bytes) -> Msg:
     message = read(entry, "r", "e", 1)
     assert isinstance(message, Msg)
     return message
+
+
+def with_field(fields: list[Any], at: int, value: Any) -> bytes:
+    return packed([*fields[:at], value, *fields[at + 1 :]])
 
 
 class TestMessages:
@@ -58,27 +72,6 @@ class TestMessages:
         newer = packed([*WHOLE, "gift", {"badge": 3}, [1, 2]])
         assert said(newer).kind == "gift"
 
-    @pytest.mark.parametrize(
-        "entry",
-        [b"", b"\xc1", b"hello", packed(None), packed({}), packed([]), packed(WHOLE[:7]),
-         packed(["m", 1, *WHOLE[2:]]), packed(["z", *WHOLE[1:]]), packed(WHOLE[1:]), packed([1]),
-         packed([*WHOLE[:4], "red", *WHOLE[5:]]), packed([*WHOLE, 5]),
-         packed([*WHOLE[:3], b"bytes", *WHOLE[4:]]), packed(WHOLE)[:-1], packed(WHOLE) + b"x",
-         packed(WHOLE).replace("前".encode(), b"\xff\xff\xff"), b"\x91" * 100_000,
-         packed([*WHOLE[:3], msgpack.ExtType(4, b"x"), *WHOLE[4:]]),
-         packed(["n", None, "sys", "hi", 1, 2]), packed(["d", "3", 5]), packed(["s", [], 5])],
-    )  # fmt: skip
-    def test_a_strangers_entry_is_a_bad_entry(self, entry: bytes) -> None:
-        with pytest.raises(BadEntry):
-            read(entry, "r", "e", 1)
-
-    @given(st.binary(max_size=60))
-    def test_any_bytes_are_an_entry_or_a_bad_one(self, entry: bytes) -> None:
-        with suppress(BadEntry):
-            read(entry, "r", "e", 1)
-        with suppress(BadEntry):
-            read_notice(entry)
-
 
 class TestOtherKinds:
     @pytest.mark.parametrize(
@@ -88,17 +81,96 @@ class TestOtherKinds:
             (Cleared(None, 1764), Clear("r", 9, 1764)),
             (Cleared("u7", 1764), Clear("r", 9, 1764, "u7")),
             (Ruled({"slow_s": 2.5}, 1764), State("r", 9, 1764, {"slow_s": 2.5})),
+            (Ruled({}, 1764), State("r", 9, 1764, {})),
         ],
     )
     def test_each_takes_a_place(self, entry: Entry, event: Sequenced) -> None:
         assert read(pack(entry), "r", "e", 9) == event
 
-    def test_kinds_are_told_apart_by_their_first_field(self) -> None:
-        kinds: list[Entry] = [
-            *(Said("u", "n", "t", 1, "top", 25, 1), Deleted(1, 2), Cleared(None, 1)),
-            Ruled({}, 1),
-        ]
-        assert [msgpack.unpackb(pack(entry))[0] for entry in kinds] == ["m", "d", "c", "s"]
+    @pytest.mark.parametrize(
+        ("entry", "fields"),
+        [
+            (Said("u7", "阿花", "前方高能", 1, "top", 25, 9), ["m", "u7", "阿花", "前方高能", 1,
+                                                               "top", 25, 9, None]),
+            (Deleted(3, 9), ["d", 3, 9]),
+            (Cleared(None, 9), ["c", None, 9]),
+            (Ruled({"slow_s": 2}, 9), ["s", {"slow_s": 2}, 9]),
+            (Noticed(None, "n", "hi", 1, 9), ["n", None, "n", "hi", 1, 9, None]),
+        ],
+    )  # fmt: skip
+    def test_on_the_stream(self, entry: Entry | Noticed, fields: list[Any]) -> None:
+        assert msgpack.unpackb(pack(entry)) == fields
+
+    @pytest.mark.parametrize("fields", [DELETED, CLEARED, RULED])
+    def test_a_newer_entry_has_more(self, fields: list[Any]) -> None:
+        known = read(packed(fields), "r", "e", 9)
+        assert read(packed([*fields, "later", {"more": [1]}]), "r", "e", 9) == known
+
+
+class TestStrangers:
+    @pytest.mark.parametrize("fields", PLACES, ids=lambda fields: fields[0])
+    def test_an_entry_cut_short_is_a_bad_one(self, fields: list[Any]) -> None:
+        entry = packed(fields)
+        wrong = [entry[:size] for size in range(len(entry))] + [entry + b"x"]
+        wrong += [packed(fields[:count]) for count in range(len(fields))]
+        for each in wrong:
+            with pytest.raises(BadEntry):
+                read(each, "r", "e", 1)
+
+    @pytest.mark.parametrize("fields", PLACES, ids=lambda fields: fields[0])
+    def test_so_is_one_of_an_unknown_kind_or_of_none(self, fields: list[Any]) -> None:
+        kinds: list[Any] = ["z", "", "M", "mm", 1, None, b"m", ["m"], {}, msgpack.ExtType(4, b"m")]
+        for kind in kinds:
+            with pytest.raises(BadEntry):
+                read(with_field(fields, 0, kind), "r", "e", 1)
+        with pytest.raises(BadEntry):
+            read(packed(fields[1:]), "r", "e", 1)
+
+    @pytest.mark.parametrize(
+        "entry",
+        [packed(WHOLE).replace("前".encode(), b"\xff\xff\xff"),
+         packed(WHOLE).replace("花".encode(), b"\xed\xa0\x80"),  # a surrogate
+         packed(CLEARED).replace(b"u7", b"\xc3("),
+         packed(RULED).replace("幕".encode(), b"\xff\xff\xff"),
+         packed(RULED).replace(b"slow_s", b"slow_\xff")],
+    )  # fmt: skip
+    def test_so_is_one_that_is_not_utf8(self, entry: bytes) -> None:
+        with pytest.raises(BadEntry):
+            read(entry, "r", "e", 1)
+
+    @pytest.mark.parametrize(
+        "entry",
+        [b"", b"\xc1", b"hello", packed(None), packed({}), packed([]), packed([1]), packed("m"),
+         b"\x91" * 100_000, b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
+         with_field(WHOLE, 1, 1), with_field(WHOLE, 4, "red"), with_field(WHOLE, 3, b"bytes"),
+         with_field(WHOLE, 3, msgpack.ExtType(4, b"x")), with_field(WHOLE, 7, None),
+         with_field(WHOLE, 6, 2.5), with_field(WHOLE, 5, True), packed([*WHOLE, 5]),
+         with_field(DELETED, 1, "3"), with_field(DELETED, 2, None), with_field(CLEARED, 1, 7),
+         with_field(RULED, 1, []), with_field(RULED, 1, None), with_field(RULED, 1, {1: 2}),
+         packed(["n", None, "sys", "hi", 1, 2])],
+    )  # fmt: skip
+    def test_so_is_whatever_else_is_none_of_ours(self, entry: bytes) -> None:
+        with pytest.raises(BadEntry):
+            read(entry, "r", "e", 1)
+
+    @pytest.mark.parametrize(
+        "rule",
+        [msgpack.ExtType(5, b"x"), msgpack.Timestamp(1), b"bytes", float("nan"), float("inf"),
+         {1: 2}, {None: 1}, {True: 1}, {1.5: 1}, {b"x": 1}, {(1, 2): 3}, [{"deep": {1: 2}}]],
+    )  # fmt: skip
+    def test_so_are_rules_that_not_every_dialect_can_write(self, rule: Any) -> None:
+        with pytest.raises(BadEntry):
+            read(with_field(RULED, 1, {"rule": rule}), "r", "e", 1)
+
+    @given(st.binary(max_size=60))
+    @example(packed(RULED))
+    @example(packed(["s", {"a": msgpack.ExtType(5, b"x")}, 1]))
+    def test_any_bytes_are_an_event_for_all_or_a_bad_entry(self, entry: bytes) -> None:
+        with suppress(BadEntry):
+            event = Msgs("r", "e", 1, 1, shorten([read(entry, "r", "e", 1)], 0))
+            assert msgpack.unpackb(MSGPACK.event(event)) == json.loads(JSON.event(event))
+        with suppress(BadEntry):
+            read_notice(entry)
 
 
 class TestNotices:
@@ -112,10 +184,18 @@ class TestNotices:
         assert noticed.users == ["u1", "guest:x"]
         assert noticed.event("5-0") == Notice("5-0", "user", "sys", "hi", 1, 2, "gift")
 
+    def test_an_older_one_lacks_what_came_later_and_a_newer_one_has_more(self) -> None:
+        assert read_notice(packed(NOTICED)).kind is None
+        assert read_notice(packed([*NOTICED, "gift", {"more": 1}])).kind == "gift"
+
     @pytest.mark.parametrize(
         "entry",
-        [b"", packed(["n", 1]), packed(["n", ["u"], "n", 5, 1, 2]), packed("x"), packed(WHOLE)],
-    )
+        [b"", packed("x"), packed([]), packed(["n", 1]), packed(NOTICED[1:]), *map(packed, PLACES),
+         packed(NOTICED[:5]), packed(NOTICED)[:-1], packed(NOTICED) + b"x",
+         with_field(NOTICED, 0, "N"), with_field(NOTICED, 1, "u7"), with_field(NOTICED, 1, [7]),
+         with_field(NOTICED, 3, 5), packed([*NOTICED, 5]),
+         packed(NOTICED).replace("前".encode(), b"\xff\xff\xff")],
+    )  # fmt: skip
     def test_a_strangers_is_a_bad_entry(self, entry: bytes) -> None:
         with pytest.raises(BadEntry):
             read_notice(entry)
