@@ -145,7 +145,7 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
         return _healthz(method)
     offers = [(i, offer) for i, offer in enumerate(terms.offers) if offer.path == path]
     if not offers:
-        known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers))
+        known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers if offer.path))
         raise Refused(HTTPStatus.NOT_FOUND, f"connections are at {known}")
     if method != b"GET":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET")

@@ -51,7 +51,10 @@ class Refused(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Offer:
-    """A kind of connection this server has: its place among all offers is its variant."""
+    """A kind of connection this server has: its place among all offers is its variant.
+
+    One without a path is not asked for: connections become it.
+    """
 
     path: str
     wire: "Wire"

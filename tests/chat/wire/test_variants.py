@@ -1,12 +1,23 @@
 """The table of variants: what a server has, by its configuration."""
 
+import struct
+
 import pytest
 
 from chat.config.sections import Server
 from chat.wire.dialects.eventstream import EVENT_STREAM
 from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.variants import Variants
+from shard.handshake import Accepted, Answer, respond
 from shard.wires.websocket import WebSocket
+
+
+def upgrade(path: str, *lines: str) -> bytes:
+    head = [
+        *(f"GET {path} HTTP/1.1", "Host: h", "Upgrade: websocket", "Connection: Upgrade"),
+        *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", *lines),
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n"
 
 
 def table(variants: Variants) -> list[tuple[str, str, bool]]:
@@ -36,7 +47,15 @@ def test_what_is_switched_off_is_not_there() -> None:
         ("/chat", "Json", False),
         ("/chat", "Msgpack", False),
     ]
-    assert [path for path, _, _ in table(Variants(Server(dialects=("sse",))))] == ["/sse", ""]
+    assert table(Variants(Server(dialects=("sse",)))) == [
+        ("/sse", "EventStream", False),
+        ("", "EventStream", False),
+    ]
+
+
+def test_without_any_dialect_nothing_is_offered() -> None:
+    none = Variants(Server(dialects=()))
+    assert (len(none), list(none), list(none.terms.offers), none.by_dialect) == (0, [], [], {})
 
 
 def test_offers_stand_where_their_variants_do() -> None:
@@ -54,6 +73,84 @@ def test_each_dialect_knows_its_variants() -> None:
     assert variants.unshared(4) == 5
     with pytest.raises(StopIteration):
         variants.unshared(0)
+    alone = Variants(Server(dialects=("sse",), compression=False))
+    assert alone.by_dialect == {EVENT_STREAM: [0, 1]}
+    assert alone.unshared(0) == 1
+    assert alone.unshared(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "subprotocol", "variant", "dialect"),
+    [
+        (None, "", 0, "Json"),
+        ("danmaku.json", "danmaku.json", 0, "Json"),
+        ("danmaku.msgpack", "danmaku.msgpack", 2, "Msgpack"),
+        ("danmaku.msgpack, danmaku.json", "danmaku.json", 0, "Json"),
+        ("danmaku.protobuf", "", 0, "Json"),
+    ],
+)
+@pytest.mark.parametrize("deflates", [False, True])
+def test_what_a_client_asks_for_is_what_it_speaks(
+    asked: str | None, subprotocol: str, variant: int, dialect: str, deflates: bool
+) -> None:
+    """And JSON is what it gets that asks for nothing."""
+    variants = Variants(Server())
+    lines = [] if asked is None else [f"Sec-WebSocket-Protocol: {asked}"]
+    lines += ["Sec-WebSocket-Extensions: permessage-deflate"] * deflates
+    accepted = respond(upgrade("/ws", *lines), variants.terms)
+    assert isinstance(accepted, Accepted)
+    assert (accepted.variant, accepted.request.subprotocol) == (variant + deflates, subprotocol)
+    assert type(variants[accepted.variant].dialect).__name__ == dialect
+
+
+def test_a_stream_of_events_is_at_an_address_of_its_own() -> None:
+    accepted = respond(b"GET /sse?room=a HTTP/1.1\r\nHost: h\r\n\r\n", Variants(Server()).terms)
+    assert isinstance(accepted, Accepted)
+    assert accepted.variant == 4
+
+
+@pytest.mark.parametrize("target", ["/", "/?room=a", "http://h", "http://h?room=a", "*"])
+def test_what_connections_only_become_is_at_no_address(target: str) -> None:
+    refused = respond(upgrade(target), Variants(Server()).terms)
+    assert isinstance(refused, Answer)
+    assert refused.status == 404
+    assert refused.response.endswith(b"connections are at /ws and /sse\n")
+
+
+@pytest.mark.parametrize("lines", [[], ["Sec-WebSocket-Extensions: permessage-deflate"]])
+def test_what_is_switched_off_is_not_to_be_had(lines: list[str]) -> None:
+    terms = Variants(Server(compression=False, dialects=("danmaku",))).terms
+    accepted = respond(upgrade("/ws", *lines), terms)
+    assert isinstance(accepted, Accepted)
+    assert accepted.variant == 0
+    assert b"permessage-deflate" not in accepted.response
+    refused = respond(upgrade("/sse"), terms)
+    assert isinstance(refused, Answer)
+    assert refused.status == 404
+
+
+@pytest.mark.parametrize(("number", "opcode"), [(0, 0x81), (2, 0x82)])
+@pytest.mark.parametrize("size", [1, 200, 70_000])
+def test_a_frame_says_whether_it_is_text(number: int, opcode: int, size: int) -> None:
+    variant = Variants(Server())[number]
+    written = [b"x" * size]
+    body = variant.dialect.payload(written)
+    made = variant.frame(written)
+    assert made.endswith(body)
+    header = made[: -len(body)]
+    assert header[0] == opcode
+    if len(body) < 126:
+        assert header[1:] == bytes([len(body)])
+    elif len(body) < 65_536:
+        assert header[1:] == b"\x7e" + struct.pack("!H", len(body))
+    else:
+        assert header[1:] == b"\x7f" + struct.pack("!Q", len(body))
+
+
+def test_a_frame_of_events_is_an_event_of_the_stream() -> None:
+    for number in (4, 5):
+        made = Variants(Server())[number].frame([b"{}", b"{}"], "e-1,f-2")
+        assert made == b"id: e-1,f-2\ndata: [{},{}]\n\n"
 
 
 @pytest.mark.parametrize("number", range(6))
