@@ -20,18 +20,38 @@ import time
 from typing import Any
 
 import gevent
+import msgspec
 import websocket
 from locust import User, events
 from locust.env import Environment
 from locust.exception import StopUser
+from msgspec import UnsetType
 
+from chat.wire.batch import expand
+from chat.wire.schema import (
+    Ack,
+    Bye,
+    Clear,
+    Delete,
+    Error,
+    Gap,
+    Joined,
+    Msg,
+    Msgs,
+    Ref,
+    Sequenced,
+    ServerEvent,
+    State,
+    Welcome,
+)
 from locustfiles.order import Ledger, Position
 
 ANSWER_TIMEOUT_S = 10.0
 STAMP = "@"
 
-Event = dict[str, Any]
 ledger = Ledger()
+
+_decode = msgspec.json.Decoder(list[ServerEvent]).decode
 
 
 class Failure(Exception):
@@ -75,7 +95,7 @@ class Connection:
 
     def join(self, room: str) -> None:
         """Join, or resume where we were, and wait until the room said so."""
-        command: Event = {"t": "join", "room": room}
+        command: dict[str, Any] = {"t": "join", "room": room}
         if known := self.positions.get(room):
             command["since"] = {"epoch": known.epoch, "seq": known.seq}
         began = time.monotonic()
@@ -116,63 +136,78 @@ class Connection:
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 ended = f"closed with {int.from_bytes(data[:2], 'big')}"
                 break
-            self._on_frame(json.loads(data), len(data))
+            try:
+                self._on_frame(_decode(data), len(data))
+            except msgspec.MsgspecError as problem:
+                ended = f"a frame that is no array of events: {problem}"
+                break
         if self._reader is us:  # or else it was we who closed
             self._fail("connection", ended)
 
-    def _on_frame(self, batch: list[Event], size: int) -> None:
+    def _on_frame(self, events: list[ServerEvent], size: int) -> None:
         oldest = None
-        for event in batch:
-            match event["t"]:
-                case "msgs":
-                    self._on_places(event["room"], event["epoch"], event["seq"], event["to"])
-                    oldest = oldest or _stamp(event["m"][0]["text"])
-                case "joined":
+        for event in events:
+            match event:
+                case Msgs():
+                    oldest = oldest or self._on_batch(event)
+                case Delete() | Clear() | State():
+                    self._on_place(event)
+                case Joined():
                     self._on_joined(event)
-                case "ack":
-                    self._answered(event["ref"])
-                    ledger.acked(event["room"], event["seq"], time.monotonic())
-                case "welcome":
+                case Ack():
+                    self._answered(event.ref)
+                    ledger.acked(event.room, event.seq, time.monotonic())
+                case Welcome():
                     self._welcomed.set()
-                case "error":
-                    self._answered(event.get("ref", 0), failure=f"refused: {event['code']}")
-                case "gap":
-                    self.positions[event["room"]] = Position(event["epoch"], event["seq"])
-                    self._fail("order", f"the server lost {event['lost']}")
-                case "bye":
-                    self._fail("connection", f"sent away: {event['reason']}")
+                case Error():
+                    self._answered(event.ref, failure=f"refused: {event.code}")
+                case Gap():
+                    self.positions[event.room] = Position(event.epoch, event.seq)
+                    self._fail("order", f"the server lost {event.lost}")
+                case Bye():
+                    self._fail("connection", f"sent away: {event.reason}")
         if oldest:
             self._report("delivery", oldest, size=size)
 
-    def _on_places(self, room: str, epoch: str, first: int, last: int) -> None:
-        position = self.positions.get(room)
+    def _on_batch(self, batch: Msgs) -> float | None:
+        """Check every message; when the oldest with a stamp was typed."""
+        oldest = None
+        for place in expand(batch.room, batch.epoch, batch.m, batch.seq):
+            self._on_place(place, batch.epoch)
+            if isinstance(place, Msg):
+                oldest = oldest or _stamp(place.text)
+        position = self.positions.get(batch.room)
+        if position and position.seq != batch.to:
+            self._fail("order", "a batch that ends elsewhere than it says")
+        return oldest
+
+    def _on_place(self, place: Sequenced, epoch: str = "") -> None:
+        """Check one place; what is an event of its own names no epoch."""
+        position = self.positions.get(place.room)
         if position is None:
             self._fail("order", "a message of a room never joined")
-        elif problem := position.see(epoch, first, last):
+        elif problem := position.see(epoch or position.epoch, place.seq):
             self._fail("order", problem)
 
-    def _on_joined(self, event: Event) -> None:
-        room = event["room"]
-        known = self.positions.get(room)
+    def _on_joined(self, event: Joined) -> None:
+        known = self.positions.get(event.room)
         if known is None:
-            self.positions[room] = Position(event["epoch"], event["seq"])
-        elif not event["recovered"]:
+            self.positions[event.room] = Position(event.epoch, event.seq)
+        elif not event.recovered:
             self._fail("order", "not recovered after coming back")
-            self.positions[room] = Position(event["epoch"], event["seq"])
+            self.positions[event.room] = Position(event.epoch, event.seq)
         else:
-            if missed := event["history"]:
-                first = missed[0]["seq"]
-                self._on_places(room, event["epoch"], first, first + len(missed) - 1)
-            if known.seq != event["seq"]:
+            for missed in expand(event.room, event.epoch, event.history):
+                self._on_place(missed, event.epoch)
+            if known.seq != event.seq:
                 self._fail("order", "resumed at another position than the room's")
-        ref = event.get("ref", 0)
-        self._answered(ref)
-        if waiting := self._joined.get(ref):
+        self._answered(event.ref)
+        if isinstance(event.ref, int) and (waiting := self._joined.get(event.ref)):
             waiting.set()
 
     # ---- telling Locust ----
 
-    def _ask(self, command: Event, ref: int, name: str) -> None:
+    def _ask(self, command: dict[str, Any], ref: int, name: str) -> None:
         self._asked[ref] = name, time.monotonic()
         try:
             self._socket.send(json.dumps(command | {"ref": ref}, separators=(",", ":")))
@@ -180,8 +215,9 @@ class Connection:
             self._answered(ref, failure=f"{type(problem).__name__}: {problem}")
             raise Lost from problem
 
-    def _answered(self, ref: int, failure: str | None = None) -> None:
-        name, began = self._asked.pop(ref, ("unasked", time.monotonic()))
+    def _answered(self, ref: Ref | UnsetType, failure: str | None = None) -> None:
+        unasked = "unasked", time.monotonic()
+        name, began = self._asked.pop(ref, unasked) if isinstance(ref, int) else unasked
         if name != "unasked" or failure:
             self._report(name, began, failure=failure)
 

@@ -16,14 +16,14 @@ class Position:
     epoch: str
     seq: int
 
-    def see(self, epoch: str, first: int, last: int) -> str | None:
-        """Move over `first` to `last`; what was wrong with them, if anything."""
+    def see(self, epoch: str, seq: int) -> str | None:
+        """Move to `seq` of `epoch`; what was wrong with it, if anything."""
         if epoch != self.epoch:
             return f"of epoch {epoch}, which nobody told of"
-        expected, self.seq = self.seq + 1, max(self.seq, last)
-        if first > expected:
-            return f"gap of {first - expected}"
-        return "repeated or out of order" if first < expected else None
+        expected, self.seq = self.seq + 1, max(self.seq, seq)
+        if seq > expected:
+            return f"gap of {seq - expected}"
+        return "repeated or out of order" if seq < expected else None
 
 
 @dataclass
