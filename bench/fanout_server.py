@@ -2,7 +2,7 @@
 
 What it measures: CPU of this process per delivery when one ready-made frame goes to every open
 connection through the real shard process (uvloop, nested epoll, slices, wheel), without rooms,
-codecs or streams. The next fan-out begins when the last slice of the one before is out.
+dialects or streams. The next fan-out begins when the last slice of the one before is out.
 Lines in and answers out as floor.c, but its viewers upgrade first. --os-write: without io_uring.
 """
 

@@ -9,6 +9,7 @@ from bench.peers.published import Published
 class Danmaku(Published):
     path = "/ws?room=bench"
     counted = "messages"
+    text = "x"
     quiet_s = 6.0  # the count of who is there goes out every five seconds while it changes
 
     def start(self, stack: ExitStack) -> None:
@@ -16,7 +17,8 @@ class Danmaku(Published):
         self.pids, self.port = [self._node.shard], self._node.port
 
     def payload(self, size: int) -> None:
-        """Nothing to do: the shortest message is longer than 128 bytes already."""
+        self.text = "x"
+        self.text *= max(1, size + 1 - round(self.flush(1)["bytes"]))
 
     def publish(self) -> None:
-        self._node.post("/v1/rooms/bench/messages", {"text": "x"})
+        self._node.post("/v1/rooms/bench/messages", {"text": self.text})

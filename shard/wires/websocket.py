@@ -24,7 +24,7 @@ from shard.frames import FrameParser, Partial
 from shard.wires.wire import BINARY, CLOSE, REPLY, TEXT, Event, Offers, Refused
 
 COMPRESS_FROM: Final = 256
-"""Bytes of a payload from which it is compressed: a few messages. One shrinks by a quarter only."""
+"""Bytes of a payload from which it is compressed: a few messages. One shrinks by an eighth only."""
 
 
 class WebSocket:

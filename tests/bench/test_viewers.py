@@ -92,6 +92,17 @@ class TestCounting:
             seen = viewers.ask("wait messages 5 5000")
         assert (seen["gaps"], seen["repeats"]) == (3, 2)
 
+    def test_batches_are_found_among_other_events(self) -> None:
+        said = r"{\"uid\":\"u\"},{\"t\":\"msgs\"} \"m\":[{\"seq\":99"
+        events = ['{"t":"online","room":"a","count":3}', batch(8, 9, said=said)]
+        events += ['{"t":"ack","room":"a","seq":9,"ref":1}', batch(10), '{"t":"pong"}']
+        frame = text("[" + ",".join(events) + "]")
+        with served(ACCEPT + text(JOINED), frame, messages(11)) as (viewers, _):
+            viewers.ask("connect 1 1 /ws?room=a")
+            seen = viewers.ask("wait messages 4 5000")
+        assert (seen["frames"], seen["messages"], seen["acks"], seen["pongs"]) == (3, 4, 1, 1)
+        assert (seen["gaps"], seen["repeats"]) == (0, 0)
+
     def test_a_stream_cut_anywhere_is_counted_alike(self) -> None:
         stream = ACCEPT + text(JOINED) + messages(8, 9) + text("x" * 300) + messages(10)
         with served(*(bytes([one]) for one in stream)) as (viewers, _):
