@@ -1,7 +1,7 @@
 """A client of a node: follow rooms, send until acknowledged, over as many connections as it takes.
 
 Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
-is `link.py`, what a room's events mean `follower.py`, what is under way `outbox.py`.
+is `link.py`, what a room's events mean `follower.py`, what is under way `unacked.py`.
 
     async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
         ack = await client.send("lobby", "hello")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +13,9 @@ from websockets.typing import Subprotocol
 from chat.client.link import Env
 
 PATIENCE_S = 15.0
+
+GUEST = "guest:k3j2h1g0b5f1a2c3d4e5f"
+DEFAULTS = {"color": 0xFFFFFF, "mode": "scroll", "size": 25}
 
 Event = dict[str, Any]
 
@@ -35,10 +39,10 @@ class Peer:
         return command
 
     async def say(self, *events: Event) -> None:
-        """One frame of events; a `msg` goes as the batch it is."""
+        """One frame of events; a `msg` goes as a batch of its own."""
         await self.socket.send(json.dumps([batch(e) if e["t"] == "msg" else e for e in events]))
 
-    async def welcome(self, uid: str = "u1", role: str = "guest") -> None:
+    async def welcome(self, uid: str = GUEST, role: str = "guest") -> None:
         await self.say(welcome(uid, role))
 
     async def let_in(self, seq: int = 0, epoch: str = "e1", *history: Event, **more: Any) -> Event:
@@ -83,7 +87,7 @@ class FakeNode:
         async with asyncio.timeout(PATIENCE_S):
             return await self._peers.get()
 
-    async def greet(self, *history: Event, seq: int = 0, uid: str = "u1", **more: Any) -> Peer:
+    async def greet(self, *history: Event, seq: int = 0, uid: str = GUEST, **more: Any) -> Peer:
         """The next connection, welcomed and let into the room it asks for."""
         peer = await self.accept()
         await peer.welcome(uid)
@@ -123,35 +127,43 @@ class World:
         await asyncio.sleep(0)
 
 
-def welcome(uid: str = "u1", role: str = "guest") -> Event:
-    who = {"conn": "c", "uid": uid, "name": "guest-1", "role": role}
+def welcome(uid: str = GUEST, role: str = "guest") -> Event:
+    who = {"conn": "c", "uid": uid, "name": default_name(uid), "role": role}
     return {"t": "welcome", **who, "heartbeat": 30, "v": 1}
 
 
 def joined(room: str, seq: int, epoch: str = "e1", *history: Event, **more: Any) -> Event:
-    lean = [{"seq": message["seq"], **written(message)} for message in history]
-    rest = {"online": 1, "recovered": False, "history": lean}
+    rest = {"online": 1, "recovered": False, "history": lean(history, None)}
     return {"t": "joined", "room": room, "epoch": epoch, "seq": seq, **rest, **more}
 
 
-def batch(*messages: Event) -> Event:
-    """Messages as a node sends them; each says its own number, as it may."""
+def batch(*messages: Event, **more: int) -> Event:
+    """Messages as a node sends them; `seq` and `to` where the span is longer than they are."""
     epoch, _, _ = messages[0]["id"].partition("-")
-    seqs = [message["seq"] for message in messages]
-    m = [{"seq": message["seq"], **written(message)} for message in messages]
-    span = {"epoch": epoch, "seq": seqs[0], "to": seqs[-1]}
-    return {"t": "msgs", "room": messages[0]["room"], **span, "m": m}
+    span = {"seq": messages[0]["seq"], "to": messages[-1]["seq"]} | more
+    m = lean(messages, span["seq"] - 1)
+    return {"t": "msgs", "room": messages[0]["room"], "epoch": epoch, **span, "m": m}
 
 
-def written(message: Event) -> Event:
-    """A message's fields in a batch, without its place and what is default."""
-    default = {"color": 0xFFFFFF, "mode": "scroll", "size": 25, "name": message["uid"]}
-    known = {"t", "room", "seq", "id"} | {k for k, v in default.items() if message[k] == v}
-    return {name: value for name, value in message.items() if name not in known}
+def lean(messages: Iterable[Event], after: int | None) -> list[Event]:
+    """Messages as they are written behind seq `after`."""
+    written = []
+    for message in messages:
+        default = DEFAULTS | {"name": default_name(message["uid"])}
+        known = {"t", "room", "id"} | {k for k, value in default.items() if message[k] == value}
+        if after is not None and message["seq"] == after + 1:
+            known.add("seq")
+        after = message["seq"]
+        written.append({name: value for name, value in message.items() if name not in known})
+    return written
+
+
+def default_name(uid: str) -> str:
+    return f"guest-{uid[-4:]}" if uid.startswith("guest:") else uid
 
 
 def msg(seq: int, text: str = "hi", uid: str = "u9", room: str = "lobby", **more: Any) -> Event:
-    look = {"color": 0xFFFFFF, "mode": "scroll", "size": 25, "ts": 1_764_000_000_000 + seq}
+    look = DEFAULTS | {"ts": 1_764_000_000_000 + seq}
     who = {"id": f"e1-{seq}", "uid": uid, "name": "阿花"}
     return {"t": "msg", "room": room, "seq": seq, **who, "text": text, **look, **more}
 

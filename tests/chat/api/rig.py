@@ -20,8 +20,9 @@ import redis
 
 from chat.api.app import create_app
 from chat.api.server import make_server
+from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
-from chat.bus.store import open_store
+from chat.bus.store import Outgoing, open_store
 from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
@@ -160,6 +161,17 @@ class Api:
         with redis.Redis.from_url(self.url, protocol=2) as client:
             found: Any = client.xrange(keys.broadcast)
             return [fields[b"m"] for _, fields in found]
+
+    def put(self, room: str, *entries: Entry) -> None:
+        """What a shard, or a newer node, publishes."""
+
+        async def publish() -> None:
+            store = open_store(self.config, self.url)
+            batch = [Outgoing(room, "u", pack(entry)) for entry in entries]
+            await store.publish(batch, "e1", 1_000, 0)
+            await store.close()
+
+        asyncio.run(publish())
 
     def report_online(self, room: str, count: int) -> None:
         """What a shard says of a room's viewers."""

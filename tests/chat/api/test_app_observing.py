@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.bus.entries import Cleared, Deleted, Ruled, Said
 from tests.chat.api.rig import Api, messages_of, new_room, quoted
 
 TOO_BIG = "9" * 5000
@@ -48,6 +49,19 @@ class TestHistory:
         api.post(room, [{"text": "a"}, {"text": "b"}])
         page = api.get(f"{messages_of(room)}?limit=1&after=1").json
         assert ([message["seq"] for message in page["messages"]], page["next"]) == ([2], None)
+
+    def test_what_is_no_message_is_left_out_and_paged_over(self, api: Api, room: str) -> None:
+        first, last = (Said("u7", "阿花", text, 1, "top", 25, 1764) for text in "ab")
+        api.put(room, first, Deleted(1, 5), Cleared(None, 6), Ruled({"slow_s": 2}, 7), last)
+        pages, after = [], 0
+        while after is not None:
+            page = api.get(f"{messages_of(room)}?limit=2&after={after}").json
+            pages.append(([message["seq"] for message in page["messages"]], page["next"]))
+            after = page["next"]
+        assert pages == [([1], 2), ([], 4), ([5], None)]
+        who = {"uid": "u7", "name": "阿花", "color": 1, "mode": "top", "size": 25, "ts": 1764}
+        place = {"t": "msg", "room": room, "seq": 5, "id": "e1-5"}
+        assert api.history(room)[1:] == [place | who | {"text": "b"}]
 
     def test_after_the_end_there_is_nothing(self, api: Api, room: str) -> None:
         api.post(room, {"text": "a"})

@@ -1,6 +1,9 @@
 """Connections to Redis: nothing is asked twice, and one name for whatever goes wrong."""
 
 import asyncio
+import os
+import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,12 +13,16 @@ import pytest
 
 from chat.bus.connect import FAILURES, connect
 from chat.ops.engine import EmbeddedEngine
-from tests.chat.rig import BOUND_S
+
+LONG_S, LITTLE_S = 300.0, 0.05
+"""Whatever waits for the long one fails by its bound."""
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Any]:
-    client: Any = connect(url, BOUND_S, BOUND_S)
+async def connected(
+    url: str, timeout_s: float = LONG_S, connect_s: float = LONG_S
+) -> AsyncIterator[Any]:
+    client: Any = connect(url, timeout_s, connect_s)
     try:
         yield client
     finally:
@@ -60,6 +67,26 @@ class TestFailing:
         async with connected("unix:///nowhere/to/be.sock") as client:
             with pytest.raises(FAILURES):
                 await client.ping()
+
+    async def test_who_does_not_answer_in_time(self, own_valkey: EmbeddedEngine) -> None:
+        assert own_valkey.pid is not None
+        async with connected(own_valkey.url, LITTLE_S) as client:
+            os.kill(own_valkey.pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(FAILURES):
+                    await client.ping()
+            finally:
+                os.kill(own_valkey.pid, signal.SIGCONT)
+
+    async def test_who_does_not_accept_in_time(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
+            socket.create_connection(listener.getsockname()),  # now its queue is full
+        ):
+            url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+            async with connected(url, connect_s=LITTLE_S) as client:
+                with pytest.raises(FAILURES):
+                    await client.ping()
 
     async def test_a_command_that_is_refused(
         self, valkey: EmbeddedEngine, prefix: str, raw: Any

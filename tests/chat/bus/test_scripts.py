@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from redis.exceptions import NoScriptError
 
 from chat.bus.connect import FAILURES, StoreError, connect
 from chat.bus.scripts import Call, Script
@@ -16,6 +17,7 @@ class Desk:
 
     round_trips  how often it was asked
     fails_at     which of them gets no answer
+    forgotten    calls that the first is told were of an unknown script
     """
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -24,6 +26,7 @@ class Desk:
         self.prefix = prefix
         self.round_trips = 0
         self.fails_at = 0
+        self.forgotten: set[int] = set()
 
     async def ask(self, answer: Any) -> Any:
         self.round_trips += 1
@@ -31,9 +34,13 @@ class Desk:
             answer.close()
             raise StoreError("no answer")
         try:
-            return await answer
+            found = await answer
         except FAILURES as error:
             raise StoreError(str(error)) from error
+        if self.round_trips == 1:
+            for call in self.forgotten:
+                found[call] = NoScriptError()
+        return found
 
     def key(self, room: str) -> str:
         return f"{self.prefix}:{room}"
@@ -100,6 +107,16 @@ class TestManyCalls:
         assert await desk.script.run_each(desk.ask, calls) == [1, 0, 0]
         assert desk.round_trips == 3
 
+    async def test_only_those_who_were_refused_are_asked_again(self, desk: Desk) -> None:
+        await desk.begin("a", "b", "c")
+        desk.forgotten = {1}  # it was done all the same, so doing it again finds another epoch
+        calls = [desk.call(room) for room in "abc"]
+        assert await desk.script.run_each(desk.ask, calls) == [1, 0, 1]
+        assert desk.round_trips == 3
+
+    async def test_no_calls_are_no_replies(self, desk: Desk) -> None:
+        assert await desk.script.run_each(desk.ask, []) == []
+
     async def test_no_answer_to_the_first_question_is_a_store_error(self, desk: Desk) -> None:
         await desk.begin("a")
         desk.fails_at = 1
@@ -116,3 +133,13 @@ class TestManyCalls:
         replies = await desk.script.run_each(desk.ask, [desk.call("a"), desk.call("b")])
         assert [str(reply) for reply in replies] == ["no answer", "no answer"]
         assert all(isinstance(reply, StoreError) for reply in replies)
+
+    @pytest.mark.parametrize("at", [2, 3])
+    async def test_what_was_done_by_then_stays_done(self, desk: Desk, at: int) -> None:
+        await desk.begin("a", "b", "c")
+        desk.forgotten, desk.fails_at = {0, 2}, at
+        calls = [desk.call(room) for room in "abc"]
+        first, done, last = await desk.script.run_each(desk.ask, calls)
+        assert done == 1
+        assert isinstance(first, StoreError)
+        assert isinstance(last, StoreError)

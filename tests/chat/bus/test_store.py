@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chat.bus.connect import StoreError
+from chat.bus.entries import Cleared, Deleted, Entry, Noticed, Ruled, Said, pack
 from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Msg, Sequenced
@@ -72,6 +73,20 @@ class TestPublishing:
             (ROOM, "e1-2"),
         ]
         assert texts(await store.history(ROOM, "e1", 0, 10)) == [(1, "a"), (2, "b")]
+
+    async def test_every_kind_of_entry_takes_a_place(self, store: Store) -> None:
+        entries: list[Entry] = [
+            Said("u7", "阿花", "hi", 1, "top", 25, 5),
+            *(Deleted(1, 6), Cleared("u7", 7), Cleared(None, 8), Ruled({"slow_s": 2.5}, 9)),
+        ]
+        await put(store, *(Outgoing(ROOM, "u7", pack(entry)) for entry in entries))
+        places = [entry.at(ROOM, "e1", seq) for seq, entry in enumerate(entries, 1)]
+        assert await store.history(ROOM, "e1", 0, 9) == places
+        assert (await store.open_room(ROOM, "-", after=1, of="e1")).places == places[1:]
+        for seq, place in enumerate(places, 1):
+            [peek] = await store.peek_rooms([(ROOM, seq)])
+            assert peek is not None
+            assert peek.found == place
 
     async def test_the_receipt_tells_when(self, store: Store) -> None:
         now, receipts = await store.publish([outgoing(ROOM, "a")], "e1", 1_234, 0)
@@ -253,13 +268,15 @@ class TestOpening:
 
     async def test_what_is_no_message_is_left_out(self, store: Store, raw: Any) -> None:
         await publish(store, ROOM, "a")
-        for seq, fields in ((2, {"m": "\x00"}), (3, {"other": "x", "m": "y"})):
+        notice = pack(Noticed(None, "system", "hi", 1, 2))
+        strange = {2: {"m": "\x00"}, 3: {"other": "x", "m": "y"}, 4: {"m": notice}}
+        for seq, fields in strange.items():
             await raw.xadd(store.keys.history(ROOM), fields, id=f"{seq}-0")
             await raw.hset(store.keys.room(ROOM), "seq", str(seq))
         await publish(store, ROOM, "d")
         state = await store.open_room(ROOM, "-", newest=9)
-        assert texts(state.places) == [(1, "a"), (4, "d")]
-        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (4, "d")]
+        assert texts(state.places) == [(1, "a"), (5, "d")]
+        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (5, "d")]
 
 
 class TestRenewing:

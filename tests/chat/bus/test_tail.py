@@ -1,6 +1,8 @@
 """Blocking reads of a real Valkey's streams, and that no break goes unnoticed."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -89,6 +91,11 @@ class TestWaiting:
         [entry] = await desk.put("t", "a")
         assert await reading == [("t", [[entry, [b"m", b"a"]]])]
 
+    async def test_it_may_wait_longer_than_an_answer_may_take(self, valkey: EmbeddedEngine) -> None:
+        tail = Tail(valkey.url, 0.5, 0.3)
+        assert await tail.read({new_prefix(): MIN_ID}, 1) == []
+        await tail.close()
+
     async def test_when_nothing_comes_it_says_so(self, valkey: EmbeddedEngine) -> None:
         hasty = Desk(valkey.url, 0.001)
         assert await hasty.read(s=MIN_ID) == []
@@ -121,6 +128,20 @@ class TestBreaks:
         own_valkey.restart()
         with pytest.raises(StoreError):
             await desk.read(s=MIN_ID)
+
+    async def test_no_answer_after_the_wait_is_a_store_error(
+        self, own_valkey: EmbeddedEngine
+    ) -> None:
+        tail = Tail(own_valkey.url, 0.01, 0.5)  # a block may end a tenth of a second late
+        assert await tail.read({"s": MIN_ID}, 1) == []
+        assert own_valkey.pid is not None
+        os.kill(own_valkey.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreError):
+                await tail.read({"s": MIN_ID}, 1)
+        finally:
+            os.kill(own_valkey.pid, signal.SIGCONT)
+        await tail.close()
 
     async def test_nobody_there_is_a_store_error(self) -> None:
         lost = Tail("unix:///nowhere/to/be.sock", LONG_S, BOUND_S)

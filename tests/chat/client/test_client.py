@@ -4,13 +4,38 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import convert
 
 from chat.client import client as module
 from chat.client.client import Client, SendRefused, Unanswered
 from chat.client.follower import RESYNC_SPACING_S, News
 from chat.client.link import ClientError, TurnedAway
-from chat.wire.schema import Ack, Bye, Error, Gap, Joined, Msg, Notice, Online, Welcome
-from tests.chat.fakenode import PATIENCE_S, Event, FakeNode, World, ack, error, joined, msg
+from chat.wire.schema import (
+    Ack,
+    Bye,
+    Clear,
+    Delete,
+    Error,
+    Gap,
+    Joined,
+    Msg,
+    Notice,
+    Online,
+    State,
+    Welcome,
+)
+from tests.chat.fakenode import (
+    GUEST,
+    PATIENCE_S,
+    Event,
+    FakeNode,
+    World,
+    ack,
+    batch,
+    error,
+    joined,
+    msg,
+)
 
 
 def client_of(node: FakeNode, *rooms: str, world: World | None = None, **more: Any) -> Client:
@@ -47,6 +72,40 @@ class TestFollowing:
             events = await read(client, Msg, 4)
             assert kinds(events) == [Welcome, Joined, Msg, Msg, Msg, Notice, Online, Msg]
             assert seqs(events) == [1, 2, 3, 4]
+
+    async def test_a_batch_comes_as_its_messages(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.greet(seq=1)
+            told = [msg(2), msg(3, uid=GUEST, name="guest-4e5f"), msg(6, color=1, kind="gift")]
+            await peer.say(batch(*told, to=7))
+            await peer.say(msg(8))
+            *_, second, third, sixth, eighth = await read(client, Msg, 4)
+            assert [second, third, sixth] == [convert(each, Msg) for each in told]
+            assert seqs([eighth]) == [8]
+
+    async def test_what_is_taken_back_and_the_rules_are_told_in_their_place(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.greet(seq=1)
+            deletion = {"t": "delete", "room": "lobby", "seq": 3, "target": 2, "ts": 5}
+            rules = {"t": "state", "room": "lobby", "seq": 4, "ts": 5, "state": {"slow_s": 2}}
+            clearing = {"t": "clear", "room": "lobby", "seq": 5, "ts": 5, "uid": "u9"}
+            await peer.say(msg(2), deletion, deletion, rules, clearing, msg(6))
+            found = await read(client, Msg, 2)
+            assert kinds(found) == [Welcome, Joined, Msg, Delete, State, Clear, Msg]
+            assert found[3:6] == [
+                *(Delete("lobby", 3, 2, 5), State("lobby", 4, 5, {"slow_s": 2})),
+                Clear("lobby", 5, 5, "u9"),
+            ]
+
+    async def test_a_batch_of_an_epoch_nobody_told_of_is_asked_about(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.greet(seq=5)
+            await peer.say(msg(6), msg(2, id="e2-2"))
+            join = await peer.let_in(2, "e2", msg(1), msg(2))
+            assert join["since"] == {"epoch": "e1", "seq": 6}
+            *_, gap, _, first, second = await read(client, Msg, 3)
+            assert gap == Gap("lobby", "e2", 0, 0)
+            assert seqs([first, second]) == [1, 2]
 
     async def test_every_room_is_joined(self) -> None:
         async with FakeNode() as node, client_of(node, "a", "b") as client:
@@ -161,7 +220,7 @@ class TestSending:
             assert send["t"] == "send"
             wanted = {"room": "lobby", "text": "hi", "color": 0xFF0000, "mode": "top", "size": 30}
             assert wanted.items() <= send.items()
-            await peer.say(ack(send, 6), msg(6, uid="u1"))
+            await peer.say(ack(send, 6), msg(6, uid=GUEST))
             done = await sending
             assert (done.seq, done.id) == (6, "e1-6")
             assert kinds(await read(client, Msg)) == [Welcome, Joined, Msg]

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.client.follower import RESYNC_SPACING_S, Follower, News, Stage
+from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage
+from chat.wire.batch import shorten
 from chat.wire.schema import (
     Clear,
     Delete,
@@ -22,6 +23,13 @@ from chat.wire.schema import (
 )
 from tests.chat import fakenode as wire
 
+CONTROLS: list[Delete | Clear | State] = [
+    Delete("lobby", 6, 3, 1),
+    Clear("lobby", 6, 1),
+    Clear("lobby", 6, 1, "u9"),
+    State("lobby", 6, 1, {"slow_s": 2}),
+]
+
 
 def msg(seq: int) -> Msg:
     return msgspec.convert(wire.msg(seq), Msg)
@@ -30,7 +38,7 @@ def msg(seq: int) -> Msg:
 def batch(*seqs: int, epoch: str = "e1", **more: int) -> Msgs:
     """A batch of these messages; its span goes from the first to the last, or as `more` says."""
     messages = [wire.msg(seq, id=f"{epoch}-{seq}") for seq in seqs]
-    return msgspec.convert(wire.batch(*messages) | more, Msgs)
+    return msgspec.convert(wire.batch(*messages, **more), Msgs)
 
 
 def joined(seq: int, *history: int, epoch: str = "e1", **more: Any) -> Joined:
@@ -102,11 +110,11 @@ class TestJoining:
         assert seqs(follower.take(joined(2, 1, 2), 100)) == [1, 2]
         assert follower.stage is Stage.LIVE
 
-    @pytest.mark.parametrize("event", [batch(6), gap(20)])
-    def test_nothing_live_is_taken_until_the_answer(self, event: Msgs | Gap) -> None:
+    @pytest.mark.parametrize("event", [batch(6), gap(20), *CONTROLS])
+    def test_nothing_live_is_taken_until_the_answer(self, event: RoomEvent) -> None:
         follower = rejoining(5)
         assert follower.take(event, 200) == []
-        assert follower.since == Since("e1", 5)
+        assert (follower.stage, follower.since) == (Stage.ASKED, Since("e1", 5))
 
 
 class TestResuming:
@@ -198,22 +206,54 @@ class TestBatches:
         assert follower.take(batch(first, epoch="e2"), 100) == []
         assert (follower.stage, follower.since) == (Stage.WANTED, Since("e1", 5))
 
-    @pytest.mark.parametrize(
-        "event",
-        [
-            Delete("lobby", 6, 3, 1),
-            Clear("lobby", 6, 1),
-            State("lobby", 6, 1, {"slow_s": 2}),
-        ],
-    )
+    def test_one_with_nothing_for_this_viewer_moves_it_all_the_same(self) -> None:
+        follower = following(5)
+        assert follower.take(Msgs("lobby", "e1", 6, 8, []), 100) == []
+        assert follower.since == Since("e1", 8)
+        assert seqs(follower.take(batch(9), 100)) == [9]
+
+    def test_one_behind_a_jump_moves_nothing(self) -> None:
+        follower = following(5, at=50)
+        assert follower.take(batch(7, 8, 9), 100) == []
+        assert (follower.stage, follower.join_at) == (Stage.WANTED, 100)
+        assert follower.since == Since("e1", 5)
+
+    def test_its_messages_are_whole(self) -> None:
+        told = [wire.msg(6), wire.msg(7, uid=wire.GUEST, name="guest-4e5f", color=1, kind="gift")]
+        event = msgspec.convert(wire.batch(*told), Msgs)
+        assert following(5).take(event, 100) == [msgspec.convert(each, Msg) for each in told]
+
+
+class TestControls:
+    @pytest.mark.parametrize("event", CONTROLS)
     def test_what_is_no_message_takes_a_number_too(self, event: Delete | Clear | State) -> None:
         follower = following(5)
         assert follower.take(event, 100) == [event]
+        assert follower.since == Since("e1", 6)
         assert follower.take(event, 100) == []
         assert seqs(follower.take(batch(7), 100)) == [7]
-        behind = following(2)
+
+    @pytest.mark.parametrize("event", CONTROLS)
+    def test_one_that_jumps_asks_again(self, event: Delete | Clear | State) -> None:
+        behind = following(4, at=50)
         assert behind.take(event, 100) == []
-        assert behind.stage is Stage.WANTED
+        assert (behind.stage, behind.since) == (Stage.WANTED, Since("e1", 4))
+
+    @pytest.mark.parametrize("event", CONTROLS)
+    def test_one_that_was_missed_comes_in_its_place(self, event: Delete | Clear | State) -> None:
+        follower = rejoining(4)
+        history = shorten([msg(5), event, msg(7)], None)
+        answer = Joined("lobby", "e1", 7, 1, True, history, 2)
+        _, *missed = follower.take(answer, 200)
+        assert missed == [msg(5), event, msg(7)]
+        assert follower.since == Since("e1", 7)
+
+    @pytest.mark.parametrize("event", CONTROLS)
+    def test_one_that_was_seen_does_not_come_again(self, event: Delete | Clear | State) -> None:
+        history = shorten([msg(5), event], None)
+        answer = Joined("lobby", "e1", 6, 1, False, history, 2)
+        [only] = rejoining(6).take(answer, 200)
+        assert isinstance(only, Joined)
 
 
 class TestRefusals:

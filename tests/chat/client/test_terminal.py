@@ -21,7 +21,7 @@ from chat.client.terminal import (
     plain,
     watch_pipe,
 )
-from chat.wire.schema import Gap, Msg, Notice
+from chat.wire.schema import Authed, Clear, Delete, Gap, Msg, Notice, State
 from tests.chat import fakenode as wire
 
 ESCAPE = "\x1b[2J"
@@ -31,7 +31,7 @@ def msg(seq: int = 1, text: str = "hi", **more: object) -> Msg:
     return msgspec.convert(wire.msg(seq, text) | more, Msg)
 
 
-async def coming(*wanted: wire.Event | Content) -> AsyncIterator[News]:
+async def coming(*wanted: wire.Event | News) -> AsyncIterator[News]:
     """Events as a Client gives them: messages one by one, a `joined` without them."""
     for event in wanted:
         if isinstance(event, dict):
@@ -104,12 +104,14 @@ class TestFollow:
         refusal = wire.error({"ref": 1}, "unavailable", retry_after=1.5)
         coming_now = coming(
             *(wire.welcome(), refusal, room, msg(1), gap, notice, {"t": "pong"}),
-            *({"t": "online", "room": "lobby", "count": 3}, msg(2)),
+            *({"t": "online", "room": "lobby", "count": 3}, Delete("lobby", 2, 1, 5)),
+            *(Clear("lobby", 3, 5), State("lobby", 4, 5, {"slow_s": 2}), msg(5)),
+            Authed("u7", "阿花", "user", 1_764_003_600),
         )
         await follow(coming_now, shown.append, notes.append)
-        assert shown == [msg(1), gap, notice, msg(2)]
+        assert shown == [msg(1), gap, notice, msg(5)]
         assert notes == [
-            "connected as guest-1 (guest)",
+            "connected as guest-4e5f (guest)",
             "no; again in 1.5 s",
             "lobby: 1 watching",
         ]

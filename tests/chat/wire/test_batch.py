@@ -1,5 +1,6 @@
 """Batches and histories written short, and written out again."""
 
+from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -17,6 +18,7 @@ from chat.wire.schema import (
     WHITE,
     Clear,
     Delete,
+    Joined,
     Message,
     Msg,
     Msgs,
@@ -26,6 +28,7 @@ from chat.wire.schema import (
 from tests.whole import whole
 
 ROOM, EPOCH = "live:42", "k3f9x2"
+LOOK = (WHITE, SCROLL, NORMAL_SIZE)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 UIDS = st.sampled_from(["u7", "guest:4pkus34bfa8cfc37711b3", "guest:x"]) | TEXT
 
@@ -79,6 +82,21 @@ class TestInverse:
         assert short[0].seq is UNSET
         assert list(expand(ROOM, EPOCH, short, first)) == written
 
+    @given(places().filter(bool), st.integers(0, 3))
+    def test_it_may_begin_with_places_that_are_not_for_everyone(
+        self, written: list[Sequenced], hidden: int
+    ) -> None:
+        first = written[0].seq - hidden
+        short = crossed(shorten(written, first - 1))
+        assert (short[0].seq is UNSET) is (hidden == 0)
+        assert list(expand(ROOM, EPOCH, short, first)) == written
+
+    @given(places())
+    def test_numbers_are_written_where_they_do_not_follow(self, written: list[Sequenced]) -> None:
+        seqs = [place.seq for place in written]
+        told = [UNSET if seq == last + 1 else seq for last, seq in pairwise([-1, *seqs])]
+        assert [one.seq for one in shorten(written, -1)] == told
+
     @given(st.data())
     def test_independent_code_reads_the_same(self, data: st.DataObject) -> None:
         some: list[Msg] = [
@@ -88,6 +106,12 @@ class TestInverse:
             MSGPACK.payload([MSGPACK.event(batch) for batch in batches(ROOM, EPOCH, some)])
         )
         assert list(whole(frame)) == [msgspec.to_builtins(message) for message in some]
+
+    @given(places())
+    def test_independent_code_reads_histories_the_same(self, written: list[Sequenced]) -> None:
+        answer = Joined(ROOM, EPOCH, 2**53, 1, False, shorten(written, None))
+        [found] = whole(msgpack.unpackb(MSGPACK.payload([MSGPACK.event(answer)])))
+        assert found["history"] == [msgspec.to_builtins(place) for place in written]
 
     def test_what_a_newer_server_adds_is_passed_over(self) -> None:
         short = [
@@ -127,7 +151,28 @@ class TestBatches:
         assert told == some
         assert [batch.seq for batch in found[1:]] == [batch.to + 1 for batch in found[:-1]]
         for batch in found:
+            assert batch.m[0].seq is UNSET
             assert len(batch.m) == 1 or len(JSON.event(batch)) <= FRAME_BYTES + 200
+
+    def test_one_message_always_fits(self) -> None:
+        some = [
+            Msg(ROOM, seq, f"{EPOCH}-{seq}", "u", "u", "幕" * FRAME_BYTES, *LOOK, 5)
+            for seq in (1, 2)
+        ]
+        assert [(batch.seq, batch.to) for batch in batches(ROOM, EPOCH, some)] == [(1, 1), (2, 2)]
+        assert list(batches(ROOM, EPOCH, [])) == []
+
+    @pytest.mark.parametrize(("text", "count"), [("幕" * 2_000, 100), ("x", 5_000)])
+    def test_bytes_count_not_characters_and_fields_do_too(self, text: str, count: int) -> None:
+        some = [
+            Msg(ROOM, seq, "", "guest:k3j2h1g01234567890abc", "n", text, *LOOK, 1764000000123)
+            for seq in range(1, count + 1)
+        ]
+        found = list(batches(ROOM, EPOCH, some))
+        assert sum(len(batch.m) for batch in found) == count
+        sizes = [len(JSON.event(batch)) for batch in found]
+        assert max(sizes) <= FRAME_BYTES
+        assert min(sizes[:-1]) >= 0.6 * FRAME_BYTES
 
     @pytest.mark.parametrize(
         ("uid", "name"), [("guest:k3j2h1g01234567890abc", "guest-0abc"), ("u12345", "alice")]

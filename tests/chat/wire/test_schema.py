@@ -10,17 +10,21 @@ from chat.wire import schema
 from chat.wire.schema import (
     COMMANDS,
     Ack,
+    Authed,
+    Bye,
     Clear,
     Command,
     Delete,
     Error,
     ErrorCode,
+    Gap,
     Join,
     Joined,
     Left,
     Message,
     Msg,
     Msgs,
+    Notice,
     Pong,
     Send,
     ServerEvent,
@@ -113,6 +117,22 @@ class TestEvents:
                  "recovered": False,
                  "history": [{"seq": 1, "uid": "u", "text": "hi", "ts": 1}]},
             ),
+            (
+                Authed("u7", "阿花", "user", 1764003600, 4),
+                {"t": "authed", "uid": "u7", "name": "阿花", "role": "user",
+                 "expires": 1764003600, "ref": 4},
+            ),
+            (Clear("a", 2, 9, "u7"), {"t": "clear", "room": "a", "seq": 2, "ts": 9, "uid": "u7"}),
+            (
+                Gap("a", "k", 9, 0),
+                {"t": "gap", "room": "a", "epoch": "k", "seq": 9, "lost": 0},
+            ),
+            (
+                Notice("1-0", "all", "n", "hi", 1, 2),
+                {"t": "notice", "id": "1-0", "scope": "all", "name": "n", "text": "hi", "color": 1,
+                 "ts": 2},
+            ),
+            (Bye("x", 2.5), {"t": "bye", "reason": "x", "reconnect_in": 2.5}),
             (Delete("a", 2, 1, 9), {"t": "delete", "room": "a", "seq": 2, "target": 1, "ts": 9}),
             (Clear("a", 2, 9), {"t": "clear", "room": "a", "seq": 2, "ts": 9}),
             (
@@ -141,6 +161,14 @@ class TestEvents:
         gift = msgspec.structs.replace(MSG, kind="gift")
         assert msgspec.to_builtins(gift)["kind"] == "gift"
         assert "kind" not in msgspec.to_builtins(MSG)
+
+    def test_in_a_batch_only_what_there_is_is_written(self) -> None:
+        assert msgspec.to_builtins(Message()) == {}
+        look = {"color": 1, "mode": "top", "size": 12}
+        said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
+        whole = said | {"t": "x", "target": 3, "state": {}}
+        assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
+        assert list(whole) == list(Message.__struct_fields__)
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.wire.dialects.eventstream import EVENT_STREAM, RETRY
-from chat.wire.schema import Bye, Join, Msgs, Online, Since
+from chat.wire.dialects.native import JSON
+from chat.wire.schema import Bye, Join, Msgs, Online, ServerEvent, Since
 from shard.handshake import Request
 
 
@@ -30,6 +31,8 @@ class TestOpening:
 
     def test_the_header_is_newer_than_the_address(self) -> None:
         assert opening(["a"], "e2-9", "e1-3") == [Join("a", Since("e2", 9))]
+        assert opening(["a"], "nonsense", "e1-3") == [Join("a")]
+        assert opening(["a"], "", "e1-3") == [Join("a", Since("e1", 3))]
 
     @pytest.mark.parametrize(
         "told",
@@ -37,13 +40,27 @@ class TestOpening:
          f"{'e' * 33}-1", f"e-{'9' * 17}", "e-1,", ",e-1"],
     )  # fmt: skip
     def test_anything_else_is_as_good_as_none(self, told: str) -> None:
-        assert opening(["a"], told) == [Join("a")]
+        assert opening(["a"], told) == opening(["a"], query=told) == [Join("a")]
+        assert opening(["a", "b"], f"{told},e-1") in (
+            [Join("a"), Join("b")],
+            [Join("a"), Join("b", Since("e", 1))],
+        )
 
     def test_one_for_other_rooms_is_none_for_any(self) -> None:
         assert opening(["a", "b"], "e-1") == [Join("a"), Join("b")]
+        assert opening(["a", "b"], "e-1,e-2,e-3") == [Join("a"), Join("b")]
+        assert opening(["a", "b", "a"], "e-1,e-2") == [
+            *(Join("a", Since("e", 1)), Join("b", Since("e", 2)))
+        ]
+        assert opening([], "e-1") == []
 
     def test_one_room_it_does_not_know_does_not_harm_the_others(self) -> None:
         assert opening(["a", "b"], "e-1,-") == [Join("a", Since("e", 1)), Join("b")]
+
+    @pytest.mark.parametrize("place", [f"{'e' * 32}-{'9' * 16}", "Az09-0", "e-007"])
+    def test_the_longest_and_the_strangest_are_positions(self, place: str) -> None:
+        epoch, _, seq = place.partition("-")
+        assert opening(["a"], place) == [Join("a", Since(epoch, int(seq)))]
 
     @given(st.text(max_size=60), st.lists(st.sampled_from("abc"), unique=True))
     def test_whatever_is_told_every_room_is_joined(self, told: str, rooms: list[str]) -> None:
@@ -75,6 +92,16 @@ class TestPayloads:
         [bye] = json.loads(data.removeprefix(b"data: "))
         assert bye == {"t": "bye", "reason": "restart", "reconnect_in": 2.345}
         assert rest == [b"", b""]
+
+    def test_a_payload_has_no_words_but_the_native_ones(self) -> None:
+        events: list[ServerEvent] = [Msgs("幕", "k", 1, 1, []), Online("a", 3), Bye("x", 1)]
+        for event in events:
+            assert EVENT_STREAM.event(event) == JSON.event(event)
+
+    def test_it_only_watches_and_has_its_position_told(self) -> None:
+        assert EVENT_STREAM.watches
+        assert EVENT_STREAM.places
+        assert not any((EVENT_STREAM.introduces, EVENT_STREAM.binary, EVENT_STREAM.name))
 
     def test_nothing_is_taken_in(self) -> None:
         with pytest.raises(AssertionError):
