@@ -11,6 +11,7 @@ The one danger: local variables hold secrets and tokens, so typer's tracebacks w
 import asyncio
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Coroutine
@@ -219,11 +220,24 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     from chat.client.link import ClientError
 
     try:
-        return asyncio.run(work)
+        return asyncio.run(interruptible(work))
     except ClientError as error:
         fail(str(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
+
+
+async def interruptible(work: Coroutine[Any, Any, T]) -> T:
+    """Work that Ctrl-C cancels at once, also in a room where nothing happens.
+
+    The handler of asyncio.run itself may run late: a signal that comes just before the loop begins
+    to wait does not end that waiting. One of the loop's own is written to what the loop waits for.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # it is behind a shell's `&`
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
+    return await work
 
 
 def fail(message: str, *details: str, status: int = 1) -> NoReturn:

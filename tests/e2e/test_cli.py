@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,35 @@ from bench.local import Node
 from tests.e2e.viewers import PATIENCE_S, Viewer
 
 SECRET = "0123456789abcdef0123456789abcdef"
+
+
+NEVER = """
+import asyncio, signal, sys, threading, typer
+from chat.cli import run
+
+async def never():
+    print("waiting", flush=True)
+    await asyncio.Event().wait()
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+try:
+    run(never())
+except typer.Exit as ended:
+    sys.exit(ended.exit_code)
+"""
+"""Work in which nothing happens; another thread gets the signals, so none ends a system call."""
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends what is started here, also when a shell's `&` has the tests ignore it.
+
+    Whatever is started inherits that a signal is ignored; that it is handled ends with the exec.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +93,10 @@ async def next_line(stream: asyncio.StreamReader) -> str:
 
 
 @asynccontextmanager
-async def danmaku(*arguments: str) -> AsyncIterator[Command]:
+async def python(*arguments: str) -> AsyncIterator[Command]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chat.cli", *arguments), stdout=pipe, stderr=pipe
+        *(sys.executable, *arguments), stdout=pipe, stderr=pipe
     )
     try:
         yield Command(process)
@@ -75,6 +104,10 @@ async def danmaku(*arguments: str) -> AsyncIterator[Command]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
+
+
+def danmaku(*arguments: str) -> AbstractAsyncContextManager[Command]:
+    return python("-m", "chat.cli", *arguments)
 
 
 async def run(*arguments: str) -> tuple[int, str, str]:
@@ -129,11 +162,19 @@ class TestTail:
             assert json.loads(await tail.line())["text"] == "two"
         await viewer.close()
 
+    @pytest.mark.usefixtures("ctrl_c")
     async def test_ctrl_c_ends_it_quietly(self, node: Node) -> None:
         async with danmaku("tail", "cli:int", "--url", node.ws) as tail:
             await tail.until_noted("watching")
             tail.process.send_signal(signal.SIGINT)
             assert await tail.end() == (130, "", "")
+
+    @pytest.mark.usefixtures("ctrl_c")
+    async def test_ctrl_c_ends_it_though_nothing_else_wakes_it(self) -> None:
+        async with python("-c", NEVER) as waiting:
+            assert await waiting.line() == "waiting"
+            waiting.process.send_signal(signal.SIGINT)
+            assert await waiting.end() == (130, "", "")
 
     async def test_it_ends_quietly_when_nobody_reads_it(self, node: Node) -> None:
         async with danmaku("tail", "cli:pipe", "--url", node.ws) as tail:
