@@ -61,7 +61,12 @@ class Replies:
     def _position(self, fd: int) -> str:
         """Where a connection is in its rooms, in its order; "" until it is in all of them."""
         rooms = self._members.of(fd)
-        return ",".join(str(room.position) for room in rooms) if all(r.live for r in rooms) else ""
+        return ",".join(str(room.position) for room in rooms) if self._in_all(fd, rooms) else ""
+
+    def _in_all(self, fd: int, rooms: Sequence[Room]) -> bool:
+        """Whether a connection has what came before in all of its rooms. A room that is live may
+        still be reading what this one missed, and its position is behind that."""
+        return all(room.live and self._members.has(fd, room) for room in rooms)
 
     def snapshot(self, dialect: Dialect, room: Room, ref: Ref | Any) -> bytes | None:
         """The written `joined` of a room as it is; those without a ref share one."""
@@ -109,11 +114,11 @@ class Replies:
     ) -> None:
         """To members who are told their position in all of their rooms: one frame for those in
         the same rooms. It costs a look-up a viewer, which no other variant does."""
-        alike: dict[tuple[Room, ...], list[int]] = defaultdict(list)
+        alike: dict[tuple[tuple[Room, ...], bool], list[int]] = defaultdict(list)
         for fd in members:
-            alike[self._members.of(fd)].append(fd)
-        for rooms, fds in alike.items():
-            known = place and all(other.live for other in rooms)
+            rooms = self._members.of(fd)
+            alike[rooms, bool(place) and self._in_all(fd, rooms)].append(fd)
+        for (rooms, known), fds in alike.items():
             places = [place if other is room else str(other.position) for other in rooms]
             frame = variant.frame(written, ",".join(places) if known else "")
             self._connections.fan_out(fds, frame)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.local import Node
+from chat.ops.engine import EmbeddedEngine
 from tests.e2e.streams import CURL, Curl
 
 pytestmark = pytest.mark.skipif(CURL is None, reason="no curl: apt install curl")
@@ -118,6 +119,35 @@ class TestCurl:
             await curl.until(lambda curl: curl.texts("stream:a") == ["missed"])
             assert [joined["recovered"] for joined in curl.of("joined")] == [True, True]
             assert curl.texts("stream:b") == []
+
+    @pytest.mark.parametrize("rooms", [["stream:far"], ["stream:far", "stream:near"]])
+    async def test_no_position_comes_before_what_was_missed(
+        self, engine: EmbeddedEngine, tmp_path: Path, rooms: list[str]
+    ) -> None:
+        """One who is cut again while Redis is asked for it has missed it still."""
+        far = rooms[0]
+        assert engine.pid is not None
+        settings = {"bus_url": engine.url, "rooms_history_on_join": 5, "server_shards": 1}
+        with Node(tmp_path, **settings) as node:
+            async with Curl(url(node, *rooms)) as first, Curl(url(node, *rooms)) as staying:
+                await first.until(lambda curl: len(curl.of("joined")) == len(rooms))
+                await say(node, far, *numbers(3))
+                await first.until(lambda curl: curl.texts(far) == numbers(3))
+                await first.kill()
+                await say(node, far, *numbers(100, 3))
+                await staying.until(lambda curl: curl.texts(far) == numbers(100))
+                os.kill(engine.pid, signal.SIGSTOP)
+                try:
+                    async with Curl(url(node, *rooms, lastEventId=first.last_id)) as cut:
+                        await cut.until(lambda curl: curl.of("welcome"))
+                finally:
+                    os.kill(engine.pid, signal.SIGCONT)
+                assert cut.texts(far) == []
+                assert cut.last_id == ""
+            async with Curl(url(node, *rooms, lastEventId=first.last_id)) as back:
+                await back.until(lambda curl: len(curl.of("joined")) == len(rooms))
+                assert back.texts(far) == numbers(100, 3)
+                assert back.last_id.split(",")[0].endswith("-100")
 
     async def test_a_position_that_is_none_starts_fresh(self, node: Node) -> None:
         await say(node, "stream:fresh", "1", "2")
