@@ -35,6 +35,8 @@ from shard.connections import Connections
 
 AGAIN_S: Final = (1.0, 3.0)
 """When to try again what Redis is away for: not everybody at once."""
+CATCH_UP_S: Final = 0.02
+"""How often to look whether this shard has caught up; it is a flush or two behind, if at all."""
 
 Tell = Callable[[int, Joined | Error], None]
 
@@ -44,7 +46,7 @@ class Waiting:
     """A connection that asked to join and has no answer yet.
 
     `patient` ones asked by their address when they connected: they have no command to try again,
-    so they wait until the room can be had.
+    so they wait until the room can be had, and has come as far as they have.
     """
 
     resume: "Resume"
@@ -175,6 +177,8 @@ class Resume:
         epoch, after = waiting.since
         try:
             state = await self._history(room, waiting)
+            if state is not None and await self._catches_up(room, waiting, state):
+                state = await self._history(room, waiting)
         finally:
             room.resuming -= 1
         if state is None or not self._connections.alive(waiting.handle):
@@ -194,6 +198,24 @@ class Resume:
             and len(missed) == max(0, here.seq - after)
         )
         self._answer(room, waiting, missed if whole else None)
+
+    async def _catches_up(self, room: Room, waiting: Waiting, state: RoomState) -> bool:
+        """Wait until this shard has read as far as the one that a client comes from; whether it
+        was behind. Only for the patient: they may not know a message that comes twice.
+        """
+        assert waiting.since is not None
+        epoch, after = waiting.since
+        behind = False
+        while (
+            waiting.patient
+            and self._connections.alive(waiting.handle)
+            and room.live
+            and room.position.epoch == state.epoch == epoch
+            and room.position.seq < after <= state.seq
+        ):
+            behind = True
+            await asyncio.sleep(CATCH_UP_S)
+        return behind
 
     async def _history(self, room: Room, waiting: Waiting) -> RoomState | None:
         """What the room has after `since`; None for one who was turned away."""

@@ -65,14 +65,15 @@ def numbers(upto: int, since: int = 0) -> list[str]:
 
 class TestCurl:
     async def test_it_is_cut_and_comes_back_without_a_hole(self, node: Node) -> None:
+        """Time and again, at once: some of the shards it meets have not read as far as it has."""
         room = "stream:cut"
         seen: list[str] = []
         last_id = ""
         async with speaking(node, room) as said:
-            for _ in range(4):
+            for _ in range(25):
                 options = ["-H", f"Last-Event-ID: {last_id}"] if last_id else []
                 async with Curl(url(node, room), *options) as curl:
-                    await curl.until(lambda curl: len(curl.texts(room)) > 20)
+                    await curl.until(lambda curl: len(curl.texts(room)) > 10)
                     await curl.kill()
                 if last_id:
                     assert curl.of("joined")[0]["recovered"]
@@ -80,7 +81,7 @@ class TestCurl:
                 last_id = curl.last_id
             first = int(seen[0])
         assert seen == numbers(first - 1 + len(seen), first - 1)
-        assert len(seen) > 80
+        assert len(seen) > 250
         assert last_id.endswith(f"-{seen[-1]}")
         assert len(said) >= len(seen) - 1
 
