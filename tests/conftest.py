@@ -1,8 +1,8 @@
 """In CI nothing that must be there is missing without a word.
 
-On a developer's machine a test that needs Valkey, Chromium, node or npm is skipped where there is
-none. With CI set in the environment such a skip is a failure; only what OPTIONAL names may be
-missing.
+On a developer's machine a test that needs Valkey, Chromium, node, npm or curl is skipped where
+there is none. With CI set in the environment such a skip is a failure, also of a whole file; only
+what OPTIONAL names may be missing.
 """
 
 import os
@@ -23,9 +23,23 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    fail_what_is_missing(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_what_is_missing(report)
+    return report
+
+
+def fail_what_is_missing(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # What is expected to fail is skipped, too; its longrepr is no (file, line, reason).
     if report.skipped and os.environ.get("CI") and isinstance(report.longrepr, tuple):
-        reason = str(report.longrepr[2])
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
         if not OPTIONAL.search(reason):
             report.outcome = "failed"
             report.longrepr = f"skipped, which CI does not allow: {reason}"
-    return report
