@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -220,7 +221,10 @@ class TestSlowReaders:
         room = "stream:slow"
         limits = {"limits_send_buffer_bytes": 4_096, "limits_backlog_soft_bytes": 16_384}
         with Node(tmp_path, server_shards=1, rooms_history=100_000, **limits) as node:
-            reader, writer = await asyncio.open_connection("127.0.0.1", node.port, limit=1 << 26)
+            small = socket.socket()
+            small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            small.connect(("127.0.0.1", node.port))
+            reader, writer = await asyncio.open_connection(sock=small)
             writer.write(f"GET /sse?room={room} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await reader.readuntil(b'"joined"')
             writer.transport.pause_reading()  # type: ignore[attr-defined]
