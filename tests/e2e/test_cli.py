@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import jwt
 import pytest
 
 from bench.local import Node
@@ -214,15 +215,19 @@ class TestTokens:
         async with danmaku("tail", "cli:token", *options) as tail:
             assert (await tail.line()).endswith("阿花: hi")
 
-    @pytest.mark.parametrize(
-        ("token", "reason"), [("", "a token is needed here"), ("x.y.z", "the token is not valid")]
-    )
-    async def test_without_a_good_one_the_reason_is_told(
-        self, guarded: Node, token: str, reason: str
-    ) -> None:
+    @pytest.mark.parametrize("token", ["", "x.y.z"])
+    async def test_without_a_good_one_the_reason_is_told(self, guarded: Node, token: str) -> None:
+        reason = f"the token is not valid: {fault(token)}" if token else "a token is needed here"
         for command in (("send", "r", "hi"), ("tail", "r")):
             status, output, errors = await run(*command, "--url", guarded.ws, "--token", token)
             assert (status, output, errors) == (1, "", f"danmaku: {reason}\n")
+
+
+def fault(token: str) -> str:
+    """What the package that reads tokens finds wrong with one."""
+    with pytest.raises(jwt.InvalidTokenError) as refused:
+        jwt.decode(token, SECRET, algorithms=["HS256"])
+    return str(refused.value)
 
 
 def post(node: Node, room: str, text: str) -> None:
