@@ -196,7 +196,7 @@ class Shard:
         )
         self._notices = Notices(connections, users, replies, counts)
         gate = Gate(
-            membership(lambda fd, room: members.named(fd, room) is not None),
+            membership(members.named),
             rights(config.auth),
             text(limits),
         )

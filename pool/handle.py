@@ -5,10 +5,10 @@ kernel gives it out again. Whoever answers later keeps a Handle and asks the own
 still alive.
 """
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Handle(NamedTuple):
+class Handle(Struct, frozen=True, gc=False):
     """Descriptor, and how many connections had it before."""
 
     fd: int

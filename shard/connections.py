@@ -85,12 +85,11 @@ class Connections:
 
     def handle(self, fd: int) -> Handle:
         """What to keep of the connection that has `fd` now."""
-        return Handle(fd, self._table.generation[fd])
+        return self._table.handle(fd)
 
     def alive(self, handle: Handle) -> bool:
         """Whether it is still that connection, and open."""
-        table, fd = self._table, handle.fd
-        return table.phase[fd] == OPEN and table.generation[fd] == handle.generation
+        return self._table.phase[handle.fd] == OPEN and self._table.alive(handle)
 
     def has(self, handle: Handle) -> bool:
         """As `alive`, for a handle that nobody may ever have had."""

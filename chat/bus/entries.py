@@ -37,9 +37,17 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
     def at(self, room: str, epoch: str, seq: int) -> Msg:
         """The event it is at its place; likewise below."""
         return Msg(
-            *(room, seq, f"{epoch}-{seq}", self.uid, self.name, self.text),
-            *(self.color, self.mode, self.size, self.ts),
-            kind=UNSET if self.kind is None else self.kind,
+            room,
+            seq,
+            f"{epoch}-{seq}",
+            self.uid,
+            self.name,
+            self.text,
+            self.color,
+            self.mode,
+            self.size,
+            self.ts,
+            UNSET if self.kind is None else self.kind,
         )
 
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
+
 from chat.bus.connect import FAILURES, StoreError, connect
 from chat.bus.entries import BadEntry, read
 from chat.bus.keys import Keys
@@ -30,8 +32,7 @@ PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct, gc=False):
     """A message for the publish script. `message_id` guards against publishing it twice."""
 
     room: str

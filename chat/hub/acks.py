@@ -5,9 +5,8 @@ Rules. Every message gets one answer; those of one flush go to a sender in one f
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from msgspec import UnsetType
+from msgspec import Struct, UnsetType
 
 from chat.bus.publisher import Outcome, Unpublished
 from chat.counters import ChatCount
@@ -17,8 +16,7 @@ from pool.handle import Handle
 from shard.connections import Connections
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(Struct, frozen=True, gc=False):
     """Who waits for a message to be published, and what for."""
 
     handle: Handle

@@ -7,7 +7,6 @@ is very much, after a pause or under more load than a shard can carry, is severa
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 from msgspec import UNSET
@@ -33,6 +32,7 @@ class Replies:
         self._variants = variants
         self._members = members
         self._variant_of = connections.variant
+        self._kinds = tuple(variants)
         self._dialects = tuple(variant.dialect for variant in variants)
         self._frames = tuple(variant.frame for variant in variants)
 
@@ -84,21 +84,27 @@ class Replies:
 
     def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
         """Events to all members of a room, in order."""
-        steps = list(_steps(room, events))
-        for dialect, numbers in self._variants.by_dialect.items():
-            if not any(room.members[number] for number in numbers):
-                continue
+        present: dict[Dialect, list[tuple[Variant, Collection[int]]]] = {}
+        for variant, members in zip(self._kinds, room.members, strict=True):
+            if members:
+                present.setdefault(variant.dialect, []).append((variant, members))
+        steps = _steps(room, events) if present else []
+        for dialect, kinds in present.items():
             for part in full_frames(_written(dialect, steps)):
-                self._fan_out(room, dialect, part)
+                self._fan_out(room, dialect, kinds, part)
 
-    def _fan_out(self, room: Room, dialect: Dialect, part: Sequence[Written]) -> None:
+    def _fan_out(
+        self,
+        room: Room,
+        dialect: Dialect,
+        kinds: Sequence[tuple[Variant, Collection[int]]],
+        part: Sequence[Written],
+    ) -> None:
         written = [one for one, _ in part]
-        place = next((place for _, place in reversed(part) if place), "")
+        places = [place for _, place in part if place]
+        place = places[-1] if places else ""
         payload = dialect.payload(written, place)
-        for number in self._variants.by_dialect[dialect]:
-            variant, members = self._variants[number], room.members[number]
-            if not members:
-                continue
+        for variant, members in kinds:
             if variant.shared:
                 self._connections.fan_out(members, variant.wrap(payload))
             else:
@@ -135,27 +141,30 @@ class Replies:
                 self._connections.fan_out(members, frame, droppable=False)
 
 
-def _steps(
-    room: Room, events: Sequence[Sequenced | Gap | Online]
-) -> Iterator[tuple[ServerEvent, str]]:
+def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:
     """Events as members get them, messages in batches; and the room's position behind each."""
-    epoch = room.position.epoch
-    for kind, some in groupby(events, type):
-        if kind is Msg:
-            messages = [event for event in some if isinstance(event, Msg)]
-            for batch in batches(room.name, epoch, messages):
-                yield batch, f"{epoch}-{batch.to}"
+    steps: list[tuple[ServerEvent, str]] = []
+    messages: list[Msg] = []
+    for event in events:
+        if isinstance(event, Msg):
+            messages.append(event)
             continue
-        for event in some:
-            if isinstance(event, Online):
-                yield event, ""
-            elif not isinstance(event, Msg):
-                yield event, f"{event.epoch if isinstance(event, Gap) else epoch}-{event.seq}"
+        steps += _batched(room, messages)
+        messages = []
+        epoch = event.epoch if isinstance(event, Gap) else room.position.epoch
+        steps.append((event, "" if isinstance(event, Online) else f"{epoch}-{event.seq}"))
+    return steps + _batched(room, messages)
+
+
+def _batched(room: Room, messages: Sequence[Msg]) -> list[tuple[ServerEvent, str]]:
+    epoch = room.position.epoch
+    return [(batch, f"{epoch}-{batch.to}") for batch in batches(room.name, epoch, messages)]
 
 
 def _written(dialect: Dialect, steps: Sequence[tuple[ServerEvent, str]]) -> list[Written]:
-    written = [(dialect.event(event), place) for event, place in steps]
-    return [(one, place) for one, place in written if one is not None]
+    return [
+        (written, place) for event, place in steps if (written := dialect.event(event)) is not None
+    ]
 
 
 def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from chat.config.sections import Auth, Limits
 from chat.policy.identity import Identity
 from chat.policy.rates import Rates
@@ -38,8 +40,7 @@ Verdict = Refusal | None
 """PASS, or why not."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """Something that somebody is about to say. `fd` is a viewer's connection, -1 a backend's."""
 
     room: str
@@ -71,11 +72,11 @@ class Gate:
         return [verdict for verdict in verdicts if verdict is not PASS]
 
 
-def membership(is_member: Callable[[int, str], bool]) -> Check:
-    """Who speaks in a room has joined it."""
+def membership(joined: Callable[[int, str], object]) -> Check:
+    """Who speaks in a room has joined it: `joined` finds it among those of a connection."""
 
     def check(attempt: Attempt) -> Verdict:
-        if is_member(attempt.fd, attempt.room):
+        if joined(attempt.fd, attempt.room):
             return PASS
         return Refusal(ErrorCode.NOT_JOINED, "join the room first")
 

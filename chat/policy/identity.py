@@ -4,6 +4,7 @@ Rules. Everything shown of a user comes from the token's claims, never from the 
 A guest is computed from a number, so guests cost no memory.
 """
 
+from sys import intern
 from typing import Final
 
 import jwt
@@ -83,4 +84,5 @@ def verify(token: str, auth: Auth) -> Identity:
         )
     if not isinstance(role, str) or not role.isidentifier() or len(role) > MAX_NAME:
         raise Refused(CloseCode.BAD_TOKEN, "the claim role must be a word")
-    return Identity(uid, shown, role, int(claims["exp"]) + LEEWAY_S)
+    # There are few roles, and as many users.
+    return Identity(uid, shown, intern(role), int(claims["exp"]) + LEEWAY_S)

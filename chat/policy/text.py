@@ -14,6 +14,7 @@ ours. So no control character gets in, no line break of any script, nothing that
 nothing that nobody can see, no tower of marks that paints over its neighbours.
 """
 
+import re
 from typing import Any, Final
 
 import regex
@@ -67,6 +68,8 @@ _room = regex.compile(_ROOM)
 _ascii_room = regex.compile(r"[A-Za-z0-9:_.\-]+")
 _remarkable = regex.compile(rf"[\p{{M}}\p{{Zl}}\p{{Zp}}{_UNSEEN}]")
 """A text without any of these has nothing to be cleaned of but white space at its ends."""
+_unusual = re.compile("[^ -~¡-¬®-ʯΑ-ωА-я、-〩ぁ-ゖァ-ヿ㐀-䶿一-鿿가-힣！-～]")
+"""A text without any of these has nothing remarkable, which is told eight times as fast."""
 
 
 def room_problem(name: str, most: int) -> str | None:
@@ -89,7 +92,7 @@ def clean_text(text: str) -> str:  # hot: once per message typed
 
     Empty when nothing of it can be seen.
     """
-    if (text.isascii() and text.isprintable()) or not _remarkable.search(text):
+    if not _unusual.search(text) or not _remarkable.search(text):
         return text.strip()
     # Marks come last: what vanishes may have stood between them.
     text = _vanishing.sub("", _dividing.sub(" ", text)).strip()

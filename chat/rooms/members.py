@@ -22,7 +22,10 @@ class Members:
 
     def named(self, fd: int, name: str) -> Room | None:
         """The room of that name, if a connection has joined it or asked to."""
-        return next((room for room in self._of[fd] if room.name == name), None)
+        for room in self._of[fd]:
+            if room.name == name:
+                return room
+        return None
 
     def has(self, fd: int, room: Room) -> bool:
         """Whether a connection is sent what is said in a room."""

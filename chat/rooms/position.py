@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from msgspec import Struct
+
 from chat.bus.entries import id_order
 from chat.wire.schema import Gap, Sequenced
 
@@ -34,8 +36,7 @@ class Sync(Enum):
     FILLING = auto()
 
 
-@dataclass(slots=True)
-class Arrival:
+class Arrival(Struct, gc=False):
     """An entry from the stream, before it is known to be next. `at` is the ID of its entry."""
 
     epoch: str

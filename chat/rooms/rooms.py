@@ -161,7 +161,7 @@ class Rooms:
         self._counts[ChatCount.DUPLICATES_READ] += taken.duplicates
         if taken.ready:
             events = [self._event(room.name, new) for new in taken.ready]
-            room.recent.extend(event for event in events if not isinstance(event, Gap))
+            room.recent.extend([event for event in events if not isinstance(event, Gap)])
             self._send(room, events)
         if taken.gap:
             self._counts[ChatCount.GAPS] += 1
@@ -178,9 +178,8 @@ class Rooms:
 
     def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> None:
         self._counts[ChatCount.FLUSHES] += 1
-        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * sum(
-            isinstance(event, Msg) for event in events
-        )
+        messages = [type(event) for event in events].count(Msg)
+        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
         self._emit(room, events)
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:

@@ -8,7 +8,7 @@ name where it is what `default_name` makes of the uid.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from chat.wire.schema import (
     GUEST,
@@ -40,33 +40,32 @@ def shorten(places: Iterable[Sequenced], after: int | None) -> list[Message]:
     """Places as they are written behind seq `after`; None: nothing before them is known."""
     written = []
     for place in places:
-        one = _written(place)
-        if after is None or place.seq != after + 1:
-            one.seq = place.seq
-        after = place.seq
-        written.append(one)
+        seq = place.seq
+        written.append(_written(place, UNSET if after is not None and seq == after + 1 else seq))
+        after = seq
     return written
 
 
-def _written(place: Sequenced) -> Message:
+def _written(place: Sequenced, seq: int | UnsetType) -> Message:  # hot: once per message
     match place:
         case Msg():
             return Message(
-                uid=place.uid,
-                name=UNSET if place.name == default_name(place.uid) else place.name,
-                text=place.text,
-                color=UNSET if place.color == WHITE else place.color,
-                mode=UNSET if place.mode == SCROLL else place.mode,
-                size=UNSET if place.size == NORMAL_SIZE else place.size,
-                ts=place.ts,
-                kind=place.kind,
+                seq,
+                place.uid,
+                UNSET if place.name == default_name(place.uid) else place.name,
+                place.text,
+                UNSET if place.color == WHITE else place.color,
+                UNSET if place.mode == SCROLL else place.mode,
+                UNSET if place.size == NORMAL_SIZE else place.size,
+                place.ts,
+                place.kind,
             )
         case Delete():
-            return Message(t="delete", target=place.target, ts=place.ts)
+            return Message(seq, t="delete", target=place.target, ts=place.ts)
         case Clear():
-            return Message(t="clear", uid=place.uid, ts=place.ts)
+            return Message(seq, t="clear", uid=place.uid, ts=place.ts)
         case State():
-            return Message(t="state", state=place.state, ts=place.ts)
+            return Message(seq, t="state", state=place.state, ts=place.ts)
 
 
 def expand(

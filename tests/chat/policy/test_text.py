@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chat.config.sections import Limits
+from chat.policy import text as policy_text
 from chat.policy.text import (
     MARKS_IN_A_ROW,
     clean_name,
@@ -179,6 +180,12 @@ class TestText:
             category = unicodedata.category(chr(code))
             if category in ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp"):
                 assert clean_text(chr(code)) == "", hex(code)
+
+    def test_of_what_is_usual_nothing_needs_cleaning(self) -> None:
+        every = map(chr, range(sys.maxunicode + 1))
+        usual = [one for one in every if not policy_text._unusual.search(one)]
+        assert [one for one in usual if policy_text._remarkable.search(one)] == []
+        assert {*"aZ0~é×Жあ漢글、！"} <= set(usual)
 
     @pytest.mark.parametrize("blank", BLANK)
     def test_a_text_of_blanks_is_empty(self, blank: str) -> None:
