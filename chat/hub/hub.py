@@ -134,7 +134,8 @@ class Hub:
         return dialect.greeting() + frame
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
-        dialect = self._replies.dialect(fd)
+        variant = self._replies.variant(fd)
+        dialect = variant.dialect
         if binary != dialect.binary:
             self._connections.close(fd, CloseCode.UNSUPPORTED_DATA)
             return
@@ -151,8 +152,8 @@ class Hub:
                 self._introduce(fd, command)
             elif self._within_rate(fd, command):
                 written = self._obey(fd, dialect, command)
-                if written is not None:
-                    self._replies.send_written(fd, [written])
+                if written is not None:  # without a position: who is told that, gives no commands
+                    self._connections.send(fd, variant.frame([written]))
 
     def on_caught_up(self, fd: int) -> None:
         """It missed something. A watcher is sent away, to come back with its position; the others

@@ -33,30 +33,29 @@ class Replies:
         self._members = members
         self._variant_of = connections.variant
         self._kinds = tuple(variants)
-        self._dialects = tuple(variant.dialect for variant in variants)
-        self._frames = tuple(variant.frame for variant in variants)
 
-    def dialect(self, fd: int) -> Dialect:  # hot: once per command
+    def variant(self, fd: int) -> Variant:  # hot: once per command
+        """Which kind of connection one is."""
+        return self._kinds[self._variant_of(fd)]
+
+    def dialect(self, fd: int) -> Dialect:
         """How a connection speaks."""
-        return self._dialects[self._variant_of(fd)]
+        return self.variant(fd).dialect
 
     # --- to one --------------------------------------------------------------------------------
 
     def send(self, fd: int, events: Sequence[ServerEvent]) -> None:
         """Events to one connection, in one frame."""
         event = self.dialect(fd).event
-        self.send_written(fd, [one for one in map(event, events) if one is not None])
-
-    def send_written(self, fd: int, written: Sequence[bytes]) -> None:
-        """Events that are written already."""
+        written = [one for one in map(event, events) if one is not None]
         if written:
             self._connections.send(fd, self.frame(fd, written))
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""
-        number = self._variant_of(fd)
-        position = self._position(fd) if self._dialects[number].places else ""
-        return self._frames[number](written, position)
+        variant = self.variant(fd)
+        position = self._position(fd) if variant.dialect.places else ""
+        return variant.frame(written, position)
 
     def _position(self, fd: int) -> str:
         """Where a connection is in its rooms, in its order; "" until it is in all of them."""
