@@ -62,7 +62,7 @@ class Node:
         return f"http://127.0.0.1:{self.api_port}"
 
     def start(self) -> Self:
-        """Start and wait until every part of it answers."""
+        """Start and wait until it says that every part of it answers."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("DANMAKU_")}
         extra = {f"DANMAKU_{key.upper()}": str(value) for key, value in self._settings.items()}
         with self.log.open("wb") as log:
@@ -72,16 +72,20 @@ class Node:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + START_S
-        while not all(self._answers(port) for port in (self.port, self.api_port)):
-            assert self._process.poll() is None, self.said()
-            assert time.monotonic() < deadline, self.said()
-            time.sleep(0.05)
+        self.until_said("Danmaku is up")
         return self
 
     def said(self) -> str:
         """All it wrote to its terminal."""
         return self.log.read_text()
+
+    def until_said(self, words: str) -> None:
+        """Wait until it wrote these words. Raises AssertionError when it ends or is late."""
+        deadline = time.monotonic() + START_S
+        while words not in self.said():
+            assert self._process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
 
     def pids(self, name: str) -> list[int]:
         """Process ids of workers called `name` ("shard", "api"), the running ones."""
@@ -112,16 +116,6 @@ class Node:
             text = answer.read().decode()
             is_json = "json" in (answer.getheader("Content-Type") or "")
             return answer.status, json.loads(text) if is_json else text
-        finally:
-            connection.close()
-
-    def _answers(self, port: int) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
         finally:
             connection.close()
 

@@ -46,7 +46,7 @@ class TestKilledShard:
                 await viewer.until(lambda viewer: viewer.texts == ["before", "during"])
                 assert not viewer.closed
                 assert not viewer.of("gap")
-            assert "again in" in node.said()
+            node.until_said("again in")
             for viewer in kept:
                 await viewer.close()
 
