@@ -7,6 +7,7 @@ tests, the load scenarios and the benchmarks, so that all three mean the same th
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -20,13 +21,20 @@ from shard.listen import listen
 
 START_S = 20.0
 STOP_S = 20.0
+OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on now."""
-    [probe] = listen("127.0.0.1", 0, 1, 1, 65536)
-    with probe:
-        return int(probe.getsockname()[1])
+    """A TCP port nobody listens on now, of those no outgoing connection is given meanwhile."""
+    first_outgoing = int(OUTGOING_PORTS.read_text().split()[0])
+    for port in random.sample(range(10_000, max(20_000, first_outgoing)), 100):
+        try:
+            [probe] = listen("127.0.0.1", port, 1, 1, 65536)
+        except OSError:
+            continue
+        probe.close()
+        return port
+    raise OSError("no free port found")
 
 
 class Node:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.local import Node
+from bench.local import Node, free_port
 from tests.e2e.viewers import Viewer
 
 
@@ -16,7 +16,7 @@ class TestStart:
         assert "2 shards" in said
 
     def test_a_port_in_use_is_one_clear_sentence(self, node: Node, tmp_path: Path) -> None:
-        done = serve(tmp_path, f"[server]\nport = {node.port + 1}\n[api]\nport = {node.api_port}\n")
+        done = serve(tmp_path, f"[server]\nport = {free_port()}\n[api]\nport = {node.api_port}\n")
         assert done.returncode == 1
         assert str(node.api_port) in done.stderr
         assert "Traceback" not in done.stderr
