@@ -2,10 +2,11 @@
  *
  * Rule: wiring only. The connection is client.js, what flies is stage.js, what is listed is chat.js,
  * what is being typed is composer.js.
- * The address bar is the page's configuration: ?room= (default "lobby"), ?ws= (another server),
- * #token= (in the hash, so it reaches no server log on the way to the page).
+ * The address bar is the page's configuration: ?room= (default "lobby"), #token= (in the hash, so it
+ * reaches no server log on the way to the page). It cannot name another server, see address.js.
  */
 
+import { roomIn, serverUrl } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Client } from "./client.js";
@@ -15,13 +16,12 @@ import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
 import { remember, store } from "./store.js";
 
-const LOBBY = "lobby";
 const RECENT_ROOMS = 8;
 const FRESH_MS = 5000; // history older than this is listed, not flown
 const RATE_WINDOW_S = 3;
 
 const $ = (id) => document.getElementById(id);
-const query = new URLSearchParams(location.search);
+const served = document.querySelector('meta[name="danmaku-ws"]').content;
 const rules = servedRules();
 
 const chat = new ChatList({ list: $("chat"), pill: $("newer"), template: $("message") });
@@ -33,8 +33,8 @@ let myName = "";
 let counted = 0;
 
 const client = new Client({
-  url: serverUrl(),
-  room: roomInAddress(),
+  url: serverUrl(location, served),
+  room: roomIn(location),
   on: {
     state: showConnection,
     welcome(event) {
@@ -94,22 +94,6 @@ function missedText(count) {
 
 // -- the address bar
 
-function serverUrl() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  const given = query.get("ws");
-  const filled = document.querySelector('meta[name="danmaku-ws"]').content;
-  const place = filled.startsWith("{{") ? ":8000/ws" : filled; // served without the API process
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const url = given ?? `${scheme}://${location.hostname}${place}`;
-  if (!token) return url;
-  return `${url}${url.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}`;
-}
-
-/** What is asked for is tried, whatever it is: the server says no, and no other room is opened. */
-function roomInAddress() {
-  return new URLSearchParams(location.search).get("room") || LOBBY;
-}
-
 function showRoom(room) {
   document.title = `#${room} · Danmaku`;
   $("room").value = room;
@@ -151,7 +135,7 @@ $("room").addEventListener("focus", () => $("room").select());
 $("room").addEventListener("blur", () => {
   if (rules.allowsRoom($("room").value)) $("room-problem").hidden = true;
 });
-window.addEventListener("popstate", () => enter(roomInAddress()));
+window.addEventListener("popstate", () => enter(roomIn(location)));
 
 // -- how the connection is doing
 

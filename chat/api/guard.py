@@ -17,8 +17,8 @@ from chat.api.metrics import Metrics
 
 PROTECTED: Final = ("/v1/", "/metrics")
 POLICY: Final = (
-    "default-src 'self'; connect-src *; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS: Final = (
     (b"content-security-policy", POLICY.encode()),

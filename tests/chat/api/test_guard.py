@@ -117,6 +117,7 @@ class TestHeaders:
         assert headers["referrer-policy"] == "no-referrer"
         policy = headers["content-security-policy"]
         assert "default-src 'self'" in policy
+        assert "connect-src 'self' ws: wss:;" in policy
         assert "frame-ancestors 'none'" in policy
         assert "server" not in headers
 
