@@ -228,10 +228,17 @@ class Store:
 
     async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Sequenced]:
         """At most `limit` messages of a room after a seq, oldest first."""
+        return (await self.page(room, epoch, after, limit))[0]
+
+    async def page(
+        self, room: str, epoch: str, after: int, limit: int
+    ) -> tuple[list[Sequenced], int]:
+        """A room's `history`, and the seq it was read to, be that readable or not."""
         entries = await self._ask(
             self._client.xrange(self.keys.history(room), f"({after}-0", "+", limit)
         )
-        return _places(room, epoch, entries)
+        end = int(entries[-1][0].partition(b"-")[0]) if entries else after
+        return _places(room, epoch, entries), end
 
     async def report_online(
         self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
