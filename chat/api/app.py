@@ -201,8 +201,8 @@ class Api:
         after = _number(request, "after", 0, 0, 2**53)
         limit = _number(request, "limit", 100, 1, MAX_PAGE)
         epoch, seq = await self._head(room)
-        places = await self._store.history(room, epoch, after, limit)
-        more = places[-1].seq if places and places[-1].seq < seq else None
+        places, end = await self._store.page(room, epoch, after, limit)
+        more = end if after < end < seq else None
         messages = [place for place in places if isinstance(place, Msg)]
         return answer(HistoryOut(room, epoch, seq, messages, more))
 

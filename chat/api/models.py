@@ -106,7 +106,10 @@ class RoomDetailOut(Struct):
 
 
 class HistoryOut(Struct):
-    """Messages oldest first; `next` is the `after` of the next page, absent on the last."""
+    """Messages oldest first; `next` is the `after` of the next page, null on the last.
+
+    What is no message is left out, so a page may be short or empty and not be the last.
+    """
 
     room: str
     epoch: str

@@ -173,6 +173,14 @@ class Api:
 
         asyncio.run(publish())
 
+    def spoil(self, room: str, *seqs: int) -> None:
+        """Put what nobody can read in places of a room that has been published to."""
+        keys = Keys(self.config.bus.prefix, self.config.bus.partitions)
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            for seq in seqs:
+                client.xadd(keys.history(room), {"m": b"\xc1"}, id=f"{seq}-0")
+            client.hset(keys.room(room), "seq", str(max(seqs)))
+
     def report_online(self, room: str, count: int) -> None:
         """What a shard says of a room's viewers."""
 

@@ -63,6 +63,17 @@ class TestHistory:
         place = {"t": "msg", "room": room, "seq": 5, "id": "e1-5"}
         assert api.history(room)[1:] == [place | who | {"text": "b"}]
 
+    def test_what_nobody_can_read_is_paged_over(self, api: Api, room: str) -> None:
+        api.post(room, {"text": "first"})
+        api.spoil(room, 2, 3, 4)
+        api.post(room, {"text": "last"})
+        pages, after = [], 0
+        while after is not None:
+            page = api.get(f"{messages_of(room)}?limit=1&after={after}").json
+            pages.append(([message["seq"] for message in page["messages"]], page["next"]))
+            after = page["next"]
+        assert pages == [([1], 1), ([], 2), ([], 3), ([], 4), ([5], None)]
+
     def test_after_the_end_there_is_nothing(self, api: Api, room: str) -> None:
         api.post(room, {"text": "a"})
         assert api.history(room, "after=1") == []
