@@ -23,7 +23,9 @@ def failure(
     message: str,
     problems: Sequence[Problem] = (),
     accepted: int = 0,
+    lines: int | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
     """`{"error": {"code", "message", "problems"}}`."""
-    return answer(FailureOut(Failure(code, message, list(problems), accepted)), status, headers)
+    told = Failure(code, message, list(problems), accepted, lines)
+    return answer(FailureOut(told), status, headers)

@@ -14,45 +14,43 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from chat.api import openapi, page
 from chat.api.answers import answer, failure
-from chat.api.bodies import (
-    MAX_LISTED,
-    BadBody,
-    LineSplitter,
-    read_broadcast,
-    read_line,
-    read_messages,
-)
+from chat.api.bodies import BadBody, read_broadcast, read_messages
 from chat.api.guard import Guard
+from chat.api.incoming import Drain, Incoming, Unfinished, content_type
+from chat.api.lines import Lines
 from chat.api.metrics import Metrics
 from chat.api.models import (
     BroadcastOut,
     HistoryOut,
-    MessageIn,
     Problem,
     PublishedOut,
     RoomDetailOut,
     RoomOut,
     RoomsOut,
 )
-from chat.api.publishing import BATCH, Publishing, Unavailable, wall_ms
+from chat.api.publishing import NotPublished, Publishing, tally, wall_ms
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
-from chat.bus.store import Receipt, Store, open_store
+from chat.bus.store import Store, open_store
 from chat.config.sections import Config
 from chat.policy import text as rules
 from chat.wire.schema import Msg
-from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+LINES: Final = frozenset(
+    f"application/{name}"
+    for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "json-lines")
+)
+"""What JSON by the line is called; none of the names is registered."""
 MAX_TOP: Final = 1000
 MAX_PAGE: Final = 500
 MAX_NOTICES: Final = 1000
@@ -61,10 +59,11 @@ MAX_NOTICES: Final = 1000
 class Api:
     """The handlers. `store` and `post` exist while the application runs."""
 
-    def __init__(self, config: Config, url: str, metrics: Metrics) -> None:
+    def __init__(self, config: Config, url: str, metrics: Metrics, drain: Drain) -> None:
         self._config = config
         self._url = url
         self._metrics = metrics
+        self._drain = drain
         self._store: Store
         self._publishing: Publishing
 
@@ -72,7 +71,8 @@ class Api:
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open the way to Redis, and close it."""
         self._store = open_store(self._config, self._url)
-        self._publishing = Publishing(self._store, self._config.bus.timeout_ms / 1000)
+        timeout_s = self._config.bus.timeout_ms / 1000
+        self._publishing = Publishing(self._store, timeout_s, self._metrics.published.inc)
         yield
         await self._publishing.close()
         await self._store.close()
@@ -96,77 +96,25 @@ class Api:
 
     async def publish(self, request: Request) -> Response:
         room = self._room(request)
-        if _content_type(request) == NDJSON:
-            return await self._publish_lines(room, request)
-        _want_json(request, JSON, NDJSON)
-        messages = read_messages(await self._body(request), self._config.limits)
+        kind = content_type(request)
+        limits, most = self._config.limits, self._config.api.body_bytes
+        if kind in LINES:
+            lines = Lines(self._publishing, room, limits, most)
+            return answer(await lines.publish(self._body(request)))
+        _want_json(kind, JSON, NDJSON)
+        messages = read_messages(await self._body(request).whole(most), limits)
         published = PublishedOut(0, 0)
-        self._count(published, await self._publishing.publish([room], messages))
+        tally(published, await self._publishing.publish([room], messages))
         return answer(published)
-
-    async def _publish_lines(self, room: str, request: Request) -> Response:
-        """NDJSON of any length, a batch at a time: bad lines are listed, good ones published."""
-        published = PublishedOut(0, 0)
-        splitter = LineSplitter(self._config.api.body_bytes)
-        batch: list[MessageIn] = []
-        number = 0
-
-        async def take(line: bytes | None) -> None:
-            nonlocal number
-            number += 1
-            if line is not None and not line.strip():
-                return
-            if line is None:
-                most = self._config.api.body_bytes
-                found: MessageIn | Problem = Problem(f"the line is longer than {most} bytes")
-            else:
-                found = read_line(line, self._config.limits)
-            if isinstance(found, Problem):
-                found.line = number
-                published.rejected += 1
-                if len(published.problems) < MAX_LISTED:
-                    published.problems.append(found)
-                return
-            batch.append(found)
-            if len(batch) == BATCH:
-                await flush()
-
-        async def flush() -> None:
-            try:
-                self._count(published, await self._publishing.publish([room], batch))
-            except Unavailable as away:
-                raise Unavailable(away.retry_after, published.accepted + away.accepted) from None
-            batch.clear()
-
-        async for chunk in request.stream():
-            for line in splitter.feed(chunk):
-                await take(line)
-        for line in splitter.finish():
-            await take(line)
-        await flush()
-        if not number:
-            raise BadBody([Problem("the stream has no lines")])
-        return answer(published)
-
-    def _count(self, published: PublishedOut, receipts: list[Receipt]) -> None:
-        for receipt in receipts:
-            if receipt.duplicate:
-                published.duplicates += 1
-            else:
-                published.accepted += 1
-            if published.epoch != receipt.epoch:
-                published.epoch, published.first = receipt.epoch, receipt.seq
-            published.last = receipt.seq
-        self._metrics.published.inc(sum(not receipt.duplicate for receipt in receipts))
 
     async def broadcast(self, request: Request) -> Response:
-        _want_json(request, JSON)
-        body = await self._body(request)
+        _want_json(content_type(request), JSON)
+        body = await self._body(request).whole(self._config.api.body_bytes)
         broadcast, messages = read_broadcast(body, self._config.limits)
         if broadcast.rooms is not None:
             published = PublishedOut(0, 0)
             rooms = list(dict.fromkeys(broadcast.rooms))
-            self._count(published, await self._publishing.publish(rooms, messages))
+            tally(published, await self._publishing.publish(rooms, messages))
             return answer(BroadcastOut(published.accepted, published.duplicates))
         if len(messages) > MAX_NOTICES:
             raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])
@@ -180,7 +128,7 @@ class Api:
             try:
                 done.notices.append(await self._store.notify(pack(noticed)))
             except StoreError:
-                raise Unavailable(1.0, len(done.notices)) from None
+                raise NotPublished("unavailable", accepted=len(done.notices)) from None
         return answer(done)
 
     # --- observing -----------------------------------------------------------------------------
@@ -234,22 +182,12 @@ class Api:
             raise BadBody([Problem(wrong, "room")])
         return room
 
-    async def _body(self, request: Request) -> bytes:
-        most = self._config.api.body_bytes
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                raise HTTPException(413, f"a body is at most {most} bytes; stream more as {NDJSON}")
-        return bytes(body)
+    def _body(self, request: Request) -> Incoming:
+        return Incoming(request, self._config.api.body_idle_s, self._drain)
 
 
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _want_json(request: Request, *kinds: str) -> None:
-    if _content_type(request) != JSON:
+def _want_json(kind: str, *kinds: str) -> None:
+    if kind != JSON:
         raise HTTPException(415, f"the content type must be {' or '.join(kinds)}")
 
 
@@ -282,20 +220,25 @@ async def _http_failure(request: Request, error: Exception) -> Response:
 
 async def _bad_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, BadBody)
-    return failure(400, "bad_request", "the request is not valid", error.problems)
+    return failure(400, "bad_request", str(error), error.problems)
+
+
+async def _unfinished(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unfinished)
+    after = error.retry_after
+    headers = {} if after is None else {"Retry-After": str(math.ceil(after))}
+    return failure(
+        error.status,
+        error.code,
+        str(error),
+        accepted=error.accepted,
+        lines=error.lines,
+        headers=headers,
+    )
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    after, accepted = 1.0, 0
-    if isinstance(error, Unavailable):
-        after, accepted = error.retry_after, error.accepted
-    headers = {"Retry-After": str(math.ceil(after))}
-    message = "the bus does not answer now; try again"
-    return failure(503, "unavailable", message, accepted=accepted, headers=headers)
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; nginx' number for the log
+    return await _unfinished(request, NotPublished("unavailable"))
 
 
 async def _our_fault(request: Request, error: Exception) -> Response:
@@ -305,17 +248,15 @@ async def _our_fault(request: Request, error: Exception) -> Response:
 _failures: dict[Any, Failing] = {
     HTTPException: _http_failure,
     BadBody: _bad_body,
-    Unavailable: _away,
+    Unfinished: _unfinished,
     StoreError: _away,
-    ClientDisconnect: _gone,
     Exception: _our_fault,
 }
 
 
-def create_app(config: Config, url: str, board: Scoreboard, ws_port: int) -> Starlette:
-    """The whole application."""
-    metrics = Metrics(board)
-    api = Api(config, url, metrics)
+def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
+    """The whole application; `drain` tells it when the process is about to end."""
+    api = Api(config, url, metrics, drain)
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     return Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],

@@ -23,8 +23,8 @@ MAX_LISTED: Final = 100
 class BadBody(Exception):
     """A body that cannot be used, with everything that is wrong with it."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems[0].message if problems else "")
+    def __init__(self, problems: list[Problem], message: str = "the request is not valid") -> None:
+        super().__init__(message)
         self.problems = problems[:MAX_LISTED]
 
 

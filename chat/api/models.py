@@ -52,12 +52,17 @@ class Problem(Struct, omit_defaults=True):
 
 
 class Failure(Struct, omit_defaults=True):
-    """Why a request was refused, and how much of it had been done before."""
+    """Why a request was refused, and how much of it had been done before.
+
+    `accepted` messages had been published; of a stream so many `lines` had been dealt with, and
+    what stands behind them may be sent again.
+    """
 
     code: str
     message: str
     problems: list[Problem] = []
     accepted: int = 0
+    lines: int | None = None
 
 
 class FailureOut(Struct):

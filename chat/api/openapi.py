@@ -40,9 +40,11 @@ REFUSALS: Final = {
     401: "An api.key is set and was not given.",
     403: "No api.key is set and the caller is not this machine.",
     404: "There is no such room.",
+    408: "The body stopped coming; `accepted` messages of a stream were published before.",
     413: "The body is too large.",
-    415: "The content type is not one of these.",
-    503: "The bus does not answer; `accepted` messages were published before.",
+    415: "The content type is not one of these, or the body has a content encoding.",
+    503: "The bus does not answer, or the server is about to end; `accepted` messages were "
+    "published before, `lines` of a stream dealt with.",
 }
 
 PAGE: Final = """<!doctype html>
@@ -83,15 +85,18 @@ def document() -> dict[str, Any]:
                 "parameters": [room],
                 "post": _operation(
                     "Publish to a room",
-                    "One message, an array of them (all or none), or lines of any number "
-                    "(the good ones are published, the bad ones listed).",
+                    "One message, an array of them (all or none), or lines of any number. Lines "
+                    "are published while they come: when there are 500, or when the first has "
+                    "waited 30 ms. The good ones are published, the bad ones listed; when none "
+                    "is good, or there is none, that is a 400.",
                     PublishedOut,
-                    (400, 401, 403, 413, 415, 503),
+                    (400, 401, 403, 408, 413, 415, 503),
                     body={
                         "application/json": {
                             "schema": {"oneOf": [message, {"type": "array", "items": message}]}
                         },
                         "application/x-ndjson": {"schema": message},
+                        "application/jsonl": {"schema": message},
                     },
                 ),
                 "get": _operation(
@@ -129,7 +134,7 @@ def document() -> dict[str, Any]:
                     f"To at most {MAX_TARGETS} rooms as messages; to everyone or to at most "
                     f"{MAX_TARGETS} users as notices.",
                     BroadcastOut,
-                    (400, 401, 403, 413, 415, 503),
+                    (400, 401, 403, 408, 413, 415, 503),
                     body={"application/json": {"schema": _ref("BroadcastIn")}},
                 )
             },

@@ -7,11 +7,12 @@ streaming client feels.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from chat.api.models import MessageIn
+from chat.api.incoming import Unfinished
+from chat.api.models import MessageIn, PublishedOut
 from chat.bus.entries import Said, pack
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Outgoing, Receipt, Store
@@ -24,13 +25,21 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Unavailable(Exception):
-    """Redis does not answer; `accepted` messages had been published before."""
+ANSWERS: Final = {
+    "unavailable": (503, "unavailable", "the bus does not answer now; try again"),
+    "overloaded": (503, "unavailable", "more is published than the bus takes; try again"),
+}
+"""What is answered when a message was not published, by the outcome's reason: status, code, words.
+A reason that is not here is answered like the first."""
 
-    def __init__(self, retry_after: float, accepted: int) -> None:
-        super().__init__("the bus does not answer now; try again")
-        self.retry_after = retry_after
-        self.accepted = accepted
+
+class NotPublished(Unfinished):
+    """A message was refused by the bus; `accepted` had been published before."""
+
+    def __init__(self, reason: str, retry_after: float | None = 1.0, accepted: int = 0) -> None:
+        status, code, words = ANSWERS.get(reason, ANSWERS["unavailable"])
+        super().__init__(words, accepted)
+        self.status, self.code, self.retry_after = status, code, retry_after
 
 
 @dataclass(slots=True, eq=False)
@@ -43,9 +52,12 @@ class _Batch:
 
 
 class Publishing:
-    """Publishing with an answer."""
+    """Publishing with an answer; `count` is told how many messages were published."""
 
-    def __init__(self, store: Store, timeout_s: float) -> None:
+    def __init__(
+        self, store: Store, timeout_s: float, count: Callable[[int], None] = lambda published: None
+    ) -> None:
+        self._count = count
         loop = asyncio.get_running_loop()
         self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
             store, self._done, timeout_s, loop.time, wall_ms
@@ -58,7 +70,7 @@ class Publishing:
     async def publish(self, rooms: Sequence[str], messages: Sequence[MessageIn]) -> list[Receipt]:
         """Publish all messages in each room, in order; where they ended up, room by room.
 
-        Raises Unavailable.
+        Raises NotPublished.
         """
         entries = [(message, packed(message)) for message in messages]
         copies = [
@@ -69,10 +81,12 @@ class Publishing:
         receipts: list[Receipt] = []
         for start in range(0, len(copies), BATCH):
             outcomes = await self._publish(copies[start : start + BATCH])
-            receipts += [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+            placed = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+            self._count(sum(not receipt.duplicate for receipt in placed))
+            receipts += placed
             for outcome in outcomes:
                 if isinstance(outcome, Unpublished):
-                    raise Unavailable(outcome.retry_after, len(receipts))
+                    raise NotPublished(outcome.reason, outcome.retry_after, len(receipts))
         return receipts
 
     async def _publish(self, part: Sequence[Outgoing]) -> list[Outcome]:
@@ -88,6 +102,18 @@ class Publishing:
             batch.left -= 1
             if not batch.left:
                 batch.done.set()
+
+
+def tally(published: PublishedOut, receipts: Sequence[Receipt]) -> None:
+    """Add what was published to what a request is answered."""
+    for receipt in receipts:
+        if receipt.duplicate:
+            published.duplicates += 1
+        else:
+            published.accepted += 1
+        if published.epoch != receipt.epoch:
+            published.epoch, published.first = receipt.epoch, receipt.seq
+        published.last = receipt.seq
 
 
 def packed(message: MessageIn) -> bytes:

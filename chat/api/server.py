@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from chat.api.answers import failure
 from chat.api.app import create_app
 from chat.api.guard import is_loopback
+from chat.api.incoming import Drain
+from chat.api.metrics import Metrics
 from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 
@@ -44,13 +46,22 @@ def run(
     if not config.api.key:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(create_app(config, url, board, ws_port), serving).run(sockets=[listener])
+    make_server(config, url, board, ws_port, serving).run(sockets=[listener])
 
 
-def make_server(app: Any, serving: Callable[[], None] = lambda: None) -> "Server":
-    """A server for `app`, not yet running."""
+def make_server(
+    config: Config,
+    url: str,
+    board: Scoreboard,
+    ws_port: int,
+    serving: Callable[[], None] = lambda: None,
+) -> "Server":
+    """The API's server, not yet running."""
+    metrics, drain = Metrics(board), Drain()
+    app = create_app(config, url, metrics, drain, ws_port)
     return Server(
         serving,
+        drain,
         uvicorn.Config(
             app,
             loop="uvloop",
@@ -71,14 +82,19 @@ def make_server(app: Any, serving: Callable[[], None] = lambda: None) -> "Server
 class Server(uvicorn.Server):
     """Says when it serves; ends at SIGTERM as one who was asked to. SIGINT is the supervisor's."""
 
-    def __init__(self, serving: Callable[[], None], config: uvicorn.Config) -> None:
+    def __init__(self, serving: Callable[[], None], drain: Drain, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._serving = serving
+        self._drain = drain
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._serving()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain.begin()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

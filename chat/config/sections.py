@@ -118,6 +118,7 @@ class Api(Section, frozen=True):
     port: Port = 8001
     key: str = ""
     body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
+    body_idle_s: Seconds = 30
 
 
 class Log(Section, frozen=True):

@@ -12,13 +12,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
-from chat.api.app import create_app
 from chat.api.server import make_server
 from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
@@ -84,7 +83,7 @@ class Api:
         self.board = Scoreboard(FIELDS, 2)
         [self._listener] = listen("127.0.0.1", 0, 1, 128, 65536)
         self.port = int(self._listener.getsockname()[1])
-        self._server = make_server(create_app(self.config, url, self.board, WS_PORT))
+        self._server = make_server(self.config, url, self.board, WS_PORT)
         sockets = {"sockets": [self._listener]}
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
         self._thread.start()
@@ -94,13 +93,8 @@ class Api:
         self._thread.join(BOUND_S)
         assert not self._thread.is_alive()
 
-    @contextmanager
-    def connection(self) -> Iterator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=BOUND_S)
-        try:
-            yield connection
-        finally:
-            connection.close()
+    def connection(self) -> AbstractContextManager[http.client.HTTPConnection]:
+        return connected(self.port)
 
     def call(
         self,
@@ -133,6 +127,10 @@ class Api:
         """Publish lines to a room."""
         return self.call("POST", messages_of(room), body, NDJSON)
 
+    def streaming(self, room: str) -> AbstractContextManager[http.client.HTTPConnection]:
+        """A stream of lines to a room that has begun."""
+        return streaming(self.port, room)
+
     def broadcast(self, document: object) -> Answer:
         return self.call("POST", "/v1/broadcast", json.dumps(document).encode())
 
@@ -145,6 +143,18 @@ class Api:
 
     def texts(self, room: str) -> list[str]:
         return [message["text"] for message in self.history(room)]
+
+    def whole_history(self, room: str) -> list[str]:
+        """The texts of a room, page by page."""
+        seen: list[str] = []
+        after: int | None = 0
+        while after is not None:
+            answer = self.get(f"{messages_of(room)}?limit=500&after={after}")
+            if answer.status == 404:
+                return []
+            seen += [message["text"] for message in answer.json["messages"]]
+            after = answer.json["next"]
+        return seen
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes; all that is answered until the connection is closed."""
@@ -194,6 +204,31 @@ class Api:
     def metric(self, line: str) -> bool:
         """Whether `/metrics` shows this line."""
         return line in self.get("/metrics").body.decode().splitlines()
+
+
+@contextmanager
+def connected(port: int) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=BOUND_S)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def streaming(port: int, room: str) -> Iterator[http.client.HTTPConnection]:
+    """A stream of lines to a room that has begun; it is up to the caller to send chunks."""
+    with connected(port) as connection:
+        connection.putrequest("POST", messages_of(room))
+        connection.putheader("Content-Type", NDJSON)
+        connection.putheader("Transfer-Encoding", "chunked")
+        connection.endheaders()
+        yield connection
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk as HTTP writes it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def read(connection: http.client.HTTPConnection) -> Answer:

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from chat.ops.engine import EmbeddedEngine
-from tests.chat.api.rig import NDJSON, Answer, Api, lines, messages_of, new_room, read, until
-from tests.chat.api.test_app_streams import chunk
+from tests.chat.api.rig import Answer, Api, chunk, lines, new_room, read, until
 
 
 @contextmanager
@@ -43,11 +42,7 @@ class TestRedisIsAway:
     def test_a_stream_says_how_much_of_it_was_published(
         self, stoppable: Api, own_valkey: EmbeddedEngine, room: str
     ) -> None:
-        with stoppable.connection() as connection:
-            connection.putrequest("POST", messages_of(room))
-            connection.putheader("Content-Type", NDJSON)
-            connection.putheader("Transfer-Encoding", "chunked")
-            connection.endheaders()
+        with stoppable.streaming(room) as connection:
             connection.send(chunk(lines({"text": "kept"}) * 500))
             until(lambda: len(stoppable.history(room)) == 500, "the first batch")
             with stopped(own_valkey):

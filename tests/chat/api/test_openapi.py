@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from chat.api.app import create_app
 from chat.api.bodies import BadBody, read_broadcast, read_messages
+from chat.api.incoming import Drain
+from chat.api.metrics import Metrics
 from chat.api.openapi import document
 from chat.config.sections import Config, Limits
 from chat.counters import FIELDS
@@ -83,7 +85,7 @@ class TestDocument:
             assert ref.removeprefix("#/components/schemas/") in SCHEMAS, ref
 
     def test_every_route_is_in_it_and_everything_in_it_is_a_route(self) -> None:
-        app = create_app(Config(), "unix:///nowhere", Scoreboard(FIELDS, 1), 8000)
+        app = create_app(Config(), "unix:///nowhere", Metrics(Scoreboard(FIELDS, 1)), Drain(), 8000)
         served = {
             (route.path, method.lower())
             for route in app.routes
@@ -150,7 +152,7 @@ class TestAnswers:
 
     def test_publishing(self, api: Api, room: str) -> None:
         path = "/v1/rooms/{room}/messages"
-        assert content_types(path, "post") == {"application/json", NDJSON}
+        assert content_types(path, "post") == {"application/json", NDJSON, "application/jsonl"}
         assert_answers(api.post(room, {"text": "x"}), path, "post")
         assert_answers(api.stream(room, b"bad\n"), path, "post")
         assert_answers(api.post(room, {}), path, "post")

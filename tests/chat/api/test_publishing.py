@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.api.models import MessageIn
-from chat.api.publishing import BATCH, Publishing, Unavailable
+from chat.api.publishing import BATCH, NotPublished, Publishing
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Msg
@@ -113,11 +113,13 @@ class TestRedisIsAway:
         assert own_valkey.pid is not None
         os.kill(own_valkey.pid, signal.SIGSTOP)
         try:
-            with pytest.raises(Unavailable) as caught:
+            with pytest.raises(NotPublished) as caught:
                 await post.publish(["r"], said("lost", "lost"))
         finally:
             os.kill(own_valkey.pid, signal.SIGCONT)
         assert caught.value.accepted == 0
+        assert caught.value.retry_after is not None
         assert caught.value.retry_after > 0
+        assert (caught.value.status, caught.value.code) == (503, "unavailable")
         await post.close()
         await store.close()

@@ -8,12 +8,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import redis
+import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from chat.api import server
+from chat.bus.keys import Keys
+from chat.config.sections import Config
 from chat.ops.engine import EmbeddedEngine
-from tests.chat.api.rig import Api
+from tests.chat.api.rig import Api, chunk, lines, new_room, read, streaming, until
 
 ENOUGH = server.HEAD_BYTES
 
@@ -32,7 +36,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.answered = b""
         self.closed = False
-        config = server.make_server(fine).config
+        config = uvicorn.Config(fine, lifespan="off", log_config=None)
         config.load()
         self._protocol = server.Protocol(config, ServerState(), {})
         self._protocol.connection_made(self)
@@ -189,6 +193,30 @@ class TestProcess:
                 process.send_signal(signal.SIGTERM)
                 assert process.stdout.read() == b"ended\n"
                 assert process.wait(10) == 0
+
+    def test_a_stream_is_told_how_far_it_got(self, valkey: EmbeddedEngine) -> None:
+        room = new_room()
+        with subprocess.Popen(
+            [sys.executable, "-c", PROCESS, valkey.url], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            with streaming(int(process.stdout.readline()), room) as connection:
+                connection.send(chunk(lines({"text": "a"}, {"text": "b"}) + b'{"text":"half'))
+                until(lambda: published(valkey, room) == 2, "the lines")
+                process.send_signal(signal.SIGTERM)
+                answer = read(connection)
+            assert process.stdout.read() == b"ended\n"
+            assert process.wait(10) == 0
+        assert (answer.status, answer.error["code"]) == (503, "unavailable")
+        assert (answer.error["accepted"], answer.error["lines"]) == (2, 2)
+        assert answer.headers["retry-after"] == "1"
+        assert published(valkey, room) == 2
+
+
+def published(valkey: EmbeddedEngine, room: str) -> int:
+    """How many messages a room has, with the default configuration."""
+    with redis.Redis.from_url(valkey.url, protocol=2) as client:
+        return int(client.xlen(Keys(Config().bus.prefix, Config().bus.partitions).history(room)))
 
 
 def answered(api: Api, data: bytes) -> bytes:
