@@ -100,16 +100,17 @@ class Api:
         limits, most = self._config.limits, self._config.api.body_bytes
         if kind in LINES:
             lines = Lines(self._publishing, room, limits, most)
-            return answer(await lines.publish(self._body(request)))
+            idle_s = self._config.api.stream_idle_s
+            return answer(await lines.publish(Incoming(request, idle_s, self._drain)))
         _want_json(kind, JSON, NDJSON)
-        messages = read_messages(await self._body(request).whole(most), limits)
+        messages = read_messages(await self._document(request), limits)
         published = PublishedOut(0, 0)
         tally(published, await self._publishing.publish([room], messages))
         return answer(published)
 
     async def broadcast(self, request: Request) -> Response:
         _want_json(content_type(request), JSON)
-        body = await self._body(request).whole(self._config.api.body_bytes)
+        body = await self._document(request)
         broadcast, messages = read_broadcast(body, self._config.limits)
         if broadcast.rooms is not None:
             published = PublishedOut(0, 0)
@@ -182,8 +183,9 @@ class Api:
             raise BadBody([Problem(wrong, "room")])
         return room
 
-    def _body(self, request: Request) -> Incoming:
-        return Incoming(request, self._config.api.body_idle_s, self._drain)
+    async def _document(self, request: Request) -> bytes:
+        limits = self._config.api
+        return await Incoming(request, limits.body_idle_s, self._drain).whole(limits.body_bytes)
 
 
 def _want_json(kind: str, *kinds: str) -> None:

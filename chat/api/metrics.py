@@ -62,6 +62,13 @@ class Metrics:
             "danmaku_api_published", "messages published for backends", registry=self._registry
         )
 
+        self.cut = Counter(
+            "danmaku_api_cut",
+            "connections a limit ended, by what they were answered, unread, or full",
+            ["reason"],
+            registry=self._registry,
+        )
+
     def render(self) -> bytes:
         """The text Prometheus scrapes."""
         return generate_latest(self._registry)

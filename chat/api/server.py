@@ -1,35 +1,35 @@
 """The API's process: uvicorn on the listener it was given, until SIGTERM.
 
-Rules. No access log: requests are counted. uvicorn bounds neither the size of a request's head nor
-the time it takes, so that is done here.
+Rules. No access log: requests are counted. What a connection may cost is in `protocol.py`.
 """
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chat.api.answers import failure
 from chat.api.app import create_app
 from chat.api.guard import is_loopback
 from chat.api.incoming import Drain
 from chat.api.metrics import Metrics
+from chat.api.places import MOST_TOLD, Places
+from chat.api.protocol import Protocol
+from chat.bus.store import LANES
 from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 
 log = logging.getLogger(__name__)
 
-HEAD_BYTES: Final = 65_536
-HEAD_S: Final = 10.0
-"""What a request's head may take."""
-KEEP_ALIVE_S: Final = 75
-"""Longer than the pools of HTTP clients keep a connection, so that they are who closes it."""
+RESERVED: Final = 2 * LANES + MOST_TOLD + 64
+"""Descriptors for other things: connections to Redis, listeners, who is told to go."""
 GRACE_S: Final = 5
 """What requests get to end after SIGTERM; a stream may be endless."""
 
@@ -59,13 +59,18 @@ def make_server(
     """The API's server, not yet running."""
     metrics, drain = Metrics(board), Drain()
     app = create_app(config, url, metrics, drain, ws_port)
+    limits = config.api
+    places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)
+    protocol: Any = partial(
+        Protocol, places=places, ended=lambda why: metrics.cut.labels(why).inc()
+    )
     return Server(
         serving,
         drain,
         uvicorn.Config(
             app,
             loop="uvloop",
-            http=Protocol,
+            http=protocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -73,10 +78,15 @@ def make_server(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         ),
     )
+
+
+def spare_descriptors() -> int:
+    """How many connections this process can hold."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, soft - RESERVED) if soft >= 0 else sys.maxsize
 
 
 class Server(uvicorn.Server):
@@ -112,72 +122,3 @@ class Server(uvicorn.Server):
 
     def ask_to_end(self) -> None:
         self.should_exit = True
-
-
-class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with bounds on what comes before the body."""
-
-    _head_bytes = 0
-    _unfinished_bytes = 0
-    _begun = False
-    _overdue: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._got_head()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._begun = False
-        super().data_received(data)
-        # httptools tells of a header when it has all of it, and would collect one for ever. What
-        # a head began with is not counted here: an earlier request's body may be before it.
-        if self._overdue is not None and not self._begun and not self.transport.is_closing():
-            self._unfinished_bytes += len(data)
-            if self._unfinished_bytes > HEAD_BYTES:
-                self.send_400_response("")
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._begun = True
-        self._head_bytes = self._unfinished_bytes = 0
-        self._expect_head()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._got_head()
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        message = "this is not an HTTP/1.1 request, or its head is too large"
-        body = bytes(failure(400, "bad_request", message).body)
-        head = (
-            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES:
-            raise ValueError("the head of the request is too large")
-
-    def _expect_head(self) -> None:
-        self._got_head()
-        self._overdue = self.loop.call_later(HEAD_S, self.transport.abort)
-
-    def _got_head(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None

@@ -118,7 +118,10 @@ class Api(Section, frozen=True):
     port: Port = 8001
     key: str = ""
     body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
-    body_idle_s: Seconds = 30
+    body_idle_s: Seconds = 10
+    stream_idle_s: Seconds = 60
+    connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 250
 
 
 class Log(Section, frozen=True):

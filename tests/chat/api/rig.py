@@ -18,6 +18,7 @@ from typing import Any
 
 import redis
 
+from chat.api.protocol import Protocol
 from chat.api.server import make_server
 from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
@@ -95,6 +96,13 @@ class Api:
 
     def connection(self) -> AbstractContextManager[http.client.HTTPConnection]:
         return connected(self.port)
+
+    def connections_of(self, port: int = 0) -> list[Protocol]:
+        """What the server keeps of connections that have a place; of that from a port, if one is
+        given."""
+        found = list(self._server.server_state.connections)
+        mine: list[Protocol] = [one for one in found if isinstance(one, Protocol)]
+        return [one for one in mine if (one.client and one.client[1] == port) or not port]
 
     def call(
         self,

@@ -79,7 +79,7 @@ class TestLiveStreams:
     def test_one_that_stalls_is_told_how_far_it_got(
         self, valkey: EmbeddedEngine, room: str
     ) -> None:
-        api = Api(valkey.url, api={"body_idle_s": 1})
+        api = Api(valkey.url, api={"stream_idle_s": 1})
         try:
             with api.streaming(room) as connection:
                 connection.send(chunk(numbered(0, 3) + b'{"text":"half'))

@@ -6,6 +6,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+import chat.api.incoming
 from chat.api.incoming import (
     DRAIN_IDLE_S,
     DRAIN_S,
@@ -120,7 +121,9 @@ class TestDrain:
         drain.begin()
         assert await body(part(b"a"), part(b"b", more=False), drain=drain).whole(9) == b"ab"
 
-    async def test_an_endless_one_is_not(self) -> None:
+    async def test_an_endless_one_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(chat.api.incoming, "DRAIN_S", 0.05)
+
         class Endless(Script):
             async def __call__(self) -> Message:
                 await asyncio.sleep(0)
