@@ -228,7 +228,7 @@ async def _bad_body(request: Request, error: Exception) -> Response:
 async def _unfinished(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unfinished)
     after = error.retry_after
-    headers = {} if after is None else {"Retry-After": str(math.ceil(after))}
+    headers = {"Retry-After": str(math.ceil(after))} if after else {}
     return failure(
         error.status,
         error.code,

@@ -158,6 +158,13 @@ class Protocol(HttpToolsProtocol):
         self._read, self._at = memoryview(bytes(left) + data if left else data), 0
         self._parse()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all may end its side, and still reads its answers."""
+        if self._answering is None or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_writing()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chat.api.protocol import SLICE
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import NDJSON, Api, chunk, lines, messages_of, until
-from tests.chat.api.wire import ENOUGH, LAST, Wire, answered, endless, head, statuses
+from tests.chat.api.wire import ENOUGH, LAST, Wire, answered, endless, head, heard, statuses
 from tests.chat.rig import BOUND_S
 
 SHORTEST = b"GET / HTTP/1.1\r\n\r\n"
@@ -100,6 +100,27 @@ def made_request(kind: str, size: int) -> tuple[bytes, int]:
     body = (chunk(b"x" * size) if size else b"") + chunk(b"y")
     trailer = b"X: y\r\n" if kind == "trailer" else b""
     return begin + body + b"0\r\n" + trailer + b"\r\n", size + 1
+
+
+class TestHalfClosing:
+    def test_who_has_said_all_still_gets_every_answer(self, api: Api, room: str) -> None:
+        body = lines({"text": "a"})
+        begin = f"POST {messages_of(room)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}"
+        data = f"{begin}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        with socket.create_connection(("127.0.0.1", api.port), BOUND_S) as client:
+            client.sendall(data * 3)
+            client.shutdown(socket.SHUT_WR)
+            assert statuses(heard(client)) == [200, 200, 200]
+        assert api.texts(room) == ["a"] * 3
+
+    def test_half_a_body_is_a_cut(self, api: Api, room: str) -> None:
+        begin = f"POST {messages_of(room)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON}"
+        data = f"{begin}\r\nContent-Length: 999\r\n\r\n".encode() + lines({"text": "a"})
+        with socket.create_connection(("127.0.0.1", api.port), BOUND_S) as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            assert heard(client) == b""
+        until(lambda: api.texts(room) == ["a"], "the line")
 
 
 class TestBodies:
