@@ -61,6 +61,15 @@ class TestPage:
             assert status == 200
             expect(page.locator("#chat .message", has_text="from afar")).to_have_count(1)
 
+    def test_no_link_points_it_at_another_server(self, node: Node) -> None:
+        with chromium() as browser:
+            page = browser.new_context().new_page()
+            dialled: list[str] = []
+            page.on("websocket", lambda socket: dialled.append(socket.url))
+            page.goto(f"{node.page}/?room=page:own&ws=ws://127.0.0.2:9/ws#ws=ws://127.0.0.2:9/ws")
+            expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+            assert dialled == [node.ws]
+
     @pytest.mark.parametrize("room", ["हिन्दी", "ห้องแชท", "e\u0301", "葛\U000e0100城"])
     def test_a_room_may_have_a_name_of_any_script(self, node: Node, room: str) -> None:
         with chromium() as browser:
