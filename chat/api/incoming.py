@@ -108,6 +108,7 @@ class Incoming:
     def __init__(self, request: Request, idle_s: float, drain: Drain) -> None:
         _want_plain(request)
         self._receive = request.receive
+        self._length = int(request.headers.get("content-length", 0))
         self._idle_s = idle_s
         self._drain = drain
         self._clock = asyncio.get_running_loop().time
@@ -118,10 +119,12 @@ class Incoming:
         """All of it, without a byte order mark. Raises Interrupted, and HTTPException beyond `most`
         bytes."""
         body = bytearray()
+        if self._length > most:
+            raise _too_large(most)
         while (chunk := await self.chunk()) is not None:
             body += chunk
             if len(body) > most:
-                raise HTTPException(413, f"a body is at most {most} bytes; stream more as lines")
+                raise _too_large(most)
         return bytes(body.removeprefix(BOM))
 
     async def chunk(self, until: float = math.inf) -> bytes | None:
@@ -158,6 +161,10 @@ class Incoming:
         if self._drain.began:
             raise Draining("this process is about to end")
         raise Stalled(f"nothing of the body came for {self._idle_s} s")
+
+
+def _too_large(most: int) -> HTTPException:
+    return HTTPException(413, f"a body is at most {most} bytes; stream more as lines")
 
 
 def content_type(request: Request) -> str:

@@ -42,7 +42,7 @@ KEEP_ALIVE_S: Final = 75.0
 """Longer than the pools of HTTP clients keep a connection, so that they are who closes it."""
 STALL_S: Final = 30.0
 LINGER_S: Final = 3.0
-LINGER_BYTES: Final = 2_097_152
+LINGER_BYTES: Final = 16_777_216
 """What a client may take, and still send, until it has read the last answer; then it is reset."""
 
 Refusal = tuple[int, str, str]

@@ -211,7 +211,7 @@ class TestHugeBodies:
             connection.putrequest("POST", messages_of(room))
             connection.putheader("Content-Type", "application/json")
             connection.putheader("Content-Length", str(2**40))
-            connection.endheaders(b" " * HUGE)
+            connection.endheaders(b" ")
             assert connection.getresponse().status == 413
 
 

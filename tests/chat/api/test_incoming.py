@@ -46,6 +46,11 @@ class TestWhole:
             await body(part(b"ab"), part(b"cd")).whole(3)
         assert caught.value.status_code == 413
 
+    async def test_a_length_that_is_too_much_is_not_waited_for(self) -> None:
+        with pytest.raises(HTTPException) as caught:
+            await body(content_length="4").whole(3)
+        assert caught.value.status_code == 413
+
     @pytest.mark.parametrize("cut", range(5))
     async def test_a_byte_order_mark_before_it_is_passed_over(self, cut: int) -> None:
         data = b"\xef\xbb\xbf{}"
