@@ -27,6 +27,7 @@ def wall_ms() -> int:
 
 ANSWERS: Final = {
     "unavailable": (503, "unavailable", "the bus does not answer now; try again"),
+    "ending": (503, "unavailable", "the server is about to end; try again"),
     "overloaded": (503, "unavailable", "more is published than the bus takes; try again"),
 }
 """What is answered when a message was not published, by the outcome's reason: status, code, words.
@@ -80,7 +81,10 @@ class Publishing:
         ]
         receipts: list[Receipt] = []
         for start in range(0, len(copies), BATCH):
-            outcomes = await self._publish(copies[start : start + BATCH])
+            try:
+                outcomes = await self._publish(copies[start : start + BATCH])
+            except asyncio.CancelledError:  # only ever because the process does not wait longer
+                raise NotPublished("ending", accepted=len(receipts)) from None
             placed = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
             self._count(sum(not receipt.duplicate for receipt in placed))
             receipts += placed

@@ -89,8 +89,12 @@ class Api:
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
         self._thread.start()
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """What SIGTERM does."""
         self._server.should_exit = True
+
+    def close(self) -> None:
+        self.end()
         self._thread.join(BOUND_S)
         assert not self._thread.is_alive()
 

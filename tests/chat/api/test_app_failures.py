@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from chat.api import server
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import Answer, Api, chunk, lines, new_room, read, until
 
@@ -77,6 +78,24 @@ class TestRedisIsAway:
     ) -> None:
         with stopped(own_valkey):
             assert stoppable.post(room, {"text": ""}).status == 400
+
+
+class TestEnding:
+    def test_a_request_that_is_not_waited_for_is_told(
+        self, own_valkey: EmbeddedEngine, room: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server, "GRACE_S", 0.1)
+        api = Api(own_valkey.url, bus={"timeout_ms": 3000})
+        with api.streaming(room) as connection:
+            connection.send(chunk(lines({"text": "kept"})))
+            until(lambda: api.texts(room) == ["kept"], "the line")
+            with stopped(own_valkey):
+                connection.send(chunk(lines({"text": "lost"}) * 500))
+                api.end()
+                answer = read(connection)
+            api.close()
+        assert_unavailable(answer, accepted=1)
+        assert answer.error["lines"] == 1
 
 
 class TestRedisIsGone:

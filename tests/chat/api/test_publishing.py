@@ -89,6 +89,8 @@ class TestPublish:
         stays = asyncio.create_task(post.publish(["r"], said("b")))
         await asyncio.sleep(0)
         given_up.cancel()
+        with pytest.raises(NotPublished, match="about to end"):
+            await given_up
         [receipt] = await stays
         assert receipt.seq == 2
         assert await texts(store, "r") == ["a", "b"]
