@@ -10,12 +10,16 @@ them what a write carries, instead of a queue.
 Danger: a stream may lose entries before they are read (trimmed, failed over, restarted empty) and
 XREAD passes over that in silence. So after every break of the connection the cursors are compared
 with the streams' ends, and the rooms compare their positions; in between, they see gaps by seq.
+
+Redis may be away when a shard begins: once it answers, notices are read from when the shard began,
+by their IDs, which are times of Redis' clock.
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from chat.bus.connect import StoreError
@@ -27,6 +31,8 @@ from chat.tasks import Tasks
 log = logging.getLogger(__name__)
 
 BLOCK_S: Final = 5.0
+FIRST_S: Final = 1.0
+"""How long a start waits for the first answer; a shard serves without it, too."""
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 1.0
 
@@ -61,22 +67,24 @@ class Reader:
         self._users: Counter[str] = Counter()
         self._blocked = False
         self._read_at = 0.0
+        self._tried = asyncio.Event()
+        self._broadcast = store.keys.broadcast
         self._wake_key = store.keys.wake(shard)
         self._tasks = Tasks("reader")
 
     async def start(self, rooms: Take, notices: Take, resync: Resync) -> None:
         """Read from now on: partition streams for `rooms`, the broadcast stream for `notices`.
 
-        Raises StoreError.
+        Returns when Redis has answered, or a first try has failed; it goes on trying.
         """
-        broadcast = self._store.keys.broadcast
-        [last] = await self._store.last_ids([broadcast])
-        self._cursors = {self._wake_key: MIN_ID, broadcast: last}
+        self._cursors[self._wake_key] = MIN_ID
 
         def take(stream: str, entries: Sequence[Any]) -> None:
-            (notices if stream == broadcast else rooms)(entries)
+            (notices if stream == self._broadcast else rooms)(entries)
 
         self._tasks.spawn(self._run(take, resync))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), FIRST_S)
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -115,9 +123,12 @@ class Reader:
         tail = self._store.tail(BLOCK_S)
         retry_s = RETRY_FIRST_S
         fresh = True
+        began = loop.time()
         try:
             while True:
                 try:
+                    if self._broadcast not in self._cursors:
+                        await self._begin(loop.time() - began if self.errors else 0.0)
                     if not fresh:
                         await self._catch_up(resync)
                         fresh = True
@@ -132,10 +143,20 @@ class Reader:
                     fresh = self.connected = False
                     trace = not isinstance(error, StoreError)
                     log.warning("not reading for %.1f s: %s", retry_s, error, exc_info=trace)
+                    self._tried.set()
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, RETRY_MOST_S)
         finally:
             await tail.close()
+
+    async def _begin(self, late_s: float) -> None:
+        """Redis answers for the first time: read notices from here on, or from `late_s` ago."""
+        if late_s:
+            cursor = b"%d-0" % (await self._store.clock_ms() - int(1000 * late_s))
+        else:
+            [cursor] = await self._store.last_ids([self._broadcast])
+        self._cursors[self._broadcast] = cursor
+        self._tried.set()
 
     async def _read(self, tail: Tail, take: Callable[[str, Sequence[Any]], None]) -> bool | None:
         """One read; None when nothing came, else whether more is waiting."""

@@ -1,6 +1,8 @@
 """Following streams of a real Valkey: pacing, cursors, and what is left after a break."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -8,7 +10,6 @@ import pytest
 import redis.asyncio as redis
 
 from chat.bus import reader as reader_module
-from chat.bus.connect import StoreError
 from chat.bus.reader import Reader
 from chat.bus.store import MIN_ID, Store
 from chat.bus.tail import Tail
@@ -192,11 +193,57 @@ class TestReading:
         await desk.heard("other", "1", "2")
         assert desk.texts("s") == ["a"]
 
-    async def test_nobody_there_is_an_error_at_the_start(self) -> None:
+
+class TestStartingWhileNobodyIsThere:
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reader_module, "RETRY_FIRST_S", 0.001)
+        monkeypatch.setattr(reader_module, "RETRY_MOST_S", 0.002)
+        monkeypatch.setattr(reader_module, "FIRST_S", 300.0)
+
+    async def test_it_begins_when_redis_first_answers(self, own_valkey: EmbeddedEngine) -> None:
+        desk = Desk(own_valkey.url, new_prefix())
+        away = own_valkey.socket_path.with_suffix(".away")
+        await desk.put(NOTICES, "before")
+        own_valkey.socket_path.rename(away)
+        async for _ in running(desk):
+            await until(lambda: desk.reader.errors > 3, "many tries")
+            assert not desk.reader.connected
+            desk.subscribe("s")
+            await desk.put("s", "a")  # over a connection that was there before
+            await desk.put(NOTICES, "meanwhile")
+            away.rename(own_valkey.socket_path)
+            await desk.heard("s", "a")
+            assert desk.reader.connected
+            await desk.put(NOTICES, "after")
+            await desk.heard(NOTICES, "meanwhile", "after")
+
+    async def test_each_try_is_one_line_without_a_traceback(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         lost = Desk("unix:///nowhere/to/be.sock", "x")
-        with pytest.raises(StoreError):
-            await lost.start()
-        await lost.reader.stop()
+        async for _ in running(lost):
+            await until(lambda: lost.reader.errors > 2, "many tries")
+        records = caplog.records[: lost.reader.errors]
+        assert {(record.levelname, record.name) for record in records} == {
+            ("WARNING", "chat.bus.reader")
+        }
+        assert not any(record.exc_info for record in records)
+        assert len(caplog.records) == lost.reader.errors
+
+    async def test_nor_is_an_answer_that_never_comes_waited_for(
+        self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "FIRST_S", 0.001)
+        desk = Desk(own_valkey.url, new_prefix())
+        assert own_valkey.pid is not None
+        os.kill(own_valkey.pid, signal.SIGSTOP)
+        async for _ in running(desk):
+            assert (desk.reader.errors, desk.reader.connected) == (0, False)
+            os.kill(own_valkey.pid, signal.SIGCONT)
+            await until(lambda: desk.reader.connected)
+            await desk.put(NOTICES, "after")
+            await desk.heard(NOTICES, "after")
 
 
 class TestPacing:
@@ -268,8 +315,8 @@ class TestPacing:
     async def test_behind_it_reads_on_at_once(self, valkey: EmbeddedEngine, prefix: str) -> None:
         desk = Desk(valkey.url, prefix, interval_s=3_600.0, count=10)
         await desk.put("s", *map(str, range(49)))
+        desk.subscribe("s")  # before the first read, so nothing has to be woken
         async for _ in running(desk):
-            desk.subscribe("s")  # before the first read, so nothing has to be woken
             await desk.heard("s", *map(str, range(49)))
             assert desk.batches == [10, 10, 10, 10, 9]
 
