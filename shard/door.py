@@ -14,6 +14,7 @@ connected, before a byte is looked at; from everyone else such headers mean noth
 import os
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -50,7 +51,8 @@ class Door:
         self._rows = rows
         self._capacity = settings.capacity
         self._counts = counts
-        self._upgrades = UpgradeCache(settings.terms)
+        self._terms = settings.terms
+        self._upgrades = UpgradeCache(self._terms)
         self._handshake_bytes = settings.handshake_bytes
         self._per_address = PerAddress(settings.connections_per_address, rows)
         self._trusted = Networks(settings.trusted_proxies)
@@ -137,6 +139,10 @@ class Door:
         """A proxy has said who its client is (None: itself); whether it may go on."""
         proxy = self._proxied.pop(fd)
         return self._per_address.enter(fd, client or proxy)
+
+    def leave(self) -> None:
+        """Let nobody in any more; who comes is told."""
+        self._upgrades = UpgradeCache(replace(self._terms, leaving=True))
 
     def forget(self, fd: int) -> None:
         """The connection is over."""

@@ -85,6 +85,10 @@ class ConnectionGroup(Connections):
         """The epoll descriptor: readable when a turn has something to do."""
         return self._epoll.fileno()
 
+    def turn_newcomers_away(self) -> None:
+        """Let nobody in any more: who comes is told so. Health is still asked for and answered."""
+        self._door.leave()
+
     def stop_accepting(self) -> None:
         """Accept no more; the listener stays open for whoever holds it."""
         self._draining = True

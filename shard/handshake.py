@@ -4,7 +4,8 @@ Rules. `respond` is given a request's whole header block and returns Accepted or
 an unfinished block are its caller's to keep and to limit. Parsing is httptools'; what is decided
 here is which kinds of connection a path has and which origins may come, the rest is the wire's.
 
-Anything that is no connection is answered and closed; `GET /healthz` is 200.
+Anything that is no connection is answered and closed. `/healthz` is 200 as long as anybody answers,
+`/readyz` as long as newcomers are let in.
 """
 
 import re
@@ -20,6 +21,7 @@ from shard.wires.wire import Offer, Refused
 
 MAX_HEADERS = 64
 END_OF_HEADERS = b"\r\n\r\n"
+PROBES = ("/healthz", "/readyz")
 PRINTABLE = "".join(map(chr, range(128)))
 """ASCII: what is not to be percent-encoded again."""
 
@@ -69,10 +71,12 @@ class Terms:
 
     offers   kinds of connection; one's place is its variant, the first of a path its default
     origins  allowed Origin headers, "*" for any; clients that send none are not browsers
+    leaving  whether nobody is let in any more
     """
 
     offers: Sequence[Offer] = ()
     origins: Sequence[str] = ("*",)
+    leaving: bool = False
 
 
 class _Collector:
@@ -122,6 +126,12 @@ def answer(status: int, detail: str, *headers: str) -> Answer:
     return Answer("\r\n".join(lines).encode() + END_OF_HEADERS + body, int(status))
 
 
+LEAVING = answer(HTTPStatus.SERVICE_UNAVAILABLE, "this server is going down", "Retry-After: 1")
+NO_ANSWER = Answer(b"", HTTPStatus.SERVICE_UNAVAILABLE)
+"""For who would stay away after a 503: an event stream's client comes back by itself from a
+connection that broke, but from no answer other than 200 (HTML, section 9.2.3)."""
+
+
 def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
@@ -141,8 +151,8 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
         raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request: nothing but empty lines")
     path, query = _split(collector.url)
     method = parser.get_method()
-    if path == "/healthz":
-        return _healthz(method)
+    if path in PROBES:
+        return _probe(method, terms.leaving and path == "/readyz")
     offers = [(i, offer) for i, offer in enumerate(terms.offers) if offer.path == path]
     if not offers:
         known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers if offer.path))
@@ -152,6 +162,8 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
     if parser.get_http_version() != "1.1":
         raise Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1")
     headers = collector.headers
+    if terms.leaving:
+        return LEAVING if "upgrade" in headers else NO_ANSWER
     for name in ("sec-websocket-key", "sec-websocket-version", "origin", "host"):
         if name in collector.repeated:
             raise Refused(HTTPStatus.BAD_REQUEST, f"more than one {name} header")
@@ -173,14 +185,15 @@ def _ascii_target(head: bytes) -> bytes:
     return head if line.isascii() else quote(line, safe=PRINTABLE).encode() + end + headers
 
 
-def _healthz(method: bytes) -> Answer:
-    """The process lives (RFC 9110 section 9.3.2: HEAD gets no body)."""
+def _probe(method: bytes, leaving: bool) -> Answer:
+    """Whether the process lives, or takes newcomers (RFC 9110 section 9.3.2: HEAD gets no body)."""
+    if method not in (b"GET", b"HEAD"):
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET, HEAD")
+    found = LEAVING if leaving else answer(HTTPStatus.OK, "ok")
     if method == b"GET":
-        return answer(HTTPStatus.OK, "ok")
-    if method == b"HEAD":
-        head, end, _ = answer(HTTPStatus.OK, "ok").response.partition(END_OF_HEADERS)
-        return Answer(head + end, HTTPStatus.OK)
-    raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET, HEAD")
+        return found
+    head, end, _ = found.response.partition(END_OF_HEADERS)
+    return Answer(head + end, found.status)
 
 
 def _split(url: bytes) -> tuple[str, str]:

@@ -71,7 +71,7 @@ async def _serve(
     ticking = loop.create_task(_tick(group))
     try:
         await stop.wait()
-        group.stop_accepting()
+        group.turn_newcomers_away()
         service.drain()
         await _drained(group, loop.time() + drain_s)
     finally:

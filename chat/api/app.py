@@ -86,6 +86,7 @@ class Api:
             Route("/v1/rooms", self.rooms, methods=["GET"]),
             Route("/v1/broadcast", self.broadcast, methods=["POST"]),
             Route("/healthz", self.health, methods=["GET"]),
+            Route("/readyz", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
         ]
 
@@ -167,6 +168,9 @@ class Api:
         except StoreError as error:
             log.warning("not healthy: %s", error)
             return PlainTextResponse("the bus does not answer\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:

@@ -17,7 +17,11 @@ from shard.addresses import network
 SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash
 
 
-TAKEN = {"/healthz": "the health check", "/sse": "the event stream"}
+TAKEN = {
+    "/healthz": "the health check",
+    "/readyz": "the readiness check",
+    "/sse": "the event stream",
+}
 """Paths of the WebSocket's port with a meaning of their own."""
 
 

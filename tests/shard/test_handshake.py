@@ -1,5 +1,6 @@
 """The HTTP side: who is let in, and what everyone else is told. Literal bytes in and out."""
 
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
@@ -155,16 +156,42 @@ class TestWhatIsMeant:
 
 
 class TestHealth:
-    def test_it_is_asked_with_get_or_head(self) -> None:
-        whole = respond(request("GET /healthz HTTP/1.1"), TERMS)
-        head = respond(request("HEAD /healthz HTTP/1.1"), TERMS)
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    @pytest.mark.parametrize("leaving", [False, True])
+    def test_it_is_asked_with_get_or_head(self, path: str, leaving: bool) -> None:
+        terms = replace(TERMS, leaving=leaving)
+        whole = respond(request(f"GET {path} HTTP/1.1"), terms)
+        head = respond(request(f"HEAD {path} HTTP/1.1"), terms)
         assert isinstance(whole, Answer)
         assert isinstance(head, Answer)
-        assert whole.response == head.response + b"ok\n"
+        assert whole.response.startswith(head.response)
         assert head.response.endswith(END_OF_HEADERS)
+        assert len(whole.response) > len(head.response)
+        assert whole.status == head.status == (503 if leaving and path == "/readyz" else 200)
 
-    def test_and_with_nothing_else(self) -> None:
-        assert refusal(request("POST /healthz HTTP/1.1")) == 405
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+    def test_and_with_nothing_else(self, path: str) -> None:
+        assert refusal(request(f"POST {path} HTTP/1.1")) == 405
+
+
+class TestLeaving:
+    TERMS = replace(TERMS, leaving=True)
+
+    def test_an_upgrade_is_told_to_try_again(self) -> None:
+        reply = respond(REQUEST, self.TERMS)
+        assert isinstance(reply, Answer)
+        assert reply.status == 503
+        assert b"\r\nRetry-After: 1\r\n" in reply.response
+
+    def test_what_is_no_upgrade_is_hung_up_on(self) -> None:
+        reply = respond(request(upgrade=None, connection=None), self.TERMS)
+        assert isinstance(reply, Answer)
+        assert (reply.status, reply.response) == (503, b"")
+
+    def test_what_is_wrong_is_still_wrong(self) -> None:
+        reply = respond(request("GET /other HTTP/1.1"), self.TERMS)
+        assert isinstance(reply, Answer)
+        assert reply.status == 404
 
 
 class TestSubprotocols:

@@ -92,12 +92,12 @@ def response(client: socket.socket) -> bytes:
     return data.partition(b"\r\n")[0]
 
 
-def unanswered(client: socket.socket) -> bool:
-    """Whether `client` was hung up on without a word."""
-    try:
-        return client.recv(1) == b""
-    except ConnectionResetError:
-        return True
+def asked(url: str, path: str) -> bytes:
+    """The status of a GET."""
+    port = int(url.rstrip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as client:
+        client.sendall(f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        return response(client).split()[1]
 
 
 class TestRunning:
@@ -113,19 +113,31 @@ class TestRunning:
 
 
 class TestStopping:
-    def test_clients_are_told_and_waited_for_and_nobody_new_is_let_in(self) -> None:
+    def test_clients_are_told_and_waited_for_and_newcomers_are_turned_away(self) -> None:
         with telltale(1_000) as (process, url), raw_client(url) as client:
             line(process, "open")
             process.send_signal(signal.SIGTERM)
             line(process, "drain")
             with raw_client(url) as late:
+                assert response(late) == b"HTTP/1.1 503 Service Unavailable"
                 assert response(client) == b"HTTP/1.1 101 Switching Protocols"
                 assert client.recv(2)[:1] == b"\x88"
                 client.sendall(close_frame(4000))
                 line(process, "close 4000")
                 line(process, "stop")
                 stopped(process)
-                assert unanswered(late)
+
+    def test_health_is_answered_to_the_end_but_it_is_not_ready(self) -> None:
+        with telltale(1_000) as (process, url), raw_client(url) as client:
+            line(process, "open")
+            assert [asked(url, path) for path in ("healthz", "readyz")] == [b"200", b"200"]
+            process.send_signal(signal.SIGTERM)
+            line(process, "drain")
+            assert [asked(url, path) for path in ("healthz", "readyz")] == [b"200", b"503"]
+            client.sendall(close_frame(4000))
+            line(process, "close 4000")
+            line(process, "stop")
+            stopped(process)
 
     def test_clients_that_do_not_leave_are_hung_up_on(self) -> None:
         with telltale(0) as (process, url), raw_client(url) as client:

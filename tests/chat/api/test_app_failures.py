@@ -69,6 +69,9 @@ class TestRedisIsAway:
     ) -> None:
         with stopped(own_valkey):
             assert stoppable.get("/healthz").status == 503
+            assert stoppable.call("HEAD", "/healthz").status == 503
+            assert stoppable.get("/readyz").status == 200
+            assert stoppable.call("HEAD", "/readyz").status == 200
             for path in ("/", "/metrics", "/docs", "/openapi.json"):
                 assert stoppable.get(path).status == 200
         until(lambda: stoppable.get("/healthz").status == 200, "health")

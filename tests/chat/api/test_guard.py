@@ -7,7 +7,7 @@ from tests.chat.api.conftest import KEY
 from tests.chat.api.rig import Api, messages_of
 
 PROTECTED = ["/v1/rooms", "/v1/rooms/a/messages", "/v1/nothing", "/metrics", "/%76%31/rooms"]
-OPEN = ["/", "/healthz", "/docs", "/openapi.json", "/web/app.js"]
+OPEN = ["/", "/healthz", "/readyz", "/docs", "/openapi.json", "/web/app.js"]
 BEARER = f"Bearer {KEY}".encode().decode("latin-1")
 """As http.client takes it: the bytes of UTF-8."""
 

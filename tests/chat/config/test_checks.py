@@ -31,6 +31,7 @@ class TestPath:
 
     def test_the_health_check_keeps_its_own(self) -> None:
         assert check_path("/healthz") == "is taken by the health check"
+        assert check_path("/readyz") == "is taken by the readiness check"
 
 
 class TestHost:
