@@ -2,8 +2,8 @@
 
 Rules. It serves nothing and holds no connection, so there is little in it that could fail. All is
 done in one loop around `sigtimedwait`: the signals are blocked and fetched, never handled, so no
-code runs at an unexpected moment. Workers are forked, after everything was imported and frozen,
-and share those pages; they die with the supervisor, whatever kills it.
+code runs at an unexpected moment; nothing but that waits. Workers are forked, after everything was
+imported and frozen, and share those pages; they die with the supervisor, whatever kills it.
 
 Danger: nothing may start a thread before the fork.
 """
@@ -18,54 +18,35 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from pool.scoreboard import Scoreboard
+from shard.companion import Companion, Minder
+from shard.restarts import failures_of, restart_delay
 
 log = logging.getLogger(__name__)
 
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 WATCHED: Final = ENDING | {signal.SIGCHLD}
 
-RESTART_FIRST_S: Final = 0.1
-RESTART_MOST_S: Final = 10.0
-STEADY_S: Final = 30.0
-"""Who has lived this long is restarted as if it had never failed."""
-
 POLL_S: Final = 1.0
 START_POLL_S: Final = 0.02
 """How often to look whether all serve, until they do."""
+COMPANION_S: Final = 10.0
+"""What companions get to end, after the workers; a server may have data to write."""
 PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Companion(Protocol):
-    """A process that is not forked but run beside the workers, and outlives them."""
-
-    def poll(self) -> int | None:
-        """None while it runs, else how it ended."""
-
-    def restart(self) -> None:
-        """Start it again."""
-
-    def stop(self) -> None:
-        """End it."""
-
-
-def restart_delay(failures: int) -> float:
-    """Seconds to wait before the next start, after `failures` short lives in a row."""
-    doublings = min(max(0, failures - 1), 30)  # a float has room for a thousand
-    return min(RESTART_FIRST_S * 2.0**doublings, RESTART_MOST_S)
-
-
 @dataclass(slots=True)
 class Worker:
     """A process to keep running: `run(serving)` is called in it and it ends when that returns;
-    meanwhile it calls `serving()` once it answers."""
+    meanwhile it calls `serving()` once it answers. `ended()` is called here when it is dead."""
 
     name: str
     run: Callable[[Callable[[], None]], None]
+    ended: Callable[[], None] = lambda: None
     pid: int = 0
     born: float = 0.0
     failures: int = 0
@@ -73,7 +54,7 @@ class Worker:
 
 
 class Supervisor:
-    """Runs workers until it is told to end.
+    """Runs workers, and looks after companions that have been begun, until it is told to end.
 
     grace_s  seconds workers get after SIGTERM before they are killed
     clock    seconds, monotonic
@@ -87,7 +68,7 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers = list(workers)
-        self._companions = list(companions)
+        self._minders = [Minder(one, clock()) for one in companions]
         self._grace_s = grace_s
         self._clock = clock
         self._serving = Scoreboard(("serving",), len(self._workers))
@@ -107,14 +88,17 @@ class Supervisor:
             while not self._wait_signal(self._next_wake() if announced else START_POLL_S):
                 self._reap()
                 self._start_due()
+                for minder in self._minders:
+                    minder.look(self._clock())
                 if not announced and self._all_serve():
                     announced = True
                     on_serving()
             self._end()
+            self._end_companions()
         finally:
             gc.unfreeze()
-            for companion in reversed(self._companions):
-                companion.stop()
+            for minder in reversed(self._minders):
+                minder.companion.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _wait_signal(self, timeout: float) -> bool:
@@ -128,7 +112,8 @@ class Supervisor:
     def _next_wake(self) -> float:
         now = self._clock()
         starts = [worker.start_at - now for worker in self._workers if not worker.pid]
-        return max(0.0, min([POLL_S, *starts]))
+        looks = [wait for minder in self._minders if (wait := minder.wait(now)) is not None]
+        return max(0.0, min([POLL_S, *starts, *looks]))
 
     def _start(self, worker: Worker) -> None:
         parent = os.getpid()
@@ -170,18 +155,11 @@ class Supervisor:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if not pid:
                 continue
-            worker.failures = 1 if now - worker.born >= STEADY_S else worker.failures + 1
+            worker.failures = failures_of(now - worker.born, worker.failures)
             delay = restart_delay(worker.failures)
             worker.pid, worker.start_at = 0, now + delay
+            worker.ended()
             log.error("%s %s; again in %.1f s", worker.name, describe(status), delay)
-        for companion in self._companions:
-            ended = companion.poll()
-            if ended is not None:
-                log.error("%s ended with %d; again now", type(companion).__name__, ended)
-                try:
-                    companion.restart()
-                except Exception:
-                    log.exception("%s does not start", type(companion).__name__)
 
     def _start_due(self) -> None:
         now = self._clock()
@@ -192,6 +170,7 @@ class Supervisor:
     def _end(self) -> None:
         """SIGTERM to all, SIGKILL to who is left after the grace or at a second signal."""
         self._signal_all(signal.SIGTERM)
+        self._signal_all(signal.SIGCONT)  # a stopped one would not hear of it
         deadline = self._clock() + self._grace_s
         while any(worker.pid for worker in self._workers):
             left = deadline - self._clock()
@@ -203,6 +182,20 @@ class Supervisor:
             for worker in self._workers:
                 if worker.pid and os.waitpid(worker.pid, os.WNOHANG)[0]:
                     worker.pid = 0
+
+    def _end_companions(self) -> None:
+        """As `_end`: asked, and killed when they take too long or at another signal."""
+        running = [minder.companion for minder in self._minders]
+        for one in running:
+            one.end()
+        deadline = self._clock() + COMPANION_S
+        while running := [one for one in running if one.ended() is None]:
+            left = deadline - self._clock()
+            if left <= 0 or self._wait_signal(min(left, POLL_S)):
+                log.warning("killing %s", ", ".join(one.name for one in running))
+                for one in running:
+                    one.kill()
+                deadline = self._clock() + POLL_S
 
     def _signal_all(self, number: signal.Signals) -> None:
         for worker in self._workers:

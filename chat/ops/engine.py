@@ -4,9 +4,10 @@ Lives here: finding the server's binary, its settings, its life (start, ready, r
 its last words. Must not: know keys or streams; whoever wants to talk to it uses `url`.
 
 Strategy: a Unix socket in a private directory, so there is no port to choose, to guard or to
-collide; settings on the command line, so no file to quote. Synchronous, because it runs before
-there is a loop. The lock on the data directory belongs to the server process itself, so it is held
-for exactly as long as somebody may write there, also after our own sudden death.
+collide; settings on the command line, so no file to quote. `start`, `restart` and `stop` wait; the
+supervisor, which must not, has the steps of a Companion. The locks on its directories belong to the
+server process itself, so they are held for exactly as long as somebody may write there, also after
+our own sudden death.
 
 The one danger: the kernel ties the server's life to the *thread* that started it, not to the
 process. Call `start()` from the main thread, or from one that lives as long.
@@ -27,15 +28,17 @@ import time
 from pathlib import Path
 from typing import Self
 
+from chat.ops.rundir import LOG, SOCKET, SUN_PATH_BYTES, RunDir
+from shard.companion import Sign
+
 START_S = 10.0
 LOAD_S = 300.0  # replaying a long append-only file; it answers "-LOADING" meanwhile
 STOP_S = 10.0
 LOCK_S = 3.0  # an orphan needs a moment to end; a second owner never will
+LOOK_S = 0.01
 POLL_S = 0.005
 
-SOCKET = "engine.sock"
-LOG = "engine.log"
-SUN_PATH_BYTES = 107  # unix(7): sun_path holds 108 with its NUL
+LOADING = b"-LOADING"
 MAX_CLIENTS = 10_000  # the server's own default: a few connections per shard never come near
 RESERVED_FILES = 64  # of the server: 32 by its own account, and append-only files
 
@@ -75,14 +78,23 @@ class EmbeddedEngine:
 
     `data_dir`: where it keeps its data; "" keeps it in memory only.
     `tcp_port`: also listen on this port of 127.0.0.1 (0: a free one), for tests of TCP clients.
+    `run_dir`: where its socket and its log are; else a temporary directory of its own.
     """
 
+    name = "the engine"
+
     def __init__(
-        self, data_dir: str = "", tcp_port: int | None = None, *, binary: Path | None = None
+        self,
+        data_dir: str = "",
+        tcp_port: int | None = None,
+        *,
+        binary: Path | None = None,
+        run_dir: RunDir | None = None,
     ) -> None:
         self.data_dir = Path(data_dir).resolve() if data_dir else None
         self.tcp_port = _free_port() if tcp_port == 0 else tcp_port
         self._binary = binary
+        self._run_dir = run_dir
         self._owner = os.getpid()
         self._dir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -109,15 +121,18 @@ class EmbeddedEngine:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    def start(self, timeout_s: float = START_S) -> None:
-        """Start, and wait until it answers. Raises EngineError, and then leaves nothing behind."""
-        if self._process is not None and self.poll() is None:
-            raise EngineError("the engine is running already")
+    def start(self, timeout_s: float = START_S, loaded: bool = True) -> None:
+        """Start, and wait until it answers; unless `loaded`, be it that it loads its data.
+
+        Raises EngineError, and then leaves nothing behind.
+        """
+        self._must_not_run()
         self.stop()  # what a life that ended by itself left behind
         self._owner = os.getpid()
-        self._dir = _private_dir()
+        self._dir = self._run_dir.path if self._run_dir else _private_dir()
         try:
-            self._launch(timeout_s)
+            self._spawn(LOCK_S)
+            self._wait_ready(timeout_s, loaded)
         except BaseException:
             self.stop()
             raise
@@ -139,13 +154,15 @@ class EmbeddedEngine:
             raise EngineError("the engine has not been started")
         self._end_process(STOP_S)
         try:
-            self._launch(timeout_s)
+            self._spawn(LOCK_S)
+            self._wait_ready(timeout_s)
         except BaseException:
             self._end_process(STOP_S)
             raise
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """End the server and remove its directory (never `data_dir`). Safe to call again.
+        """End the server and remove what it left in its directory (not in `data_dir`). Safe to call
+        again.
 
         In a forked child, which has inherited this object but not the server, it does nothing.
         """
@@ -153,8 +170,45 @@ class EmbeddedEngine:
             return
         self._end_process(timeout_s)
         if self._dir is not None:
-            shutil.rmtree(self._dir, ignore_errors=True)
+            if self._run_dir is None:
+                shutil.rmtree(self._dir, ignore_errors=True)
+            else:
+                self._run_dir.clear()
             self._dir = None
+
+    # --- the steps of a Companion, none of which waits -------------------------------------------
+
+    def begin(self) -> None:
+        """Start it again at the same `url`; `sign` tells when it answers. Raises EngineError."""
+        self._must_not_run()
+        self._spawn(0.0)
+
+    def ended(self) -> str | None:
+        """None while it runs, else how it ended and what it said last."""
+        status = self.poll()
+        return None if status is None else self._with_log(f"ended with status {status}")
+
+    def sign(self) -> Sign:
+        """How it answers within some milliseconds."""
+        answer = self._ask(LOOK_S)
+        if not answer:
+            return Sign.SILENT
+        return Sign.BUSY if answer.startswith(LOADING) else Sign.READY
+
+    def end(self) -> None:
+        """Ask it to end, also when it is stopped."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once. What it did not write in the last second is lost."""
+        if self._process is not None:
+            self._process.kill()
+
+    def close(self) -> None:
+        """As `stop`."""
+        self.stop()
 
     def log_tail(self, lines: int = 12) -> list[str]:
         """The last lines the server wrote, of all its lives until `stop()`."""
@@ -190,11 +244,12 @@ class EmbeddedEngine:
             settings |= {"appendonly": "yes", "appendfsync": "everysec", "dir": str(self.data_dir)}
         return settings
 
-    def _launch(self, timeout_s: float) -> None:
-        self._spawn()
-        self._wait_ready(timeout_s)
+    def _must_not_run(self) -> None:
+        if self._process is not None and self.poll() is None:
+            raise EngineError("the engine is running already")
 
-    def _spawn(self) -> None:
+    def _spawn(self, lock_s: float) -> None:
+        """Start the process; wait `lock_s` seconds for another to let go of the data."""
         binary = self._binary or find_binary()
         if binary is None:
             raise EngineError(
@@ -204,7 +259,10 @@ class EmbeddedEngine:
         command = [str(binary)]
         for name, value in self.settings().items():
             command += [f"--{name}", value]
-        lock = _lock(self.data_dir) if self.data_dir is not None else None
+        held = [] if self._run_dir is None else [self._run_dir.lock]
+        lock = _lock(self.data_dir, lock_s) if self.data_dir is not None else None
+        if lock is not None:
+            held.append(lock)
         try:
             with self.socket_path.with_name(LOG).open("ab") as log:
                 self._process = subprocess.Popen(
@@ -214,7 +272,7 @@ class EmbeddedEngine:
                     stderr=subprocess.STDOUT,
                     cwd=self._dir,  # where a core file would land
                     env=_environ(),
-                    pass_fds=() if lock is None else (lock,),
+                    pass_fds=held,
                     # Its own session: Ctrl-C in a terminal reaches every process of the group,
                     # and the streams have to outlive the shards that drain into them.
                     start_new_session=True,
@@ -224,15 +282,18 @@ class EmbeddedEngine:
             raise EngineError(f"{binary} cannot be run: {error}") from error
         finally:
             if lock is not None:
-                os.close(lock)  # the server holds it now, and we must not outlive it as owners
+                os.close(lock)  # we must not outlive it as owners
 
-    def _wait_ready(self, timeout_s: float) -> None:
+    def _wait_ready(self, timeout_s: float, loaded: bool = True) -> None:
         began = time.monotonic()
         while not (answer := self._ask(1.0)).startswith(b"+PONG"):
+            loading = answer.startswith(LOADING)
+            if loading and not loaded:
+                return
             status = self.poll()
             if status is not None:
                 raise EngineError(self._with_log(f"the engine ended at its start, status {status}"))
-            patience_s = LOAD_S if answer.startswith(b"-LOADING") else timeout_s
+            patience_s = LOAD_S if loading else timeout_s
             if time.monotonic() - began > patience_s:
                 raise EngineError(self._with_log(f"the engine did not answer in {patience_s:g} s"))
             time.sleep(POLL_S)
@@ -254,7 +315,7 @@ class EmbeddedEngine:
         process = self._process
         if process is None or os.getpid() != self._owner:
             return
-        process.terminate()
+        self.end()
         try:
             process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -302,14 +363,14 @@ def _private_dir() -> Path:
     raise EngineError("no temporary directory with a path short enough for a Unix socket")
 
 
-def _lock(data_dir: Path) -> int:
+def _lock(data_dir: Path, patience_s: float) -> int:
     """A descriptor that holds the directory's lock, for the server process to inherit."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(data_dir / "danmaku.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EngineError(f"bus.data_dir cannot be used: {error}") from error
-    deadline = time.monotonic() + LOCK_S
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,18 +13,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from shard.supervisor import RESTART_MOST_S, describe, restart_delay
+from shard.supervisor import describe
 
 FAMILY = """
 import gc, logging, os, signal, sys, time
-from shard import supervisor
+from shard import companion, restarts, supervisor
+from shard.companion import Sign
 from shard.supervisor import Supervisor, Worker
 
 supervisor.POLL_S = 0.02
 logging.basicConfig(format="%(message)s", level="INFO")
 options = dict(word.split("=") for word in sys.argv[1:])
-supervisor.STEADY_S = float(options.get("steady", 30))
-supervisor.RESTART_FIRST_S = float(options.get("first", 0.001))
+restarts.STEADY_S = float(options.get("steady", 30))
+restarts.RESTART_FIRST_S = float(options.get("first", 0.001))
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -58,25 +59,42 @@ class Brief(Willing):
             raise RuntimeError("a worker's trouble")
 
 class Companion:
+    # It begins at the try that `companion` says, never answers if `silent`, nor ends if `deaf`.
+    name = "the companion"
+    pid = 7
+
     def __init__(self):
-        self.ended = None
-        if "companion" in options:
-            self.ended = 7
         self.tries = 0
+        self.over = "ended with 7" if "companion" in options else None
 
-    def poll(self):
-        return self.ended
-
-    def restart(self):
+    def begin(self):
         self.tries += 1
         say("companion again", self.tries)
         if self.tries < int(options["companion"]):
             raise RuntimeError("a companion's trouble")
-        self.ended = None
+        self.over = None
 
-    def stop(self):
+    def ended(self):
+        return self.over
+
+    def sign(self):
+        return Sign.SILENT if "silent" in options else Sign.READY
+
+    def end(self):
+        if "deaf" in options:
+            say("companion asked")
+        else:
+            self.over = "ended as it was asked to"
+
+    def kill(self):
+        say("companion kill")
+        self.over = "was killed"
+
+    def close(self):
         say("companion stop")
 
+supervisor.COMPANION_S = float(options.get("deaf", 1000))
+companion.SILENT_S = 0
 KINDS = {"stubborn": Stubborn, "brief": Brief, "failing": Brief}
 names = options.get("workers", "a,b").split(",")
 workers = [Worker(name, KINDS.get(name, Willing)(name)) for name in names]
@@ -251,6 +269,16 @@ class TestEnding:
             assert sorted(they.rest()) == ["end a", "end b"]
 
 
+class TestStoppedWorkers:
+    def test_one_that_was_stopped_ends_like_the_others(self) -> None:
+        with family() as they:
+            they.lines(3)
+            they.kill("a", signal.SIGSTOP)
+            they.signal(signal.SIGTERM)
+            assert sorted(they.rest()) == ["companion stop", "end a", "end b", OVER]
+            assert "killing" not in they.log
+
+
 class TestServing:
     def test_nothing_is_said_to_be_up_while_one_does_not_answer(self) -> None:
         with family(workers="a,mute") as they:
@@ -267,16 +295,33 @@ class TestCompanions:
             assert they.lines(6) == sorted([*UP, *(f"companion again {i}" for i in (1, 2, 3))])
             they.signal(signal.SIGTERM)
             assert sorted(they.rest()) == ["companion stop", "end a", "end b", OVER]
-            assert they.log.count("RuntimeError: a companion's trouble") == 2
-            assert "Companion ended with 7; again now" in they.log
+            assert they.log.count("does not start: a companion's trouble") == 2
+            assert "the companion ended with 7; again in" in they.log
+            assert "Traceback" not in they.log
 
+    def test_one_that_does_not_answer_keeps_nobody_waiting(self) -> None:
+        with family(companion=1, silent=1) as they:
+            assert they.lines(4) == sorted([*UP, "companion again 1"])
+            they.kill("a", signal.SIGKILL)
+            assert they.line() == "start a"
+            they.signal(signal.SIGTERM)
+            assert sorted(they.rest()) == ["companion stop", "end a", "end b", OVER]
+            assert they.log.count("the companion, process 7, runs and does not answer") == 1
 
-@pytest.mark.parametrize(
-    ("failures", "delay"), [(1, 0.1), (2, 0.2), (3, 0.4), (7, 6.4), (8, 10.0), (5_000, 10.0)]
-)
-def test_delays_double_up_to_a_bound(failures: int, delay: float) -> None:
-    assert restart_delay(failures) == pytest.approx(delay)
-    assert restart_delay(failures) <= RESTART_MOST_S
+    def test_one_that_does_not_end_is_killed_when_its_time_is_over(self) -> None:
+        with family(deaf=0.1) as they:
+            they.lines(3)
+            they.signal(signal.SIGTERM)
+            assert they.rest()[2:] == ["companion asked", "companion kill", "companion stop", OVER]
+            assert "killing the companion" in they.log
+
+    def test_or_at_a_second_signal(self) -> None:
+        with family(deaf=1000) as they:
+            they.lines(3)
+            they.signal(signal.SIGTERM)
+            assert they.lines(3) == ["companion asked", "end a", "end b"]
+            they.signal(signal.SIGTERM)
+            assert they.rest() == ["companion kill", "companion stop", OVER]
 
 
 @pytest.mark.parametrize(
