@@ -52,6 +52,7 @@ class Node:
             "server_shards": 2,
             "server_drain_s": 1,
             "api_port": self.api_port,
+            "node_run_dir": folder / f"run-{self.port}",
             **settings,
         }
         self._process: subprocess.Popen[bytes]
@@ -64,6 +65,11 @@ class Node:
     @property
     def ws(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def probes(self) -> str:
+        """Where the shards answer HTTP."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def page(self) -> str:

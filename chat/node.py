@@ -5,6 +5,7 @@ here, before the fork, and told in one sentence. What is made here is inherited:
 scoreboard, and all that was imported.
 """
 
+import errno
 import logging
 import os
 import random
@@ -12,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from chat.api import server as api
@@ -26,7 +28,9 @@ from chat.hub.hub import Hub
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
 from chat.hub.users import Users
+from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
+from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.gate import CommandRate, Gate, membership, rights, text
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
@@ -45,31 +49,41 @@ DRAIN_MARGIN_S = 3.0
 """Seconds for closing handshakes, beyond which connections are cut."""
 
 
+class CannotServe(Exception):
+    """The node cannot start; what is in its way, and what to do."""
+
+
 def serve(config: Config) -> int:
     """Run a node until it is told to end; the exit status."""
-    rows = raise_descriptor_limit()
-    count = config.server.shards or len(os.sched_getaffinity(0))
-    server, limits = config.server, config.limits
-    try:
-        listeners = listen(
-            *(server.host, server.port, count, server.accept_backlog, limits.send_buffer_bytes),
-            dead_after_s(config),
-        )
-        [api_listener] = listen(config.api.host, config.api.port, 1, 128, 1 << 18)
-    except OSError as error:
-        print(f"danmaku: cannot listen: {error}; is another node running?", file=sys.stderr)
-        return 1
-    engines: list[EmbeddedEngine] = []
-    url = config.bus.url
-    if url == "embedded":
-        engine = EmbeddedEngine(config.bus.data_dir)
+    with ExitStack() as left_behind:
         try:
-            engine.start()
-        except EngineError as error:
-            print(f"danmaku: {error}", file=sys.stderr)
+            supervisor, say_up = prepare(config, left_behind)
+        except (CannotServe, RunDirError, EngineError, Unusable) as problem:
+            print(f"danmaku: {problem}", file=sys.stderr)
             return 1
+        supervisor.run(say_up)
+    return 0
+
+
+def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callable[[], None]]:
+    """All that can fail for a reason a person can mend; the node, and what says that it is up.
+
+    Raises CannotServe, RunDirError, EngineError, Unusable.
+    """
+    count = config.server.shards or len(os.sched_getaffinity(0))
+    rows = descriptors(count)
+    listeners = open_listeners(config, count)
+    [api_listener] = open_api_listener(config)
+    run_dir = open_run_dir(config.node.run_dir, config.server.port)
+    left_behind.callback(run_dir.close)
+    engines, url, away = [], config.bus.url, ""
+    if url == "embedded":
+        engine = EmbeddedEngine(config.bus.data_dir, run_dir=run_dir)
+        engine.start(loaded=False)
         engines.append(engine)
         url = engine.url
+    else:
+        away = check_bus(url, config.bus.timeout_ms / 1000)
 
     board = Scoreboard(FIELDS, count)
     settings = shard_settings(config, rows)
@@ -79,11 +93,53 @@ def serve(config: Config) -> int:
     ]
     ws_port = listeners[0].getsockname()[1]
     workers.append(Worker("api", partial(api.run, config, url, api_listener, board, ws_port)))
-    grace_s = DRAIN_MARGIN_S + 5.0
-    Supervisor(workers, engines, grace_s).run(
-        lambda: announce(config, count, ws_port, api_listener.getsockname()[1])
-    )
-    return 0
+    supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0)
+    api_port = api_listener.getsockname()[1]
+    return supervisor, lambda: announce(config, count, ws_port, api_port, away)
+
+
+def descriptors(shards: int) -> int:
+    """How many files a process may have open, the limit raised. Raises CannotServe."""
+    limit = raise_descriptor_limit()
+    least = RESERVED_DESCRIPTORS + shards + 1
+    if limit < least:
+        raise CannotServe(
+            f"a process may have {limit} files open, and a shard of {shards} needs {least} to hold "
+            "one viewer, and one more for each further: raise the hard limit (ulimit -n 4096, or "
+            "LimitNOFILE= in systemd)"
+        )
+    return limit
+
+
+def open_listeners(config: Config, count: int) -> list[socket.socket]:
+    """A listener for each shard. Raises CannotServe."""
+    server, buffer = config.server, config.limits.send_buffer_bytes
+    try:
+        return listen(
+            *(server.host, server.port, count, server.accept_backlog, buffer),
+            dead_after_s(config),
+        )
+    except OSError as error:
+        raise CannotServe(cannot_listen(error, "server", server.port)) from None
+
+
+def open_api_listener(config: Config) -> list[socket.socket]:
+    """The API's listener. Raises CannotServe."""
+    try:
+        return listen(config.api.host, config.api.port, 1, 128, 1 << 18)
+    except OSError as error:
+        raise CannotServe(cannot_listen(error, "api", config.api.port)) from None
+
+
+def cannot_listen(error: OSError, section: str, port: int) -> str:
+    """Why there is no listener, and what to do; `section` is where its address is configured."""
+    advice = {
+        errno.EADDRINUSE: f"is another node running? ss -ltnp 'sport = :{port}' tells who has it",
+        errno.EACCES: "take a port from 1024 up, or give the service CAP_NET_BIND_SERVICE",
+        errno.EMFILE: "raise the limit of open files (ulimit -n), or use fewer shards",
+    }
+    other = f"set {section}.host to an address of this machine"
+    return f"cannot listen: {error.strerror}; {advice.get(error.errno or 0, other)}"
 
 
 def dead_after_s(config: Config) -> int:
@@ -93,17 +149,31 @@ def dead_after_s(config: Config) -> int:
     return max(heartbeat.ping_s + heartbeat.timeout_s, config.limits.stall_s + heartbeat.close_s)
 
 
-def announce(config: Config, shards: int, ws_port: int, api_port: int) -> None:
-    """Say where to look."""
+def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str = "") -> None:
+    """Say where to look; and once that the bus was `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
-    host = "127.0.0.1" if config.server.host in ("0.0.0.0", "::") else config.server.host
+    page = f"http://{authority(config.api.host, api_port)}"
     print(
         f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
-        f"  watch and type   http://{config.api.host}:{api_port}/\n"
-        f"  API and docs     http://{config.api.host}:{api_port}/docs\n"
-        f"  WebSocket        ws://{host}:{ws_port}{config.server.path}?room=lobby",
+        f"  watch and type   {page}/\n"
+        f"  API and docs     {page}/docs\n"
+        f"  WebSocket        ws://{authority(config.server.host, ws_port)}{config.server.path}"
+        "?room=lobby",
         flush=True,
     )
+    if away:
+        print(
+            f"  the bus does not answer ({away}): viewers may come, and what they type is refused "
+            "until it does",
+            flush=True,
+        )
+
+
+def authority(host: str, port: int) -> str:
+    """Where a client on this machine reaches what listens on `host`, as it stands in a URL."""
+    if host in ("0.0.0.0", "::"):
+        return f"127.0.0.1:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def shard_settings(config: Config, rows: int) -> Settings:

@@ -5,7 +5,6 @@ connections over them by address, and a crashed shard's queue of waiting connect
 Options set on the listener are inherited by every connection, which saves their system calls.
 """
 
-import os
 import resource
 import socket
 from typing import Final
@@ -45,7 +44,8 @@ def listen(
     except OSError as error:
         for listener in listeners:
             listener.close()
-        raise OSError(error.errno, f"{host}:{port}: {os.strerror(error.errno or 0)}") from None
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise OSError(error.errno, f"{where}: {error.strerror or error}") from None
     return listeners
 
 

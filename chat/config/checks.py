@@ -113,6 +113,10 @@ def check_key(key: str) -> str | None:
     return "expected visible ASCII characters without spaces"
 
 
+def check_run_dir(path: str) -> str | None:
+    return "expected a path without NUL" if "\0" in path else None
+
+
 CHECKS: dict[str, Callable[[Any], str | None]] = {
     "server.host": check_host,
     "api.host": check_host,
@@ -123,4 +127,5 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "bus.prefix": check_prefix,
     "auth.secret": check_secret,
     "api.key": check_key,
+    "node.run_dir": check_run_dir,
 }

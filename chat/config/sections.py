@@ -124,6 +124,10 @@ class Api(Section, frozen=True):
     connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 250
 
 
+class Node(Section, frozen=True):
+    run_dir: str = ""
+
+
 class Log(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
@@ -137,6 +141,7 @@ class Config(msgspec.Struct, frozen=True):
     rooms: Rooms = field(default_factory=Rooms)
     auth: Auth = field(default_factory=Auth)
     api: Api = field(default_factory=Api)
+    node: Node = field(default_factory=Node)
     log: Log = field(default_factory=Log)
 
 

@@ -92,7 +92,7 @@ def _bus(url: str, timeout_s: float) -> BusServer | str:
             return _ask(url, timeout_s)
         with EmbeddedEngine() as engine:  # in memory: the data of a running node is not touched
             return _ask(engine.url, timeout_s)
-    except (redis.RedisError, EngineError, OSError, ValueError) as error:
+    except (redis.RedisError, EngineError, OSError, ValueError, TypeError) as error:
         return str(error) or type(error).__name__
 
 

@@ -13,6 +13,8 @@ import pytest
 from bench.local import free_port
 from chat.config.sections import SECTIONS, TYPES, Config
 from chat.node import announce, dead_after_s, shard_settings
+from chat.ops.engine import EmbeddedEngine
+from chat.ops.rundir import open_run_dir
 from shard.listen import RESERVED_DESCRIPTORS
 from shard.settings import Settings
 from tests.chat.rig import configured
@@ -113,6 +115,23 @@ class TestAnnouncing:
     ) -> None:
         assert "  ws://127.0.0.1:9000/ws?" in self.said(capsys, host=host)
 
+    @pytest.mark.parametrize(
+        ("host", "shown"),
+        [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::1", "[::1]"), ("chat.lan", "chat.lan")],
+    )
+    def test_every_address_can_be_clicked(
+        self, capsys: pytest.CaptureFixture[str], host: str, shown: str
+    ) -> None:
+        announce(configured(server={"host": host}, api={"host": host}), 1, 9000, 9001)
+        said = capsys.readouterr().out
+        assert f"  http://{shown}:9001/\n" in said
+        assert f"  http://{shown}:9001/docs\n" in said
+        assert f"  ws://{shown}:9000/ws?" in said
+
+    def test_a_bus_that_is_away_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
+        announce(Config(), 1, 9000, 9001, "nobody there")
+        assert "  the bus does not answer (nobody there): viewers may" in capsys.readouterr().out
+
     def test_one_shard_is_one(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert ": 1 shard," in self.said(capsys, shards=1)
 
@@ -124,33 +143,88 @@ class TestAnnouncing:
 
 
 class TestTrouble:
-    def told(self, **settings: object) -> str:
+    """Each is one sentence that says what to do, and an exit status."""
+
+    def told(
+        self, folder: Path, files: int = 0, env: dict[str, str] | None = None, **settings: object
+    ) -> str:
         """The line with which a node that is configured so ends."""
-        usual = {"server_host": "127.0.0.1", "server_port": free_port(), "api_port": free_port()}
+        usual = {
+            "server_host": "127.0.0.1",
+            "server_port": free_port(),
+            "server_shards": 2,
+            "api_port": free_port(),
+            "node_run_dir": folder / "run",
+        }
         clean = {name: text for name, text in os.environ.items() if "DANMAKU_" not in name}
         extra = {f"DANMAKU_{key.upper()}": str(told) for key, told in (usual | settings).items()}
+        limit = f"ulimit -n {files}; " if files else ""
         done = subprocess.run(
-            [sys.executable, "-m", "chat.cli", "serve"],
-            env=clean | extra,
+            ["/bin/sh", "-c", f'{limit}exec "$@"', "sh", sys.executable, "-m", "chat.cli", "serve"],
+            env=clean | extra | (env or {}),
             cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=30,
             check=False,
         )
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
         [line] = done.stderr.splitlines()
+        assert not (folder / "run").exists()
         return line
 
     @pytest.mark.parametrize("key", ["server_port", "api_port"])
-    def test_a_port_in_use_is_one_sentence(self, key: str) -> None:
+    def test_a_port_in_use(self, key: str, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-            line = self.told(**{key: port})
-        assert line.startswith("danmaku: cannot listen: ")
-        assert f"127.0.0.1:{port}: Address already in use; is another node running?" in line
+            line = self.told(tmp_path, **{key: port})
+        assert line == (
+            f"danmaku: cannot listen: 127.0.0.1:{port}: Address already in use; is another node "
+            f"running? ss -ltnp 'sport = :{port}' tells who has it"
+        )
 
-    def test_an_engine_that_cannot_start_is_one_too(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        ("host", "said"),
+        [
+            ("203.0.113.7", "203.0.113.7:{}: Cannot assign requested address"),
+            ("2001:db8::7", "[2001:db8::7]:{}: Cannot assign requested address"),
+            ("nobody.invalid", "nobody.invalid:{}: "),
+        ],
+    )
+    def test_an_address_of_another_machine(self, host: str, said: str, tmp_path: Path) -> None:
+        port = free_port()
+        line = self.told(tmp_path, server_host=host, server_port=port)
+        assert line.startswith("danmaku: cannot listen: " + said.format(port))
+        assert line.endswith("; set server.host to an address of this machine")
+
+    def test_no_room_for_a_single_viewer(self, tmp_path: Path) -> None:
+        line = self.told(tmp_path, files=64)
+        assert line.startswith("danmaku: a process may have 64 files open, and a shard of 2 needs")
+        assert f"needs {RESERVED_DESCRIPTORS + 3} to hold one viewer" in line
+        assert "ulimit -n" in line
+
+    def test_an_engine_that_cannot_start(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        line = self.told(bus_data_dir=tmp_path / "file" / "data")
+        line = self.told(tmp_path, bus_data_dir=tmp_path / "file" / "data")
         assert line.startswith("danmaku: bus.data_dir cannot be used: ")
+
+    def test_no_directory_to_write_to(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        line = self.told(tmp_path, node_run_dir=tmp_path / "file" / "run")
+        assert line == f"danmaku: node.run_dir: {tmp_path}/file/run: Not a directory"
+
+    def test_a_path_too_long_for_a_socket(self, tmp_path: Path) -> None:
+        line = self.told(tmp_path, node_run_dir=tmp_path / ("x" * 100))
+        assert "is too long a path: the sockets in it would have" in line
+
+    def test_a_directory_that_another_node_has(self, tmp_path: Path) -> None:
+        other = open_run_dir(str(tmp_path / "other"), 8000)
+        line = self.told(tmp_path, node_run_dir=other.path)
+        other.close()
+        assert line.endswith(f"is in use by another node (process {os.getpid()})")
+
+    def test_a_bus_that_has_to_be_mended(self, tmp_path: Path, valkey: EmbeddedEngine) -> None:
+        line = self.told(tmp_path, bus_url=f"unix://:hunter2@{valkey.socket_path}?fast=1")
+        assert line.startswith("danmaku: the bus unix://")
+        assert line.endswith(" has an option there is not, 'fast': correct bus.url")
+        assert "hunter2" not in line

@@ -3,13 +3,33 @@
 import asyncio
 import os
 import signal
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.local import Node
+from bench.local import Node, free_port
 from chat.ops.engine import EmbeddedEngine
-from tests.e2e.viewers import Event, Viewer
+from tests.e2e.viewers import PATIENCE_S, Event, Viewer
 
 STOPPED_S = 10.0
+NOTICE = {"all": True, "message": {"text": "to all"}}
+
+
+def status(url: str) -> int:
+    """How a GET is answered."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def until(condition: Callable[[], object]) -> None:
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "it did not come"
+        await asyncio.sleep(0.02)
 
 
 async def viewers_on_both_shards(node: Node, room: str) -> tuple[list[Viewer], list[Viewer]]:
@@ -123,6 +143,35 @@ class TestStoppedValkey:
         raise AssertionError(f"{text} was never taken")
 
 
+class TestAbsentValkey:
+    async def test_a_node_starts_serves_and_refuses_and_all_works_once_there_is_one(
+        self, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        with Node(tmp_path, bus_url=f"redis://127.0.0.1:{port}") as node:
+            assert node.said().count("the bus does not answer") == 1
+            for url in (node.probes, node.page):
+                assert status(f"{url}/readyz") == 200
+            assert status(f"{node.probes}/healthz") == 200
+            assert status(f"{node.page}/healthz") == 503
+            viewer = await Viewer.open(node.ws)
+            assert (await viewer.ask({"t": "join", "room": "live:late"}))["code"] == "unavailable"
+
+            killed = node.pids("shard")
+            os.kill(killed[0], signal.SIGKILL)
+            node.until_said("again in")
+            await until(lambda: len(node.pids("shard")) == 2)
+            with EmbeddedEngine(tcp_port=port):
+                a, b = await viewers_on_both_shards(node, "live:late")
+                assert (await a[0].type("live:late", "at last"))["t"] == "ack"
+                assert node.request("POST", "/v1/broadcast", NOTICE)[0] == 200
+                for viewer in a + b:
+                    await viewer.until(lambda viewer: viewer.texts and viewer.of("notice"))
+                    await viewer.close()
+                assert status(f"{node.page}/healthz") == 200
+            assert "Traceback" not in node.said()
+
+
 class TestRestartedValkey:
     async def test_with_a_data_directory_the_rooms_go_on_where_they_were(
         self, tmp_path: Path
@@ -167,6 +216,42 @@ class TestRestartedValkey:
             await viewer.close()
 
 
+class TestStoppedEngine:
+    async def test_the_supervisor_is_not_deaf_meanwhile(self, tmp_path: Path) -> None:
+        with Node(tmp_path) as node:
+            [engine] = engine_pids(node)
+            os.kill(engine, signal.SIGSTOP)
+            killed = node.pids("shard")[0]
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda: killed not in node.pids("shard") and len(node.pids("shard")) == 2)
+            node.until_said(f"the engine, process {engine}, runs and does not answer")
+            # Told to end, it is also told to go on; it ends by itself.
+            assert node.stop() == 0
+            assert not alive(engine)
+            assert "killing" not in node.said()
+
+
+class TestKilledSupervisor:
+    async def test_no_process_stays_and_the_next_start_cleans_up(self, tmp_path: Path) -> None:
+        run_dir = tmp_path / "run"
+        port = free_port()
+        with Node(tmp_path, node_run_dir=run_dir, server_port=port) as node:
+            pids = [*node.pids("shard"), *node.pids("api"), *engine_pids(node)]
+            assert len(pids) == 4
+            os.kill(node.pid, signal.SIGKILL)
+            await until(lambda: not any(map(alive, pids)))
+            assert (run_dir / "engine.log").exists()
+        (run_dir / "engine.sock").touch()
+        with Node(tmp_path, node_run_dir=run_dir, server_port=port) as node:
+            assert {path.name for path in run_dir.iterdir()} == {
+                "lock",
+                "engine.sock",
+                "engine.log",
+            }
+            assert run_dir.stat().st_mode & 0o777 == 0o700
+        assert not run_dir.exists()
+
+
 def engine_pids(node: Node) -> list[int]:
     """The embedded Valkey of a node: the child of its supervisor that is no worker."""
     parent = node.pid
@@ -176,3 +261,7 @@ def engine_pids(node: Node) -> list[int]:
 
 def comm(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text()
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
