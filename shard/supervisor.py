@@ -121,7 +121,11 @@ class Supervisor:
         serving[0] = 0
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or as many processes as there may be
+            self._put_off(worker, worker.failures + 1, f"cannot be started: {error.strerror}")
+            return
         if not pid:
             self._become(worker, parent, serving)
         worker.pid, worker.born = pid, self._clock()
@@ -155,11 +159,16 @@ class Supervisor:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if not pid:
                 continue
-            worker.failures = failures_of(now - worker.born, worker.failures)
-            delay = restart_delay(worker.failures)
-            worker.pid, worker.start_at = 0, now + delay
+            worker.pid = 0
             worker.ended()
-            log.error("%s %s; again in %.1f s", worker.name, describe(status), delay)
+            failures = failures_of(now - worker.born, worker.failures)
+            self._put_off(worker, failures, describe(status))
+
+    def _put_off(self, worker: Worker, failures: int, why: str) -> None:
+        """Start it after a while."""
+        delay = restart_delay(failures)
+        worker.failures, worker.start_at = failures, self._clock() + delay
+        log.error("%s %s; again in %.1f s", worker.name, why, delay)
 
     def _start_due(self) -> None:
         now = self._clock()
@@ -182,6 +191,7 @@ class Supervisor:
             for worker in self._workers:
                 if worker.pid and os.waitpid(worker.pid, os.WNOHANG)[0]:
                     worker.pid = 0
+                    worker.ended()
 
     def _end_companions(self) -> None:
         """As `_end`: asked, and killed when they take too long or at another signal."""

@@ -16,7 +16,7 @@ import pytest
 from shard.supervisor import describe
 
 FAMILY = """
-import gc, logging, os, signal, sys, time
+import functools, gc, logging, os, signal, sys, time
 from shard import companion, restarts, supervisor
 from shard.companion import Sign
 from shard.supervisor import Supervisor, Worker
@@ -97,7 +97,20 @@ supervisor.COMPANION_S = float(options.get("deaf", 1000))
 companion.SILENT_S = 0
 KINDS = {"stubborn": Stubborn, "brief": Brief, "failing": Brief}
 names = options.get("workers", "a,b").split(",")
-workers = [Worker(name, KINDS.get(name, Willing)(name)) for name in names]
+def ended(name):
+    if "graves" in options:
+        say("gone", name)
+
+workers = [
+    Worker(name, KINDS.get(name, Willing)(name), functools.partial(ended, name)) for name in names
+]
+if "refused" in options:
+    forks, fork = iter(range(int(options["refused"]))), os.fork
+    def refusing():
+        if next(forks, None) is not None:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return fork()
+    os.fork = refusing
 Supervisor(workers, [Companion()], grace_s=float(options.get("grace", 1000))).run(
     lambda: say("up", gc.get_freeze_count() > 1000)
 )
@@ -217,6 +230,24 @@ class TestRestarting:
             they.rest()
         said = [line for line in they.log.splitlines() if "again in" in line]
         return [line.rpartition("in ")[2] for line in said][:count]
+
+    def test_its_death_is_told_before_its_next_life_begins(self) -> None:
+        with family(graves=1) as they:
+            they.lines(3)
+            they.kill("a", signal.SIGKILL)
+            assert [they.line(), they.line()] == ["gone a", "start a"]
+            they.signal(signal.SIGTERM)
+            said = they.rest()
+            assert sorted(said[:-2]) == ["end a", "end b", "gone a", "gone b"]
+
+    def test_who_cannot_be_forked_now_is_later(self) -> None:
+        with family(refused=3) as they:
+            assert they.lines(3) == UP
+            they.signal(signal.SIGTERM)
+            they.rest()
+            told = "cannot be started: Resource temporarily unavailable; again in"
+            assert they.log.count(told) == 3
+            assert "Traceback" not in they.log
 
 
 class TestEnding:
