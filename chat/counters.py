@@ -45,7 +45,16 @@ class ChatCount(IntEnum):
     REWINDS = _BASE + 23
     BAD_ENTRIES = _BASE + 24
 
+    STARTS = _BASE + 25
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""
 GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected"}
+
+
+def clear_gauges(row: "memoryview[int]") -> None:
+    """The shard of this row is dead: it has nothing any more. What it counted stays counted."""
+    for column, field in enumerate(FIELDS):
+        if field in GAUGES:
+            row[column] = 0

@@ -17,12 +17,13 @@ from contextlib import ExitStack
 from functools import partial
 
 from chat.api import server as api
+from chat.api.metrics import API_FIELDS
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
 from chat.bus.store import Store, open_store
 from chat.config.sections import Config, public_url
-from chat.counters import FIELDS
+from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
 from chat.hub.hub import Hub
 from chat.hub.notices import Notices
@@ -85,14 +86,18 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     else:
         away = check_bus(url, config.bus.timeout_ms / 1000)
 
-    board = Scoreboard(FIELDS, count)
-    settings = shard_settings(config, rows)
+    board, own = Scoreboard(FIELDS, count), Scoreboard(API_FIELDS, 1)
+    settings, node = shard_settings(config, rows), new_shard()
     workers = [
-        Worker(f"shard {i}", partial(run_shard, config, url, listener, settings, board, i, rows))
+        Worker(
+            f"shard {i}",
+            partial(run_shard, config, url, listener, settings, board.row(i), f"{node}-{i}", rows),
+            partial(clear_gauges, board.row(i)),
+        )
         for i, listener in enumerate(listeners)
     ]
     ws_port = listeners[0].getsockname()[1]
-    workers.append(Worker("api", partial(api.run, config, url, api_listener, board, ws_port)))
+    workers.append(Worker("api", partial(api.run, config, url, api_listener, board, own, ws_port)))
     supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0)
     api_port = api_listener.getsockname()[1]
     return supervisor, lambda: announce(config, count, ws_port, api_port, away)
@@ -202,16 +207,17 @@ def run_shard(
     url: str,
     listener: socket.socket,
     settings: Settings,
-    board: Scoreboard,
-    index: int,
+    counts: "memoryview[int]",
+    place: str,
     rows: int,
     serving: Callable[[], None],
 ) -> None:
-    """In a shard's process: serve until SIGTERM."""
-    counts = board.row(index)
+    """In a shard's process: serve until SIGTERM. `place` is what all lives of this shard share."""
+    counts[ChatCount.STARTS] += 1
 
     def build(connections: Connections) -> Shard:
-        return Shard(connections, config, open_store(config, url), new_shard(), counts, rows)
+        store = open_store(config, url)
+        return Shard(connections, config, store, new_shard(), counts, rows, place)
 
     process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving)
 
@@ -220,6 +226,7 @@ class Shard:
     """All that serves one shard's viewers, put together.
 
     name   unlike any other shard's, living or dead
+    place  the same for all lives of this shard, and unlike any other's
     clock  seconds, monotonic; wall seconds since 1970
     """
 
@@ -231,6 +238,7 @@ class Shard:
         name: str,
         counts: "memoryview[int]",
         rows: int,
+        place: str,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         chance: random.Random | None = None,
@@ -246,12 +254,13 @@ class Shard:
             bus.flush_interval_ms / 1000,
             bus.read_count,
             lambda: connections.fanning_out,
+            counts,
         )
         members = Members(connections, rows)
         replies = Replies(connections, variants, members)
         users = Users(connections, config.auth, name, wall)
         self.rooms = Rooms(
-            store, self._reader, config.rooms, name, len(variants), counts, replies.to_room
+            store, self._reader, config.rooms, place, len(variants), counts, replies.to_room
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
@@ -278,9 +287,12 @@ class Shard:
 
     async def start(self) -> None:
         await self._reader.start(self.rooms.deliver, self._notices.deliver, self.rooms.resync)
+        if self._counts[ChatCount.STARTS] > 1:
+            self.rooms.inherit()
 
     def drain(self) -> None:
         self.handler.drain()
+        self.rooms.drain()
 
     async def stop(self) -> None:
         await self._publisher.close()

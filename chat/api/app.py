@@ -72,7 +72,7 @@ class Api:
         """Open the way to Redis, and close it."""
         self._store = open_store(self._config, self._url)
         timeout_s = self._config.bus.timeout_ms / 1000
-        self._publishing = Publishing(self._store, timeout_s, self._metrics.published.inc)
+        self._publishing = Publishing(self._store, timeout_s, self._metrics.published)
         yield
         await self._publishing.close()
         await self._store.close()

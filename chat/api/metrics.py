@@ -1,8 +1,9 @@
-"""`/metrics`: the scoreboard, this process and its requests, in Prometheus' text format.
+"""`/metrics`: the scoreboards, this process and its requests, in Prometheus' text format.
 
-Rules. Nothing is counted here but this process' own requests; the shards' numbers are read when
-asked for. Each appears twice, as `danmaku_NAME{shard="0"}` and as their sum `danmaku_node_NAME`,
-so that a glance at a node needs no query language.
+Rules. Nothing is counted here but this process' own requests, which begin at nothing in each life,
+as Prometheus expects; the shards' numbers, and what was published, outlive whoever counted them.
+The shards' appear twice, as `danmaku_NAME{shard="0"}` and as their sum `danmaku_node_NAME`, so that
+a glance at a node needs no query language.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from prometheus_client.registry import Collector
 from chat.counters import GAUGES
 from pool.scoreboard import Scoreboard
 
+API_FIELDS: Final = ("published",)
+"""What of the API's is counted on a scoreboard of one row."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -38,10 +41,23 @@ class ScoreboardCollector(Collector):
             yield family(f"danmaku_node_{field}", f"{words}, all shards", value=total)
 
 
-class Metrics:
-    """All that `/metrics` shows."""
+class PublishedCollector(Collector):
+    """What backends published, of all lives of the API."""
 
     def __init__(self, board: Scoreboard) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        value = self._board.read(0)["published"]
+        yield CounterMetricFamily(
+            "danmaku_api_published", "messages published for backends", value=value
+        )
+
+
+class Metrics:
+    """All that `/metrics` shows: the shards' `board`, the API's own, and this process."""
+
+    def __init__(self, board: Scoreboard, own: Scoreboard) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(ScoreboardCollector(board))
         ProcessCollector(namespace="danmaku_api", registry=self._registry)
@@ -58,16 +74,18 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
-        self.published = Counter(
-            "danmaku_api_published", "messages published for backends", registry=self._registry
-        )
-
         self.cut = Counter(
             "danmaku_api_cut",
             "connections a limit ended, by what they were answered, unread, or full",
             ["reason"],
             registry=self._registry,
         )
+        self._registry.register(PublishedCollector(own))
+        self._own = own.row(0)
+
+    def published(self, messages: int) -> None:
+        """So many messages were published."""
+        self._own[API_FIELDS.index("published")] += messages
 
     def render(self) -> bytes:
         """The text Prometheus scrapes."""

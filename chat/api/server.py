@@ -39,6 +39,7 @@ def run(
     url: str,
     listener: socket.socket,
     board: Scoreboard,
+    own: Scoreboard,
     ws_port: int,
     serving: Callable[[], None],
 ) -> None:
@@ -46,18 +47,19 @@ def run(
     if not config.api.key:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(config, url, board, ws_port, serving).run(sockets=[listener])
+    make_server(config, url, board, own, ws_port, serving).run(sockets=[listener])
 
 
 def make_server(
     config: Config,
     url: str,
     board: Scoreboard,
+    own: Scoreboard,
     ws_port: int,
     serving: Callable[[], None] = lambda: None,
 ) -> "Server":
-    """The API's server, not yet running."""
-    metrics, drain = Metrics(board), Drain()
+    """The API's server, not yet running. `board` is the shards', `own` the API's."""
+    metrics, drain = Metrics(board, own), Drain()
     app = create_app(config, url, metrics, drain, ws_port)
     limits = config.api
     places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)

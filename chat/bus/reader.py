@@ -26,6 +26,7 @@ from chat.bus.connect import StoreError
 from chat.bus.entries import id_order
 from chat.bus.store import MIN_ID, Store
 from chat.bus.tail import Tail
+from chat.counters import ChatCount
 from chat.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Reader:
     """Reads for one shard.
 
     lagging()  whether entries of former reads are still being written out
+    errors     tries that failed in this life; `counts` has those of all
     """
 
     def __init__(
@@ -55,14 +57,15 @@ class Reader:
         interval_s: float,
         count: int,
         lagging: Callable[[], bool],
+        counts: "memoryview[int]",
     ) -> None:
         self.errors = 0
-        self.connected = False
         self._store = store
         self._shard = shard
         self._interval_s = interval_s
         self._count = count
         self._lagging = lagging
+        self._counts = counts
         self._cursors: dict[str, bytes] = {}
         self._users: Counter[str] = Counter()
         self._blocked = False
@@ -108,6 +111,11 @@ class Reader:
             self._cursors.pop(stream, None)
 
     @property
+    def connected(self) -> bool:
+        """Whether the last thing asked of Redis was answered."""
+        return bool(self._counts[ChatCount.BUS_CONNECTED])
+
+    @property
     def streams(self) -> int:
         """How many partition streams are read."""
         return len(self._users)
@@ -132,7 +140,7 @@ class Reader:
                     if not fresh:
                         await self._catch_up(resync)
                         fresh = True
-                    self.connected = True
+                    self._counts[ChatCount.BUS_CONNECTED] = 1
                     behind = await self._read(tail, take)
                     retry_s = RETRY_FIRST_S
                     if behind is False:
@@ -140,7 +148,9 @@ class Reader:
                 except Exception as error:
                     # Whatever it is: a shard that reads no more would look alive and be deaf.
                     self.errors += 1
-                    fresh = self.connected = False
+                    self._counts[ChatCount.BUS_ERRORS] += 1
+                    self._counts[ChatCount.BUS_CONNECTED] = 0
+                    fresh = False
                     trace = not isinstance(error, StoreError)
                     log.warning("not reading for %.1f s: %s", retry_s, error, exc_info=trace)
                     self._tried.set()

@@ -252,6 +252,20 @@ class Store:
         sums: list[int] = await self._online.run(self._ask, keys, args)
         return sums
 
+    async def rooms_reported(self, partition: int, shard: str) -> list[str]:
+        """The rooms of a partition of which `shard` has reported viewers."""
+        rooms = await self._ask(self._client.zrange(self.keys.top(partition), 0, -1))
+        names = [room.decode() for room in rooms]
+        found = []
+        for start in range(0, len(names), PEEKED):
+            part = names[start : start + PEEKED]
+            pipe = self._client.pipeline(transaction=False)
+            for name in part:
+                pipe.hexists(self.keys.online(name), shard)
+            reported = await self._ask(pipe.execute())
+            found += [name for name, there in zip(part, reported, strict=True) if there]
+        return found
+
     async def top_rooms(self, count: int) -> list[tuple[str, int]]:
         """The rooms with most viewers, of all partitions."""
         pipe = self._client.pipeline(transaction=False)

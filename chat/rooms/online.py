@@ -2,23 +2,32 @@
 
 Rules. Summed in Redis every few seconds, never a broadcast per join; members are told when the sum
 has changed. While Redis is away the last sums stand.
+
+A shard reports under a name that its next life has, too. One that drains reports that it has
+nobody; what one that was killed has reported, its next life takes back where it is not true.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from chat.bus.connect import StoreError
 from chat.bus.store import Store
 from chat.rooms.room import Room
-from chat.tasks import Tasks
+from chat.tasks import Tasks, end
 from chat.wire.schema import Online as OnlineEvent
 
 log = logging.getLogger(__name__)
 
+RETRY_S: Final = 0.5
+LEAVE_S: Final = 2.0
+"""How long Redis may take to hear that nobody is here any more."""
+
 
 class Online:
-    """One shard's report. `announce(room, event)` tells a room's members."""
+    """One report, under the name `shard`. `announce(room, event)` tells a room's members."""
 
     def __init__(
         self,
@@ -30,18 +39,54 @@ class Online:
         self._store = store
         self._shard = shard
         self._interval_s = interval_s
+        self._stale_ms = 3000 * interval_s
         self._announce = announce
         self._tasks = Tasks("online report")
+        self._inheriting = Tasks("inherited online report")
+        self._leaving: asyncio.Task[None] | None = None
         self._reporting = False
         self._next_report = 0
 
     async def stop(self) -> None:
-        """End what is under way."""
+        """End what is under way, but for saying that nobody is here any more."""
+        await self._inheriting.stop()
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving], timeout=LEAVE_S)
+            await end([self._leaving])
         await self._tasks.stop()
+
+    def leave(self, rooms: Sequence[Room]) -> None:
+        """Report that nobody is in `rooms`, nor in any from here on."""
+        self._leaving = asyncio.get_running_loop().create_task(self._leave(rooms))
+
+    async def _leave(self, rooms: Sequence[Room]) -> None:
+        await self._inheriting.stop()
+        await self._tasks.stop()  # or it might overtake this one
+        await self.refresh(rooms)
+
+    def inherit(self, here: Mapping[str, Room]) -> None:
+        """Take back what an earlier life reported of rooms that are not `here`."""
+        self._inheriting.spawn(self._inherit(here))
+
+    async def _inherit(self, here: Mapping[str, Room]) -> None:
+        left = list(range(self._store.keys.partitions))
+        while left:
+            try:
+                await self._take_back(left[-1], here)
+                left.pop()
+            except StoreError as error:
+                log.debug("what the last life reported stands for now: %s", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _take_back(self, partition: int, here: Mapping[str, Room]) -> None:
+        rooms = await self._store.rooms_reported(partition, self._shard)
+        gone = [(room, 0) for room in rooms if room not in here]
+        if gone:
+            await self._store.report_online(partition, self._shard, gone, self._stale_ms)
 
     def tick(self, tick: int, rooms: Sequence[Room]) -> None:
         """Report when it is time."""
-        if tick >= self._next_report and not self._reporting:
+        if tick >= self._next_report and not self._reporting and self._leaving is None:
             self._next_report = tick + self._interval_s
             self._tasks.spawn(self._report(rooms))
 
@@ -58,10 +103,11 @@ class Online:
         for room in rooms:
             by_partition[room.partition].append(room)
         for partition, part in by_partition.items():
-            counts = [(room.name, room.local) for room in part]
+            left = self._leaving is not None
+            counts = [(room.name, 0 if left else room.local) for room in part]
             try:
                 sums = await self._store.report_online(
-                    partition, self._shard, counts, 3000 * self._interval_s
+                    partition, self._shard, counts, self._stale_ms
                 )
             except StoreError as error:
                 log.debug("viewers are not reported: %s", error)

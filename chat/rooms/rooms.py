@@ -40,7 +40,8 @@ Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
 
 
 class Rooms:
-    """Rooms by name; `variants` is how many kinds of members there are."""
+    """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
+    under the name `shard`."""
 
     def __init__(
         self,
@@ -68,6 +69,14 @@ class Rooms:
         """End what is under way."""
         await self._tasks.stop()
         await self._online.stop()
+
+    def inherit(self) -> None:
+        """An earlier life of this shard may have reported viewers who are not here."""
+        self._online.inherit(self.by_name)
+
+    def drain(self) -> None:
+        """Everybody is told to go: report nobody any more."""
+        self._online.leave(list(self.by_name.values()))
 
     # --- opening and closing -------------------------------------------------------------------
 
@@ -130,8 +139,6 @@ class Rooms:
                 self._forget(room)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
-        self._counts[ChatCount.BUS_CONNECTED] = self._reader.connected
-        self._counts[ChatCount.BUS_ERRORS] = self._reader.errors
         self._online.tick(tick, list(self.by_name.values()))
 
     def _forget(self, room: Room) -> None:

@@ -58,7 +58,7 @@ class Desk:
         self.readied: list[str] = []
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
-        self.reader = Reader(self.store, shard, 0.001, 1_000, lambda: False)
+        self.reader = Reader(self.store, shard, 0.001, 1_000, lambda: False, self.counts)
         self.rooms = Rooms(self.store, self.reader, self.limits, shard, 1, self.counts, self._emit)
 
     async def __aenter__(self) -> "Desk":

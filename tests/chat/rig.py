@@ -145,6 +145,7 @@ class Shard:
             self.name,
             self.counts,
             ROWS,
+            self.name,
             clock=lambda: self.clock,
             wall=lambda: self.wall,
             chance=random.Random(2),

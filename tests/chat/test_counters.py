@@ -1,6 +1,6 @@
 """A shard's columns: chat's follow the connection group's, without a hole and without a clash."""
 
-from chat.counters import FIELDS, GAUGES, ChatCount
+from chat.counters import FIELDS, GAUGES, ChatCount, clear_gauges
 from pool.scoreboard import Scoreboard
 from shard import counters as group
 from shard.counters import Count
@@ -24,3 +24,14 @@ def test_no_name_means_two_columns() -> None:
 
 def test_gauges_are_names_of_columns_and_the_groups_stay_gauges() -> None:
     assert set(FIELDS) >= GAUGES > group.GAUGES
+
+
+def test_a_dead_shard_has_nothing_and_has_still_done_what_it_did() -> None:
+    board = Scoreboard(FIELDS, 2)
+    for shard in (0, 1):
+        for column in range(len(FIELDS)):
+            board.row(shard)[column] = 100 + column
+    clear_gauges(board.row(0))
+    for column, field in enumerate(FIELDS):
+        assert board.read(0)[field] == (0 if field in GAUGES else 100 + column)
+        assert board.read(1)[field] == 100 + column

@@ -70,6 +70,27 @@ class TestKilledShard:
             for viewer in kept:
                 await viewer.close()
 
+    async def test_its_gauges_go_and_counters_never_fall(self, tmp_path: Path) -> None:
+        with Node(tmp_path) as node:
+            a, b = await viewers_on_both_shards(node, "live:count")
+            for i in range(5):
+                assert (await a[0].type("live:count", f"{i}"))["t"] == "ack"
+            before = metrics(node)
+            assert before["danmaku_node_connections"] == len(a + b)
+            for pid in node.pids("shard"):
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: node.said().count("again in") == 2)
+            await until(lambda: metrics(node)["danmaku_node_starts_total"] == 4)
+            after = metrics(node)
+            for gauge in ("connections", "rooms", "streams", "slow_readers", "backlog_bytes"):
+                assert after[f"danmaku_node_{gauge}"] == 0
+            counters = [name for name in before if name.endswith("_total")]
+            assert len(counters) > 30
+            assert [name for name in counters if after[name] < before[name]] == []
+            assert after["danmaku_node_upgraded_total"] == len(a + b)
+            for viewer in a + b:
+                await viewer.until(lambda viewer: viewer.closed)
+
     async def _come_back(self, node: Node, since: Event, missed: list[str]) -> None:
         viewer = await Viewer.open(node.ws)
         joined = await viewer.ask({"t": "join", "room": "live:kill", "since": since})
@@ -261,6 +282,13 @@ def engine_pids(node: Node) -> list[int]:
 
 def comm(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text()
+
+
+def metrics(node: Node) -> dict[str, float]:
+    """The node's samples without labels."""
+    _, text = node.request("GET", "/metrics")
+    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines if name.startswith("danmaku_node_")}
 
 
 def alive(pid: int) -> bool:

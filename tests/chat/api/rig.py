@@ -18,6 +18,7 @@ from typing import Any
 
 import redis
 
+from chat.api.metrics import API_FIELDS
 from chat.api.protocol import Protocol
 from chat.api.server import make_server
 from chat.bus.entries import Entry, pack
@@ -81,10 +82,10 @@ class Api:
             usual[name] = usual.get(name, {}) | values
         self.config: Config = configured(**usual)
         self.url = url
-        self.board = Scoreboard(FIELDS, 2)
+        self.board, self.own = Scoreboard(FIELDS, 2), Scoreboard(API_FIELDS, 1)
         [self._listener] = listen("127.0.0.1", 0, 1, 128, 65536)
         self.port = int(self._listener.getsockname()[1])
-        self._server = make_server(self.config, url, self.board, WS_PORT)
+        self._server = make_server(self.config, url, self.board, self.own, WS_PORT)
         sockets = {"sockets": [self._listener]}
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
         self._thread.start()

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from chat.api.metrics import Metrics
+from chat.api.metrics import API_FIELDS, Metrics
 from chat.counters import FIELDS, GAUGES
 from pool.scoreboard import Scoreboard
 from tests.chat.api.rig import Api
@@ -37,7 +37,7 @@ def families(rendered: bytes) -> dict[str, Metric]:
 class TestScoreboard:
     @pytest.mark.parametrize("field", FIELDS)
     def test_each_shards_number_is_shown_and_their_sum(self, board: Scoreboard, field: str) -> None:
-        found = families(Metrics(board).render())
+        found = families(Metrics(board, Scoreboard(API_FIELDS, 1)).render())
         kind = "gauge" if field in GAUGES else "counter"
         shards, node = found[f"danmaku_{field}"], found[f"danmaku_node_{field}"]
         assert (shards.type, node.type) == (kind, kind)
@@ -47,17 +47,17 @@ class TestScoreboard:
         assert total.value == sum(values.values())
 
     def test_only_counters_are_called_total(self, board: Scoreboard) -> None:
-        for family in families(Metrics(board).render()).values():
+        for family in families(Metrics(board, Scoreboard(API_FIELDS, 1)).render()).values():
             for sample in family.samples:
                 assert sample.name.endswith("_total") is (family.type == "counter"), sample
 
     def test_names_are_what_prometheus_allows_and_all_begin_alike(self, board: Scoreboard) -> None:
-        for name, family in families(Metrics(board).render()).items():
+        for name, family in families(Metrics(board, Scoreboard(API_FIELDS, 1)).render()).items():
             assert re.fullmatch(r"danmaku_[a-z0-9_]+", name)
             assert family.documentation
 
     def test_numbers_are_read_when_they_are_asked_for(self, board: Scoreboard) -> None:
-        metrics = Metrics(board)
+        metrics = Metrics(board, Scoreboard(API_FIELDS, 1))
         before = families(metrics.render())["danmaku_node_connections"].samples[0].value
         board.row(0)[FIELDS.index("connections")] += 5
         after = families(metrics.render())["danmaku_node_connections"].samples[0].value
@@ -100,6 +100,14 @@ class TestRequests:
         api.post(room, {"text": "x", "id": "1"})
         api.stream(room, b'{"text":"a"}\nbad\n{"text":"b"}\n')
         assert value(api, "danmaku_api_published_total") - before == 4
+
+    def test_the_next_life_of_the_api_counts_on(self, board: Scoreboard) -> None:
+        own = Scoreboard(API_FIELDS, 1)
+        Metrics(board, own).published(7)
+        successor = Metrics(board, own)
+        successor.published(2)
+        [sample] = families(successor.render())["danmaku_api_published"].samples
+        assert (sample.name, sample.value) == ("danmaku_api_published_total", 9)
 
     def test_the_content_type_is_prometheus_own(self, api: Api) -> None:
         kind = api.get("/metrics").headers["content-type"]

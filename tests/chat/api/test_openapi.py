@@ -11,7 +11,7 @@ from starlette.routing import Route
 from chat.api.app import create_app
 from chat.api.bodies import BadBody, read_broadcast, read_messages
 from chat.api.incoming import Drain
-from chat.api.metrics import Metrics
+from chat.api.metrics import API_FIELDS, Metrics
 from chat.api.openapi import document
 from chat.config.sections import Config, Limits
 from chat.counters import FIELDS
@@ -85,7 +85,8 @@ class TestDocument:
             assert ref.removeprefix("#/components/schemas/") in SCHEMAS, ref
 
     def test_every_route_is_in_it_and_everything_in_it_is_a_route(self) -> None:
-        app = create_app(Config(), "unix:///nowhere", Metrics(Scoreboard(FIELDS, 1)), Drain(), 8000)
+        metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
+        app = create_app(Config(), "unix:///nowhere", metrics, Drain(), 8000)
         served = {
             (route.path, method.lower())
             for route in app.routes

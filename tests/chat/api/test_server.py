@@ -21,13 +21,15 @@ def head(*lines: bytes) -> bytes:
 PROCESS = """
 import sys
 from chat.api.server import run
+from chat.api.metrics import API_FIELDS
 from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 from shard.listen import listen
 [listener] = listen("127.0.0.1", 0, 1, 128, 65536)
 print(listener.getsockname()[1], flush=True)
-run(Config(), sys.argv[1], listener, Scoreboard(FIELDS, 1), 8000, lambda: None)
+boards = Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1)
+run(Config(), sys.argv[1], listener, *boards, 8000, lambda: None)
 print("ended", flush=True)
 """
 

@@ -13,7 +13,9 @@ from chat.bus import reader as reader_module
 from chat.bus.reader import Reader
 from chat.bus.store import MIN_ID, Store
 from chat.bus.tail import Tail
+from chat.counters import FIELDS, ChatCount
 from chat.ops.engine import EmbeddedEngine
+from pool.scoreboard import Scoreboard
 from tests.chat.rig import a_store, new_prefix, until
 
 FAR_FUTURE = b"99999999999999-0"
@@ -36,7 +38,8 @@ class Desk:
         self.slow = self.lagging = False
         self.trouble: list[Exception] = []
         self.misled: list[str] = []
-        self.reader = Reader(self.store, "s1", interval_s, count, self._lagging)
+        self.counts = Scoreboard(FIELDS, 1).row(0)
+        self.reader = Reader(self.store, "s1", interval_s, count, self._lagging, self.counts)
         self._count_reads()
 
     def _count_reads(self) -> None:
@@ -217,6 +220,15 @@ class TestStartingWhileNobodyIsThere:
             assert desk.reader.connected
             await desk.put(NOTICES, "after")
             await desk.heard(NOTICES, "meanwhile", "after")
+
+    async def test_errors_are_counted_on_from_the_life_before(self) -> None:
+        lost = Desk("unix:///nowhere/to/be.sock", "x")
+        lost.counts[ChatCount.BUS_ERRORS] = 1_000
+        lost.counts[ChatCount.BUS_CONNECTED] = 1
+        async for _ in running(lost):
+            await until(lambda: lost.reader.errors > 2, "many tries")
+            assert lost.counts[ChatCount.BUS_ERRORS] == 1_000 + lost.reader.errors
+            assert lost.counts[ChatCount.BUS_CONNECTED] == 0
 
     async def test_each_try_is_one_line_without_a_traceback(
         self, caplog: pytest.LogCaptureFixture

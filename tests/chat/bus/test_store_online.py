@@ -50,6 +50,17 @@ class TestOnline:
         assert await store.top_rooms(5) == [(other, 1)]
         assert await store.online(ROOM) == 0
 
+    async def test_what_one_shard_reported_is_found_again(self, store: Store) -> None:
+        names = [f"r{i}" for i in range(2_600)]
+        p = store.keys.partition(ROOM)
+        mine = [name for name in names if store.keys.partition(name) == p]
+        await store.report_online(p, "s1", [(name, 1) for name in mine], 60_000)
+        await store.report_online(p, "s2", [(ROOM, 1), (mine[0], 1)], 60_000)
+        await store.report_online(p, "s1", [(mine[1], 0)], 60_000)
+        assert set(await store.rooms_reported(p, "s1")) == set(mine) - {mine[1]}
+        assert set(await store.rooms_reported(p, "s2")) == {ROOM, mine[0]}
+        assert await store.rooms_reported(p, "s3") == []
+
     async def test_the_top_is_of_all_partitions_by_count_then_name(self, store: Store) -> None:
         for i in range(12):
             name = f"r{i:02}"

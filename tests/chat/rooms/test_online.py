@@ -1,11 +1,14 @@
 """How many watch: summed over shards, told when it changes."""
 
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
+from chat.rooms import online as online_module
 from tests.chat.desk import ROOM, Desk
 from tests.chat.rig import until
 
@@ -44,3 +47,64 @@ class TestOnline:
             await self.report(two, 110)
             assert (one.online(), two.online()) == ([1, 4, 1], [2, 4, 1])
             assert await one.store.top_rooms(3) == [(ROOM, 1)]
+
+    async def test_who_drains_says_at_once_that_nobody_is_here_and_keeps_to_it(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
+            room, *_ = await one.open(), await two.open(), await one.open("other")
+            assert await one.store.online(ROOM) == 2
+            one.rooms.drain()
+            await one.rooms.stop()
+            assert room.members[0], "its viewers have not left yet"
+            assert await two.store.top_rooms(3) == [(ROOM, 1)]
+            one.rooms.tick(100)
+            await one.rooms._online.refresh([room])
+            assert await two.store.online(ROOM) == 1
+
+    async def test_redis_that_is_away_does_not_hold_up_the_end(
+        self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(online_module, "LEAVE_S", 0.01)
+        async with Desk(own_valkey.url, "x", timeout_s=300.0) as desk:
+            await desk.open()
+            assert own_valkey.pid is not None
+            os.kill(own_valkey.pid, signal.SIGSTOP)
+            desk.rooms.drain()
+            await desk.rooms.stop()
+            os.kill(own_valkey.pid, signal.SIGCONT)
+
+    async def test_a_next_life_takes_back_what_the_last_one_reported(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        names = [f"r{i}" for i in range(20)]
+        async with Desk(valkey.url, prefix, "other") as other:
+            async with Desk(valkey.url, prefix, "s1") as killed:
+                for name in names:
+                    await killed.open(name)
+            for name in names[:5]:
+                await other.open(name)
+            assert {await other.store.online(name) for name in names} == {1, 2}
+            async with Desk(valkey.url, prefix, "s1") as successor:
+                await successor.open(names[0])
+                successor.rooms.inherit()
+                inheriting = successor.rooms._online._inheriting
+                await until(lambda: not inheriting.busy, "the comparison")
+                found = [await other.store.online(name) for name in names]
+                assert found == [2, *[1] * 4, *[0] * 15]
+
+    async def test_it_goes_on_trying_while_redis_is_away(
+        self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(online_module, "RETRY_S", 0.01)
+        async with Desk(own_valkey.url, "x", "s1") as killed:
+            await killed.open()
+        async with Desk(own_valkey.url, "x", "s1", timeout_s=0.05) as successor:
+            assert own_valkey.pid is not None
+            os.kill(own_valkey.pid, signal.SIGSTOP)
+            successor.rooms.inherit()
+            await until(lambda: successor.reader.errors, "an error")
+            os.kill(own_valkey.pid, signal.SIGCONT)
+            inheriting = successor.rooms._online._inheriting
+            await until(lambda: not inheriting.busy, "the comparison")
+            assert await successor.store.online(ROOM) == 0
