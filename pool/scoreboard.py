@@ -2,9 +2,8 @@
 
 Rules. Made before the fork, so parent and children see the same pages. Each process writes its
 own row only, so no lock is needed; anyone reads all rows. A row outlives the process that wrote
-it: a restarted process goes on counting where the last one stopped; what a dead one had, its owner
-clears. Reads may catch a row between
-two writes; counters tolerate that.
+it: a restarted process goes on counting where the last one stopped; what a dead one had, its parent
+clears. Reads may catch a row between two writes; counters tolerate that.
 """
 
 import mmap

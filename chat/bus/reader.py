@@ -136,7 +136,7 @@ class Reader:
             while True:
                 try:
                     if self._broadcast not in self._cursors:
-                        await self._begin(loop.time() - began if self.errors else 0.0)
+                        await self._begin(began)
                     if not fresh:
                         await self._catch_up(resync)
                         fresh = True
@@ -159,13 +159,12 @@ class Reader:
         finally:
             await tail.close()
 
-    async def _begin(self, late_s: float) -> None:
-        """Redis answers for the first time: read notices from here on, or from `late_s` ago."""
-        if late_s:
-            cursor = b"%d-0" % (await self._store.clock_ms() - int(1000 * late_s))
-        else:
-            [cursor] = await self._store.last_ids([self._broadcast])
-        self._cursors[self._broadcast] = cursor
+    async def _begin(self, began: float) -> None:
+        """Redis answers for the first time: read notices as from `began`, by the loop's clock."""
+        [last] = await self._store.last_ids([self._broadcast])
+        now_ms = await self._store.clock_ms()
+        ago_ms = int(1000 * (asyncio.get_running_loop().time() - began))
+        self._cursors[self._broadcast] = min(last, b"%d-0" % (now_ms - ago_ms), key=id_order)
         self._tried.set()
 
     async def _read(self, tail: Tail, take: Callable[[str, Sequence[Any]], None]) -> bool | None:

@@ -204,7 +204,9 @@ class TestStartingWhileNobodyIsThere:
         monkeypatch.setattr(reader_module, "RETRY_MOST_S", 0.002)
         monkeypatch.setattr(reader_module, "FIRST_S", 300.0)
 
-    async def test_it_begins_when_redis_first_answers(self, own_valkey: EmbeddedEngine) -> None:
+    async def test_it_begins_when_redis_first_answers(
+        self, own_valkey: EmbeddedEngine, caplog: pytest.LogCaptureFixture
+    ) -> None:
         desk = Desk(own_valkey.url, new_prefix())
         away = own_valkey.socket_path.with_suffix(".away")
         await desk.put(NOTICES, "before")
@@ -220,6 +222,7 @@ class TestStartingWhileNobodyIsThere:
             assert desk.reader.connected
             await desk.put(NOTICES, "after")
             await desk.heard(NOTICES, "meanwhile", "after")
+        assert "state was lost" not in caplog.text
 
     async def test_errors_are_counted_on_from_the_life_before(self) -> None:
         lost = Desk("unix:///nowhere/to/be.sock", "x")
@@ -244,7 +247,10 @@ class TestStartingWhileNobodyIsThere:
         assert len(caplog.records) == lost.reader.errors
 
     async def test_nor_is_an_answer_that_never_comes_waited_for(
-        self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+        self,
+        own_valkey: EmbeddedEngine,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         monkeypatch.setattr(reader_module, "FIRST_S", 0.001)
         desk = Desk(own_valkey.url, new_prefix())
@@ -256,6 +262,7 @@ class TestStartingWhileNobodyIsThere:
             await until(lambda: desk.reader.connected)
             await desk.put(NOTICES, "after")
             await desk.heard(NOTICES, "after")
+        assert "state was lost" not in caplog.text
 
 
 class TestPacing:
