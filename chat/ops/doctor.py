@@ -11,10 +11,12 @@ import errno
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from chat.config.sections import Config, public_url
 from chat.ops.findings import Finding, Level
 from chat.ops.machine import Machine, this_machine
+from chat.ops.rundir import places
 from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS
 
 OLDEST_PYTHON = (3, 11)
@@ -238,6 +240,17 @@ def _data_dir(config: Config, machine: Machine) -> Iterator[Finding]:
         yield Finding("bus.data_dir", "ok", data_dir)
 
 
+def _run_dir(config: Config, machine: Machine) -> Iterator[Finding]:
+    configured = config.node.run_dir
+    found = [Path(configured)] if configured else list(places(config.server.port))
+    for path in found:
+        if machine.writable(str(path if configured else path.parent)):
+            yield Finding("node.run_dir", "ok", str(path))
+            return
+    advice = "set it to a directory that can be written to, a small tmpfs will do"
+    yield Finding("node.run_dir", "fail", f"not writable: {', '.join(map(str, found))}", advice)
+
+
 def _ports(config: Config, machine: Machine) -> Iterator[Finding]:
     for name, host, port in (
         ("server.port", config.server.host, config.server.port),
@@ -307,7 +320,7 @@ def _api_key(config: Config, machine: Machine) -> Iterator[Finding]:
 Check = Callable[[Config, Machine], Iterator[Finding]]
 CHECKS: list[Check] = [
     *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules, _fan_out),
-    *(_bus, _data_dir, _ports, _addresses, _tokens, _api_key),
+    *(_bus, _data_dir, _run_dir, _ports, _addresses, _tokens, _api_key),
 ]
 
 

@@ -75,7 +75,7 @@ def open_run_dir(configured: str, port: int, environ: Mapping[str, str] = os.env
         except _Unfit as unfit:
             raise RunDirError(f"node.run_dir: {unfit}") from None
     problems = []
-    for path in _places(port, environ):
+    for path in places(port, environ):
         try:
             return _open(path, LOCK_S)
         except _Unfit as unfit:
@@ -96,7 +96,8 @@ class _Unfit(Exception):
         self.taken = taken
 
 
-def _places(port: int, environ: Mapping[str, str]) -> Iterator[Path]:
+def places(port: int, environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Where the directory of the node on `port` may be, the most private first."""
     name = f"danmaku-{port}"
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / name

@@ -96,3 +96,17 @@ class TestDataDir:
     def test_rewriting_its_file_needs_overcommit(self) -> None:
         on = with_proc(overcommit_memory="0\n")
         assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "warn"
+
+
+class TestRunDir:
+    def test_one_of_its_places_has_to_be_writable(self) -> None:
+        assert finding("node.run_dir").level == "ok"
+        shared = machine(writable=lambda directory: directory == "/tmp")
+        assert finding("node.run_dir", shared).detail.startswith("/tmp/danmaku-")
+        nowhere = machine(writable=lambda directory: False)
+        assert finding("node.run_dir", nowhere).level == "fail"
+
+    def test_the_configured_one_counts_alone(self) -> None:
+        on = machine(writable=lambda directory: directory != "/data")
+        assert finding("node.run_dir", on, node={"run_dir": "/data"}).level == "fail"
+        assert finding("node.run_dir", on, node={"run_dir": "/other"}).detail == "/other"

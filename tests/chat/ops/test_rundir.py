@@ -105,8 +105,8 @@ class TestDefault:
         def places(port: int, environ: object) -> list[Path]:
             return [place / f"danmaku-{port}" for place in self.places]
 
-        self.real = rundir._places
-        monkeypatch.setattr(rundir, "_places", places)
+        self.real = rundir.places
+        monkeypatch.setattr(rundir, "places", places)
 
     def test_the_places_are_private_first_and_shared_last(self) -> None:
         uid = os.geteuid()
