@@ -114,6 +114,6 @@ class Online:
                 return
             for room, (_, reported), total in zip(part, counts, sums, strict=True):
                 room.elsewhere = total - reported
-                if room.online != room.announced:
+                if room.online != room.announced and not left:
                     room.announced = room.online
                     self._announce(room, OnlineEvent(room.name, room.online))
