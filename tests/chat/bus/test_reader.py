@@ -1,122 +1,17 @@
 """Following streams of a real Valkey: pacing, cursors, and what is left after a break."""
 
 import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
-import redis.asyncio as redis
 
 from chat.bus import reader as reader_module
-from chat.bus.reader import Reader
-from chat.bus.store import MIN_ID, Store
-from chat.bus.tail import Tail
-from chat.counters import FIELDS, ChatCount
+from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
-from pool.scoreboard import Scoreboard
-from tests.chat.rig import a_store, new_prefix, until
+from tests.chat.bus.desk import NOTICES, Desk, running
+from tests.chat.rig import new_prefix, until
 
 FAR_FUTURE = b"99999999999999-0"
-NOTICES = "notices"
-
-
-class Desk:
-    """A reader, what it read, and a hand to write with. Streams go by short names."""
-
-    def __init__(
-        self, url: str, prefix: str, interval_s: float = 0.005, count: int = 1_000
-    ) -> None:
-        self.store = a_store(url, prefix)
-        self.raw: Any = redis.from_url(url, protocol=2)
-        self.prefix = prefix
-        self.found: list[tuple[str, str]] = []
-        self.batches: list[int] = []
-        self.reads = 0
-        self.resyncs = 0
-        self.slow = self.lagging = False
-        self.trouble: list[Exception] = []
-        self.misled: list[str] = []
-        self.counts = Scoreboard(FIELDS, 1).row(0)
-        self.reader = Reader(self.store, "s1", interval_s, count, self._lagging, self.counts)
-        self._count_reads()
-
-    def _count_reads(self) -> None:
-        tail = self.store.tail
-
-        def counted(block_s: float) -> Tail:
-            made = tail(block_s)
-            read = made.read
-
-            async def counting(cursors: dict[str, bytes], count: int) -> Any:
-                self.reads += 1
-                return await read(cursors, count)
-
-            made.read = counting  # type: ignore[method-assign]
-            return made
-
-        self.store.tail = counted  # type: ignore[method-assign]
-
-    def key(self, name: str) -> str:
-        return self.store.keys.broadcast if name == NOTICES else f"{self.prefix}:{name}"
-
-    def subscribe(self, name: str, cursor: bytes = MIN_ID) -> None:
-        self.reader.subscribe(self.key(name), cursor)
-
-    def unsubscribe(self, name: str) -> None:
-        self.reader.unsubscribe(self.key(name))
-
-    async def start(self) -> None:
-        await self.reader.start(self._rooms, self._notices, self._resync)
-
-    def _notices(self, entries: Sequence[Any]) -> None:
-        self._take(entries, of_rooms=False)
-
-    def _rooms(self, entries: Sequence[Any]) -> None:
-        self._take(entries, of_rooms=True)
-
-    def _take(self, entries: Sequence[Any], of_rooms: bool) -> None:
-        """Entries say in which stream they were put, because a reader does not."""
-        self.batches.append(len(entries))
-        self.lagging = self.lagging or self.slow
-        told = [fields[1].decode().partition("/") for _, fields in entries]
-        self.found += [(stream, text) for stream, _, text in told]
-        # Noted, not asserted: what is raised here is only logged.
-        self.misled += [stream for stream, _, _ in told if (stream != NOTICES) is not of_rooms]
-        if self.trouble:
-            raise self.trouble.pop()
-
-    def _lagging(self) -> bool:
-        return self.lagging
-
-    async def _resync(self) -> None:
-        self.resyncs += 1
-        if self.trouble:
-            raise self.trouble.pop()
-
-    async def put(self, stream: str, *texts: str, at: bytes = b"*") -> None:
-        for text in texts:
-            await self.raw.xadd(self.key(stream), {"m": f"{stream}/{text}"}, id=at)
-
-    def texts(self, stream: str) -> list[str]:
-        return [text for name, text in self.found if name == stream]
-
-    async def heard(self, stream: str, *texts: str) -> None:
-        """Wait until this was read from `stream`, all of it, once, in order."""
-        await until(lambda: len(self.texts(stream)) >= len(texts), f"{len(texts)} entries")
-        assert self.texts(stream) == list(texts)
-        assert not self.misled
-
-    async def cut_connections(self) -> None:
-        """All but ours."""
-        await self.raw.client_kill_filter(_type="normal", skipme=True)
-
-    async def break_connections(self) -> None:
-        """Cut them, and the reader has noticed."""
-        errors = self.reader.errors
-        await self.cut_connections()
-        await until(lambda: self.reader.errors > errors, "the break")
 
 
 @pytest.fixture
@@ -137,14 +32,6 @@ async def own_desk(
     monkeypatch.setattr(reader_module, "BLOCK_S", 300.0)
     async for desk in running(Desk(own_valkey.url, new_prefix())):
         yield desk
-
-
-async def running(desk: Desk) -> AsyncIterator[Desk]:
-    await desk.start()
-    yield desk
-    await desk.reader.stop()
-    await desk.store.close()
-    await desk.raw.aclose()
 
 
 class TestReading:
@@ -195,74 +82,6 @@ class TestReading:
         await desk.put("other", "2")
         await desk.heard("other", "1", "2")
         assert desk.texts("s") == ["a"]
-
-
-class TestStartingWhileNobodyIsThere:
-    @pytest.fixture(autouse=True)
-    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reader_module, "RETRY_FIRST_S", 0.001)
-        monkeypatch.setattr(reader_module, "RETRY_MOST_S", 0.002)
-        monkeypatch.setattr(reader_module, "FIRST_S", 300.0)
-
-    async def test_it_begins_when_redis_first_answers(
-        self, own_valkey: EmbeddedEngine, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        desk = Desk(own_valkey.url, new_prefix())
-        away = own_valkey.socket_path.with_suffix(".away")
-        await desk.put(NOTICES, "before")
-        own_valkey.socket_path.rename(away)
-        async for _ in running(desk):
-            await until(lambda: desk.reader.errors > 3, "many tries")
-            assert not desk.reader.connected
-            desk.subscribe("s")
-            await desk.put("s", "a")  # over a connection that was there before
-            await desk.put(NOTICES, "meanwhile")
-            away.rename(own_valkey.socket_path)
-            await desk.heard("s", "a")
-            assert desk.reader.connected
-            await desk.put(NOTICES, "after")
-            await desk.heard(NOTICES, "meanwhile", "after")
-        assert "state was lost" not in caplog.text
-
-    async def test_errors_are_counted_on_from_the_life_before(self) -> None:
-        lost = Desk("unix:///nowhere/to/be.sock", "x")
-        lost.counts[ChatCount.BUS_ERRORS] = 1_000
-        lost.counts[ChatCount.BUS_CONNECTED] = 1
-        async for _ in running(lost):
-            await until(lambda: lost.reader.errors > 2, "many tries")
-            assert lost.counts[ChatCount.BUS_ERRORS] == 1_000 + lost.reader.errors
-            assert lost.counts[ChatCount.BUS_CONNECTED] == 0
-
-    async def test_each_try_is_one_line_without_a_traceback(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        lost = Desk("unix:///nowhere/to/be.sock", "x")
-        async for _ in running(lost):
-            await until(lambda: lost.reader.errors > 2, "many tries")
-        records = caplog.records[: lost.reader.errors]
-        assert {(record.levelname, record.name) for record in records} == {
-            ("WARNING", "chat.bus.reader")
-        }
-        assert not any(record.exc_info for record in records)
-        assert len(caplog.records) == lost.reader.errors
-
-    async def test_nor_is_an_answer_that_never_comes_waited_for(
-        self,
-        own_valkey: EmbeddedEngine,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        monkeypatch.setattr(reader_module, "FIRST_S", 0.001)
-        desk = Desk(own_valkey.url, new_prefix())
-        assert own_valkey.pid is not None
-        os.kill(own_valkey.pid, signal.SIGSTOP)
-        async for _ in running(desk):
-            assert (desk.reader.errors, desk.reader.connected) == (0, False)
-            os.kill(own_valkey.pid, signal.SIGCONT)
-            await until(lambda: desk.reader.connected)
-            await desk.put(NOTICES, "after")
-            await desk.heard(NOTICES, "after")
-        assert "state was lost" not in caplog.text
 
 
 class TestPacing:
