@@ -40,7 +40,7 @@ from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
 from shard.connections import Connections
-from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+from shard.listen import RESERVED_DESCRIPTORS, authority, listen, raise_descriptor_limit
 from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
 
@@ -157,12 +157,12 @@ def dead_after_s(config: Config) -> int:
 def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str = "") -> None:
     """Say where to look; and once that the bus was `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
-    page = f"http://{authority(config.api.host, api_port)}"
+    page = f"http://{reachable(config.api.host, api_port)}"
     print(
         f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
         f"  watch and type   {page}/\n"
         f"  API and docs     {page}/docs\n"
-        f"  WebSocket        ws://{authority(config.server.host, ws_port)}{config.server.path}"
+        f"  WebSocket        ws://{reachable(config.server.host, ws_port)}{config.server.path}"
         "?room=lobby",
         flush=True,
     )
@@ -174,11 +174,9 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
         )
 
 
-def authority(host: str, port: int) -> str:
-    """Where a client on this machine reaches what listens on `host`, as it stands in a URL."""
-    if host in ("0.0.0.0", "::"):
-        return f"127.0.0.1:{port}"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def reachable(host: str, port: int) -> str:
+    """Where a client on this machine reaches what listens on `host`."""
+    return authority("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
 
 
 def shard_settings(config: Config, rows: int) -> Settings:

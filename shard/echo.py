@@ -11,7 +11,7 @@ from shard import process
 from shard.connections import Connections
 from shard.counters import FIELDS
 from shard.handshake import Request, Terms
-from shard.listen import RESERVED_DESCRIPTORS, listen, raise_descriptor_limit
+from shard.listen import RESERVED_DESCRIPTORS, authority, listen, raise_descriptor_limit
 from shard.settings import Settings
 from shard.wires.websocket import WebSocket
 from shard.wires.wire import Offer
@@ -61,7 +61,8 @@ def main() -> None:
     rows = raise_descriptor_limit()
     settings = replace(SETTINGS, capacity=rows - RESERVED_DESCRIPTORS)
     [listener] = listen(options.host, options.port, 1, backlog=4096, send_buffer=1 << 20)
-    print(f"echoing on ws://{options.host}:{listener.getsockname()[1]}/", flush=True)
+    where = authority(options.host, listener.getsockname()[1])
+    print(f"echoing on ws://{where}/", flush=True)
     process.run(listener, settings, Scoreboard(FIELDS, 1).row(0), rows, Echo)
 
 

@@ -44,9 +44,14 @@ def listen(
     except OSError as error:
         for listener in listeners:
             listener.close()
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise OSError(error.errno, f"{where}: {error.strerror or error}") from None
+        why = f"{authority(host, port)}: {error.strerror or error}"
+        raise OSError(error.errno, why) from None
     return listeners
+
+
+def authority(host: str, port: int) -> str:
+    """An address as it stands in a URL (RFC 3986 section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _socket(host: str) -> socket.socket:

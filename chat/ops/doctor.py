@@ -17,7 +17,7 @@ from chat.config.sections import Config, public_url
 from chat.ops.findings import Finding, Level
 from chat.ops.machine import Machine, this_machine
 from chat.ops.rundir import places
-from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS
+from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS, authority
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_KERNEL = (4, 5)  # EPOLLEXCLUSIVE; SO_REUSEPORT is older
@@ -257,7 +257,7 @@ def _ports(config: Config, machine: Machine) -> Iterator[Finding]:
         ("api.port", config.api.host, config.api.port),
     ):
         error = machine.bind(host, port)
-        where = f"{host}:{port}"
+        where = authority(host, port)
         if error is None:
             yield Finding(name, "ok", f"{where} is free")
         elif error.errno == errno.EADDRINUSE:

@@ -62,6 +62,16 @@ class TestListening:
                 listen("127.0.0.1", other.getsockname()[1], 2, backlog=16, send_buffer=8192)
             assert open_descriptors() == before
 
+    @pytest.mark.parametrize(
+        ("host", "said"),
+        [("203.0.113.7", "203.0.113.7:80: "), ("2001:db8::7", "[2001:db8::7]:80: ")],
+    )
+    def test_an_address_that_is_not_ours_is_named(self, host: str, said: str) -> None:
+        with pytest.raises(OSError, match="assign requested address") as error:
+            listen(host, 80, 1, backlog=16, send_buffer=8192)
+        assert error.value.strerror is not None
+        assert error.value.strerror.startswith(said)
+
     def test_a_second_node_does_not_slip_in_beside_the_first(self) -> None:
         [first] = listen("127.0.0.1", 0, 1, backlog=16, send_buffer=8192)
         with first:
