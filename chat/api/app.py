@@ -171,6 +171,8 @@ class Api:
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
+        if self._drain.began:
+            return PlainTextResponse("this server is going down\n", 503)
         return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:

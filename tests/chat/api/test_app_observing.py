@@ -143,3 +143,13 @@ class TestElsewhere:
     def test_health_is_ok_while_the_bus_answers(self, api: Api) -> None:
         answer = api.get("/healthz")
         assert (answer.status, answer.body) == (200, b"ok\n")
+
+    def test_it_is_ready_until_it_drains(self, api: Api) -> None:
+        assert api.get("/readyz").status == 200
+        drained = Api(api.url)
+        try:
+            drained._server._drain._began = 0.0
+            assert drained.get("/readyz").status == 503
+            assert drained.get("/healthz").status == 200
+        finally:
+            drained.close()
