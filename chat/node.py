@@ -188,6 +188,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         message_bytes=limits.message_bytes,
         backlog_soft_bytes=limits.backlog_soft_bytes,
         backlog_hard_bytes=limits.backlog_hard_bytes,
+        backlog_total_bytes=limits.backlog_total_bytes,
         handshake_ticks=heartbeat.handshake_s,
         ping_ticks=heartbeat.ping_s,
         timeout_ticks=heartbeat.timeout_s,

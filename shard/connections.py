@@ -62,6 +62,7 @@ class Connections:
             counts,
             settings.backlog_soft_bytes,
             settings.backlog_hard_bytes,
+            settings.backlog_total_bytes,
             writing.best(),
         )
         self._deadlines = Deadlines(self._table, settings, chance)
@@ -82,6 +83,21 @@ class Connections:
     def fanning_out(self) -> bool:
         """Whether a fan-out is unfinished: some have not been sent it yet."""
         return self._outbox.pending
+
+    @property
+    def backlog_total(self) -> int:
+        """Bytes that wait to be sent, of all connections; each counted where it waits."""
+        return self._outbox.backlog_bytes
+
+    @property
+    def backlog_bound(self) -> int:
+        """What `backlog_total` may come to; beyond it the connections with most are closed."""
+        return self._settings.backlog_total_bytes
+
+    def backlog(self, fd: int) -> int:
+        """Bytes that wait to be sent to `fd`. When there are none any more, after there were, the
+        handler's `on_unblocked` is called."""
+        return self._outbox.backlog(fd)
 
     def handle(self, fd: int) -> Handle:
         """What to keep of the connection that has `fd` now."""
@@ -117,6 +133,7 @@ class Connections:
         sent = self._outbox.send(fd, data, droppable)
         if sent is not Sent.SENT:
             self._act(fd, sent)
+            self._bound_backlogs()
         return sent
 
     def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
@@ -150,6 +167,14 @@ class Connections:
     def _act_all(self, happened: Happened) -> None:
         for fd, sent in happened:
             self._act(fd, sent)
+        self._bound_backlogs()
+
+    def _bound_backlogs(self) -> None:
+        """Give up the largest where all together are too much. They are not waited for: what
+        they have of a frame that is half out is to go, too."""
+        for fd in self._outbox.surplus():
+            self._counts[Count.CLOSED_LARGEST_BACKLOG] += 1
+            self._fail(fd, CloseCode.SLOW_READER)
 
     def _flush(self, fd: int) -> None:
         flushed = self._outbox.flush(fd)
@@ -159,9 +184,11 @@ class Connections:
             self._epoll.modify(fd, IN)
             if self._table.phase[fd] == CLOSING and not self._wire(fd).half_closes:
                 self._end(fd, CloseCode.NORMAL)
-            elif flushed is Flushed.CAUGHT_UP and self.is_open(fd):
+            elif self.is_open(fd):
                 try:
-                    self._handler.on_caught_up(fd)
+                    self._handler.on_unblocked(fd)
+                    if flushed is Flushed.CAUGHT_UP and self.is_open(fd):
+                        self._handler.on_caught_up(fd)
                 except Exception:
                     self._fail(fd, self._our_fault(fd))
 

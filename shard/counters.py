@@ -37,6 +37,7 @@ class Count(IntEnum):
     CLOSED_SLOW = 21
     CLOSED_STALLED = 22
     HANDLER_ERRORS = 23
+    CLOSED_LARGEST_BACKLOG = 24
 
 
 FIELDS: Final = tuple(count.name.lower() for count in Count)

@@ -31,6 +31,8 @@ class Echo:
         wire = OFFERS[self._connections.variant(fd)].wire
         self._connections.send(fd, wire.wrap(payload, binary))
 
+    def on_unblocked(self, fd: int) -> None: ...
+
     def on_caught_up(self, fd: int) -> None: ...
 
     def on_close(self, fd: int, code: int) -> None: ...
@@ -49,6 +51,7 @@ SETTINGS = Settings(
     message_bytes=1 << 24,
     backlog_soft_bytes=1 << 26,
     backlog_hard_bytes=1 << 26,
+    backlog_total_bytes=1 << 30,
     terms=Terms(OFFERS),
 )
 

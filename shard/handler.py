@@ -23,6 +23,9 @@ class Handler(Protocol):
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         """One whole message."""
 
+    def on_unblocked(self, fd: int) -> None:
+        """All that waited for a slow connection is out; more may be sent without piling up."""
+
     def on_caught_up(self, fd: int) -> None:
         """A slow connection has read everything there was, but droppable data was left out."""
 

@@ -6,8 +6,12 @@ many small ones hold up the others.
 A descriptor whose write would block becomes slow: from then on everything for it goes through its
 Backlog until that is empty, so order holds. Past the soft limit droppable data is dropped and
 counted, from then on all of it until the reader has caught up, so that what it misses is one hole;
-past the hard limit the reader is given up. Nothing is called back: what happened is
+past the hard limit the reader is given up. All backlogs together have a bound, too: beyond it the
+largest are given up, until what is left is within. Nothing is called back: what happened is
 returned, and the group acts on it.
+
+A backlog is references to shared bytes. Each is counted as if it were a copy: the sum is what would
+be held if nothing were shared, and so never less than what is.
 
 Danger: a fan-out in progress holds descriptors of connections that may have closed since. `gone`
 keeps those from being written to until no fan-out that may name them is left, and `oldest_tick`
@@ -72,7 +76,10 @@ class Outbox:
     """Writes for one group.
 
     soft_bytes, hard_bytes  limits of one connection's backlog
+    total_bytes             limit of all backlogs together
     write_all               how a slice is written
+
+    backlog_bytes  bytes waiting in all backlogs
     """
 
     def __init__(
@@ -81,14 +88,17 @@ class Outbox:
         counts: "memoryview[int]",
         soft_bytes: int,
         hard_bytes: int,
+        total_bytes: int,
         write_all: WriteAll = writing.write_all,
     ) -> None:
         self.slow: dict[int, Backlog] = {}
+        self.backlog_bytes = 0
         self.tick = 0
         self._table = table
         self._counts = counts
         self._soft_bytes = soft_bytes
         self._hard_bytes = hard_bytes
+        self._total_bytes = total_bytes
         self._write_all = write_all
         self._gone: set[int] = set()
         self._fan_outs: deque[FanOut] = deque()
@@ -188,6 +198,7 @@ class Outbox:
     def _block(self, fd: int, data: bytes, wrote: int) -> Sent:
         backlog = self.slow[fd] = Backlog(self.tick)
         backlog.push(memoryview(data)[wrote:] if wrote else data)
+        self.backlog_bytes += backlog.size
         return Sent.BLOCKED
 
     def _queue(self, fd: int, data: bytes, droppable: bool) -> Sent:
@@ -201,6 +212,7 @@ class Outbox:
             self._counts[Count.DROPPED_SLOW] += 1
             return Sent.OVERFLOWED
         backlog.push(data)
+        self.backlog_bytes += len(data)
         return Sent.QUEUED
 
     def flush(self, fd: int) -> Flushed:
@@ -208,11 +220,14 @@ class Outbox:
         backlog = self.slow.get(fd)
         if backlog is None:
             return Flushed.EMPTY
+        before = backlog.size
         try:
             self._counts[Count.BYTES_OUT] += backlog.flush(fd, self.tick)
         except OSError:
+            self.backlog_bytes += backlog.size - before
             self.forget(fd)
             return Flushed.LOST
+        self.backlog_bytes += backlog.size - before
         if backlog.size:
             return Flushed.WAITING
         del self.slow[fd]
@@ -226,8 +241,10 @@ class Outbox:
         self._gone.add(fd)
         backlog = self.slow.get(fd)
         if backlog is not None:
+            before = backlog.size
             self._counts[Count.DROPPED_SLOW] += backlog.cut()
             backlog.push(last)
+            self.backlog_bytes += backlog.size - before
             return Sent.QUEUED
         try:
             wrote = os.write(fd, last)
@@ -244,6 +261,7 @@ class Outbox:
         backlog = self.slow.pop(fd, None)
         if backlog is not None:
             self._counts[Count.DROPPED_CLOSED] += len(backlog.chunks)
+            self.backlog_bytes -= backlog.size
 
     def readmit(self, fd: int) -> None:
         """The number may be given out again: no fan-out that named its last owner is left."""
@@ -259,7 +277,24 @@ class Outbox:
         """The slow ones of which no byte went out since tick `since`."""
         return [fd for fd, backlog in self.slow.items() if backlog.since < since]
 
-    @property
-    def backlog_bytes(self) -> int:
-        """Bytes waiting in all backlogs."""
-        return sum(backlog.size for backlog in self.slow.values())
+    def backlog(self, fd: int) -> int:
+        """Bytes waiting for one connection."""
+        backlog = self.slow.get(fd)
+        return 0 if backlog is None else backlog.size
+
+    def surplus(self) -> list[int]:
+        """Whom to give up because all backlogs together are too much: the largest.
+
+        As many as leave a sixteenth free, so that a crowd is not looked through for every frame.
+        """
+        excess = self.backlog_bytes - self._total_bytes
+        if excess <= 0:
+            return []
+        excess += self._total_bytes // 16
+        largest: list[int] = []
+        for fd in sorted(self.slow, key=self.backlog, reverse=True):
+            if excess <= 0:
+                break
+            excess -= self.slow[fd].size
+            largest.append(fd)
+        return largest

@@ -22,6 +22,7 @@ class Settings:
     message_bytes: int = 16_384
     backlog_soft_bytes: int = 262_144
     backlog_hard_bytes: int = 1_048_576
+    backlog_total_bytes: int = 268_435_456
     handshake_ticks: int = 5
     ping_ticks: int = 30
     timeout_ticks: int = 20

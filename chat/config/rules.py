@@ -47,6 +47,11 @@ def _hard_above_soft(config: Config) -> str | None:
     return f"{hard} is less than limits.backlog_soft_bytes, {soft}" if hard < soft else None
 
 
+def _total_above_hard(config: Config) -> str | None:
+    total, hard = config.limits.backlog_total_bytes, config.limits.backlog_hard_bytes
+    return f"{total} is less than limits.backlog_hard_bytes, {hard}" if total < hard else None
+
+
 def _history_is_kept(config: Config) -> str | None:
     kept, shown = config.rooms.history, config.rooms.history_on_join
     return f"{kept} is less than rooms.history_on_join, {shown}" if kept < shown else None
@@ -64,6 +69,7 @@ RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("server.trusted_proxies", "server.client_address"), _trust_is_used),
     (("bus.data_dir", "bus.url"), _data_dir_is_ours),
     (("limits.backlog_hard_bytes", "limits.backlog_soft_bytes"), _hard_above_soft),
+    (("limits.backlog_total_bytes", "limits.backlog_hard_bytes"), _total_above_hard),
     (("rooms.history", "rooms.history_on_join"), _history_is_kept),
     (("auth.guests", "auth.secret"), _someone_may_enter),
 ]

@@ -155,6 +155,8 @@ class Hub:
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
 
+    def on_unblocked(self, fd: int) -> None: ...
+
     def on_caught_up(self, fd: int) -> None:
         """It missed something. A watcher is sent away, to come back with its position; the others
         get each room's newest place again, see the jump and resume, also in a silent room."""

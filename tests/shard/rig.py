@@ -124,6 +124,7 @@ class Recorder:
         self.closed: list[tuple[int, int]] = []
         self.ticks: list[int] = []
         self.caught_up: list[int] = []
+        self.unblocked: list[int] = []
 
     def on_open(self, fd: int, request: Request) -> Opening:
         self.opened.append(fd)
@@ -132,6 +133,9 @@ class Recorder:
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         self.messages.append((fd, payload, binary))
+
+    def on_unblocked(self, fd: int) -> None:
+        self.unblocked.append(fd)
 
     def on_caught_up(self, fd: int) -> None:
         self.caught_up.append(fd)
@@ -221,6 +225,7 @@ class Rig:
             assert not self.group._door._proxied
             assert not self.group._door._per_address._clients
             assert not self.group._outbox.slow
+            assert self.group.backlog_total == 0
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0
             assert self.counts[Count.HANDLER_ERRORS] == self.faults

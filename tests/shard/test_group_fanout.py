@@ -162,6 +162,79 @@ class TestSlowReaders:
         assert rig.counts[Count.DROPPED_CLOSED] > 0
 
 
+class TestAllBacklogsTogether:
+    @pytest.fixture
+    def rig(self) -> Iterator[Rig]:
+        with Rig(
+            send_buffer=4_096,
+            backlog_soft_bytes=SOFT,
+            backlog_hard_bytes=HARD,
+            backlog_total_bytes=HARD,
+        ) as rig:
+            yield rig
+
+    def test_the_largest_is_closed_and_the_others_stay(self, rig: Rig) -> None:
+        slow, slower, fast = slow_client(rig), slow_client(rig), rig.open()
+        fan_out_until(rig, [slower], lambda: rig.group.backlog(slower.fd) > 10_000, droppable=False)
+        total = fan_out_until(
+            rig, [slow, slower, fast], lambda: rig.handler.closed, droppable=False
+        )
+        assert rig.handler.closed == [(slower.fd, 4001)]
+        assert rig.counts[Count.CLOSED_LARGEST_BACKLOG] == 1
+        assert rig.counts[Count.CLOSED_SLOW] == 0
+        assert rig.group.backlog_total == rig.group.backlog(slow.fd) <= rig.group.backlog_bound
+        slow.reading = True
+        rig.run_until(lambda: len(slow.messages) == len(fast.messages) == total)
+
+    def test_what_one_is_sent_makes_the_largest_go_as_well(self, rig: Rig) -> None:
+        larger, smaller = slow_client(rig), slow_client(rig)
+        fan_out_until(rig, [larger], lambda: rig.group.backlog(larger.fd) > 25_000, droppable=False)
+        for number in range(10_000):
+            if rig.handler.closed:
+                break
+            rig.group.send(smaller.fd, frame(number))
+            rig.settle()
+            assert rig.group.backlog_total <= rig.group.backlog_bound
+        assert rig.handler.closed == [(larger.fd, 4001)]
+
+    def test_a_frame_half_out_is_no_reason_to_keep_it(self, rig: Rig) -> None:
+        slow = slow_client(rig)
+        rig.group.send(slow.fd, encode(BINARY, b"x" * 10 * HARD))
+        rig.settle()
+        assert rig.handler.closed == [(slow.fd, 4001)]
+        assert rig.group.backlog_total == 0
+
+
+class TestUnblocked:
+    def test_it_is_said_once_all_that_waited_is_out(self, rig: Rig) -> None:
+        slow = slow_client(rig)
+        fan_out_until(rig, [slow], lambda: rig.group.backlog(slow.fd) > 5_000, droppable=False)
+        assert rig.handler.unblocked == []
+        slow.reading = True
+        rig.run_until(lambda: rig.handler.unblocked)
+        assert rig.handler.unblocked == [slow.fd]
+        assert rig.group.backlog(slow.fd) == rig.group.backlog_total == 0
+        assert rig.handler.caught_up == [], "nothing was left out"
+
+    def test_what_is_sent_then_may_wait_again(self) -> None:
+        class Continuing(Recorder):
+            left = 5
+
+            def on_unblocked(self, fd: int) -> None:
+                super().on_unblocked(fd)
+                if self.left:
+                    self.left -= 1
+                    room.group.send(fd, frame(self.left, 30_000))
+
+        with Rig(Continuing(), send_buffer=4_096) as room:
+            slow = slow_client(room)
+            room.group.send(slow.fd, frame(9, 30_000))
+            assert room.group.backlog(slow.fd)
+            slow.reading = True
+            room.run_until(lambda: len(slow.messages) == 6)
+            assert numbers(slow) == [9, 4, 3, 2, 1, 0]
+
+
 @pytest.fixture
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SLICE", 2)

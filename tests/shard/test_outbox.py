@@ -25,7 +25,12 @@ class Desk:
     """An outbox and its readers; what the group would do about what happened is done here."""
 
     def __init__(
-        self, readers: int, soft_bytes: int, hard_bytes: int, write_all: WriteAll = write_all
+        self,
+        readers: int,
+        soft_bytes: int,
+        hard_bytes: int,
+        write_all: WriteAll = write_all,
+        total_bytes: int = 1 << 20,
     ) -> None:
         self.readers: dict[int, socket.socket] = {}
         self.writers = []
@@ -49,6 +54,7 @@ class Desk:
             self.counts,
             soft_bytes,
             hard_bytes,
+            total_bytes,
             write_all,
         )
 

@@ -114,6 +114,8 @@ class Traffic(RuleBasedStateMachine):
             assert backlog.size == sum(map(len, backlog.chunks)) > 0
             assert backlog.size <= max(HARD, LARGEST)
             assert fd in self.desk.watched
+        waiting = sum(backlog.size for backlog in self.outbox.slow.values())
+        assert waiting == self.outbox.backlog_bytes
 
     def teardown(self) -> None:
         try:

@@ -15,6 +15,10 @@ class TestKeysTogether:
                 "limits.backlog_hard_bytes: 5000 is less than limits.backlog_soft_bytes, 262144",
             ),
             (
+                {"DANMAKU_LIMITS_BACKLOG_TOTAL_BYTES": "5000"},
+                "limits.backlog_total_bytes: 5000 is less than limits.backlog_hard_bytes, 1048576",
+            ),
+            (
                 {"DANMAKU_API_PORT": "8000"},
                 "api.port: 8000 is also server.port; each needs its own",
             ),
