@@ -3,6 +3,13 @@
 Rules. One entry in the wheel a connection, and a byte received stores nothing but its tick: a visit
 looks whether the deadline really came, and files the connection again if not. What is due is
 returned; the group acts on it.
+
+After a pause of ours (the process stopped, the machine suspended or starved: ticks are missing)
+no peer is to blame for the time we were not there. What we asked before it does not count as asked:
+who would be given up is pinged anew and has the whole timeout; `awake` says whether a stalled
+reader had its time. Two deadlines are kept, because a turn reads what has come before it meets
+them: a request that was complete in time is answered, and a close we wait for only out of courtesy.
+To prolong these would let who is slow on purpose hold a place for longer on a starved machine.
 """
 
 import random
@@ -15,8 +22,8 @@ from shard.settings import Settings
 from shard.wheel import TimingWheel
 
 MAX_VISITS: Final = 2048
-SLEPT_TICKS: Final = 10
-"""After so long without a tick it was us who slept: nobody is closed for having been silent."""
+SLEPT_TICKS: Final = 2
+"""A step of the clock by more is a pause of ours."""
 
 PINGED: Final = 1
 """A flag: asked whether it lives, and not heard since."""
@@ -37,7 +44,7 @@ class Deadlines:
     def __init__(self, table: ConnectionTable, settings: Settings, chance: random.Random) -> None:
         self.behind = False
         self._tick = 0
-        self._slept = False
+        self._woke = 0
         self._table = table
         self._settings = settings
         self._answers = tuple(offer.wire.answers_pings for offer in settings.terms.offers)
@@ -51,9 +58,14 @@ class Deadlines:
 
     def advance(self, tick: int) -> None:
         """Time has come to `tick`: `due` tells, in parts, what that brings."""
-        self._slept = tick - self._tick > SLEPT_TICKS
+        if tick - self._tick > SLEPT_TICKS:
+            self._woke = tick
         self._tick = tick
         self.behind = True
+
+    def awake(self, ticks: int) -> bool:
+        """Whether the last `ticks` passed without a pause of ours."""
+        return self._tick - self._woke >= ticks
 
     def arrived(self, fd: int) -> None:
         """A connection has to make its request in time."""
@@ -106,12 +118,12 @@ class Deadlines:
         if not self._answers[table.variant[fd]]:
             self._wheel.file(fd, tick + settings.ping_ticks)
             return Due.PING
-        if table.flags[fd] & PINGED and silent >= settings.ping_ticks + settings.timeout_ticks:
-            if not self._slept:
-                return Due.SILENT
-            self._wheel.file(fd, tick + settings.timeout_ticks)
-            return None
-        # For the first time, or silent again since an answer: a timeout may be the longer one.
+        unanswered = silent >= settings.ping_ticks + settings.timeout_ticks
+        # A question is a timeout old when it comes to this: asked since we woke, or before.
+        if table.flags[fd] & PINGED and unanswered and self.awake(settings.timeout_ticks):
+            return Due.SILENT
+        # For the first time, or silent again since an answer (a timeout may be the longer one), or
+        # anew.
         table.flags[fd] |= PINGED
         self._wheel.file(fd, tick + settings.timeout_ticks)
         return Due.PING

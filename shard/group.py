@@ -147,10 +147,7 @@ class ConnectionGroup(Connections):
         self._sweep()  # whoever ended since the last turn must not be reclaimed before that
         self.tick = self._outbox.tick = tick
         self._deadlines.advance(tick)
-        for fd in self._outbox.stalled(tick - self._settings.stall_ticks):
-            if self.is_open(fd):
-                self._counts[Count.CLOSED_STALLED] += 1
-                self.close(fd, CloseCode.STALLED)
+        self._close_stalled()
         self._reclaim(min(tick - 1, self._outbox.oldest_tick))
         if not self._accepting and not self._draining:
             self._resume_accepting()
@@ -159,6 +156,14 @@ class ConnectionGroup(Connections):
         self._counts[Count.SLOW_READERS] = len(self._outbox.slow)
         self._counts[Count.BACKLOG_BYTES] = self._outbox.backlog_bytes
         self._counts[Count.QUARANTINED] = self._table.quarantined
+
+    def _close_stalled(self) -> None:
+        stall = self._settings.stall_ticks
+        if self._deadlines.awake(stall):
+            for fd in self._outbox.stalled(self.tick - stall):
+                if self.is_open(fd):
+                    self._counts[Count.CLOSED_STALLED] += 1
+                    self.close(fd, CloseCode.STALLED)
 
     # --- beginning -----------------------------------------------------------------------------
 

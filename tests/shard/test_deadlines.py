@@ -119,13 +119,62 @@ class TestPings:
         assert due is Due.PING
         assert 15 < at <= 30
 
-    def test_after_a_long_sleep_of_ours_nobody_is_given_up_at_once(self) -> None:
+
+class TestAfterAPause:
+    @pytest.mark.parametrize("pause", [3, 19, 60, 1_000])
+    @pytest.mark.parametrize("since", [0, 1, 10, 19])
+    def test_who_was_asked_before_it_is_asked_anew(self, pause: int, since: int) -> None:
         desk = Desk()
         desk.open()
-        assert desk.pass_(30) == [(30, Due.PING)]
+        assert desk.pass_(30 + since) == [(30, Due.PING)]
+        desk.tick += pause
+        [(at, due)] = desk.pass_(20)
+        assert due is Due.PING
+        assert desk.pass_(20)[0] == (at, Due.SILENT), "a whole timeout later"
+
+    @given(
+        passed=st.lists(st.one_of(st.integers(1, 60), st.just(1_000)), max_size=8),
+        pause=st.integers(3, 200),
+    )
+    def test_who_answers_is_never_given_up(self, passed: list[int], pause: int) -> None:
+        desk = Desk()
+        desk.open()
+        for ticks in passed:
+            dues = desk.pass_(min(ticks, 60), Answers.AT_ONCE)
+            assert Due.SILENT not in {due for _, due in dues}
+            desk.tick += pause
+
+    def test_a_hiccup_is_none(self) -> None:
+        desk = Desk()
+        desk.open()
+        desk.pass_(48)
+        desk.tick += module.SLEPT_TICKS - 1
+        assert desk.pass_(1) == [(1, Due.SILENT)]
+
+    def test_who_is_silent_is_given_up_in_the_end_though_we_sleep_now_and_then(self) -> None:
+        desk = Desk()
+        desk.open()
+        dues = []
+        for _ in range(3):
+            dues += [due for _, due in desk.pass_(25)]
+            desk.tick += 30
+        assert Due.SILENT in dues
+
+    def test_a_request_has_no_more_time_for_it(self) -> None:
+        desk = Desk()
+        desk.table.take(FD, HANDSHAKE, desk.tick)
+        desk.deadlines.arrived(FD)
         desk.tick += 100
-        assert desk.pass_(1) == []
-        assert desk.pass_(30) == [(20, Due.SILENT)]
+        assert desk.pass_(1) == [(1, Due.LATE)]
+
+    def test_how_long_we_have_been_awake(self) -> None:
+        desk = Desk()
+        desk.pass_(5)
+        assert desk.deadlines.awake(1_000)
+        desk.tick += 5
+        desk.pass_(4)
+        assert desk.deadlines.awake(3)
+        assert not desk.deadlines.awake(4)
 
 
 class TestCloses:

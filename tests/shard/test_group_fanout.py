@@ -111,6 +111,16 @@ class TestSlowReaders:
         rig.group.send(fast.fd, frame(1))
         rig.run_until(lambda: numbers(fast) == [1])
 
+    def test_it_has_all_its_time_again_after_we_slept(self, rig: Rig) -> None:
+        slow = slow_client(rig)
+        fan_out_until(rig, [slow], lambda: rig.counts[Count.DROPPED_SLOW], droppable=True)
+        rig.tick += 60
+        rig.advance(3)
+        assert rig.handler.closed == []
+        for _ in range(10):
+            rig.advance()
+        assert rig.handler.closed == [(slow.fd, 4002)]
+
     def test_the_last_it_reads_is_that_it_stalled(self, rig: Rig) -> None:
         slow = slow_client(rig)
         fan_out_until(rig, [slow], lambda: rig.counts[Count.DROPPED_SLOW], droppable=True)
