@@ -186,6 +186,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         capacity=limits.connections or rows - RESERVED_DESCRIPTORS,
         handshake_bytes=limits.handshake_bytes,
         message_bytes=limits.message_bytes,
+        controls_per_tick=limits.control_frames_per_s,
         backlog_soft_bytes=limits.backlog_soft_bytes,
         backlog_hard_bytes=limits.backlog_hard_bytes,
         backlog_total_bytes=limits.backlog_total_bytes,

@@ -35,7 +35,7 @@ class CloseCode(IntEnum):
     BAD_TOKEN = 4500, "the token is not valid"
     TOKEN_EXPIRED = 4501, "the token has expired; get a new one"
     GUESTS_REFUSED = 4502, "a token is needed here"
-    FLOODING = 4503, "far too many commands"
+    FLOODING = 4503, "far too many commands, or frames that are none"
 
 
 class ProtocolError(Exception):

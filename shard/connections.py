@@ -143,8 +143,15 @@ class Connections:
             self._ask_turn()
 
     def close(self, fd: int, code: CloseCode, reason: str | None = None) -> None:
-        """Say farewell and close. Does nothing when the connection is not open."""
-        if self._table.phase[fd] == OPEN:
+        """Say farewell and close. Does nothing when the connection is not open.
+
+        Who floods is not listened to any more, not even for its close.
+        """
+        if self._table.phase[fd] != OPEN:
+            return
+        if code is CloseCode.FLOODING:
+            self._fail(fd, code, reason)
+        else:
             wire = self._wire(fd)
             self._leave(fd, code, wire.farewell(code, reason or code.reason))
             if wire.half_closes or fd in self._outbox.slow:
@@ -198,6 +205,8 @@ class Connections:
         """OPEN to CLOSING: `last` is all that is still sent."""
         self._table.move(fd, CLOSING)
         self._left.append((fd, code))
+        if code == CloseCode.FLOODING:
+            self._counts[Count.CLOSED_FLOODING] += 1
         sent = self._outbox.send_last(fd, last)
         if sent is Sent.QUEUED:
             self._flush(fd)

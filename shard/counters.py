@@ -38,6 +38,8 @@ class Count(IntEnum):
     CLOSED_STALLED = 22
     HANDLER_ERRORS = 23
     CLOSED_LARGEST_BACKLOG = 24
+    CLOSED_FLOODING = 25
+    CONTROLS_IN = 26
 
 
 FIELDS: Final = tuple(count.name.lower() for count in Count)

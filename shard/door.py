@@ -25,7 +25,7 @@ from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
 from shard.upgradecache import UpgradeCache
 
-MAX_ACCEPTS: Final = 256
+MAX_ACCEPTS: Final = 64
 
 FULL: Final = answer(HTTPStatus.SERVICE_UNAVAILABLE, "no room here now", "Retry-After: 5")
 LATE: Final = answer(HTTPStatus.REQUEST_TIMEOUT, "the request took too long")
@@ -35,6 +35,7 @@ LONG: Final = answer(
 CROWDED: Final = answer(
     HTTPStatus.TOO_MANY_REQUESTS, "too many connections from this address", "Retry-After: 30"
 )
+PIECES: Final = answer(HTTPStatus.BAD_REQUEST, "the request came in far too many pieces")
 UNPROXIED: Final = answer(
     HTTPStatus.BAD_REQUEST, "a trusted proxy has to begin with a PROXY protocol header"
 )

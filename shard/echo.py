@@ -49,6 +49,7 @@ class Echo:
 OFFERS = (Offer("/", WebSocket()), Offer("/", WebSocket(deflated=True, compress_from=0)))
 SETTINGS = Settings(
     message_bytes=1 << 24,
+    controls_per_tick=1 << 24,
     backlog_soft_bytes=1 << 26,
     backlog_hard_bytes=1 << 26,
     backlog_total_bytes=1 << 30,

@@ -10,11 +10,15 @@ Invariant: whatever bytes arrive, feed appends events or raises ProtocolError, n
 however the bytes are split, the events and the error are the same. Everything is refused at the
 first byte that can tell, text included, so a bad frame cannot hide behind a missing tail.
 
+Of frames that are no message (pings, pongs, pieces of a message that is not finished) a feed takes
+no more than its caller allows: parsing stops at the first that is too many, with FLOODING.
+
 After an error (which has discarded the Partial) or a CLOSE event (which has not) the caller stops
 feeding.
 """
 
 import codecs
+import sys
 from struct import Struct
 
 from pool.buffers import BufferPool
@@ -31,6 +35,7 @@ COMPRESSED = 0x40
 """Added to an event's opcode when the message came compressed (RSV1, RFC 7692)."""
 
 LONG_LENGTH = "a length is not in its shortest form"
+MANY_CONTROLS = "far too many frames that are no message"
 
 _U16 = Struct("!H")
 _U64 = Struct("!Q")
@@ -77,11 +82,14 @@ class FrameParser:
     """Client frames to events, for any number of connections.
 
     max_message  bytes of payload, all fragments together; more is TOO_BIG
+
+    controls  frames of the last feed that were no message, its end and CLOSE not among them
     """
 
     def __init__(self, buffers: BufferPool, max_message: int) -> None:
         self._buffers = buffers
         self._max_message = max_message
+        self.controls = 0
 
     def feed(
         self,
@@ -89,9 +97,11 @@ class FrameParser:
         partial: Partial | None,
         events: list[Event],
         compression: bool = False,
+        most: int = sys.maxsize,
     ) -> Partial | None:
         """Parse `data`, append to `events`, return what is incomplete.
 
+        `most` is how many frames that are no message are taken.
         Raises ProtocolError; the events that came before the error are in `events` then.
         """
         if partial is not None and partial.head:
@@ -99,7 +109,7 @@ class FrameParser:
             partial.head = b""
             if not partial.opcode:
                 partial = None
-        pos, end = 0, len(data)
+        pos, end, controls = 0, len(data), 0
         try:
             while pos < end:
                 if partial is not None and partial.missing:
@@ -145,6 +155,9 @@ class FrameParser:
                         parse_close(payload)
                         events.append((opcode, payload))
                         return partial
+                    controls += 1
+                    if controls > most:
+                        raise ProtocolError(CloseCode.FLOODING, MANY_CONTROLS)
                     events.append((opcode, payload))
                     continue
 
@@ -162,6 +175,10 @@ class FrameParser:
                         check_utf8(payload)
                     events.append((opcode | compressed, payload))
                     continue
+                if not fin:
+                    controls += 1
+                    if controls > most:
+                        raise ProtocolError(CloseCode.FLOODING, MANY_CONTROLS)
                 partial = self._begin(partial, first, mask, length)
                 if not length and fin:
                     events.append(self._finish(partial))
@@ -170,6 +187,8 @@ class FrameParser:
             if partial is not None:
                 self.discard(partial)
             raise
+        finally:
+            self.controls = controls
         return partial
 
     def lone(self, data: bytes | memoryview, size: int) -> Event | None:

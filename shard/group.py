@@ -8,10 +8,11 @@ bytes mean the wire's. The door, what comes in, what goes out and what is due wh
 happened; what follows from it for a connection is decided here and in `connections`. An idle
 connection is a table row and a wheel entry, nothing else.
 
-Every turn is bounded: accepts, events, wheel visits, one fan-out slice. Nothing is freed in the
-middle of a turn: connections end in `_sweep`, after which the handler has forgotten them.
-Exceptions become closes here and nowhere else: ProtocolError with its code, anything else is
-logged and closes that one connection.
+Every turn is bounded: accepts, what comes in, wheel visits, one fan-out slice. Connections that
+have something to say take turns, a scratch buffer each; where that comes to more than MAX_WORK, the
+rest of them are first in the next turn. Nothing is freed in the middle of a turn: connections end
+in `_sweep`, after which the handler has forgotten them. Exceptions become closes here and in
+`intake`: ProtocolError with its code, anything else is logged and closes that one connection.
 
 Danger: the kernel reuses descriptor numbers. A closed connection's descriptor is shut down at once
 but held open, in quarantine, for a tick and until no fan-out may name it; the pause also lets the
@@ -25,33 +26,41 @@ import os
 import random
 import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from pool.table import FREE
 from shard.closecodes import CloseCode, ProtocolError
-from shard.connections import CLOSED_ABNORMALLY, IN, Connections
+from shard.connections import IN
 from shard.counters import Count
 from shard.deadlines import Due
-from shard.door import LATE, Door
+from shard.door import LATE, PIECES, Door
 from shard.handler import Handler
 from shard.handshake import Accepted, Answer
-from shard.inbound import Inbound
-from shard.phases import CLOSING, HANDSHAKE, OPEN
+from shard.inbound import SMALL_PIECE
+from shard.intake import Intake
+from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
 from shard.settings import Settings
-from shard.wires.wire import ALIVE, BINARY, CLOSE, REPLY, Event
 
 log = logging.getLogger(__name__)
 
+GONE: Final = (FREE, QUARANTINED)
+
 MAX_EVENTS: Final = 512
 
+MAX_WORK: Final = 512
+"""Reads and frames a turn, some 5 ms of them: the longest a fan-out waits for those who talk."""
+REQUEST_WORK: Final = 8
+"""A request costs as much as so many frames."""
 
-class ConnectionGroup(Connections):
+
+class ConnectionGroup(Intake):
     """All connections of one shard, and the turns that serve them.
 
     listener  a listening, non-blocking TCP socket; the group accepts from it, never closes it
 
-    The rest as in Connections.
+    The rest as in Intake.
     """
 
     def __init__(
@@ -65,11 +74,10 @@ class ConnectionGroup(Connections):
     ) -> None:
         super().__init__(settings, counts, wake, chance, rows)
         self._door = Door(listener, settings, rows, counts)
-        self._inbound = Inbound(settings.terms.offers, settings.message_bytes)
         self._accepting = False
         self._draining = False
-        self._bytes_in = 0
-        self._events_in = 0
+        self._requests = 0
+        self._waiting: list[tuple[int, int]] = []
         self._starved = False
 
     def start(self, handler: Handler, tick: int) -> None:
@@ -117,23 +125,14 @@ class ConnectionGroup(Connections):
             self._turn()
         finally:
             self._in_turn = False
-        if self._outbox.pending or self._deadlines.behind:
+        if self._outbox.pending or self._deadlines.behind or self._waiting:
             self._ask_turn()
 
     def _turn(self) -> None:
-        for fd, mask in self._epoll.poll(0, MAX_EVENTS):
-            if fd == self._door.fd:
-                self._accept()
-                continue
-            if mask & select.EPOLLOUT:
-                self._flush(fd)
-            if mask & ~select.EPOLLOUT:
-                self._read(fd)
-        # What came in since the last turn: the scoreboard costs more than the sum.
-        self._counts[Count.BYTES_IN] += self._bytes_in
-        self._counts[Count.FRAMES_IN] += self._events_in
-        self._bytes_in = self._events_in = 0
-        if self._deadlines.behind:
+        self._take_turns()
+        self._count_heard()
+        # Not before everybody was heard: what has come in time is in time.
+        if self._deadlines.behind and not self._waiting:
             self._meet_deadlines()
         if self._outbox.pending:
             self._act_all(self._outbox.run_slice())
@@ -142,9 +141,27 @@ class ConnectionGroup(Connections):
             self._starved = False
             self._reclaim(self.tick + 1)
 
+    def _take_turns(self) -> None:
+        """Everyone of whom epoll tells, as far as a turn's work allows, and then who is left."""
+        ready = iter(self._waiting or self._epoll.poll(0, MAX_EVENTS))
+        self._requests = 0
+        for fd, mask in ready:
+            if fd == self._door.fd:
+                self._accept()
+            elif self._table.phase[fd] not in GONE:  # it may have ended since epoll told of it
+                if mask & select.EPOLLOUT:
+                    self._flush(fd)
+                if mask & ~select.EPOLLOUT:
+                    self._read(fd)
+            work = self._reads + self._events_in + self._inbound.controls
+            if work + self._requests * REQUEST_WORK >= MAX_WORK:
+                break
+        self._waiting = list(ready)
+
     def advance(self, tick: int) -> None:
         """Time has come to `tick`: visit the wheel, close the stalled, reclaim, then a turn."""
         self._sweep()  # whoever ended since the last turn must not be reclaimed before that
+        self._inbound.pass_time(tick - self.tick)
         self.tick = self._outbox.tick = tick
         self._deadlines.advance(tick)
         self._close_stalled()
@@ -232,7 +249,7 @@ class ConnectionGroup(Connections):
         else:
             self.send(fd, accepted.response + opening)
         if accepted.rest:
-            self._hear(fd, self._inbound.events(fd, accepted.variant, accepted.rest))
+            self._hear(fd, accepted.variant, accepted.rest)
 
     def _answer(self, fd: int, reply: Answer) -> None:
         """It will be no connection: say why, and end."""
@@ -240,69 +257,26 @@ class ConnectionGroup(Connections):
             os.write(fd, reply.response)
         self._end(fd, CloseCode.NORMAL)
 
-    # --- bytes in ------------------------------------------------------------------------------
+    # --- requests ------------------------------------------------------------------------------
 
-    def _read(self, fd: int) -> None:
-        size = self._inbound.receive(fd)
-        if size is not None:
-            self._take_in(fd, size)
-
-    def _take_in(self, fd: int, size: int) -> None:  # hot: once per message from a viewer
-        """Take in what was received. Never raises for the connection's sake."""
-        if not size:
-            self._end(fd, CLOSED_ABNORMALLY)
+    def _take_request(self, fd: int, size: int) -> None:
+        reply = self._door.request(fd, bytes(self._inbound.received(size)))
+        if reply is None:
+            if size < SMALL_PIECE:
+                self._take_piece(fd)
             return
-        phase = self._table.phase[fd]
-        self._bytes_in += size
-        self._table.seen[fd] = self.tick
-        try:
-            if phase == HANDSHAKE:
-                reply = self._door.request(fd, bytes(self._inbound.received(size)))
-                if isinstance(reply, Accepted):
-                    self._open(fd, reply)
-                elif reply is not None:
-                    self._answer(fd, reply)
-                return
-            variant = self._table.variant[fd]
-            inbound, lone = self._inbound, None
-            if phase == OPEN and fd not in inbound.partials:
-                lone = inbound.lone[variant](inbound.scratch, size)
-            if lone is None:
-                self._hear(fd, inbound.events(fd, variant, inbound.received(size)))
-                return
-            self._events_in += 1
-            kind, payload = lone
-            if kind != ALIVE:
-                self._handler.on_message(fd, payload, kind == BINARY)
-        except Exception:
-            self._fail(fd, self._our_fault(fd))
+        self._requests += 1
+        if isinstance(reply, Accepted):
+            self._open(fd, reply)
+        else:
+            self._answer(fd, reply)
 
-    def _hear(self, fd: int, events: Iterable[Event]) -> None:
-        """Events in order, until the connection is over; replies go out together."""
-        replies: list[bytes] = []
+    def _take_piece(self, fd: int) -> None:
         try:
-            for kind, payload in events:
-                self._events_in += 1
-                if kind == CLOSE:
-                    self._peer_closes(fd, payload)
-                    return
-                if self._table.phase[fd] != OPEN:
-                    continue
-                if kind == REPLY:
-                    replies.append(payload)
-                elif kind != ALIVE:
-                    self._reply(fd, replies)
-                    self._handler.on_message(fd, payload, kind == BINARY)
-            self._reply(fd, replies)
-        except ProtocolError as error:
-            self._counts[Count.CLOSED_PROTOCOL] += 1
-            self._reply(fd, replies)
-            self._fail(fd, error.code, str(error))
-
-    def _reply(self, fd: int, replies: list[bytes]) -> None:
-        if replies and self._table.phase[fd] == OPEN:
-            self.send(fd, b"".join(replies))
-        replies.clear()
+            self._inbound.count(fd)
+        except ProtocolError:
+            self._counts[Count.REFUSED_HANDSHAKE] += 1
+            self._answer(fd, PIECES)
 
     # --- deadlines -----------------------------------------------------------------------------
 

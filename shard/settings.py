@@ -20,6 +20,7 @@ class Settings:
     capacity: int = 20_000
     handshake_bytes: int = 8_192
     message_bytes: int = 16_384
+    controls_per_tick: int = 20
     backlog_soft_bytes: int = 262_144
     backlog_hard_bytes: int = 1_048_576
     backlog_total_bytes: int = 268_435_456

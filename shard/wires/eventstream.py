@@ -62,9 +62,11 @@ class NothingIn:
     def lone(self, data: memoryview, size: int) -> Event | None:
         return None
 
-    def feed(self, data: bytes | memoryview, partial: int | None) -> tuple[Iterable[Event], int]:
+    def feed(
+        self, data: bytes | memoryview, partial: int | None, most: int
+    ) -> tuple[Iterable[Event], int, int]:
         size = (partial or 0) + len(data)
-        return (_too_much() if size > MOST_BYTES_IN else ()), size
+        return (_too_much() if size > MOST_BYTES_IN else ()), size, 0
 
     def discard(self, partial: int) -> None: ...
 

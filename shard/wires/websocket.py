@@ -90,16 +90,16 @@ class FrameReader:
         self.discard = self._frames.discard
 
     def feed(
-        self, data: bytes | memoryview, partial: Partial | None
-    ) -> tuple[Iterator[Event], Partial | None]:
+        self, data: bytes | memoryview, partial: Partial | None, most: int
+    ) -> tuple[Iterator[Event], Partial | None, int]:
         found: list[frames.Event] = []
         fault = None
         try:
-            partial = self._frames.feed(data, partial, found, self._deflated)
+            partial = self._frames.feed(data, partial, found, self._deflated, most)
         except ProtocolError as error:
             # Not the error itself: its traceback holds this frame, which would make a cycle.
             fault, partial = (error.code, str(error)), None
-        return self._events(found, fault), partial
+        return self._events(found, fault), partial, self._frames.controls
 
     def _events(
         self, found: list[frames.Event], fault: tuple[CloseCode, str] | None

@@ -30,8 +30,11 @@ class Parser(Protocol):
         """The one event of which `feed` would make the `size` bytes of `data`, where there is a
         short way to tell; else None. For a connection without a partial."""
 
-    def feed(self, data: bytes | memoryview, partial: Any) -> tuple[Iterable[Event], Any]:
-        """Events of what came after `partial` (None: nothing), and what is incomplete now.
+    def feed(
+        self, data: bytes | memoryview, partial: Any, most: int
+    ) -> tuple[Iterable[Event], Any, int]:
+        """Events of what came after `partial` (None: nothing), what is incomplete now, and how many
+        frames were no message; parsing stops at the first beyond `most`.
 
         Going through the events may raise ProtocolError: the peer broke the protocol there.
         """

@@ -24,6 +24,7 @@ KEYS = {
     "capacity": "limits.connections",
     "handshake_bytes": "limits.handshake_bytes",
     "message_bytes": "limits.message_bytes",
+    "controls_per_tick": "limits.control_frames_per_s",
     "backlog_soft_bytes": "limits.backlog_soft_bytes",
     "backlog_hard_bytes": "limits.backlog_hard_bytes",
     "backlog_total_bytes": "limits.backlog_total_bytes",

@@ -6,26 +6,28 @@ one makes of it. After each run no buffer may be on loan.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pool.buffers import BufferPool
 from shard.closecodes import ProtocolError
 from shard.frames import CLOSE, Event, FrameParser, Partial
 
+MANY = 1 << 30
 LIMIT = 1_000
 """Bytes in a message; small, so that a random test passes it."""
 
 
 @dataclass
 class Parsed:
-    """Events, and the close code of the error that ended them, if one did."""
+    """Events, the close code of the error that ended them, if one did, and how many controls."""
 
     events: list[Event]
     code: int | None
+    controls: int = field(default=0, compare=False)
 
 
-def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
-    """Feed `chunks` until an error or a close frame."""
+def parse(chunks: Sequence[bytes], compression: bool = False, most: int = MANY) -> Parsed:
+    """Feed `chunks` until an error or a close frame; `most` controls are allowed in all."""
     buffers = BufferPool(sizes=(16, 64, 256))
     parser = FrameParser(buffers, LIMIT)
     partial: Partial | None = None
@@ -35,7 +37,9 @@ def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
         lone = parser.lone(memoryview(scratch), len(chunk)) if partial is None else None
         before = len(parsed.events)
         try:
-            partial = parser.feed(memoryview(scratch), partial, parsed.events, compression)
+            partial = parser.feed(
+                memoryview(scratch), partial, parsed.events, compression, most - parsed.controls
+            )
             assert lone is None or (parsed.events[before:], partial) == ([lone], None)
         except ProtocolError as error:
             parsed.code = int(error.code)
@@ -43,6 +47,7 @@ def parse(chunks: Sequence[bytes], compression: bool = False) -> Parsed:
             assert buffers.on_loan == 0, "an error gives everything back"
             return parsed
         finally:
+            parsed.controls += parser.controls
             scratch[:] = b"\xaa" * len(scratch)
         if parsed.events and parsed.events[-1][0] == CLOSE:
             break

@@ -214,6 +214,36 @@ class TestTheShortWay:
         assert FrameParser(BufferPool(), 100).lone(data, len(data)) is not None
 
 
+class TestControls:
+    """What is no message, and how much of it is taken."""
+
+    @pytest.mark.parametrize(
+        ("data", "controls"),
+        [
+            (HELLO * 3, 0),
+            (client_frame(PING) + HELLO + client_frame(PONG, b"x"), 2),
+            (client_frame(TEXT, b"a", fin=False) + client_frame(CONT, b"b"), 1),
+            (client_frame(TEXT, fin=False) + client_frame(CONT, fin=False) * 7, 8),
+            (client_frame(PING)[:-1], 0),
+            (client_frame(CLOSE), 0),
+        ],
+    )
+    def test_they_are_counted(self, data: bytes, controls: int) -> None:
+        assert parse([data]).controls == controls
+
+    @pytest.mark.parametrize(
+        "one", [client_frame(PING), client_frame(PONG, b"x"), client_frame(CONT, fin=False)]
+    )
+    def test_one_too_many_is_flooding_and_nothing_behind_it_is_parsed(self, one: bytes) -> None:
+        begun = client_frame(TEXT, b"a", fin=False)
+        allowed, end = parse([begun + 4 * one], most=5), b"\x81\x05Hello"
+        assert allowed.code is None
+        assert parse([begun + 5 * one + end], most=5) == Parsed(allowed.events, 4503)
+
+    def test_messages_are_as_many_as_like(self) -> None:
+        assert parse([HELLO * 50], most=0) == Parsed([(TEXT, b"Hello")] * 50, None)
+
+
 class TestMemory:
     def test_whole_frames_leave_no_state(self) -> None:
         parser = frames.FrameParser(BufferPool(), LIMIT)

@@ -14,8 +14,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from pool.buffers import BufferPool
+from shard.closecodes import CloseCode
 from shard.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, FrameParser, encode
-from tests.shard.parsing import LIMIT, Parsed, parse
+from tests.shard.parsing import LIMIT, MANY, Parsed, parse
 from tests.shard.wire import client_frame, close_frame, server_frames
 
 masks = st.binary(min_size=4, max_size=4)
@@ -111,9 +112,12 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 def check_splits(data: bytes, places: list[int], compression: bool) -> None:
-    whole = parse([data], compression)
-    assert parse(cut(data, places), compression) == whole
-    assert parse([data[i : i + 1] for i in range(len(data))], compression) == whole
+    for most in (MANY, 2, 0):
+        whole = parse([data], compression, most)
+        assert whole.controls <= most + (whole.code == CloseCode.FLOODING)
+        for chunks in (cut(data, places), [data[i : i + 1] for i in range(len(data))]):
+            parsed = parse(chunks, compression, most)
+            assert (parsed, parsed.controls) == (whole, whole.controls)
 
 
 class TestAnyBytes:

@@ -176,5 +176,6 @@ class TestOnAGroup:
 
 
 def test_a_message_of_another_wire_is_not_understood() -> None:
-    events, size = EventStream().parser(None, 0).feed(encode(1, b"hi"), None)  # type: ignore[arg-type]
-    assert (list(events), size) == ([], 4)
+    parser = EventStream().parser(None, 0)  # type: ignore[arg-type]
+    events, size, controls = parser.feed(encode(1, b"hi"), None, 9)
+    assert (list(events), size, controls) == ([], 4, 0)

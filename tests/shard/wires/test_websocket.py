@@ -91,13 +91,16 @@ class TestSending:
 
 class TestReading:
     def test_a_ping_is_a_reply(self) -> None:
-        events, partial = PLAIN.parser(BufferPool(), 100).feed(client_frame(PING, b"?"), None)
+        frame = client_frame(PING, b"?")
+        events, partial, controls = PLAIN.parser(BufferPool(), 100).feed(frame, None, 1)
+        assert controls == 1
         assert (list(events), partial) == ([(REPLY, encode(PONG, b"?"))], None)
 
     def test_messages_are_inflated_one_by_one(self) -> None:
         parser = DEFLATED.parser(BufferPool(), 100)
         frames = [client_frame(TEXT, compress(b"x" * size), rsv=COMPRESSED) for size in (9, 200, 9)]
-        events, _ = parser.feed(b"".join(frames), None)
+        events, _, controls = parser.feed(b"".join(frames), None, 0)
+        assert controls == 0
         found = iter(events)
         assert next(found) == (TEXT, b"x" * 9)
         with pytest.raises(ProtocolError) as error:
@@ -106,7 +109,7 @@ class TestReading:
 
     def test_inflated_text_is_utf8(self) -> None:
         frame = client_frame(TEXT, compress(b"\xff"), rsv=COMPRESSED)
-        events, _ = DEFLATED.parser(BufferPool(), 100).feed(frame, None)
+        events, _, _ = DEFLATED.parser(BufferPool(), 100).feed(frame, None, 0)
         with pytest.raises(ProtocolError) as error:
             list(events)
         assert error.value.code == CloseCode.INVALID_PAYLOAD
