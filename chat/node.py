@@ -179,11 +179,23 @@ def reachable(host: str, port: int) -> str:
     return authority("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
 
 
+def capacity(wanted: int, rows: int) -> int:
+    """Connections of one shard: as many as are wanted, if descriptors have room for so many."""
+    room = rows - RESERVED_DESCRIPTORS
+    if wanted > room:
+        log.warning(
+            "limits.connections is %d, but a limit of %d open files has room for %d in a shard: "
+            "raise that (ulimit -Hn, or LimitNOFILE= in systemd) or use more shards",
+            *(wanted, rows, room),
+        )
+    return min(wanted or room, room)
+
+
 def shard_settings(config: Config, rows: int) -> Settings:
     """The connection group's part of the configuration."""
     limits, heartbeat = config.limits, config.heartbeat
     return Settings(
-        capacity=limits.connections or rows - RESERVED_DESCRIPTORS,
+        capacity=capacity(limits.connections, rows),
         handshake_bytes=limits.handshake_bytes,
         message_bytes=limits.message_bytes,
         controls_per_tick=limits.control_frames_per_s,

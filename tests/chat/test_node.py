@@ -64,7 +64,7 @@ def value(config: Config, path: str) -> Any:
 class TestSettings:
     def test_every_limit_of_a_group_is_what_its_key_says(self) -> None:
         config = every_key_its_own()
-        settings = shard_settings(config, rows=500)
+        settings = shard_settings(config, rows=1 << 21)
         assert {field: getattr(settings, field) for field in KEYS} == {
             field: value(config, path) for field, path in KEYS.items()
         }
@@ -72,12 +72,24 @@ class TestSettings:
     def test_none_is_left_to_the_groups_default(self) -> None:
         fields = {field.name for field in dataclasses.fields(Settings)}
         assert fields == KEYS.keys() | {"terms"}
-        settings, default = shard_settings(every_key_its_own(), rows=500), Settings()
+        settings, default = shard_settings(every_key_its_own(), rows=1 << 21), Settings()
         assert [name for name in fields if getattr(settings, name) == getattr(default, name)] == []
 
     def test_without_a_maximum_there_are_as_many_as_descriptors(self) -> None:
         config = configured(limits={"connections": 0})
         assert shard_settings(config, rows=500).capacity == 500 - RESERVED_DESCRIPTORS
+
+    def test_more_than_descriptors_have_room_for_is_said_and_not_promised(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        config = configured(limits={"connections": 1_000})
+        room = 500 - RESERVED_DESCRIPTORS
+        assert shard_settings(config, rows=500).capacity == room
+        [record] = caplog.records
+        assert "limits.connections is 1000" in record.getMessage()
+        assert f"limit of 500 open files has room for {room} in a shard" in record.getMessage()
+        assert shard_settings(config, rows=1_000 + RESERVED_DESCRIPTORS).capacity == 1_000
+        assert len(caplog.records) == 1
 
     def test_who_is_let_in_is_configured_too(self) -> None:
         terms = shard_settings(every_key_its_own(), rows=500).terms
