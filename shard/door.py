@@ -7,10 +7,14 @@ in is `handshake`'s, what becomes of a connection is the group's. Whoever finds 
 and counted at once. A connection whose request came in one piece, as nearly all do, leaves no trace
 but its address's count.
 
+One descriptor is kept in reserve: where there are no others, it is lent to those who wait, one
+after the other, for as long as it takes to tell them.
+
 Danger: an address is only what a trusted proxy says it is. Trust is settled on arrival, by who
 connected, before a byte is looked at; from everyone else such headers mean nothing.
 """
 
+import errno
 import os
 import socket
 from contextlib import suppress
@@ -26,6 +30,8 @@ from shard.settings import Settings
 from shard.upgradecache import UpgradeCache
 
 MAX_ACCEPTS: Final = 64
+REQUEST_BYTES: Final = 8_192
+NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 
 FULL: Final = answer(HTTPStatus.SERVICE_UNAVAILABLE, "no room here now", "Retry-After: 5")
 LATE: Final = answer(HTTPStatus.REQUEST_TIMEOUT, "the request took too long")
@@ -61,11 +67,14 @@ class Door:
         self._direct = settings.client_address == "connection"
         self._proxied: dict[int, str] = {}
         self._unfinished: dict[int, bytes] = {}
+        self._reserve = -1
+        self._keep_reserve()
 
     def arrivals(self, connections: int) -> tuple[list[int], OSError | None]:
         """Some of the connections that wait, non-blocking, beside `connections` that are here; and
         why there are no more, if that is trouble. `forget` each at its end."""
         fds: list[int] = []
+        self._keep_reserve()
         for _ in range(MAX_ACCEPTS):
             try:
                 # accept() would wrap the descriptor in an object, only for us to detach it.
@@ -85,6 +94,35 @@ class Door:
             else:
                 fds.append(fd)
         return fds, None
+
+    def turn_away_waiting(self, trouble: OSError) -> bool:
+        """There are no descriptors for those who wait: tell some of them, and whether that could be
+        done."""
+        told = 0
+        while trouble.errno in NO_DESCRIPTORS and told < MAX_ACCEPTS and self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+            try:
+                fd, _ = self._listener._accept()  # type: ignore[attr-defined]
+                os.set_blocking(fd, False)
+                self.turn_away(fd)
+                told += 1
+            except OSError:
+                break  # nobody waits any more, or somebody else took it
+            finally:
+                self._keep_reserve()
+        return told > 0
+
+    def _keep_reserve(self) -> None:
+        if self._reserve < 0:
+            with suppress(OSError):  # somebody took it; the next who leaves makes room
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def shut(self) -> None:
+        """Nobody comes in any more."""
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
 
     def turn_away(self, fd: int) -> None:
         """There is no place for this arrival."""
@@ -156,6 +194,8 @@ class Door:
 
 def _refuse(fd: int, reply: Answer) -> None:
     """Answer and hang up, in the middle of nothing: it never became a connection."""
+    with suppress(OSError):
+        os.read(fd, REQUEST_BYTES)  # closed over unread bytes, it would be reset, and not hear us
     with suppress(OSError):
         os.write(fd, reply.response)
     os.close(fd)

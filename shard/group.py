@@ -111,6 +111,7 @@ class ConnectionGroup(Intake):
         self._sweep()
         for fd in self._table.reclaim(self.tick + 1):
             os.close(fd)
+        self._door.shut()
         self._outbox.shut()
         self._epoll.close()
 
@@ -206,12 +207,14 @@ class ConnectionGroup(Intake):
             self._out_of_descriptors(trouble)
 
     def _out_of_descriptors(self, error: OSError) -> None:
-        """Cut the quarantine short, or else stop accepting until the next tick.
+        """Cut the quarantine short, or else turn away, or else stop accepting until the next tick.
 
         The listener stays readable, so trying again at once would only burn the core.
         """
         if self._table.quarantined and not self._outbox.pending:
             self._starved = True
+            return
+        if self._door.turn_away_waiting(error):
             return
         self._counts[Count.ACCEPT_PAUSED] += 1
         log.warning("not accepting for a moment, %d connections: %s", self._connections, error)

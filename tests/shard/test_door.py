@@ -1,5 +1,6 @@
 """The door: real sockets come in, literal bytes become requests, an address has its limit."""
 
+import errno
 import os
 import select
 import socket
@@ -45,6 +46,7 @@ class Porch:
                 os.close(fd)
         for client in self.clients:
             client.close()
+        self.door.shut()
         self.listener.close()
 
     def knock(self, source: str = STRANGER) -> socket.socket:
@@ -140,7 +142,45 @@ class TestArriving:
         assert trouble is None
 
 
+class TestTheReserve:
+    def test_it_is_lent_to_all_who_wait_and_kept(self, porch: Porch) -> None:
+        clients = [porch.knock() for _ in range(5)]
+        for client in clients:
+            client.sendall(REQUEST)
+        with descriptors_exhausted():
+            _, trouble = porch.door.arrivals(0)
+            assert trouble is not None
+            assert porch.door.turn_away_waiting(trouble)
+            assert [heard(client) for client in clients] == [FULL.response] * 5
+        assert porch.counts[Count.REFUSED_FULL] == 5
+        porch.enter()
+
+    def test_other_trouble_is_none_of_its_business(self, porch: Porch) -> None:
+        porch.knock()
+        assert not porch.door.turn_away_waiting(OSError(errno.ENOMEM, "no memory"))
+        assert len(porch.arrivals()[0]) == 1
+
+    def test_one_that_was_lost_is_kept_again_as_soon_as_there_is_one(self, porch: Porch) -> None:
+        porch.door.shut()
+        porch.knock()
+        with descriptors_exhausted():
+            assert not porch.door.turn_away_waiting(OSError(errno.EMFILE, "none left"))
+        porch.arrivals()
+        porch.knock()
+        with descriptors_exhausted():
+            _, trouble = porch.door.arrivals(0)
+            assert trouble is not None
+            assert porch.door.turn_away_waiting(trouble)
+
+
 class TestBeingFull:
+    @with_(capacity=0)
+    def test_who_has_made_a_request_hears_it_and_is_not_reset(self, porch: Porch) -> None:
+        client = porch.knock()
+        client.sendall(REQUEST)
+        porch.arrivals()
+        assert heard(client) == FULL.response
+
     @with_(capacity=2)
     def test_who_is_one_too_many_is_told_and_hung_up_on(self, porch: Porch) -> None:
         client = porch.knock()

@@ -74,10 +74,26 @@ class TestAccepting:
                 client.send(REQUEST)
             rig.run_until(lambda: all(client.status == 101 for client in clients))
 
-    def test_without_descriptors_it_pauses_until_the_next_tick(self) -> None:
+    def test_without_descriptors_all_who_come_are_told_to_come_back(self) -> None:
+        with Rig() as rig:
+            client, late = rig.open(), [rig.connect() for _ in range(9)]
+            for one in late:
+                one.send(REQUEST)
+            with descriptors_exhausted():
+                rig.run_until(lambda: all(one.ended for one in late))
+                assert {one.status for one in late} == {503}
+                assert all(b"Retry-After: 5\r\n" in one.received for one in late)
+                client.send(client_frame(TEXT, b"still served"))
+                rig.run_until(lambda: rig.handler.messages)
+            assert rig.counts[Count.REFUSED_FULL] == 9
+            assert rig.counts[Count.ACCEPT_PAUSED] == 0
+            assert rig.open()
+
+    def test_without_one_in_reserve_either_it_pauses_until_the_next_tick(self) -> None:
         with Rig() as rig:
             client, late = rig.open(), rig.connect()
             late.send(REQUEST)
+            rig.group._door.shut()
             with descriptors_exhausted():
                 rig.run_until(lambda: rig.counts[Count.ACCEPT_PAUSED])
                 rig.settle()
