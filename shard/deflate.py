@@ -7,7 +7,8 @@ a client that limits it; on batches of chat that costs little, because what repe
 
 Danger: a few bytes may inflate to gigabytes. `inflate` stops at its limit and has never held more.
 
-Negotiation is the `websockets` package's own; a malformed offer is as good as none (section 5.1).
+Negotiation is the `websockets` package's own; a malformed offer is as good as none (section 5.1),
+and so is one of more than MOST_ITEMS extensions and parameters.
 """
 
 import zlib
@@ -20,6 +21,7 @@ from websockets.headers import build_extension, parse_extension
 
 from shard.closecodes import CloseCode, ProtocolError
 
+MOST_ITEMS: Final = 32
 LEVEL: Final = 1
 """The batch is encoded once per flush; level 6 takes up to four times as long for a tenth less."""
 WINDOW_BITS: Final = 9
@@ -35,6 +37,8 @@ _factory = ServerPerMessageDeflateFactory(
 @lru_cache(maxsize=256)
 def negotiate(offers: str) -> str | None:
     """The answer to a Sec-WebSocket-Extensions header: the first offer we can meet, or None."""
+    if offers.count(",") + offers.count(";") >= MOST_ITEMS:
+        return None
     try:
         parsed = parse_extension(offers)
     except InvalidHeader:

@@ -82,27 +82,29 @@ class Terms:
 class _Collector:
     """What httptools calls back; refuses more headers than any client needs."""
 
-    __slots__ = ("headers", "repeated", "url")
+    __slots__ = ("headers", "lines", "repeated", "url")
 
     def __init__(self) -> None:
         self.url = b""
         self.headers: dict[str, str] = {}
+        self.lines = 0
         self.repeated: set[str] = set()
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.lines += 1
+        if self.lines > MAX_HEADERS:
+            raise Refused(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {MAX_HEADERS} headers"
+            )
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1").strip(" \t")  # RFC 9110 section 5.5
         if key in self.headers:
             self.repeated.add(key)
             text = f"{self.headers[key]}, {text}"
         self.headers[key] = text
-        if len(self.headers) > MAX_HEADERS:
-            raise Refused(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"more than {MAX_HEADERS} headers"
-            )
 
 
 def respond(data: bytes, terms: Terms) -> Accepted | Answer:

@@ -19,7 +19,7 @@ from websockets.utils import accept_key
 from pool.buffers import BufferPool
 from shard import frames
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import compress, inflate, negotiate
+from shard.deflate import MOST_ITEMS, compress, inflate, negotiate
 from shard.frames import FrameParser, Partial
 from shard.wires.wire import BINARY, CLOSE, REPLY, TEXT, Event, Offers, Refused
 
@@ -146,6 +146,8 @@ def _asks_upgrade(connection: str, upgrade: str) -> bool:
     """RFC 6455 section 4.2.1, items 3 and 4."""
     if not connection or not upgrade:
         return False
+    _check_few(connection)
+    _check_few(upgrade)
     if not any(option.lower() == "upgrade" for option in parse_connection(connection)):
         return False
     return any(protocol.lower() == "websocket" for protocol in parse_upgrade(upgrade))
@@ -174,8 +176,15 @@ def _choose(asked: str | None, offers: Offers) -> str:
     return next((offer.subprotocol for _, offer in offers if offer.subprotocol in names), "")
 
 
+def _check_few(items: str) -> None:
+    """A list costs a microsecond an item to parse, and no client has a use for many."""
+    if items.count(",") >= MOST_ITEMS:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"more than {MOST_ITEMS} items in a header's list")
+
+
 @lru_cache(maxsize=256)
 def _parse_subprotocols(asked: str) -> frozenset[str]:
+    _check_few(asked)
     return frozenset(parse_subprotocol(asked))
 
 

@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.headers import parse_extension
 
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import TAIL, compress, inflate, negotiate
+from shard.deflate import MOST_ITEMS, TAIL, compress, inflate, negotiate
 
 LIMIT = 100_000
 
@@ -60,6 +60,8 @@ class TestNegotiation:
             "permessage-deflate; unheard_of",
             "permessage-deflate; client_max_window_bits; client_max_window_bits",
             "permessage-deflate;;",
+            "x," * MOST_ITEMS + "permessage-deflate",
+            "x" + ";y" * MOST_ITEMS + ",permessage-deflate",
             '"',
             "",
         ],

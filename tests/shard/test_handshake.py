@@ -271,6 +271,7 @@ class TestRefusing:
         extra = [f"X-{i}: y" for i in range(MAX_HEADERS - len(HEADERS))]
         assert let_in(request("GET /ws HTTP/1.1", *extra))
         assert refusal(request("GET /ws HTTP/1.1", *extra, "One: more")) == 431
+        assert refusal(request("GET /ws HTTP/1.1", *extra, "X-0: again")) == 431
 
     def test_health_is_answered_without_an_upgrade(self) -> None:
         assert refusal(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n") == 200

@@ -6,7 +6,7 @@ import pytest
 
 from pool.buffers import BufferPool
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import compress
+from shard.deflate import MOST_ITEMS, compress
 from shard.frames import CLOSE, COMPRESSED, PING, PONG, TEXT, encode
 from shard.wires.websocket import COMPRESS_FROM, WebSocket
 from shard.wires.wire import REPLY, Offer, Refused
@@ -58,6 +58,9 @@ class TestAccepting:
             ({"sec-websocket-version": "8"}, HTTPStatus.UPGRADE_REQUIRED),
             ({"sec-websocket-key": "short"}, HTTPStatus.BAD_REQUEST),
             ({"sec-websocket-protocol": "a b"}, HTTPStatus.BAD_REQUEST),
+            ({"sec-websocket-protocol": "a," * MOST_ITEMS + "b"}, HTTPStatus.BAD_REQUEST),
+            ({"connection": "a," * MOST_ITEMS + "upgrade"}, HTTPStatus.BAD_REQUEST),
+            ({"upgrade": "a," * MOST_ITEMS + "websocket"}, HTTPStatus.BAD_REQUEST),
         ],
     )
     def test_what_is_no_upgrade_is_refused(
@@ -66,6 +69,11 @@ class TestAccepting:
         with pytest.raises(Refused) as refused:
             PLAIN.accept(HEADERS | changed, OFFERS)
         assert refused.value.status == status
+
+    def test_a_list_may_have_so_many_items(self) -> None:
+        many = "a," * (MOST_ITEMS - 1)
+        changed = {"connection": many + "upgrade", "upgrade": many + "websocket"}
+        assert PLAIN.accept(HEADERS | changed, OFFERS)
 
 
 class TestSending:
