@@ -154,10 +154,14 @@ class ConnectionGroup(Intake):
                     self._flush(fd)
                 if mask & ~select.EPOLLOUT:
                     self._read(fd)
-            work = self._reads + self._events_in + self._inbound.controls
-            if work + self._requests * REQUEST_WORK >= MAX_WORK:
+            if self._worked_enough:
                 break
         self._waiting = list(ready)
+
+    @property
+    def _worked_enough(self) -> bool:
+        work = self._reads + self._events_in + self._inbound.controls
+        return work + self._requests * REQUEST_WORK >= MAX_WORK
 
     def advance(self, tick: int) -> None:
         """Time has come to `tick`: visit the wheel, close the stalled, reclaim, then a turn."""
@@ -189,7 +193,7 @@ class ConnectionGroup(Intake):
         arrivals, trouble = self._door.arrivals(self._connections)
         for fd in arrivals:
             # The request is here already, as a rule; read before epoll could tell of it.
-            size = self._inbound.receive(fd)
+            size = None if self._worked_enough else self._inbound.receive(fd)
             try:
                 self._epoll.register(fd, IN)
             except OSError as error:  # no memory, or beyond fs.epoll.max_user_watches

@@ -28,7 +28,7 @@ SMALL_PIECE: Final = 536
 """No TCP has to cut its segments smaller (RFC 9293, section 3.7.1): a shorter read is the end of
 what its sender had to say, or somebody is wasting our time."""
 
-BURST_S: Final = 20
+BURST_S: Final = 10
 """What a client sends by the clock may come all at once after a pause of ours or the network's."""
 
 

@@ -160,6 +160,17 @@ class TestSharing:
         assert len(turns) > 5
         assert {fd for fd, _, _ in rig.handler.messages} == {client.fd for client in clients}
 
+    def test_arrivals_with_much_to_say_are_heard_so_far_only(self, rig: Rig) -> None:
+        for _ in range(self.POURING):
+            rig.connect().send(REQUEST + client_frame(BINARY, b"!") * 9)
+        turns: list[int] = []
+        while len(rig.handler.messages) < 9 * self.POURING:
+            before = len(rig.handler.messages)
+            rig.step()
+            turns.append(len(rig.handler.messages) - before)
+        assert max(turns) < 30 + 9
+        assert len(rig.handler.opened) == self.POURING
+
     def test_those_who_pour_do_not_keep_others_from_their_turn(self, rig: Rig) -> None:
         pouring = [rig.open() for _ in range(self.POURING)]
         quiet = rig.open()
