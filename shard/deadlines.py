@@ -14,6 +14,7 @@ To prolong these would let who is slow on purpose hold a place for longer on a s
 
 import random
 from enum import Enum
+from itertools import islice
 from typing import Final
 
 from pool.table import ConnectionTable
@@ -50,6 +51,7 @@ class Deadlines:
         self._answers = tuple(offer.wire.answers_pings for offer in settings.terms.offers)
         self._chance = chance
         self._wheel = TimingWheel(table.due)
+        self._half_open: dict[int, int] = {}
 
     def start(self, tick: int) -> None:
         """`tick` is the time now, before anything is filed."""
@@ -69,13 +71,14 @@ class Deadlines:
 
     def arrived(self, fd: int) -> None:
         """A connection has to make its request in time."""
+        self._half_open[fd] = self._tick
         # One tick more: the current one has partly gone by.
         self._wheel.file(fd, self._tick + self._settings.handshake_ticks + 1)
 
     def opened(self, fd: int) -> None:
         """A connection is open: it is pinged when it has been silent."""
         ping = self._settings.ping_ticks
-        self._wheel.cancel(fd)
+        self.over(fd)
         # Jitter: those who came together are not pinged together. It lies in `seen`, because a
         # visit before its time only files again.
         seen = max(0, self._tick - int(self._chance.random() * ping / 2))
@@ -89,6 +92,13 @@ class Deadlines:
     def over(self, fd: int) -> None:
         """Nothing of this connection is due any more."""
         self._wheel.cancel(fd)
+        if self._half_open:
+            self._half_open.pop(fd, None)
+
+    def half_open(self, most: int) -> list[int]:
+        """Connections whose request was not complete at the last tick: the oldest, so many."""
+        oldest = islice(self._half_open.items(), most)
+        return [fd for fd, arrived in oldest if arrived < self._tick]
 
     def due(self) -> list[tuple[int, Due]]:
         """What is due for whom; a part of it while `behind`."""

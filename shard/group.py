@@ -35,7 +35,7 @@ from shard.closecodes import CloseCode, ProtocolError
 from shard.connections import IN
 from shard.counters import Count
 from shard.deadlines import Due
-from shard.door import LATE, PIECES, Door
+from shard.door import FULL, LATE, PIECES, Door
 from shard.handler import Handler
 from shard.handshake import Accepted, Answer
 from shard.inbound import SMALL_PIECE
@@ -53,6 +53,8 @@ MAX_WORK: Final = 512
 """Reads and frames a turn, some 5 ms of them: the longest a fan-out waits for those who talk."""
 REQUEST_WORK: Final = 8
 """A request costs as much as so many frames."""
+MAKES_ROOM_FOR: Final = 16
+"""How many may come to a full shard in a turn because others have not made their request."""
 
 
 class ConnectionGroup(Intake):
@@ -190,6 +192,8 @@ class ConnectionGroup(Intake):
     # --- beginning -----------------------------------------------------------------------------
 
     def _accept(self) -> None:
+        if self._connections >= self._settings.capacity and self._make_room():
+            return  # next turn, for those who wait
         arrivals, trouble = self._door.arrivals(self._connections)
         for fd in arrivals:
             # The request is here already, as a rule; read before epoll could tell of it.
@@ -209,6 +213,18 @@ class ConnectionGroup(Intake):
                 self._deadlines.arrived(fd)
         if trouble is not None:
             self._out_of_descriptors(trouble)
+
+    def _make_room(self) -> bool:
+        """Full: end some who have been here for long and have not made their request; whether
+        there were any. So nobody fills a shard by saying nothing."""
+        ended = 0
+        for fd in self._deadlines.half_open(MAKES_ROOM_FOR):
+            self._read(fd)  # it may have, and waited for its turn
+            if self._table.phase[fd] == HANDSHAKE:
+                self._answer(fd, FULL)
+                ended += 1
+        self._counts[Count.REFUSED_FULL] += ended
+        return ended > 0
 
     def _out_of_descriptors(self, error: OSError) -> None:
         """Cut the quarantine short, or else turn away, or else stop accepting until the next tick.

@@ -225,6 +225,7 @@ class Rig:
             assert not self.group._door._proxied
             assert not self.group._door._per_address._clients
             assert not self.group._outbox.slow
+            assert not self.group._deadlines._half_open
             assert self.group.backlog_total == 0
             assert self.group.connections == 0
             assert self.counts[Count.CONNECTIONS] == 0

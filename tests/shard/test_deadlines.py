@@ -78,6 +78,21 @@ class TestRequests:
         desk.deadlines.arrived(FD)
         assert desk.pass_(20) == [(6, Due.LATE)]
 
+    def test_the_oldest_that_outlast_a_tick_are_known_until_they_are_over(self) -> None:
+        desk = Desk()
+        desk.table.take(FD, HANDSHAKE, desk.tick)
+        desk.deadlines.arrived(FD)
+        assert desk.deadlines.half_open(9) == []
+        desk.pass_(1)
+        desk.deadlines.arrived(FD + 1)
+        assert desk.deadlines.half_open(9) == [FD]
+        desk.pass_(1)
+        assert desk.deadlines.half_open(9) == [FD, FD + 1]
+        assert desk.deadlines.half_open(1) == [FD]
+        desk.deadlines.over(FD)
+        desk.deadlines.opened(FD + 1)
+        assert desk.deadlines.half_open(9) == []
+
     def test_one_that_is_has_other_deadlines(self) -> None:
         desk = Desk()
         desk.open()

@@ -46,12 +46,48 @@ class TestFull:
             rig.run_until(lambda: clients[0].ended)
             assert rig.open()
 
-    def test_unfinished_handshakes_count(self) -> None:
-        with Rig(capacity=1) as rig:
-            rig.connect()
+    def test_an_unfinished_request_gives_its_place_to_who_comes(self) -> None:
+        with Rig(capacity=2) as rig:
+            silent, slow = rig.connect(), rig.connect()
+            rig.run_until(lambda: rig.counts[Count.ACCEPTED] == 2)
+            rig.say(slow, REQUEST[:-1])
+            early, late = rig.connect(), rig.connect()
+            rig.run_until(lambda: early.ended and late.ended)
+            assert early.status == late.status == 503, "they may still be quick"
+            rig.advance()
             late = rig.connect()
-            rig.run_until(lambda: late.ended)
-            assert late.status == 503
+            late.send(REQUEST)
+            rig.run_until(lambda: late.status)
+            assert late.status == 101
+            assert silent.status == 503
+            assert slow.status == 503
+            assert rig.counts[Count.REFUSED_FULL] == 4
+            assert rig.group._deadlines._half_open == {}
+
+    def test_one_that_was_made_and_waits_for_its_turn_is_answered(self) -> None:
+        with Rig(capacity=1) as rig:
+            client = rig.connect()
+            rig.run_until(lambda: rig.counts[Count.ACCEPTED] == 1)
+            rig.advance()
+            client.send(REQUEST)
+            late = rig.connect()
+            late.send(REQUEST)
+            rig.group._accept()  # before epoll tells of it
+            rig.run_until(lambda: client.status and late.status)
+            assert (client.status, late.status) == (101, 503)
+
+    def test_no_open_connection_has_to_go_for_it(self) -> None:
+        with Rig(capacity=2) as rig:
+            client, silent = rig.open(), rig.connect()
+            rig.run_until(lambda: rig.counts[Count.ACCEPTED] == 2)
+            rig.advance()
+            first, second = rig.connect(), rig.connect()
+            first.send(REQUEST)
+            second.send(REQUEST)
+            rig.run_until(lambda: first.status and second.status)
+            assert sorted((first.status, second.status)) == [101, 503]
+            assert silent.status == 503
+            assert rig.group.is_open(client.fd)
 
     def test_a_descriptor_beyond_the_table_is_turned_away(self) -> None:
         with Rig() as rig:
