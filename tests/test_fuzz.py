@@ -19,6 +19,7 @@ from shard import handshake
 from shard.door import Door
 from shard.frames import FrameParser
 from shard.handshake import Accepted, Answer
+from shard.inbound import Inbound
 from tests import fuzz
 from tests.fuzz import TARGETS, Target, load
 from tests.fuzz.mutate import MAX_BYTES, mutations
@@ -84,6 +85,20 @@ def forgets_the_partial(feed: Any) -> Any:
 
 def allows_twice_as_much(init: Any) -> Any:
     return lambda parser, buffers, limit: init(parser, buffers, 2 * limit)
+
+
+def takes_as_many_as_come(feed: Any) -> Any:
+    return lambda parser, data, partial, events, compression, most: feed(
+        parser, data, partial, events, compression
+    )
+
+
+def counts_nothing(_: Any) -> Any:
+    return lambda inbound, fd, controls=1: None
+
+
+def keeps_who_is_over(_: Any) -> Any:
+    return lambda inbound, fd, variant: None
 
 
 def replying(change: Callable[[Accepted | Answer], Accepted | Answer]) -> Callable[[Any], Any]:
@@ -173,6 +188,10 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("frames", FrameParser, "feed", forgets_the_partial),
     ("frames", FrameParser, "discard", keeps_a_loan),
     ("frames", FrameParser, "__init__", allows_twice_as_much),
+    ("frames", FrameParser, "feed", takes_as_many_as_come),
+    ("inbound", Inbound, "events", slips),
+    ("inbound", Inbound, "count", counts_nothing),
+    ("inbound", Inbound, "forget", keeps_who_is_over),
     ("handshake", load("handshake"), "respond", slips),
     ("handshake", load("handshake"), "respond", replying(loses_a_byte)),
     ("handshake", load("handshake"), "respond", replying(injects_a_header)),
@@ -241,4 +260,4 @@ def test_an_unknown_target_is_refused_with_the_known_ones() -> None:
         [sys.executable, "-m", "tests.fuzz", "nope"], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2
-    assert "there is no nope; there are frames, handshake" in ran.stderr
+    assert "there is no nope; there are frames, inbound" in ran.stderr
