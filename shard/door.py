@@ -30,6 +30,7 @@ from shard.settings import Settings
 from shard.upgradecache import UpgradeCache
 
 MAX_ACCEPTS: Final = 64
+MAX_PIECES: Final = 1_024
 REQUEST_BYTES: Final = 8_192
 NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 
@@ -66,7 +67,7 @@ class Door:
         self._expects_header = settings.client_address == "proxy-protocol"
         self._direct = settings.client_address == "connection"
         self._proxied: dict[int, str] = {}
-        self._unfinished: dict[int, bytes] = {}
+        self._unfinished: dict[int, tuple[bytes, int]] = {}
         self._reserve = -1
         self._keep_reserve()
 
@@ -147,16 +148,17 @@ class Door:
         return reply
 
     def _reply(self, fd: int, data: bytes) -> Accepted | Answer | None:
+        pieces = 0
         if self._unfinished:
-            data = self._unfinished.pop(fd, b"") + data
+            before, pieces = self._unfinished.pop(fd, (b"", 0))
+            data = before + data
         if self._expects_header and fd in self._proxied:
             try:
                 header = parse(data)
             except BadProxyHeader:
                 return UNPROXIED
             if header is None:
-                self._unfinished[fd] = data
-                return None
+                return self._wait(fd, data, pieces + 1)
             if not self._enter_behind(fd, header.source):
                 return CROWDED
             data = data[header.size :]
@@ -165,14 +167,20 @@ class Door:
         if (len(data) - 3 if end < 0 else end) > self._handshake_bytes:
             return LONG
         if end < 0:
-            self._unfinished[fd] = data
-            return None
+            return self._wait(fd, data, pieces + 1)
         reply = self._upgrades.respond(data, end)
         if self._proxied and fd in self._proxied and isinstance(reply, Accepted):
             by = reply.request.headers.get("x-forwarded-for")
             if not self._enter_behind(fd, forwarded(by, self._proxied[fd], self._trusted)):
                 return CROWDED
         return reply
+
+    def _wait(self, fd: int, data: bytes, pieces: int) -> Answer | None:
+        """It is not whole. Every piece costs a read, so there may not be as many as bytes."""
+        if pieces > MAX_PIECES:
+            return PIECES
+        self._unfinished[fd] = data, pieces
+        return None
 
     def _enter_behind(self, fd: int, client: str | None) -> bool:
         """A proxy has said who its client is (None: itself); whether it may go on."""

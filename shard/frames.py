@@ -10,8 +10,8 @@ Invariant: whatever bytes arrive, feed appends events or raises ProtocolError, n
 however the bytes are split, the events and the error are the same. Everything is refused at the
 first byte that can tell, text included, so a bad frame cannot hide behind a missing tail.
 
-Of frames that are no message (pings, pongs, pieces of a message that is not finished) a feed takes
-no more than its caller allows: parsing stops at the first that is too many, with FLOODING.
+Of frames that are no message (pings, pongs, small pieces of a message that is not finished) a feed
+takes no more than its caller allows: parsing stops at the first that is too many, with FLOODING.
 
 After an error (which has discarded the Partial) or a CLOSE event (which has not) the caller stops
 feeding.
@@ -35,6 +35,10 @@ COMPRESSED = 0x40
 """Added to an event's opcode when the message came compressed (RSV1, RFC 7692)."""
 
 LONG_LENGTH = "a length is not in its shortest form"
+SMALL_FRAGMENT = 64
+"""Bytes from which a piece of a message is not counted: how many of those there can be is bounded
+by the bound of a message. Clients with the smallest buffers send pieces as large."""
+
 MANY_CONTROLS = "far too many frames that are no message"
 
 _U16 = Struct("!H")
@@ -175,7 +179,7 @@ class FrameParser:
                         check_utf8(payload)
                     events.append((opcode | compressed, payload))
                     continue
-                if not fin:
+                if not fin and length < SMALL_FRAGMENT:
                     controls += 1
                     if controls > most:
                         raise ProtocolError(CloseCode.FLOODING, MANY_CONTROLS)

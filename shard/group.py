@@ -31,14 +31,13 @@ from contextlib import suppress
 from typing import Final
 
 from pool.table import FREE
-from shard.closecodes import CloseCode, ProtocolError
+from shard.closecodes import CloseCode
 from shard.connections import IN
 from shard.counters import Count
 from shard.deadlines import Due
-from shard.door import FULL, LATE, PIECES, Door
+from shard.door import FULL, LATE, Door
 from shard.handler import Handler
 from shard.handshake import Accepted, Answer
-from shard.inbound import SMALL_PIECE
 from shard.intake import Intake
 from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
 from shard.settings import Settings
@@ -285,21 +284,12 @@ class ConnectionGroup(Intake):
     def _take_request(self, fd: int, size: int) -> None:
         reply = self._door.request(fd, bytes(self._inbound.received(size)))
         if reply is None:
-            if size < SMALL_PIECE:
-                self._take_piece(fd)
             return
         self._requests += 1
         if isinstance(reply, Accepted):
             self._open(fd, reply)
         else:
             self._answer(fd, reply)
-
-    def _take_piece(self, fd: int) -> None:
-        try:
-            self._inbound.count(fd)
-        except ProtocolError:
-            self._counts[Count.REFUSED_HANDSHAKE] += 1
-            self._answer(fd, PIECES)
 
     # --- deadlines -----------------------------------------------------------------------------
 

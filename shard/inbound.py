@@ -6,8 +6,8 @@ keeps nothing here; the others keep what their parser calls a partial. What an e
 group's.
 
 What is no message costs nobody's allowance of commands, so it has a rate of its own: pings, pongs,
-pieces of an unfinished message, and reads of a few bytes that finish nothing are *controls*. So
-many a second leak out of a bucket that holds BURST_S as many; a connection is in the dict of
+small pieces of an unfinished message, and reads of a few bytes that finish nothing are *controls*.
+So many a second leak out of a bucket that holds BURST_S as many; a connection is in the dict of
 buckets only while its own is not empty.
 """
 
@@ -28,7 +28,7 @@ SMALL_PIECE: Final = 536
 """No TCP has to cut its segments smaller (RFC 9293, section 3.7.1): a shorter read is the end of
 what its sender had to say, or somebody is wasting our time."""
 
-BURST_S: Final = 10
+BURST_S: Final = 5
 """What a client sends by the clock may come all at once after a pause of ours or the network's."""
 
 

@@ -129,6 +129,7 @@ def hear(pieces: Sequence[bytes], settings: Settings) -> Accepted | Answer:
         assert door._may_enter(0, PROXY)
         assert door._may_enter(1, PROXY)
         door.request(0, b"".join(pieces).replace(KEY, OTHER_KEY))
+        door.shut()
         for index, piece in enumerate(pieces):
             reply = door.request(1, piece)
             if isinstance(reply, Accepted):

@@ -1,6 +1,5 @@
 """The door: real sockets come in, literal bytes become requests, an address has its limit."""
 
-import errno
 import os
 import select
 import socket
@@ -13,7 +12,7 @@ import pytest
 from pool.scoreboard import Scoreboard
 from shard import door as door_module
 from shard.counters import FIELDS, Count
-from shard.door import CROWDED, FULL, LONG, UNPROXIED, Door
+from shard.door import CROWDED, FULL, LONG, PIECES, UNPROXIED, Door
 from shard.handshake import Accepted, Answer
 from shard.listen import listen
 from shard.settings import Settings
@@ -142,37 +141,6 @@ class TestArriving:
         assert trouble is None
 
 
-class TestTheReserve:
-    def test_it_is_lent_to_all_who_wait_and_kept(self, porch: Porch) -> None:
-        clients = [porch.knock() for _ in range(5)]
-        for client in clients:
-            client.sendall(REQUEST)
-        with descriptors_exhausted():
-            _, trouble = porch.door.arrivals(0)
-            assert trouble is not None
-            assert porch.door.turn_away_waiting(trouble)
-            assert [heard(client) for client in clients] == [FULL.response] * 5
-        assert porch.counts[Count.REFUSED_FULL] == 5
-        porch.enter()
-
-    def test_other_trouble_is_none_of_its_business(self, porch: Porch) -> None:
-        porch.knock()
-        assert not porch.door.turn_away_waiting(OSError(errno.ENOMEM, "no memory"))
-        assert len(porch.arrivals()[0]) == 1
-
-    def test_one_that_was_lost_is_kept_again_as_soon_as_there_is_one(self, porch: Porch) -> None:
-        porch.door.shut()
-        porch.knock()
-        with descriptors_exhausted():
-            assert not porch.door.turn_away_waiting(OSError(errno.EMFILE, "none left"))
-        porch.arrivals()
-        porch.knock()
-        with descriptors_exhausted():
-            _, trouble = porch.door.arrivals(0)
-            assert trouble is not None
-            assert porch.door.turn_away_waiting(trouble)
-
-
 class TestBeingFull:
     @with_(capacity=0)
     def test_who_has_made_a_request_hears_it_and_is_not_reset(self, porch: Porch) -> None:
@@ -280,6 +248,13 @@ class TestRequests:
         assert isinstance(one, Accepted)
         assert isinstance(two, Accepted)
         assert (one.request.query, two.request.query) == ({}, {"room": ["b"]})
+
+    def test_one_in_far_too_many_pieces_is_refused(self, porch: Porch) -> None:
+        fd = porch.enter()
+        for _ in range(door_module.MAX_PIECES):
+            assert porch.door.request(fd, b"G") is None
+        assert porch.door.request(fd, b"G") is PIECES
+        assert porch.counts[Count.REFUSED_HANDSHAKE] == 1
 
     def test_a_refused_one_is_counted_and_a_health_check_is_not(self, porch: Porch) -> None:
         fd = porch.enter()

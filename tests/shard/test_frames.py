@@ -224,6 +224,10 @@ class TestControls:
             (client_frame(PING) + HELLO + client_frame(PONG, b"x"), 2),
             (client_frame(TEXT, b"a", fin=False) + client_frame(CONT, b"b"), 1),
             (client_frame(TEXT, fin=False) + client_frame(CONT, fin=False) * 7, 8),
+            (
+                client_frame(TEXT, b"x" * 63, fin=False) + client_frame(CONT, b"x" * 64, fin=False),
+                1,
+            ),
             (client_frame(PING)[:-1], 0),
             (client_frame(CLOSE), 0),
         ],

@@ -7,7 +7,6 @@ import pytest
 from shard import group as module
 from shard.closecodes import CloseCode
 from shard.counters import Count
-from shard.door import PIECES
 from shard.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, encode
 from shard.inbound import BURST_S, SCRATCH_BYTES
 from tests.shard.rig import Client, Rig
@@ -125,17 +124,6 @@ class TestFlooding:
         assert rig.counts[Count.BYTES_IN] <= len(REQUEST) + SCRATCH_BYTES
         assert rig.counts[Count.CLOSED_FLOODING] == 1
         assert rig.group.connections == 0
-
-
-class TestRequests:
-    def test_one_in_far_too_many_pieces_is_refused(self, rig: Rig) -> None:
-        client = rig.connect()
-        for i in range(MOST + 1):
-            rig.say(client, REQUEST[i : i + 1])
-        rig.run_until(lambda: client.ended)
-        assert client.received == PIECES.response
-        assert rig.counts[Count.REFUSED_HANDSHAKE] == 1
-        assert rig.handler.opened == []
 
 
 class TestSharing:
