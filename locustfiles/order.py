@@ -8,6 +8,9 @@ cannot: a message that was acknowledged to its author but never came after the v
 from collections import deque
 from dataclasses import dataclass, field
 
+UNSPOKEN = ""
+"""The epoch of a room until somebody speaks in it; the first real one goes on from there."""
+
 
 @dataclass
 class Position:
@@ -18,8 +21,9 @@ class Position:
 
     def see(self, epoch: str, seq: int) -> str | None:
         """Move to `seq` of `epoch`; what was wrong with it, if anything."""
-        if epoch != self.epoch:
+        if self.epoch not in (epoch, UNSPOKEN):
             return f"of epoch {epoch}, which nobody told of"
+        self.epoch = epoch
         expected, self.seq = self.seq + 1, max(self.seq, seq)
         if seq > expected:
             return f"gap of {seq - expected}"

@@ -33,11 +33,12 @@ export class Position {
 
   /** Classify a live span; without `to` it is one number, without `epoch` of ours. Only NEW moves
    *  the position, and what of the span was not after it is still a repetition. A JUMP is answered
-   *  by a re-join, whose history brings the span again together with what came before it. */
+   *  by a re-join, whose history brings the span again together with what came before it, and tells
+   *  of which epoch the first place of a room is that said none. */
   take({ epoch = this.#epoch, seq, to = seq }) {
     if (!this.#continues(epoch)) return JUMP;
     if (to <= this.#seq) return DUPLICATE;
-    if (seq > this.#seq + 1) return JUMP;
+    if (seq > this.#seq + 1 || epoch === UNSPOKEN) return JUMP;
     this.#epoch = epoch;
     this.#seq = to;
     return NEW;

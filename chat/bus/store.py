@@ -167,9 +167,9 @@ class Store:
         return keys, args
 
     async def open_room(
-        self, room: str, epoch: str, *, newest: int = 0, after: int | None = None, of: str = ""
+        self, room: str, *, newest: int = 0, after: int | None = None, of: str = ""
     ) -> RoomState:
-        """A room's state with its newest messages; made, with `epoch`, when it is new.
+        """A room's state with its newest messages; ("", 0) where nobody has spoken yet.
 
         With `after`, all messages after that seq too. `of` is the epoch that seq belongs to: when
         the room has another by now, all messages of that.
@@ -179,7 +179,7 @@ class Store:
             self.keys.history(room),
             self.keys.fanout(self.keys.partition(room)),
         ]
-        args: list[Any] = [epoch, self._ttl_s, newest, "" if after is None else after, of]
+        args: list[Any] = [newest, "" if after is None else after, of]
         found, seq, base, fanout_id, entries = await self._open.run(self._ask, keys, args)
         known = found.decode()
         return RoomState(known, seq, base, fanout_id, _places(room, known, entries))

@@ -9,7 +9,8 @@ While a join is unanswered no live message is taken: the answer's history and po
 That one rule serves the first join, the one after a reconnect, and the one that fills a jump.
 
 A batch is taken as a whole: what of it was seen is dropped, and its end is the position. Its epoch
-is compared, too: seqs of an epoch nobody has told of are no duplicates, however small.
+is compared, too: seqs of an epoch nobody has told of are no duplicates, however small. A room that
+nobody has spoken in is at seq 0 of the epoch "", and the first real one goes on from there.
 """
 
 from enum import Enum, auto
@@ -40,6 +41,7 @@ RoomEvent = Msgs | Delete | Clear | State | Gap | Joined
 News = ServerEvent | Sequenced
 """What a viewer is given: a batch as its messages, everything else as it came."""
 
+UNSPOKEN: Final = ""
 RESYNC_SPACING_S: Final = 1.0
 """Between two joins of one room, so that one we cannot follow does not become a loop of joins."""
 
@@ -66,7 +68,7 @@ class Follower:
         self.stage = Stage.DOWN
         self.join_at = inf
         self.refusal: Error | None = None
-        self._epoch = ""
+        self._epoch: str | None = None
         self._seq = 0
         self._ref: Ref = 0
         self._asked_at = -inf
@@ -74,7 +76,7 @@ class Follower:
     @property
     def since(self) -> Since | None:
         """The last message seen; None before the first join was answered."""
-        return Since(self._epoch, self._seq) if self._epoch else None
+        return None if self._epoch is None else Since(self._epoch, self._seq)
 
     def welcomed(self, now: float) -> None:
         """There is a new connection."""
@@ -115,7 +117,7 @@ class Follower:
                 places = expand(event.room, event.epoch, event.m, event.seq)
                 return self._span(event.epoch, event.seq, event.to, list(places), now)
             case _:  # it takes a place of its own
-                return self._span(self._epoch, event.seq, event.seq, [event], now)
+                return self._span(self._epoch or UNSPOKEN, event.seq, event.seq, [event], now)
 
     def _want(self, at: float) -> None:
         self.stage, self.join_at, self.refusal = Stage.WANTED, at, None
@@ -124,18 +126,24 @@ class Follower:
         self, epoch: str, first: int, last: int, places: list[Sequenced], now: float
     ) -> list[News]:
         """Places `first` to `last`: those not seen yet, or none and a re-join if some are missing
-        before them, which brings these again."""
-        if epoch != self._epoch or first > self._seq + 1:
+        before them, or their epoch is not known, which brings these again."""
+        if self._goes_on(epoch) and last <= self._seq:
+            return []
+        if not self._goes_on(epoch) or first > self._seq + 1 or epoch == UNSPOKEN:
             self._want(max(now, self._asked_at + RESYNC_SPACING_S))
             return []
         new: list[News] = [place for place in places if place.seq > self._seq]
-        self._seq = max(self._seq, last)
+        self._epoch, self._seq = epoch, last
         return new
+
+    def _goes_on(self, epoch: str) -> bool:
+        """Whether seqs of `epoch` go on from ours."""
+        return self._epoch in (epoch, UNSPOKEN)
 
     def _joined(self, joined: Joined) -> list[News]:
         """The answer without its history, after a Gap if something is missing; then what of the
         history was not seen before."""
-        known, same = bool(self._epoch), joined.epoch == self._epoch
+        known, same = self._epoch is not None, self._goes_on(joined.epoch)
         seen = self._seq if same else 0
         history = expand(joined.room, joined.epoch, joined.history)
         new = [place for place in history if place.seq > seen]

@@ -7,7 +7,8 @@ fetches what lies in it from the history and calls `fill`.
     LOADING --load--> LIVE --gap--> FILLING --fill--> LIVE
 
 A position is (epoch, seq). The seq of an epoch counts 1, 2, 3...; another epoch means that the
-room's state was lost and counting began again.
+room's state was lost and counting began again. Where nobody has spoken it is ("", 0): the first
+epoch goes on from there, with nothing lost.
 
 Danger: Redis may come back with the same epoch and a smaller seq (a failover loses what was not
 yet replicated), and then numbers are given out twice. `mark`, the ID in the partition's stream
@@ -26,6 +27,13 @@ from chat.bus.entries import id_order
 from chat.wire.schema import Gap, Sequenced
 
 START: Final = b"0-0"
+UNSPOKEN: Final = ""
+"""The epoch of a room that nobody has spoken in; Redis keeps nothing of it."""
+
+
+def continues(epoch: str, before: str) -> bool:
+    """Whether seqs of `epoch` go on from those of `before`."""
+    return epoch == before or before == UNSPOKEN
 
 
 class Sync(Enum):
@@ -75,7 +83,7 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
     """What a fill means to members: its places, and a Gap wherever some are lost for good.
 
     A new epoch begins with a Gap even when nothing of it is lost: what is lost of the old one
-    nobody knows.
+    nobody knows. The first one of a room does not.
     """
     events: list[Sequenced | Gap] = []
     epoch, seq = filled.epoch, filled.after
@@ -98,7 +106,7 @@ class Position:
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
-        self.epoch = ""
+        self.epoch = UNSPOKEN
         self.seq = 0
         self.mark = START
         self._held: list[Arrival] = []
@@ -126,6 +134,9 @@ class Position:
                 taken.ready.append(arrival)
             elif id_order(arrival.at) <= id_order(self.mark):
                 taken.duplicates += 1
+            elif self.epoch == UNSPOKEN and arrival.seq == 1:
+                self.epoch, self.seq, self.mark = arrival.epoch, 1, arrival.at
+                taken.ready.append(arrival)
             else:
                 taken.gap = True
                 taken.rewound = arrival.epoch == self.epoch and arrival.seq <= self.seq
@@ -140,10 +151,11 @@ class Position:
         """What the history has after the position, and what of the held comes behind that.
 
         The history's end is (epoch, seq), `mark` is as in `load`. `base` is the seq the epoch began
-        at; what lies before it belonged to earlier ones.
+        at; what lies before it belonged to earlier ones. To who has seen nothing all of it is new.
         """
-        new_epoch = epoch != self.epoch
-        after = base if new_epoch else self.seq
+        first = self.epoch == UNSPOKEN
+        new_epoch = base > 0 if first else epoch != self.epoch
+        after = base if new_epoch and not first else self.seq
         missing = [place for place in places if place.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
@@ -162,7 +174,8 @@ class Position:
         """Compare with where Redis says the room is, and with the place it has at our seq.
 
         None: all is well. Else the room has to be filled; True, with a new epoch, because Redis has
-        given our numbers to other places, or is about to. Places are compared by their time.
+        given our numbers to other places, or is about to. Places are compared by their time. A room
+        that Redis does not know is at ("", 0).
         """
         if epoch == self.epoch:
             other = ours and theirs and ours.seq == theirs.seq and ours.ts != theirs.ts

@@ -19,12 +19,12 @@ from typing import Any, Final
 from msgspec import UNSET, UnsetType
 
 from chat.bus.connect import StoreError
-from chat.bus.names import new_epoch
 from chat.bus.store import RoomState, Store
 from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.policy.text import room_problem
 from chat.rooms.members import Members
+from chat.rooms.position import UNSPOKEN, continues
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
@@ -117,7 +117,7 @@ class Resume:
                 self._members.enter(fd, room)
                 return room
             missed = room.missed(since)
-            if missed is not None or since[0] != room.position.epoch:
+            if missed is not None or room.is_over(since):
                 self._members.enter(fd, room)
                 return self._joined(room, since, missed, join.ref)
         waiting = Waiting(self, self._connections.handle(fd), since, join.ref, patient)
@@ -137,9 +137,9 @@ class Resume:
         """The room is live: answer who came before it was."""
         if not self._connections.alive(waiting.handle):
             return
-        missed = None if waiting.since is None else room.missed(waiting.since)
-        epoch = room.position.epoch
-        if waiting.since is not None and missed is None and waiting.since[0] == epoch:
+        since = waiting.since
+        missed = None if since is None else room.missed(since)
+        if since is not None and missed is None and not room.is_over(since):
             self._begin_reading(room, waiting)
         else:
             self._answer(room, waiting, missed)
@@ -192,8 +192,10 @@ class Resume:
         missed = [place for place in state.places if after < place.seq <= here.seq]
         last = missed[-1].seq if missed else after
         missed += [place for place in room.recent if place.seq > last]
+        epochs = {epoch, here.epoch, state.epoch} - {UNSPOKEN}
         whole = (
-            epoch == here.epoch == state.epoch
+            len(epochs) <= 1
+            and (epoch == UNSPOKEN or state.epoch != UNSPOKEN)
             and after <= state.seq
             and len(missed) == max(0, here.seq - after)
         )
@@ -210,8 +212,9 @@ class Resume:
             waiting.patient
             and self._connections.alive(waiting.handle)
             and room.live
-            and room.position.epoch == state.epoch == epoch
+            and continues(state.epoch, room.position.epoch)
             and room.position.seq < after <= state.seq
+            and state.epoch == epoch
         ):
             behind = True
             await asyncio.sleep(CATCH_UP_S)
@@ -223,7 +226,7 @@ class Resume:
         epoch, after = waiting.since
         while True:
             try:
-                return await self._store.open_room(room.name, new_epoch(), after=after, of=epoch)
+                return await self._store.open_room(room.name, after=after, of=epoch)
             except StoreError:
                 if not self.turn_away(room, waiting):
                     return None
@@ -250,7 +253,8 @@ class Resume:
         answer = joined(room, missed, ref)
         if recovered and since is not None:
             answer.recovered = True
-            # The client may be ahead of this shard by what is on its way here.
+            # The client may be ahead of this shard by what is on its way here, the first even.
+            answer.epoch = answer.epoch or since[0]
             answer.seq = max(answer.seq, since[1])
         return answer
 

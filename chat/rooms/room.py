@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chat.rooms.position import Position, Sync
+from chat.rooms.position import UNSPOKEN, Position, Sync, continues
 from chat.wire.schema import Sequenced
 
 
@@ -107,10 +107,21 @@ class Room:
         None, too, for a position ahead of this one: this shard may be late, or Redis set back.
         """
         epoch, seq = since
-        if epoch != self.position.epoch:
+        if self.is_over(since) or not continues(self.position.epoch, epoch):
             return None
         found = [place for place in self.recent if place.seq > seq]
         return found if len(found) == self.position.seq - seq else None
+
+    def is_over(self, since: tuple[str, int]) -> bool:
+        """Whether a position is of an epoch that is not this room's any more, or of none at all.
+
+        A shard that is late may not know the room's first epoch yet.
+        """
+        epoch, seq = since
+        here = self.position.epoch
+        return (epoch not in (here, UNSPOKEN) and here != UNSPOKEN) or (
+            epoch == UNSPOKEN and seq > 0
+        )
 
     def let_in_waiting(self) -> None:
         """The room is live: whoever waited for that is told."""

@@ -25,7 +25,7 @@ from chat.bus.store import RoomState, Store
 from chat.config import sections
 from chat.counters import ChatCount
 from chat.rooms.online import Online
-from chat.rooms.position import Arrival, Taken, in_order
+from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.tasks import Tasks
 from chat.wire import schema
@@ -110,15 +110,14 @@ class Rooms:
                     await self._store.renew_room(room.name, here.epoch, new_epoch())
                 state = await self._store.open_room(
                     room.name,
-                    new_epoch(),
                     newest=max(1, room.keep),
-                    after=here.seq if here.epoch else None,
+                    after=None if here.sync is Sync.LOADING else here.seq,
                     of=here.epoch,
                 )
             except StoreError as error:
                 log.debug("asking for room %r again in %.1f s: %s", room.name, RETRY_S, error)
                 room.turn_away_waiting()
-                if not here.epoch and not room.waiting:
+                if here.sync is Sync.LOADING and not room.waiting:
                     return None
                 await asyncio.sleep(RETRY_S)
                 continue
@@ -217,9 +216,8 @@ class Rooms:
             if not room.live or room.position.seq != seq:
                 continue  # it is being filled, or was meanwhile
             last = room.recent[-1] if room.recent else None
-            rewound: bool | None = False
             if peek is None:
-                room.position.confirm("", 0, b"", None, None)
+                rewound = room.position.confirm(UNSPOKEN, 0, START, None, None)
             else:
                 rewound = room.position.confirm(
                     peek.epoch, peek.seq, peek.fanout_id, last, peek.found

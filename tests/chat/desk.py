@@ -53,6 +53,7 @@ class Desk:
         self.store = a_store(url, prefix, history=self.limits.history, timeout_s=timeout_s)
         self.raw: Any = redis.from_url(url, protocol=2)
         self.keys = self.store.keys
+        self.everything = f"{prefix}:*"
         self.counts = Scoreboard(FIELDS, 1).row(0)
         self.emitted: list[tuple[str, Sequenced | Gap | Online]] = []
         self.readied: list[str] = []

@@ -21,6 +21,11 @@ class TestPosition:
         assert position.see("e1", 7) == "repeated or out of order"
         assert position.seq == 8
 
+    def test_the_first_epoch_of_a_room_is_fine(self) -> None:
+        position = Position("", 0)
+        assert [position.see("e1", seq) for seq in (1, 2)] == [None, None]
+        assert position == Position("e1", 2)
+
     def test_another_epoch_is_a_failure_whatever_its_numbers(self) -> None:
         position = Position("e1", 7)
         assert position.see("e2", 8) == "of epoch e2, which nobody told of"

@@ -132,6 +132,13 @@ describe("a room nobody had spoken in", () => {
     assert.equal(position.take(span(4, 4, "e2")), JUMP);
   });
 
+  test("asks about a first place that names no epoch, and not about its own", () => {
+    const position = at(0, "");
+    assert.equal(position.take({ seq: 1 }), JUMP);
+    assert.equal(position.take(span(1, 0, "")), DUPLICATE);
+    assert.deepEqual(position.since, { epoch: "", seq: 0 });
+  });
+
   test("is no numbering that could begin anew", () => {
     const taken = at(0, "").join({ epoch: "e1", seq: 4, recovered: false, history: messages(3, 4) });
     assert.deepEqual(taken, { seen: 0, missed: 2 });

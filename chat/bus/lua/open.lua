@@ -1,26 +1,25 @@
 -- A room's position and history, and where its partition's stream stands, at one moment.
 --
 -- KEYS  1 room hash   2 history stream   3 fanout stream
--- ARGV  1 epoch for a room that has none   2 seconds a room is kept
---       3 the newest N entries   4 when not empty, also all entries after this seq
---       5 the epoch that seq is of; when it is not the room's any more, all of this epoch
+-- ARGV  1 the newest N entries   2 when not empty, also all entries after this seq
+--       3 the epoch that seq is of; when it is not the room's any more, all of this epoch
 -- Returns epoch, seq, base, last ID of the fanout stream, entries oldest first.
+--
+-- Nothing is written. A room that nobody has spoken in is not made by looking at it: it is at
+-- seq 0 of the epoch "", and what is left of a history belongs to an epoch that is lost.
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'base')
 local epoch, seq, base = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
+local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
+local fanout_id = last[1] and last[1][1] or '0-0'
 if not epoch then
-  epoch = ARGV[1]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', 0)
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
+  return {'', 0, 0, fanout_id, {}}
 end
 
-local after = seq - tonumber(ARGV[3])
-if ARGV[5] ~= '' and ARGV[5] ~= epoch then
+local after = seq - tonumber(ARGV[1])
+if ARGV[3] ~= '' and ARGV[3] ~= epoch then
   after = math.min(after, base)
-elseif ARGV[4] ~= '' then
-  after = math.min(after, tonumber(ARGV[4]))
+elseif ARGV[2] ~= '' then
+  after = math.min(after, tonumber(ARGV[2]))
 end
 local entries = redis.call('XRANGE', KEYS[2], '(' .. math.max(0, after) .. '-0', '+')
-
-local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
-return {epoch, seq, base, last[1] and last[1][1] or '0-0', entries}
+return {epoch, seq, base, fanout_id, entries}

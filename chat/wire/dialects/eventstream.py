@@ -17,7 +17,8 @@ from shard.handshake import Request
 RETRY: Final = b"retry: 2000\n\n"
 """Milliseconds after which an EventSource comes back; without a word of ours some wait longer."""
 
-_PLACE: Final = re.compile(r"([0-9A-Za-z]{1,32})-([0-9]{1,16})")
+_PLACE: Final = re.compile(r"([0-9A-Za-z]{1,32}|(?=-0$))-([0-9]{1,16})")
+"""A position; that of a room nobody has spoken in is "-0"."""
 
 
 class EventStream:

@@ -82,7 +82,7 @@ class TestPublishing:
         await put(store, *(Outgoing(ROOM, "u7", pack(entry)) for entry in entries))
         places = [entry.at(ROOM, "e1", seq) for seq, entry in enumerate(entries, 1)]
         assert await store.history(ROOM, "e1", 0, 9) == places
-        assert (await store.open_room(ROOM, "-", after=1, of="e1")).places == places[1:]
+        assert (await store.open_room(ROOM, after=1, of="e1")).places == places[1:]
         for seq, place in enumerate(places, 1):
             [peek] = await store.peek_rooms([(ROOM, seq)])
             assert peek is not None
@@ -213,19 +213,27 @@ class TestLostState:
         assert places(await put(store, outgoing(ROOM, "new"), epoch="e2")) == [("e2", 1, False)]
         assert texts(await store.history(ROOM, "e2", 0, 9)) == [(1, "new")]
 
-    async def test_opening_does_too(self, store: Store, raw: Any) -> None:
+    async def test_a_history_without_its_room_is_not_shown(self, store: Store, raw: Any) -> None:
         await publish(store, ROOM, "a", "b")
         await raw.delete(store.keys.room(ROOM))
-        state = await store.open_room(ROOM, "e2", newest=9)
-        assert (state.epoch, state.seq, state.places) == ("e2", 0, [])
-        assert places(await put(store, outgoing(ROOM, "new"), epoch="e3")) == [("e2", 1, False)]
+        state = await store.open_room(ROOM, newest=9, after=0, of="e00001")
+        assert (state.epoch, state.seq, state.places) == ("", 0, [])
+        assert places(await put(store, outgoing(ROOM, "new"), epoch="e2")) == [("e2", 1, False)]
 
 
 class TestOpening:
-    async def test_a_new_room_is_made_and_kept_for_its_time(self, store: Store, raw: Any) -> None:
-        assert await store.open_room(ROOM, "e1", newest=3) == RoomState("e1", 0, 0, MIN_ID, [])
+    async def test_one_that_nobody_spoke_in_leaves_no_key(
+        self, store: Store, raw: Any, prefix: str
+    ) -> None:
+        assert await store.open_room(ROOM, newest=3) == RoomState("", 0, 0, MIN_ID, [])
+        assert await store.open_room(ROOM, after=0) == RoomState("", 0, 0, MIN_ID, [])
+        assert [key async for key in raw.scan_iter(f"{prefix}*")] == []
+
+    async def test_its_first_message_makes_it_for_its_time(self, store: Store, raw: Any) -> None:
+        await put(store, outgoing(ROOM, "a"))
         assert 590 < await raw.ttl(store.keys.room(ROOM)) <= 600
-        assert (await store.open_room(ROOM, "e2")).epoch == "e1"
+        state = await store.open_room(ROOM, after=0)
+        assert (state.epoch, state.seq, texts(state.places)) == ("e1", 1, [(1, "a")])
 
     @pytest.mark.parametrize(
         ("newest", "seqs"), [(0, []), (1, [4]), (3, [2, 3, 4]), (9, [1, 2, 3, 4])]
@@ -234,7 +242,7 @@ class TestOpening:
         self, store: Store, newest: int, seqs: list[int]
     ) -> None:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
-        state = await store.open_room(ROOM, "-", newest=newest)
+        state = await store.open_room(ROOM, newest=newest)
         assert (state.epoch, state.seq) == ("e1", 4)
         assert texts(state.places) == [(seq, str(seq)) for seq in seqs]
 
@@ -253,18 +261,18 @@ class TestOpening:
         self, store: Store, newest: int, after: int, seqs: list[int]
     ) -> None:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
-        state = await store.open_room(ROOM, "-", newest=newest, after=after, of="e1")
+        state = await store.open_room(ROOM, newest=newest, after=after, of="e1")
         assert [message.seq for message in state.places] == seqs
 
     async def test_after_a_seq_of_an_epoch_that_is_over_all_of_this_one(self, store: Store) -> None:
         await put(store, *(outgoing(ROOM, str(i)) for i in range(1, 5)))
-        state = await store.open_room(ROOM, "-", after=99, of="gone")
+        state = await store.open_room(ROOM, after=99, of="gone")
         assert [message.seq for message in state.places] == [1, 2, 3, 4]
 
     async def test_it_says_how_far_the_stream_had_come(self, store: Store, raw: Any) -> None:
         await publish(store, ROOM, "a", "b")
         [(last, _)] = await raw.xrevrange(store.keys.fanout(store.keys.partition(ROOM)), count=1)
-        assert (await store.open_room(ROOM, "-")).fanout_id == last.encode()
+        assert (await store.open_room(ROOM)).fanout_id == last.encode()
 
     async def test_what_is_no_message_is_left_out(self, store: Store, raw: Any) -> None:
         await publish(store, ROOM, "a")
@@ -274,7 +282,7 @@ class TestOpening:
             await raw.xadd(store.keys.history(ROOM), fields, id=f"{seq}-0")
             await raw.hset(store.keys.room(ROOM), "seq", str(seq))
         await publish(store, ROOM, "d")
-        state = await store.open_room(ROOM, "-", newest=9)
+        state = await store.open_room(ROOM, newest=9)
         assert texts(state.places) == [(1, "a"), (5, "d")]
         assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (5, "d")]
 
@@ -283,7 +291,7 @@ class TestRenewing:
     async def test_a_new_epoch_goes_on_counting_and_keeps_the_history(self, store: Store) -> None:
         await publish(store, ROOM, "a", "b")
         await store.renew_room(ROOM, "e00001", "e2")
-        state = await store.open_room(ROOM, "-", newest=9)
+        state = await store.open_room(ROOM, newest=9)
         assert (state.epoch, state.seq, state.base) == ("e2", 2, 2)
         assert texts(state.places) == [(1, "a"), (2, "b")]
         assert places(await put(store, outgoing(ROOM, "c"))) == [("e2", 3, False)]
@@ -292,17 +300,17 @@ class TestRenewing:
         await publish(store, ROOM, "a", "b")
         await store.renew_room(ROOM, "e00001", "e2")
         await publish(store, ROOM, "c", "d")
-        state = await store.open_room(ROOM, "-", after=1, of="e00001")
+        state = await store.open_room(ROOM, after=1, of="e00001")
         assert texts(state.places) == [(3, "c"), (4, "d")]
-        state = await store.open_room(ROOM, "-", newest=3, after=1, of="e00001")
+        state = await store.open_room(ROOM, newest=3, after=1, of="e00001")
         assert texts(state.places) == [(2, "b"), (3, "c"), (4, "d")]
 
     async def test_only_the_first_of_many_shards_does_it(self, store: Store) -> None:
         await publish(store, ROOM, "a")
         await asyncio.gather(*(store.renew_room(ROOM, "e00001", f"n{i}") for i in range(5)))
-        first = (await store.open_room(ROOM, "-")).epoch
+        first = (await store.open_room(ROOM)).epoch
         await store.renew_room(ROOM, "e00001", "late")
-        assert (await store.open_room(ROOM, "-")).epoch == first != "e00001"
+        assert (await store.open_room(ROOM)).epoch == first != "e00001"
 
     async def test_a_room_that_is_gone_stays_gone(self, store: Store) -> None:
         await store.renew_room(ROOM, "e1", "e2")
@@ -328,7 +336,7 @@ class TestPeeking:
         [peek] = await store.peek_rooms([(ROOM, 7)])
         assert peek is not None
         assert (peek.seq, peek.found) == (1, None)
-        state = await store.open_room(ROOM, "-")
+        state = await store.open_room(ROOM)
         assert peek.fanout_id == state.fanout_id
 
     async def test_nobody_asked_about_nothing_is_not_asked(self, store: Store) -> None:
@@ -342,7 +350,7 @@ class TestPeeking:
 class TestFailing:
     async def test_nobody_there_is_a_store_error(self) -> None:
         store = a_store("unix:///nowhere/to/be.sock", "x")
-        for asking in (store.ping(), store.open_room(ROOM, "e"), store.peek_rooms([(ROOM, 1)])):
+        for asking in (store.ping(), store.open_room(ROOM), store.peek_rooms([(ROOM, 1)])):
             with pytest.raises(StoreError):
                 await asking
         await store.close()
@@ -351,15 +359,15 @@ class TestFailing:
         self, store: Store, raw: Any
     ) -> None:
         before = (await raw.info("clients"))["connected_clients"]
-        states = await asyncio.gather(*(store.open_room(f"r{i}", "e1") for i in range(1_000)))
+        states = await asyncio.gather(*(store.open_room(f"r{i}") for i in range(1_000)))
         assert len(states) == 1_000
         assert (await raw.info("clients"))["connected_clients"] <= before + LANES
 
     async def test_being_cancelled_while_waiting_its_turn_is_quiet(self, store: Store) -> None:
-        tasks = [asyncio.create_task(store.open_room(f"r{i}", "e1")) for i in range(100)]
+        tasks = [asyncio.create_task(store.open_room(f"r{i}")) for i in range(100)]
         await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in ends)
-        assert (await store.open_room(ROOM, "e1")).epoch == "e1"
+        assert (await store.open_room(ROOM)).seq == 0

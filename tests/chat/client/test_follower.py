@@ -256,6 +256,50 @@ class TestControls:
         assert isinstance(only, Joined)
 
 
+class TestUnspoken:
+    """A room that nobody had spoken in when we came."""
+
+    def unspoken(self) -> Follower:
+        follower = Follower("lobby")
+        follower.welcomed(50)
+        follower.join(1, 50)
+        assert seqs(follower.take(joined(0, epoch="", ref=1), 50)) == []
+        return follower
+
+    def test_the_first_epoch_goes_on_from_there(self) -> None:
+        follower = self.unspoken()
+        assert follower.since == Since("", 0)
+        assert seqs(follower.take(batch(1, 2), 100)) == [1, 2]
+        assert follower.since == Since("e1", 2)
+
+    def test_a_jump_in_it_is_one(self) -> None:
+        follower = self.unspoken()
+        assert follower.take(batch(2), 100) == []
+        assert follower.join(2, 100).since == Since("", 0)
+        events = follower.take(joined(2, 1, 2, ref=2, recovered=True), 100)
+        assert [type(event) for event in events] == [Joined, Msg, Msg]
+
+    def test_what_is_lost_of_it_is_counted(self) -> None:
+        follower = self.unspoken()
+        follower.lost()
+        follower.welcomed(200)
+        follower.join(2, 200)
+        first, *_ = follower.take(joined(9, 8, 9, ref=2), 200)
+        assert first == Gap("lobby", "e1", 7, 7)
+
+    @pytest.mark.parametrize("event", [Delete("lobby", 1, 3, 1), State("lobby", 1, 1, {})])
+    def test_a_place_that_names_no_epoch_is_asked_about(self, event: Delete | State) -> None:
+        follower = self.unspoken()
+        assert follower.take(event, 100) == []
+        assert (follower.stage, follower.since) == (Stage.WANTED, Since("", 0))
+
+    def test_a_room_may_become_unspoken_again(self) -> None:
+        follower = following(5)
+        told = gap(0, "")
+        assert follower.take(told, 100) == [told]
+        assert seqs(follower.take(batch(1, epoch="e2"), 100)) == [1]
+
+
 class TestRefusals:
     def test_one_worth_repeating_is_repeated_when_told(self) -> None:
         follower = rejoining(5)

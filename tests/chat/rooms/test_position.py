@@ -94,6 +94,67 @@ class TestTaking:
         assert live(5, mark=9).take([arrival(4, at=10)]).rewound
 
 
+class TestUnspoken:
+    """A room that nobody has spoken in, until somebody does."""
+
+    def unspoken(self) -> Position:
+        position = Position()
+        position.load("", 0, b"3-0")
+        return position
+
+    def test_its_first_epoch_goes_on_from_it(self) -> None:
+        position = self.unspoken()
+        taken = position.take([arrival(1, at=4), arrival(2, at=5), arrival(3, at=6)])
+        assert (seqs(taken), taken.gap) == ([1, 2, 3], False)
+        assert (str(position), position.mark) == ("e-3", b"6-0")
+
+    def test_also_what_comes_before_its_state(self) -> None:
+        position = Position()
+        position.take([arrival(1, at=4)])
+        assert seqs(position.load("", 0, b"3-0")) == [1]
+
+    def test_what_is_left_of_a_lost_epoch_is_history(self) -> None:
+        taken = self.unspoken().take([arrival(1, at=3, epoch="lost")])
+        assert (taken.ready, taken.duplicates, taken.gap) == ([], 1, False)
+
+    def test_a_first_epoch_that_began_unseen_is_filled_and_nothing_is_lost(self) -> None:
+        position = self.unspoken()
+        taken = position.take([arrival(3, at=6)])
+        assert (taken.ready, taken.gap, taken.rewound) == ([], True, False)
+        filled, taken = position.fill("e", 3, messages(1, 2, 3), b"6-0")
+        assert in_order("r", filled) == messages(1, 2, 3)
+        assert (filled.lost, filled.new_epoch, taken.duplicates) == (0, False, 1)
+
+    def test_what_of_it_is_lost_is_counted(self) -> None:
+        position = self.unspoken()
+        position.take([arrival(5, at=8)])
+        filled, _ = position.fill("e", 5, messages(4, 5), b"8-0")
+        assert filled.lost == 3
+        assert in_order("r", filled) == [Gap("r", "e", 3, 3), *messages(4, 5)]
+
+    def test_an_epoch_that_is_not_the_first_says_so(self) -> None:
+        """It was set back before we saw anything: what it had had nobody knows."""
+        position = self.unspoken()
+        position.take([arrival(3, at=6)])
+        filled, _ = position.fill("e", 3, messages(1, 2, 3), b"6-0", base=2)
+        assert in_order("r", filled) == [Gap("r", "e", 0, 0), *messages(1, 2, 3)]
+
+    def test_a_room_whose_state_is_lost_is_unspoken_again(self) -> None:
+        position = live(5)
+        assert position.confirm("", 0, b"0-0", message(5), None) is False
+        filled, _ = position.fill("", 0, [], b"9-0")
+        assert in_order("r", filled) == [Gap("r", "", 0, 0)]
+        assert seqs(position.take([arrival(1, at=10, epoch="new")])) == [1]
+
+    def test_and_that_is_all_well(self) -> None:
+        position = self.unspoken()
+        assert position.confirm("", 0, b"9-0", None, None) is None
+        assert (position.sync, position.mark) == (Sync.LIVE, b"9-0")
+
+    def test_one_that_was_spoken_in_unseen_is_to_be_filled(self) -> None:
+        assert self.unspoken().confirm("e", 1, b"9-0", None, message(1)) is False
+
+
 class TestFilling:
     def test_from_the_history_and_what_was_held(self) -> None:
         position = live(5)

@@ -165,6 +165,51 @@ class TestRecovered:
         assert joins > 3
 
 
+class TestUnspoken:
+    """Rooms that nobody had spoken in."""
+
+    async def test_who_was_in_one_recovers_everything(self, shard: Shard) -> None:
+        async with shard.viewer() as viewer:
+            joined = await viewer.join("quiet")
+            assert (joined["epoch"], joined["seq"], joined["history"]) == ("", 0, [])
+            again = await viewer.join("quiet", ("", 0))
+            assert (again["recovered"], again["epoch"]) == (True, "")
+        await publish(shard.store, "quiet", *map(str, range(1, 41)))
+        await until(lambda: shard.service.rooms.by_name["quiet"].position.seq == 40)
+        async with shard.viewer() as viewer:
+            joined = await viewer.join("quiet", ("", 0))
+            assert (joined["recovered"], seqs(joined)) == (True, list(range(1, 41)))
+            assert (joined["epoch"], joined["seq"]) == ("e00001", 40)
+
+    async def test_its_first_message_follows_without_a_gap(self, shard: Shard) -> None:
+        async with shard.viewer() as viewer:
+            await viewer.join("quiet")
+            ack = await viewer.say("quiet", "hi")
+            message = await viewer.hear("msg")
+            assert message["id"] == ack["id"]
+            assert viewer.of("gap") == []
+
+    async def test_what_the_history_no_longer_has_is_not_recovered(self, shard: Shard) -> None:
+        await publish(shard.store, "quiet", *map(str, range(1, 62)))
+        async with shard.viewer() as viewer:
+            assert not (await viewer.join("quiet", ("", 0)))["recovered"]
+
+    async def test_a_shard_that_has_not_read_the_first_message_yet(self, shard: Shard) -> None:
+        async with shard.viewer() as viewer:
+            await viewer.join("quiet")
+            await shard.service._reader.stop()
+            await publish(shard.store, "quiet", "1", "2")
+            joined = await viewer.join("quiet", ("e00001", 2))
+            assert (joined["recovered"], joined["epoch"], joined["seq"]) == (True, "e00001", 2)
+            assert not (await viewer.join("quiet", ("e00000", 2)))["recovered"]
+
+    async def test_one_whose_state_was_lost_meanwhile(self, shard: Shard) -> None:
+        async with shard.viewer() as viewer:
+            for since in (("e00009", 3), ("", 3)):
+                joined = await viewer.join("quiet", since)
+                assert (joined["recovered"], joined["epoch"], joined["seq"]) == (False, "", 0)
+
+
 class TestMeanwhile:
     """The viewer does something else while the history is being read for it."""
 

@@ -54,6 +54,23 @@ class TestResuming:
     def test_another_epoch_has_missed_nobody_knows_what(self) -> None:
         assert live(10).missed(("other", 10)) is None
 
+    def test_who_was_here_before_anybody_spoke_has_missed_all(self) -> None:
+        assert live(3).missed(("", 0)) == messages(1, 2, 3)
+        assert live(4).missed(("", 0)) is None  # the first is not remembered
+        assert live(3).missed(("", 1)) is None
+
+    def test_whether_a_position_is_over(self) -> None:
+        room = live(3)
+        assert [room.is_over(since) for since in (("e", 9), ("", 0))] == [False, False]
+        assert [room.is_over(since) for since in (("x", 3), ("", 3))] == [True, True]
+
+    def test_a_room_that_knows_no_epoch_cannot_say_that_another_is_over(self) -> None:
+        room = Room("r", 0, 2, 3)
+        room.position.load("", 0, b"0-0")
+        assert not room.is_over(("e", 2))
+        assert room.missed(("e", 2)) is None
+        assert room.missed(("", 0)) == []
+
     def test_a_hole_in_what_is_remembered_is_not_passed_over(self) -> None:
         room = live(10)
         fill(room, 13, 11, 13)

@@ -36,7 +36,7 @@ class TestOpening:
 
     @pytest.mark.parametrize(
         "told",
-        ["", "x", "-", "-5", "e-", "e-1,e-2", "e--1", "e-1x", "e 1-1", "e-1 ", "é-1", "e-１",
+        ["", "x", "-", "-5", "-00", "e-", "e-1,e-2", "e--1", "e-1x", "e 1-1", "e-1 ", "é-1", "e-１",
          f"{'e' * 33}-1", f"e-{'9' * 17}", "e-1,", ",e-1"],
     )  # fmt: skip
     def test_anything_else_is_as_good_as_none(self, told: str) -> None:
@@ -56,6 +56,11 @@ class TestOpening:
 
     def test_one_room_it_does_not_know_does_not_harm_the_others(self) -> None:
         assert opening(["a", "b"], "e-1,-") == [Join("a", Since("e", 1)), Join("b")]
+
+    def test_a_room_that_nobody_had_spoken_in_has_one_too(self) -> None:
+        assert opening(["a", "b"], "-0,e-1") == [
+            *(Join("a", Since("", 0)), Join("b", Since("e", 1)))
+        ]
 
     @pytest.mark.parametrize("place", [f"{'e' * 32}-{'9' * 16}", "Az09-0", "e-007"])
     def test_the_longest_and_the_strangest_are_positions(self, place: str) -> None:
