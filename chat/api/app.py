@@ -158,9 +158,9 @@ class Api:
 
     async def _head(self, room: str) -> tuple[str, int]:
         head = await self._store.peek_room(room)
-        if head is None:
+        if head is None and not await self._store.online(room):
             raise HTTPException(404, f"nobody has been in a room {room!r} lately")
-        return head
+        return head or ("", 0)
 
     async def health(self, request: Request) -> Response:
         try:

@@ -25,6 +25,15 @@ class TestRoom:
         api.report_online(room, 812)
         assert api.get(f"/v1/rooms/{quoted(room)}").json["online"] == 812
 
+    def test_one_that_is_watched_and_not_spoken_in_is_at_its_beginning(
+        self, api: Api, room: str
+    ) -> None:
+        api.report_online(room, 3)
+        found = api.get(f"/v1/rooms/{quoted(room)}").json
+        assert (found["epoch"], found["seq"], found["online"]) == ("", 0, 3)
+        page = api.get(messages_of(room)).json
+        assert (page["epoch"], page["messages"], page["next"]) == ("", [], None)
+
     @pytest.mark.parametrize("tail", ["", "/messages"])
     def test_a_room_nobody_was_in_is_a_404_and_is_not_made(
         self, api: Api, room: str, tail: str
