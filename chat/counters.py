@@ -44,8 +44,9 @@ class ChatCount(IntEnum):
 
     REWINDS = _BASE + 23
     BAD_ENTRIES = _BASE + 24
+    REFUSED_TOO_MANY_ROOMS = _BASE + 25
 
-    STARTS = _BASE + 25
+    STARTS = _BASE + 26
 
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)

@@ -272,7 +272,8 @@ class Shard:
         replies = Replies(connections, variants, members)
         users = Users(connections, config.auth, name, wall)
         self.rooms = Rooms(
-            store, self._reader, config.rooms, place, len(variants), counts, replies.to_room
+            *(store, self._reader, config.rooms, limits, place, len(variants), counts),
+            emit=replies.to_room,
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),

@@ -90,6 +90,8 @@ class Limits(Section, frozen=True):
     message_bytes: Annotated[int, Meta(ge=128, le=16_777_216)] = 16_384
     text_chars: Annotated[int, Meta(ge=1, le=2000)] = 300
     room_chars: Annotated[int, Meta(ge=1, le=64)] = 64
+    rooms: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    rooms_opened_per_s: Annotated[int, Meta(ge=1, le=100_000)] = 500
     rooms_per_connection: Annotated[int, Meta(ge=1, le=1000)] = 50
     commands_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 10
     commands_burst: Annotated[int, Meta(ge=1, le=10_000)] = 40

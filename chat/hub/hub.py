@@ -87,6 +87,7 @@ class Hub:
         self._connections = connections
         self._heartbeat = config.heartbeat
         self._drain_s = config.server.drain_s
+        self._most_rooms = config.limits.rooms_per_connection
         self._variants = variants
         self._users = users
         self._rooms = rooms
@@ -124,10 +125,13 @@ class Hub:
             variant = self._connections.variant(fd)
             self._connections.become(fd, self._variants.unshared(variant))
         written = [dialect.event(welcome)]
-        for join in joins:
+        for join in joins[: self._most_rooms + 1]:  # what is beyond would all be refused alike
+            self._rate.spend(fd)
             found = self._resume.join(fd, join, patient=True)
             if dialect.watches and isinstance(found, Error):
-                return answer(HTTPStatus.BAD_REQUEST, f"{found.code}: {found.message}")
+                later = found.retry_after is not UNSET
+                status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
+                return answer(status, f"{found.code}: {found.message}")
             if found is not None:
                 written.append(self._joining(dialect, found, join.ref))
         frame = self._replies.frame(fd, [one for one in written if one])

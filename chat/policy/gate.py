@@ -143,6 +143,10 @@ class CommandRate:
         self._clock = clock
         self._message = f"at most {limits.commands_per_s} commands a second"
 
+    def spend(self, fd: int) -> None:
+        """A connection was given what would have been a command: its next one may have to wait."""
+        self._rates.spend(fd, self._clock())
+
     def passes(self, fd: int) -> Verdict:
         """Whether a connection may have one more command now."""
         wait = self._rates.wait(fd, self._clock())

@@ -29,6 +29,10 @@ class Rates:
         self._full_at[row] = full_at
         return 0.0
 
+    def spend(self, row: int, now: float) -> None:
+        """One more was done whatever the rate: the next ones wait for it, too."""
+        self._full_at[row] = max(self._full_at[row], now) + self._cost
+
     def reset(self, row: int) -> None:
         """A new connection has the row."""
         self._full_at[row] = 0.0

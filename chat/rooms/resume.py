@@ -60,6 +60,10 @@ class Waiting:
     def fd(self) -> int:
         return self.handle.fd
 
+    @property
+    def gone(self) -> bool:
+        return self.resume.is_gone(self)
+
     def let_in(self, room: Room) -> None:
         self.resume.answer_waiting(room, self)
 
@@ -108,6 +112,11 @@ class Resume:
         if len(rooms) >= most and room not in rooms:
             return Error(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", join.ref)
         if room is None:
+            if self._rooms.full:
+                self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
+                after = round(self._chance.uniform(*AGAIN_S), 2)
+                message = "too many rooms are open here; try again"
+                return Error(ErrorCode.TOO_MANY_ROOMS, message, join.ref, after)
             room = self._rooms.enter(join.room)
         self._members.ask(fd, room)
         self._counts[ChatCount.JOINS] += 1
@@ -132,6 +141,10 @@ class Resume:
         self._members.leave(fd, room)
         if room.waiting:
             room.waiting = [waiting for waiting in room.waiting if waiting.fd != fd]
+
+    def is_gone(self, waiting: Waiting) -> bool:
+        """Whether who waits has closed its connection."""
+        return not self._connections.alive(waiting.handle)
 
     def answer_waiting(self, room: Room, waiting: Waiting) -> None:
         """The room is live: answer who came before it was."""

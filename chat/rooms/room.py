@@ -20,6 +20,10 @@ class Waiter(Protocol):
     def fd(self) -> int:
         """The connection that waits."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is closed."""
+
     def let_in(self, room: "Room") -> None:
         """The room is live."""
 
@@ -89,6 +93,12 @@ class Room:
     def idle(self) -> bool:
         """Whether nobody is here and nothing is under way."""
         return not (self.local or self.waiting or self.resuming or not self.live)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is here or waits to be; who waited and is gone is forgotten."""
+        self.waiting = [waiter for waiter in self.waiting if not waiter.gone]
+        return bool(self.waiting or self.local)
 
     @property
     def newest(self) -> list[Sequenced]:

@@ -9,11 +9,14 @@ history; when that does not reach back far enough, viewers get a Gap event and i
 Redis was set back and would give out numbers twice, the room is given a new epoch first.
 
 While Redis does not answer, rooms that are open stay open; who wants into one that is not is told.
+
+Anyone may ask for any room, so there are at most so many, and only so many are opened in a second.
+One that nobody spoke in has nothing to keep, and is closed soon after it is empty.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -24,6 +27,7 @@ from chat.bus.reader import Reader
 from chat.bus.store import RoomState, Store
 from chat.config import sections
 from chat.counters import ChatCount
+from chat.policy.rates import Rates
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
@@ -34,6 +38,8 @@ from chat.wire.schema import Gap, Msg, Sequenced
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
+OPENED_AT_ONCE_S: Final = 10
+"""Rooms opened without a wait after a pause: as many as in so many seconds."""
 
 Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
 """Sends events to all members, in order."""
@@ -48,6 +54,7 @@ class Rooms:
         store: Store,
         reader: Reader,
         limits: sections.Rooms,
+        bounds: sections.Limits,
         shard: str,
         variants: int,
         counts: "memoryview[int]",
@@ -57,6 +64,10 @@ class Rooms:
         self._store = store
         self._reader = reader
         self._limits = limits
+        self._most = bounds.rooms
+        per_s = bounds.rooms_opened_per_s
+        self._opened = Rates(1, per_s, OPENED_AT_ONCE_S * per_s)
+        self._unopened: deque[Room] = deque()
         self._variants = variants
         self._counts = counts
         self._emit = emit
@@ -80,15 +91,42 @@ class Rooms:
 
     # --- opening and closing -------------------------------------------------------------------
 
+    @property
+    def full(self) -> bool:
+        """Whether no more rooms are opened here."""
+        return len(self.by_name) >= self._most
+
     def enter(self, name: str) -> Room:
-        """The room called `name`, being opened if it is not open here."""
+        """The room called `name`; being opened, in its turn, if it is not open here."""
         room = self.by_name.get(name)
         if room is None:
             partition = self._store.keys.partition(name)
             room = Room(name, partition, self._variants, self._limits.history_on_join)
             self.by_name[name] = room
-            self._tasks.spawn(self._open(room))
+            if self._unopened:
+                self._unopened.append(room)
+            elif wait := self._wait_to_open():
+                self._unopened.append(room)
+                self._tasks.spawn(self._open_in_turn(wait))
+            else:
+                self._tasks.spawn(self._open(room))
         return room
+
+    def _wait_to_open(self) -> float:
+        """0.0 and one more may be opened, or in how many seconds it may."""
+        return self._opened.wait(0, asyncio.get_running_loop().time())
+
+    async def _open_in_turn(self, wait: float) -> None:
+        """Open those that had to wait, but for those that nobody wants any more."""
+        while self._unopened:
+            if not self._unopened[0].wanted:
+                self._forget(self._unopened.popleft())
+            elif wait:
+                await asyncio.sleep(wait)
+                wait = self._wait_to_open()
+            else:
+                self._tasks.spawn(self._open(self._unopened.popleft()))
+                wait = self._wait_to_open()
 
     async def _open(self, room: Room) -> None:
         state = await self._state_of(room)
@@ -128,17 +166,24 @@ class Rooms:
 
     def tick(self, tick: int) -> None:
         """Close the rooms that have been empty for long, and report viewers when it is time."""
-        for room in [room for room in self.by_name.values() if not room.local]:
+        for room in [room for room in self.by_name.values() if not any(room.members)]:
             if not room.idle:
                 continue
             if not room.empty_since:
                 room.empty_since = tick
-            elif tick - room.empty_since >= self._limits.linger_s:
+            elif tick - room.empty_since >= self._linger_s(room):
                 self._reader.unsubscribe(self._store.keys.fanout(room.partition))
                 self._forget(room)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
         self._online.tick(tick, list(self.by_name.values()))
+
+    def _linger_s(self, room: Room) -> int:
+        """How long an empty room stays. One that nobody spoke in has nothing to keep: until it has
+        been reported that it is empty."""
+        linger_s = self._limits.linger_s
+        unspoken = room.position.epoch == UNSPOKEN
+        return min(linger_s, self._limits.online_interval_s + 1) if unspoken else linger_s
 
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]

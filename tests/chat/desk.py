@@ -34,6 +34,7 @@ class Waiter:
     desk: "Desk"
     patient: bool
     fd: int = MEMBER
+    gone: bool = False
 
     def let_in(self, room: Room) -> None:
         self.desk.readied.append(room.name)
@@ -47,7 +48,13 @@ class Desk:
     """The rooms of one shard, and everything they said. A member never leaves by itself."""
 
     def __init__(
-        self, url: str, prefix: str, shard: str = "s1", timeout_s: float = 5.0, **limits: Any
+        self,
+        url: str,
+        prefix: str,
+        shard: str = "s1",
+        timeout_s: float = 5.0,
+        bounds: sections.Limits | None = None,
+        **limits: Any,
     ) -> None:
         self.limits = sections.Rooms(**({"history": 50, "history_on_join": 3} | limits))
         self.store = a_store(url, prefix, history=self.limits.history, timeout_s=timeout_s)
@@ -60,7 +67,10 @@ class Desk:
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
         self.reader = Reader(self.store, shard, 0.001, 1_000, lambda: False, self.counts)
-        self.rooms = Rooms(self.store, self.reader, self.limits, shard, 1, self.counts, self._emit)
+        bounds = bounds or sections.Limits()
+        self.rooms = Rooms(
+            *(self.store, self.reader, self.limits, bounds, shard, 1, self.counts), emit=self._emit
+        )
 
     async def __aenter__(self) -> "Desk":
         await self.reader.start(self.rooms.deliver, lambda notices: None, self.rooms.resync)
@@ -75,9 +85,11 @@ class Desk:
     def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
         self.emitted += [(room.name, event) for event in events]
 
-    def wait(self, room: Room, patient: bool = False) -> None:
+    def wait(self, room: Room, patient: bool = False) -> Waiter:
         """Somebody waits for a room, and writes down what comes of it."""
-        room.waiting.append(Waiter(self, patient))
+        waiter = Waiter(self, patient)
+        room.waiting.append(waiter)
+        return waiter
 
     async def stop_reading(self) -> None:
         await self.reader.stop()

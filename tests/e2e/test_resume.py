@@ -30,11 +30,10 @@ async def fill(node: Node, room: str, count: int, name: str = "line") -> None:
 async def leave_at(node: Node, room: str, seen: int) -> Event:
     """Watch until `seen` messages came, disconnect; the position then."""
     viewer = await Viewer.open(node.ws, room)
-    epoch = viewer.of("joined")[0]["epoch"]
     await fill(node, room, seen, "seen")
     await viewer.until(lambda _: len(viewer.seqs) == seen)
     await viewer.close()
-    return {"epoch": epoch, "seq": seen}
+    return {"epoch": viewer.epoch, "seq": seen}
 
 
 async def rejoin(node: Node, room: str, since: Event, seq: int) -> Event:

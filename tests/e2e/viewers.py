@@ -73,6 +73,11 @@ class Viewer:
         return [event["text"] for event in self.of("msg")]
 
     @property
+    def epoch(self) -> str:
+        """That of the newest message."""
+        return str(self.of("msg")[-1]["id"]).partition("-")[0]
+
+    @property
     def shard(self) -> str:
         """Which shard serves this viewer."""
         return str(self.of("welcome")[0]["conn"]).partition("-")[0]

@@ -1,5 +1,6 @@
 """Who gets in, what they may do, how fast, and for how long."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -159,6 +160,14 @@ class TestRates:
             await viewer.hear("msg", text="yes")
             assert viewer.texts == ["yes"]
 
+    async def test_rooms_in_the_address_cost_what_joins_cost(self, shard: Shard) -> None:
+        async with shard.viewer("?" + "&".join(f"room=r{i}" for i in range(8))) as viewer:
+            await until(lambda: len(viewer.of("joined")) == 8)
+            error = await viewer.ask("ping")
+            assert (error["code"], error["retry_after"]) == ("rate_limited", 0.4)
+            shard.clock += 0.4
+            await viewer.settle()
+
     async def test_others_do_not_notice(self, shard: Shard) -> None:
         async with shard.viewer() as one, shard.viewer() as two:
             await self.burst(one)
@@ -203,3 +212,54 @@ class TestRates:
         async with shard.successor(conn) as viewer:
             await self.burst(viewer)
             assert viewer.of("welcome")[0]["conn"] != conn
+
+
+class TestFull:
+    """A shard that has as many rooms open as it may."""
+
+    @pytest.fixture
+    async def shard(self, valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+        async with Shard(valkey.url, prefix, limits={"rooms": 2}) as shard:
+            yield shard
+
+    async def test_one_more_room_is_refused_with_a_time_to_come_back(self, shard: Shard) -> None:
+        async with shard.viewer("?room=a&room=b&room=c") as viewer:
+            await until(lambda: len(viewer.of("joined")) == 2)
+            for error in (viewer.of("error")[0], await viewer.ask("join", room="d")):
+                assert error["code"] == "too_many_rooms"
+                assert error["retry_after"] > 0
+            await viewer.join("a")
+        assert shard.count(ChatCount.REFUSED_TOO_MANY_ROOMS) == 2
+
+    async def test_what_is_left_makes_room_for_others(self, shard: Shard) -> None:
+        async with shard.viewer("?room=a&room=b") as viewer:
+            await until(lambda: len(viewer.of("joined")) == 2)
+            await viewer.ask("leave", room="a")
+            shard.advance(8)
+            await viewer.join("c")
+
+    async def test_a_watcher_is_told_to_come_back(self, shard: Shard) -> None:
+        async with shard.viewer("?room=a&room=b") as viewer:
+            await until(lambda: len(viewer.of("joined")) == 2)
+            head = await first_line(shard, "/sse?room=c")
+            assert head.startswith("HTTP/1.1 503")
+
+
+async def first_line(shard: Shard, target: str) -> str:
+    """The status of a plain request."""
+    host, port = shard.address.removeprefix("ws://").removesuffix("/ws").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    line = (await reader.readline()).decode()
+    writer.close()
+    return line
+
+
+async def test_an_address_with_very_many_rooms_is_answered_in_proportion(
+    valkey: EmbeddedEngine, prefix: str
+) -> None:
+    query = "?" + "&".join(f"room={i}" for i in range(100))
+    limits = {"rooms_per_connection": 3}
+    async with Shard(valkey.url, prefix, limits=limits) as shard, shard.viewer(query) as viewer:
+        await until(lambda: len(viewer.of("joined")) == 3)
+        assert [error["code"] for error in viewer.of("error")] == ["too_many_rooms"]

@@ -55,3 +55,11 @@ def test_silence_saves_up_no_more_than_a_burst() -> None:
     flow = Rates(1, 10, 5)
     allowed(flow, 0, 5.0, 9)
     assert allowed(flow, 0, 1e6, 99) == 5
+
+
+def test_what_was_spent_is_owed_also_beyond_a_burst() -> None:
+    flow = Rates(1, 10, 5)
+    for _ in range(8):
+        flow.spend(0, 5.0)
+    assert flow.wait(0, 5.0) == pytest.approx(0.4, rel=0.02)
+    assert allowed(flow, 0, 5.45, 9) == 1

@@ -365,6 +365,7 @@ async def test_members_are_told_what_the_history_no_longer_has(shard: Shard) -> 
 
 async def test_rooms_are_closed_when_nobody_comes_back(valkey: EmbeddedEngine, prefix: str) -> None:
     async with Shard(valkey.url, prefix, rooms={"linger_s": 5}) as shard:
+        await publish(shard.store, ROOM, "1")
         async with shard.viewer(f"?room={ROOM}") as viewer:
             await viewer.hear("joined")
             shard.advance(20)

@@ -17,6 +17,7 @@ class Waiter:
     returns: bool = False
     let: int = 0
     fd: int = 7
+    gone: bool = False
 
     def let_in(self, room: Room) -> None:
         self.let += 1
@@ -76,6 +77,23 @@ class TestResuming:
         fill(room, 13, 11, 13)
         assert room.missed(("e", 10)) is None
         assert room.missed(("e", 12)) == messages(13)
+
+
+class TestWanted:
+    def test_by_who_is_here_or_waits(self) -> None:
+        room = live()
+        assert not room.wanted
+        room.waiting.append(Waiter())
+        assert room.wanted
+        room.waiting.clear()
+        room.members[1].add(7)
+        assert room.wanted
+
+    def test_not_by_who_is_gone(self) -> None:
+        room = live()
+        room.waiting += [Waiter(gone=True), Waiter(gone=True)]
+        assert not room.wanted
+        assert room.waiting == []
 
 
 class TestRemembering:

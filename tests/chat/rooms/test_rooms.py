@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms.position import Sync
@@ -221,11 +222,45 @@ class TestFilling:
         assert desk.count(ChatCount.REWINDS) == 0
 
 
+class TestBounds:
+    async def test_rooms_beyond_the_rate_wait_for_their_turn(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, bounds=Limits(rooms_opened_per_s=2)) as desk:
+            rooms = [desk.rooms.enter(f"r{i}") for i in range(23)]
+            for room in rooms:
+                desk.wait(room, patient=True)
+            await until(lambda: len(desk.readied) == 20)
+            assert not any(room.live for room in rooms[20:])
+            await until(lambda: len(desk.readied) == 23)
+            assert desk.readied[20:] == ["r20", "r21", "r22"]
+
+    async def test_one_that_nobody_waits_for_any_more_is_not_opened(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, bounds=Limits(rooms_opened_per_s=1)) as desk:
+            rooms = [desk.rooms.enter(f"r{i}") for i in range(500)]
+            waiters = [desk.wait(room, patient=True) for room in rooms]
+            for waiter in waiters[10:499]:
+                waiter.gone = True
+            await until(lambda: "r499" in desk.readied)
+            assert len(desk.readied) == 11
+            assert len(desk.rooms.by_name) == 11
+
+    async def test_there_are_at_most_so_many(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        async with Desk(valkey.url, prefix, bounds=Limits(rooms=2)) as desk:
+            await desk.open("a")
+            assert not desk.rooms.full
+            await desk.open("b")
+            assert desk.rooms.full
+
+
 class TestClosing:
     async def test_a_room_is_closed_when_it_was_empty_for_its_time(
         self, valkey: EmbeddedEngine, prefix: str
     ) -> None:
         async with Desk(valkey.url, prefix, linger_s=3, online_interval_s=3_600) as desk:
+            await publish(desk.store, ROOM, "a")
             room = await desk.open()
             for tick in range(100, 110):
                 desk.rooms.tick(tick)
@@ -237,6 +272,18 @@ class TestClosing:
             assert desk.rooms.by_name == {}
             assert desk.reader.streams == 0
             assert desk.count(ChatCount.ROOMS) == 0
+
+    async def test_one_that_nobody_spoke_in_when_that_is_reported(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, linger_s=3_600, online_interval_s=2) as desk:
+            (await desk.open()).members[0].clear()
+            for tick in range(100, 103):
+                desk.rooms.tick(tick)
+                assert ROOM in desk.rooms.by_name
+            desk.rooms.tick(103)
+            assert desk.rooms.by_name == {}
+            assert desk.reader.streams == 0
 
     async def test_not_while_somebody_is_on_the_way_in(
         self, valkey: EmbeddedEngine, prefix: str
