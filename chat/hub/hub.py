@@ -162,15 +162,15 @@ class Hub:
     def on_unblocked(self, fd: int) -> None: ...
 
     def on_caught_up(self, fd: int) -> None:
-        """It missed something. A watcher is sent away, to come back with its position; the others
-        get each room's newest place again, see the jump and resume, also in a silent room."""
+        """It missed something, which may have been a gap or a new epoch. A watcher is sent away, to
+        come back with its position; the others get each room's newest place again, see by its
+        number or its epoch what they miss, and resume, also in a silent room."""
         if self._replies.dialect(fd).watches:
             self._connections.close(fd, CloseCode.SLOW_READER)
             return
-        for room in self._members.of(fd):
-            newest = again(room)
-            if newest is not None:
-                self._replies.send(fd, [newest])
+        rooms = [room for room in self._members.of(fd) if self._members.has(fd, room)]
+        if rooms:
+            self._replies.send(fd, [again(room) for room in rooms])
 
     def on_close(self, fd: int, code: int) -> None:
         self._members.close(fd)

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from chat.rooms.members import Members
 from chat.rooms.resume import joined
 from chat.rooms.room import Room, Snapshot
-from chat.wire.batch import FRAME_BYTES, batches
+from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
 from chat.wire.variants import Variant, Variants
@@ -178,12 +178,11 @@ def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:
         yield written[start:]
 
 
-def again(room: Room) -> ServerEvent | None:
-    """A room's newest place once more, for one who may have missed it."""
-    if not room.recent:
-        return None
-    last = room.recent[-1]
-    if not isinstance(last, Msg):
-        return last
-    batch: Msgs = next(batches(room.name, room.position.epoch, [last]))
-    return batch
+def again(room: Room) -> Msgs:
+    """Where a room is, for one who may have missed something: its newest place once more, in a
+    batch, which names the epoch; where that place is not known, an empty batch behind it."""
+    here = room.position
+    if room.recent and room.recent[-1].seq == here.seq:
+        newest = shorten([room.recent[-1]], here.seq - 1)
+        return Msgs(room.name, here.epoch, here.seq, here.seq, newest)
+    return Msgs(room.name, here.epoch, here.seq + 1, here.seq, [])
