@@ -16,13 +16,14 @@ class Backlog:
     """The unsent tail of one connection. `since` is the tick of the last byte that went out.
 
     dropped  whether something was left out meanwhile
+    asked    bytes at its head that the peer asked for: they are no reason to leave anything out
     """
 
-    __slots__ = ("chunks", "dropped", "since", "size")
+    __slots__ = ("asked", "chunks", "dropped", "since", "size")
 
     def __init__(self, tick: int) -> None:
         self.chunks: deque[bytes | memoryview] = deque()
-        self.size = 0
+        self.size = self.asked = 0
         self.since = tick
         self.dropped = False
 
@@ -36,7 +37,7 @@ class Backlog:
         half = self.chunks[0] if self.chunks and isinstance(self.chunks[0], memoryview) else None
         dropped = len(self.chunks) - (half is not None)
         self.chunks.clear()
-        self.size = 0
+        self.size = self.asked = 0
         if half is not None:
             self.push(half)
         return dropped
@@ -64,6 +65,7 @@ class Backlog:
 
     def _drop(self, wrote: int) -> None:
         self.size -= wrote
+        self.asked = max(0, self.asked - wrote)
         while self.chunks and wrote >= len(self.chunks[0]):
             wrote -= len(self.chunks.popleft())
         if wrote:

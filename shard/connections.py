@@ -128,9 +128,10 @@ class Connections:
         """All connections that messages may be sent to."""
         return [fd for fd, phase in enumerate(self._table.phase) if phase == OPEN]
 
-    def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
-        """Send wrapped messages to one connection."""
-        sent = self._outbox.send(fd, data, droppable)
+    def send(self, fd: int, data: bytes, droppable: bool = False, asked: bool = False) -> Sent:
+        """Send wrapped messages to one connection. What it `asked` for may be larger than its
+        limits, and is sent when it has no backlog."""
+        sent = self._outbox.send(fd, data, droppable, asked)
         if sent is not Sent.SENT:
             self._act(fd, sent)
             self._bound_backlogs()

@@ -119,9 +119,10 @@ class Outbox:
         """Tick of the oldest unfinished fan-out; now when there is none."""
         return self._fan_outs[0].tick if self._fan_outs else self.tick
 
-    def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
+    def send(self, fd: int, data: bytes, droppable: bool = False, asked: bool = False) -> Sent:
         """Send `data` to one open connection, behind its backlog. It may overtake a fan-out that
-        is not finished."""
+        is not finished. What it `asked` for, of whatever size, is not held against it, if it has
+        read everything before."""
         if self._table.phase[fd] != OPEN:
             self._counts[Count.DROPPED_CLOSED] += 1
             return Sent.DROPPED
@@ -138,7 +139,10 @@ class Outbox:
         self._counts[Count.BYTES_OUT] += wrote
         if wrote == len(data):
             return Sent.SENT
-        return self._block(fd, data, wrote)
+        sent = self._block(fd, data, wrote)
+        if asked:
+            self.slow[fd].asked = len(data) - wrote
+        return sent
 
     def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> Happened:
         """Send `data` to every one of `fds`, in order after earlier fan-outs.
@@ -203,7 +207,7 @@ class Outbox:
 
     def _queue(self, fd: int, data: bytes, droppable: bool) -> Sent:
         backlog = self.slow[fd]
-        size = backlog.size + len(data)
+        size = backlog.size - backlog.asked + len(data)
         if droppable and (backlog.dropped or size > self._soft_bytes):
             self._counts[Count.DROPPED_SLOW] += 1
             backlog.dropped = True
