@@ -277,7 +277,7 @@ class Shard:
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
-            tell=lambda fd, event: replies.send(fd, [event]),
+            tell=replies.tell,
         )
         self._publisher = Publisher(
             store,

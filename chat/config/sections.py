@@ -99,6 +99,7 @@ class Limits(Section, frozen=True):
     backlog_soft_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 262_144
     backlog_hard_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 1_048_576
     backlog_total_bytes: Annotated[int, Meta(ge=4096, le=1_099_511_627_776)] = 268_435_456
+    resume_bytes: Annotated[int, Meta(ge=65_536, le=1_099_511_627_776)] = 67_108_864
     stall_s: Seconds = 30
     send_buffer_bytes: Annotated[int, Meta(ge=4096, le=16_777_216)] = 65_536
 

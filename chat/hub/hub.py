@@ -26,8 +26,8 @@ from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
 from chat.policy.identity import Refused
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
-from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
+from chat.wire.batch import FRAME_BYTES
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.schema import (
     Auth,
@@ -124,16 +124,19 @@ class Hub:
         if dialect.places and len(joins) > 1:
             variant = self._connections.variant(fd)
             self._connections.become(fd, self._variants.unshared(variant))
-        written = [dialect.event(welcome)]
+        written = [dialect.event(welcome) or b""]
         for join in joins[: self._most_rooms + 1]:  # what is beyond would all be refused alike
             self._rate.spend(fd)
-            found = self._resume.join(fd, join, patient=True)
+            at_once = sum(map(len, written)) < FRAME_BYTES
+            found = self._resume.join(fd, join, patient=True, at_once=at_once)
             if dialect.watches and isinstance(found, Error):
                 later = found.retry_after is not UNSET
                 status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
                 return answer(status, f"{found.code}: {found.message}")
-            if found is not None:
-                written.append(self._joining(dialect, found, join.ref))
+            if isinstance(found, Error):
+                written.append(dialect.event(found) or b"")
+            elif found is not None:
+                written.append(self._replies.joined(dialect, found, join.ref) or b"")
         frame = self._replies.frame(fd, [one for one in written if one])
         return dialect.greeting() + frame
 
@@ -159,7 +162,8 @@ class Hub:
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
 
-    def on_unblocked(self, fd: int) -> None: ...
+    def on_unblocked(self, fd: int) -> None:
+        self._resume.unblocked(fd)
 
     def on_caught_up(self, fd: int) -> None:
         """It missed something, which may have been a gap or a new epoch. A watcher is sent away, to
@@ -173,6 +177,7 @@ class Hub:
             self._replies.send(fd, [again(room) for room in rooms])
 
     def on_close(self, fd: int, code: int) -> None:
+        self._resume.close(fd)
         self._members.close(fd)
         self._users.close(fd)
         if self._strikes:
@@ -183,6 +188,7 @@ class Hub:
     def on_tick(self, tick: int) -> None:
         self._tick = tick
         self._rooms.tick(tick)
+        self._resume.tick(tick)
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
@@ -251,8 +257,7 @@ class Hub:
             case Send():
                 found: ServerEvent | None = self._send(fd, command)
             case Join():
-                joining = self._resume.join(fd, command)
-                return None if joining is None else self._joining(dialect, joining, command.ref)
+                return self._join(fd, dialect, command)
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
@@ -261,13 +266,13 @@ class Hub:
                 found = Pong(command.ref)
         return None if found is None else dialect.event(found)
 
-    def _joining(
-        self, dialect: Dialect, found: Room | ServerEvent, ref: Ref | UnsetType
-    ) -> bytes | None:
-        """The written answer to a join; of a room as it is they share one."""
-        if isinstance(found, Room):
-            return self._replies.snapshot(dialect, found, ref)
-        return dialect.event(found)
+    def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
+        found = self._resume.join(fd, join)
+        if isinstance(found, Error):
+            return dialect.event(found)
+        if found is not None:
+            self._replies.answer(fd, found, join.ref)
+        return None
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)

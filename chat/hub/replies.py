@@ -7,16 +7,15 @@ is very much, after a pause or under more load than a shard can carry, is severa
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
-from chat.rooms.resume import joined
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
+from chat.wire.schema import Error, Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
@@ -67,10 +66,17 @@ class Replies:
         still be reading what this one missed, and its position is behind that."""
         return all(room.live and self._members.has(fd, room) for room in rooms)
 
-    def snapshot(self, dialect: Dialect, room: Room, ref: Ref | Any) -> bytes | None:
-        """The written `joined` of a room as it is; those without a ref share one."""
-        if ref is not UNSET:
-            return dialect.event(joined(room, ref=ref))
+    def joined(self, dialect: Dialect, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
+        """The written answer to a join; but for their refs all who get the same share one."""
+        written = (
+            self._snapshot(dialect, found)
+            if isinstance(found, Room)
+            else (self._resumed(dialect, found))
+        )
+        return written if written is None or ref is UNSET else dialect.answering(written, ref)
+
+    def _snapshot(self, dialect: Dialect, room: Room) -> bytes | None:
+        """The `joined` of a room as it is."""
         kept = room.snapshots.get(dialect)
         seq, online = room.position.seq, room.online
         # In a large room a count that is 1 % old does.
@@ -78,6 +84,35 @@ class Replies:
             written = dialect.event(joined(room))
             kept = room.snapshots[dialect] = Snapshot(seq, online, written)
         return kept.written
+
+    def _resumed(self, dialect: Dialect, answer: Answer) -> bytes | None:
+        if dialect not in answer.written:
+            answer.written[dialect] = dialect.event(answer.event)
+        return answer.written[dialect]
+
+    def tell(self, fd: int, found: Room | Answer | Error, ref: Ref | UnsetType) -> int:
+        """Answer a join that had to wait, or refuse it; the bytes that took."""
+        if not isinstance(found, Error):
+            return self.answer(fd, found, ref)
+        self.send(fd, [found])
+        return 0
+
+    def answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> int:
+        """Answer a join; the bytes that took. Nothing else may wait for the connection."""
+        frame = self._answer(fd, found, ref)
+        self._connections.send(fd, frame, asked=True)
+        return len(frame)
+
+    def _answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes:
+        variant = self.variant(fd)
+        known = found.frames.get(variant) if isinstance(found, Answer) else None
+        if known is not None and known[0] == ref and not variant.dialect.places:
+            return known[1]
+        written = self.joined(variant.dialect, found, ref)
+        frame = self.frame(fd, [] if written is None else [written])
+        if isinstance(found, Answer):
+            found.frames[variant] = ref, frame
+        return frame
 
     # --- to many -------------------------------------------------------------------------------
 

@@ -1,47 +1,68 @@
 """How a join is answered: now, later, or with what was missed.
 
-    join -> (room live)    -> in, with the newest messages or those after `since`
-         -> (room loading) -> waits; in when it is live, or told that it is away
-         -> (`since` further back than the room remembers) -> the history is read, then in
+    join -> (the room is live, the connection waits for nothing) -> in, with the newest messages
+                                                                or those after `since`
+         -> (the room is loading) -> waits in the room until it is live, or told that it is away
+         -> (the connection has not taken what it was sent) -> waits in the queue
+         -> (`since` is further back than the room remembers) -> the queue; the history is read
 
 Rules. Every join gets one answer, `joined` or an error; who leaves or closes first gets none. What
-comes later goes out through `tell`.
+comes later goes out through `tell`, in the order of the queue and so many bytes a turn, so that a
+crowd that comes back at once holds up nobody. The crowd shares: one read is for all who wait for a
+room, one writing for all who come from the same place.
 
 Danger: answers come later than joins. Whoever waits is kept as a Handle.
 """
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from chat.bus.connect import StoreError
 from chat.bus.store import RoomState, Store
 from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.policy.text import room_problem
+from chat.rooms.answers import (
+    Answer,
+    Since,
+    is_behind,
+    is_stale,
+    missed_since,
+    resumed,
+)
 from chat.rooms.members import Members
-from chat.rooms.position import UNSPOKEN, continues
+from chat.rooms.queue import JoinQueue
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
-from chat.wire.batch import shorten
-from chat.wire.schema import Error, ErrorCode, Join, Joined, Ref, Sequenced
+from chat.wire.schema import Error, ErrorCode, Join, Ref
 from pool.handle import Handle
+from shard.closecodes import CloseCode
 from shard.connections import Connections
+from shard.counters import Count
 
 AGAIN_S: Final = (1.0, 3.0)
 """When to try again what Redis is away for: not everybody at once."""
 CATCH_UP_S: Final = 0.02
 """How often to look whether this shard has caught up; it is a flush or two behind, if at all."""
+TAKEN: Final = 256
+"""Joins looked at together, to be served by one read where they are for one room."""
+READS: Final = 16
+"""Rooms whose history is read at once: what is read and not yet answered is memory."""
+TURN_BYTES: Final = 262_144
+"""Bytes of answers until the others have their turn: a few ms of writing."""
 
-Tell = Callable[[int, Joined | Error], None]
+Tell = Callable[[int, Room | Answer | Error, Ref | UnsetType], int]
+"""Sends a connection an answer: the room as it is, what it missed, why not; how many bytes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A connection that asked to join and has no answer yet.
 
@@ -51,10 +72,12 @@ class Waiting:
 
     resume: "Resume"
     handle: Handle
-    since: tuple[str, int] | None
+    room: Room
+    since: Since | None
     ref: Ref | UnsetType
     patient: bool = False
     notified: bool = False
+    left: bool = False
 
     @property
     def fd(self) -> int:
@@ -65,7 +88,7 @@ class Waiting:
         return self.resume.is_gone(self)
 
     def let_in(self, room: Room) -> None:
-        self.resume.answer_waiting(room, self)
+        self.resume.queue(self)
 
     def turn_away(self, room: Room) -> bool:
         return self.resume.turn_away(room, self)
@@ -93,47 +116,64 @@ class Resume:
         self._counts = counts
         self._chance = chance
         self._tell = tell
+        self._queue: JoinQueue[Waiting] = JoinQueue(connections.backlog, limits.resume_bytes)
         self._tasks = Tasks("joins")
+        self._serving = False
+        self._turn_bytes = 0
+        self._postponed: list[Waiting] = []
 
     async def stop(self) -> None:
         """End what is under way."""
         await self._tasks.stop()
 
-    def join(self, fd: int, join: Join, patient: bool = False) -> Room | Joined | Error | None:
+    # --- what the connections do ---------------------------------------------------------------
+
+    def join(
+        self, fd: int, join: Join, patient: bool = False, at_once: bool = True
+    ) -> Room | Answer | Error | None:
         """The answer; the Room when that is only what the room is; None when it comes later.
 
-        The `patient` wait for a room that is away, the others are refused.
+        The `patient` wait for a room that is away, the others are refused. Who is not to be
+        answered `at_once` waits for its turn.
         """
         room = self._rooms.by_name.get(join.room)
         if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
             return Error(ErrorCode.BAD_ROOM, fault, join.ref)
-        rooms = self._members.of(fd)
-        most = self._limits.rooms_per_connection
-        if len(rooms) >= most and room not in rooms:
-            return Error(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", join.ref)
+        refusal = self._refusal(fd, room, join.ref)
+        if refusal is not None:
+            return refusal
         if room is None:
-            if self._rooms.full:
-                self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
-                after = round(self._chance.uniform(*AGAIN_S), 2)
-                message = "too many rooms are open here; try again"
-                return Error(ErrorCode.TOO_MANY_ROOMS, message, join.ref, after)
             room = self._rooms.enter(join.room)
         self._members.ask(fd, room)
         self._counts[ChatCount.JOINS] += 1
         since = None if join.since is None else (join.since.epoch, join.since.seq)
-        if room.live:
-            if since is None:
+        if room.live and at_once and self._queue.clear(fd):
+            found = self._remembered(room, since)
+            if found is not None:
                 self._members.enter(fd, room)
-                return room
-            missed = room.missed(since)
-            if missed is not None or room.is_over(since):
-                self._members.enter(fd, room)
-                return self._joined(room, since, missed, join.ref)
-        waiting = Waiting(self, self._connections.handle(fd), since, join.ref, patient)
+                self._count(found)
+                return found
+        waiting = Waiting(self, self._connections.handle(fd), room, since, join.ref, patient)
         if room.live:
-            self._begin_reading(room, waiting)
+            self.queue(waiting)
         else:
             room.waiting.append(waiting)
+        return None
+
+    def _refusal(self, fd: int, room: Room | None, ref: Ref | UnsetType) -> Error | None:
+        """Why a connection may not join one more room."""
+        rooms = self._members.of(fd)
+        most = self._limits.rooms_per_connection
+        if len(rooms) >= most and room not in rooms:
+            return Error(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", ref)
+        if room is None and self._rooms.full:
+            self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
+            message = "too many rooms are open here; try again"
+            return Error(ErrorCode.TOO_MANY_ROOMS, message, ref, self._after_s())
+        if self._queue.length(fd) >= most:
+            self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
+            message = f"{most} joins wait for you to read their answers"
+            return Error(ErrorCode.RATE_LIMITED, message, ref, self._after_s())
         return None
 
     def leave(self, fd: int, room: Room) -> None:
@@ -141,21 +181,40 @@ class Resume:
         self._members.leave(fd, room)
         if room.waiting:
             room.waiting = [waiting for waiting in room.waiting if waiting.fd != fd]
+        for waiting in self._queue.leave(fd, lambda waiting: waiting.room is room):
+            waiting.room.resuming -= 1
+
+    def close(self, fd: int) -> None:
+        """A connection is over."""
+        for waiting in self._queue.close(fd):
+            waiting.room.resuming -= 1
+        self._go_on()
+
+    def unblocked(self, fd: int) -> None:
+        """A connection has taken all that was sent to it."""
+        self._queue.unblocked(fd)
+        self._go_on()
+
+    def tick(self, tick: int) -> None:
+        """Who takes an answer so slowly that others have to wait for it is given up."""
+        for fd in self._queue.hoarders(tick - self._limits.stall_s):
+            if self._connections.is_open(fd):  # and not just closed for reading nothing at all
+                self._counts[Count.CLOSED_SLOW] += 1
+                self._connections.close(fd, CloseCode.SLOW_READER)
+
+    # --- who waits -----------------------------------------------------------------------------
 
     def is_gone(self, waiting: Waiting) -> bool:
-        """Whether who waits has closed its connection."""
-        return not self._connections.alive(waiting.handle)
+        """Whether who waits has closed its connection, or left the room."""
+        return waiting.left or not self._connections.alive(waiting.handle)
 
-    def answer_waiting(self, room: Room, waiting: Waiting) -> None:
-        """The room is live: answer who came before it was."""
-        if not self._connections.alive(waiting.handle):
+    def queue(self, waiting: Waiting) -> None:
+        """The room is live: this one is answered when its turn comes."""
+        if self.is_gone(waiting):
             return
-        since = waiting.since
-        missed = None if since is None else room.missed(since)
-        if since is not None and missed is None and not room.is_over(since):
-            self._begin_reading(room, waiting)
-        else:
-            self._answer(room, waiting, missed)
+        waiting.room.resuming += 1  # it must not be closed meanwhile
+        self._queue.add(waiting)
+        self._go_on()
 
     def turn_away(self, room: Room, waiting: Waiting) -> bool:
         """Say that a join has to wait; whether it does. It is refused, unless it is patient; then
@@ -164,7 +223,7 @@ class Resume:
         Who is in the room already and asked to be brought up to date stays in it.
         """
         fd = waiting.fd
-        if not self._connections.alive(waiting.handle):
+        if self.is_gone(waiting):
             return False
         if waiting.notified:
             return True
@@ -176,104 +235,146 @@ class Resume:
             if not self._members.has(fd, room):
                 self._members.leave(fd, room)
         self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
-        after = round(self._chance.uniform(*AGAIN_S), 2)
-        self._tell(fd, Error(ErrorCode.UNAVAILABLE, message, waiting.ref, after))
+        self._tell(
+            fd, Error(ErrorCode.UNAVAILABLE, message, waiting.ref, self._after_s()), waiting.ref
+        )
         return waiting.patient
 
-    def _begin_reading(self, room: Room, waiting: Waiting) -> None:
-        room.resuming += 1  # it must not be closed meanwhile
-        self._tasks.spawn(self._read(room, waiting))
+    def _after_s(self) -> float:
+        return round(self._chance.uniform(*AGAIN_S), 2)
 
-    async def _read(self, room: Room, waiting: Waiting) -> None:
-        """Answer a join whose `since` the room cannot judge from what it remembers."""
-        assert waiting.since is not None
-        epoch, after = waiting.since
+    def _finish(self, waiting: Waiting) -> None:
+        """It has its answer, or needs none."""
+        waiting.room.resuming -= 1
+        self._queue.answered(waiting, self._connections.tick)
+
+    def _later(self, waiting: Waiting, delay_s: float) -> None:
+        """It is looked at again; what its connection asked for after it waits, too."""
+        self._tasks.spawn(self._after(waiting, delay_s))
+
+    async def _after(self, waiting: Waiting, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        if self.is_gone(waiting):
+            self._finish(waiting)
+        else:
+            self._queue.put_back([waiting])
+        self._go_on()
+
+    # --- answering in turn ---------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        if self._queue.due and not self._serving:
+            self._serving = True
+            self._tasks.spawn(self._serve())
+
+    async def _serve(self) -> None:
+        """Answer those whose turn it is, until nobody's is."""
         try:
-            state = await self._history(room, waiting)
-            if state is not None and await self._catches_up(room, waiting, state):
-                state = await self._history(room, waiting)
+            while taken := self._queue.take(TAKEN):
+                unread: dict[tuple[Room, str], list[Waiting]] = defaultdict(list)
+                for waiting in taken:
+                    if not await self._answer_from_memory(waiting):
+                        assert waiting.since is not None
+                        unread[waiting.room, waiting.since[0]].append(waiting)
+                groups = list(unread.values())
+                for start in range(0, len(groups), READS):
+                    await self._answer_from_history(groups[start : start + READS])
+                self._queue.put_back(self._postponed)
+                self._postponed.clear()
         finally:
-            room.resuming -= 1
-        if state is None or not self._connections.alive(waiting.handle):
+            self._serving = False
+
+    def _remembered(self, room: Room, since: Since | None) -> Room | Answer | None:
+        """The answer, if what the room remembers is enough for one."""
+        if since is None:
+            return room
+        missed = room.missed(since)
+        if missed is None and not room.is_over(since):
+            return None
+        return Answer(resumed(room, since, missed))
+
+    async def _answer_from_memory(self, waiting: Waiting) -> bool:
+        """Whether a join needs no more than the room remembers, and is done with."""
+        if self._is_settled(waiting):
+            return True
+        found = self._remembered(waiting.room, waiting.since)
+        if found is not None:
+            await self._give(waiting, found)
+        return found is not None
+
+    def _is_settled(self, waiting: Waiting) -> bool:
+        """Whether a join is over, or waits in its room again; nothing else is to be done then."""
+        if not self.is_gone(waiting):
+            if waiting.room.live:
+                return False
+            waiting.room.waiting.append(waiting)
+        self._finish(waiting)
+        return True
+
+    async def _answer_from_history(self, groups: Sequence[list[Waiting]]) -> None:
+        """Answer those who wait for the same rooms with a read for each."""
+        states = await asyncio.gather(*map(self._read, groups))
+        for group, state in zip(groups, states, strict=True):
+            shared: dict[tuple[Since, str], Answer] = {}
+            for waiting in sorted(group, key=_since):
+                if self._is_settled(waiting):
+                    continue
+                if state is None:
+                    self._again(waiting)
+                else:
+                    await self._answer_from(state, waiting, shared)
+
+    async def _read(self, group: Sequence[Waiting]) -> RoomState | None:
+        """What their room has behind all their positions; None while Redis is away."""
+        epoch, after = min(map(_since, group))
+        try:
+            return await self._store.open_room(group[0].room.name, after=after, of=epoch)
+        except StoreError:
+            return None
+
+    def _again(self, waiting: Waiting) -> None:
+        """The history cannot be read now."""
+        if self.turn_away(waiting.room, waiting):
+            self._later(waiting, self._chance.uniform(*AGAIN_S))
+        else:
+            self._finish(waiting)
+
+    async def _answer_from(
+        self, state: RoomState, waiting: Waiting, shared: dict[tuple[Since, str], Answer]
+    ) -> None:
+        """Answer from what was read, the same for all who come from the same place."""
+        room, since = waiting.room, _since(waiting)
+        # Only the patient may not know a message that comes twice.
+        if waiting.patient and is_behind(room, since, state):
+            self._later(waiting, CATCH_UP_S)
+        elif is_stale(room, since, state):
+            self._later(waiting, 0)
+        else:
+            key = since, str(room.position)
+            if key not in shared:
+                shared.clear()  # one at a time: they are large
+                shared[key] = Answer(resumed(room, since, missed_since(room, since, state)))
+            await self._give(waiting, shared[key])
+
+    async def _give(self, waiting: Waiting, found: Room | Answer) -> None:
+        """Let it in and send its answer, if that is not more than all may be given now."""
+        if not self._queue.affords:
+            self._postponed.append(waiting)
             return
-        if not room.live:
-            room.waiting.append(waiting)
-            return
-        # What was read may be ahead of this shard, or behind it by now. And a position that not
-        # even Redis has reached was reached before it was set back.
-        here = room.position
-        missed = [place for place in state.places if after < place.seq <= here.seq]
-        last = missed[-1].seq if missed else after
-        missed += [place for place in room.recent if place.seq > last]
-        epochs = {epoch, here.epoch, state.epoch} - {UNSPOKEN}
-        whole = (
-            len(epochs) <= 1
-            and (epoch == UNSPOKEN or state.epoch != UNSPOKEN)
-            and after <= state.seq
-            and len(missed) == max(0, here.seq - after)
-        )
-        self._answer(room, waiting, missed if whole else None)
+        self._members.enter(waiting.fd, waiting.room)
+        self._count(found)
+        self._turn_bytes += self._tell(waiting.fd, found, waiting.ref)
+        self._finish(waiting)
+        if self._turn_bytes > TURN_BYTES:
+            self._turn_bytes = 0
+            await asyncio.sleep(0)
 
-    async def _catches_up(self, room: Room, waiting: Waiting, state: RoomState) -> bool:
-        """Wait until this shard has read as far as the one that a client comes from; whether it
-        was behind. Only for the patient: they may not know a message that comes twice.
-        """
-        assert waiting.since is not None
-        epoch, after = waiting.since
-        behind = False
-        while (
-            waiting.patient
-            and self._connections.alive(waiting.handle)
-            and room.live
-            and continues(state.epoch, room.position.epoch)
-            and room.position.seq < after <= state.seq
-            and state.epoch == epoch
-        ):
-            behind = True
-            await asyncio.sleep(CATCH_UP_S)
-        return behind
-
-    async def _history(self, room: Room, waiting: Waiting) -> RoomState | None:
-        """What the room has after `since`; None for one who was turned away."""
-        assert waiting.since is not None
-        epoch, after = waiting.since
-        while True:
-            try:
-                return await self._store.open_room(room.name, after=after, of=epoch)
-            except StoreError:
-                if not self.turn_away(room, waiting):
-                    return None
-                await asyncio.sleep(self._chance.uniform(*AGAIN_S))
-
-    def _answer(self, room: Room, waiting: Waiting, missed: list[Sequenced] | None) -> None:
-        fd = waiting.fd
-        if room not in self._members.of(fd):
-            return  # it left before it was let in
-        self._members.enter(fd, room)
-        self._tell(fd, self._joined(room, waiting.since, missed, waiting.ref))
-
-    def _joined(
-        self,
-        room: Room,
-        since: tuple[str, int] | None,
-        missed: list[Sequenced] | None,
-        ref: Ref | Any,
-    ) -> Joined:
-        """The answer to a join; `missed` None is a position that cannot be resumed."""
-        recovered = since is not None and missed is not None
-        if since is not None:
+    def _count(self, found: Room | Answer) -> None:
+        if isinstance(found, Answer):
+            recovered = found.event.recovered
             self._counts[ChatCount.RESUMED if recovered else ChatCount.RESUME_FAILED] += 1
-        answer = joined(room, missed, ref)
-        if recovered and since is not None:
-            answer.recovered = True
-            # The client may be ahead of this shard by what is on its way here, the first even.
-            answer.epoch = answer.epoch or since[0]
-            answer.seq = max(answer.seq, since[1])
-        return answer
 
 
-def joined(room: Room, missed: list[Sequenced] | None = None, ref: Ref | Any = UNSET) -> Joined:
-    """A room as who joins it is shown it: its newest places, unless there is what it missed."""
-    here = room.position
-    history = shorten(room.newest if missed is None else missed, None)
-    return Joined(room.name, here.epoch, here.seq, room.online, False, history, ref)
+def _since(waiting: Waiting) -> Since:
+    assert waiting.since is not None, "who says no position needs no history"
+    return waiting.since

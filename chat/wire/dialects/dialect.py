@@ -52,6 +52,9 @@ class Dialect(Protocol):
     def event(self, event: ServerEvent) -> bytes | None:
         """One event, to be joined by `payload`; None where there is no word for it."""
 
+    def answering(self, event: bytes, ref: Ref) -> bytes:
+        """A written event that has no `ref`, as the answer to the command with that one."""
+
     def payload(self, events: Sequence[bytes], position: str = "") -> bytes:
         """Events as one payload; `position` is what `places` means, "" where it is as before."""
 

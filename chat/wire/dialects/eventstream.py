@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Bye, Command, Join, ServerEvent, Since
+from chat.wire.schema import Bye, Command, Join, Ref, ServerEvent, Since
 from shard.handshake import Request
 
 RETRY: Final = b"retry: 2000\n\n"
@@ -44,6 +44,9 @@ class EventStream:
 
     def event(self, event: ServerEvent) -> bytes:
         return JSON.event(event)
+
+    def answering(self, event: bytes, ref: Ref) -> bytes:
+        raise AssertionError("an event stream takes no commands")
 
     def payload(self, events: Sequence[bytes], position: str = "") -> bytes:
         place = f"id: {position}\n".encode() if position else b""

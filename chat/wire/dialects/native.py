@@ -56,7 +56,7 @@ class Json(Native):
     binary = False
 
     def __init__(self) -> None:
-        self.event = msgspec.json.Encoder().encode
+        self.event = self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Command).decode
 
     def decode(self, payload: bytes) -> list[Command]:
@@ -70,6 +70,9 @@ class Json(Native):
         except UNREADABLE as error:
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not JSON: {error}") from None
         return [_command(fields)]
+
+    def answering(self, event: bytes, ref: Ref) -> bytes:
+        return b'%b,"ref":%b}' % (event[:-1], self._encode(ref))
 
     def farewell(self, bye: Bye) -> bytes:
         return self.payload([self.event(bye)])
@@ -98,6 +101,12 @@ class Msgpack(Native):
     def event(self, event: ServerEvent) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(event))
         return packed
+
+    def answering(self, event: bytes, ref: Ref) -> bytes:
+        fields = event[0] + 1
+        assert 0x80 < fields <= 0x8F, "a fixmap with a place left"
+        packed: bytes = msgpack.packb(ref)
+        return b"%c%b\xa3ref%b" % (fields, event[1:], packed)
 
     def farewell(self, bye: Bye) -> bytes:
         return self.payload([self.event(bye)])

@@ -332,3 +332,12 @@ def test_their_names_are_the_subprotocols() -> None:
         ("danmaku.json", False),
         ("danmaku.msgpack", True),
     ]
+
+
+@pytest.mark.parametrize("dialect", [JSON, MSGPACK])
+@pytest.mark.parametrize("ref", [0, 2**53, -1, "", 'a"b', "é"])
+def test_an_answer_written_for_many_is_given_a_ref(dialect: Dialect, ref: int | str) -> None:
+    shared = dialect.event(Joined("r", "e", 2, 1, True, []))
+    assert shared is not None
+    whole = dialect.event(Joined("r", "e", 2, 1, True, [], ref))
+    assert dialect.answering(shared, ref) == whole
