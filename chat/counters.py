@@ -48,6 +48,9 @@ class ChatCount(IntEnum):
 
     STARTS = _BASE + 26
 
+    GUESTS_RETURNED = _BASE + 27
+    REFUSED_GUEST_KEY = _BASE + 28
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

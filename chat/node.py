@@ -5,6 +5,7 @@ here, before the fork, and told in one sentence. What is made here is inherited:
 scoreboard, and all that was imported.
 """
 
+import asyncio
 import errno
 import logging
 import os
@@ -13,11 +14,12 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from chat.api import server as api
 from chat.api.metrics import API_FIELDS
+from chat.bus.connect import StoreError
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
@@ -33,9 +35,11 @@ from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.gate import CommandRate, Gate, membership, rights, text
+from chat.policy.guestkeys import GuestKeys
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
+from chat.tasks import Tasks
 from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
@@ -46,6 +50,8 @@ from shard.supervisor import Supervisor, Worker
 
 log = logging.getLogger(__name__)
 
+FIRST_S = 1.0
+"""How long a start waits for the secret of guests' keys; without it guests are new ones."""
 DRAIN_MARGIN_S = 3.0
 """Seconds for closing handshakes, beyond which connections are cut."""
 
@@ -258,6 +264,8 @@ class Shard:
         chance = chance or random.Random()
         limits, bus = config.limits, config.bus
         variants = Variants(config.server)
+        self._tasks = Tasks("shard")
+        self._agreed = asyncio.Event()
         self._counts = counts
         self._store = store
         self._reader = Reader(
@@ -270,10 +278,11 @@ class Shard:
         )
         members = Members(connections, rows)
         replies = Replies(connections, variants, members)
-        users = Users(connections, config.auth, name, wall)
+        self._guest_keys = GuestKeys(config.auth.secret)
+        users = Users(connections, config.auth, name, wall, self._guest_keys)
         self.rooms = Rooms(
-            *(store, self._reader, config.rooms, limits, place, len(variants), counts),
-            emit=replies.to_room,
+            *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
+            limits,
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
@@ -299,15 +308,33 @@ class Shard:
         )
 
     async def start(self) -> None:
-        await self._reader.start(self.rooms.deliver, self._notices.deliver, self.rooms.resync)
+        await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
         if self._counts[ChatCount.STARTS] > 1:
             self.rooms.inherit()
+        self._tasks.spawn(self._agree())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._agreed.wait(), FIRST_S)
+
+    async def _agree(self) -> None:
+        """Try until guests have keys."""
+        while not self._guest_keys.known:
+            with suppress(StoreError):
+                await self._guest_keys.agree(self._store)
+                break
+            await asyncio.sleep(FIRST_S)
+        self._agreed.set()
+
+    async def _resync(self) -> None:
+        """Redis was away, and may have come back empty."""
+        await self._guest_keys.agree(self._store)
+        await self.rooms.resync()
 
     def drain(self) -> None:
         self.handler.drain()
         self.rooms.drain()
 
     async def stop(self) -> None:
+        await self._tasks.stop()
         await self._publisher.close()
         await self._reader.stop()
         await self._resume.stop()

@@ -68,6 +68,7 @@ class Connection:
     def __init__(self, environment: Environment, host: str) -> None:
         self._environment = environment
         self._url = f"{host.rstrip('/')}/ws"
+        self._guest = ""
         self._socket = websocket.WebSocket()
         self._refs = itertools.count(1)
         self._asked: dict[int, tuple[str, float]] = {}
@@ -82,7 +83,8 @@ class Connection:
         """Dial and wait to be welcomed. Raises Lost when that fails."""
         began = time.monotonic()
         try:
-            self._socket = websocket.create_connection(self._url, timeout=ANSWER_TIMEOUT_S)
+            url = f"{self._url}?guest={self._guest}" if self._guest else self._url
+            self._socket = websocket.create_connection(url, timeout=ANSWER_TIMEOUT_S)
             self._socket.settimeout(None)
         except (OSError, websocket.WebSocketException) as problem:
             self._report("connect", began, failure=f"{type(problem).__name__}: {problem}")
@@ -158,6 +160,7 @@ class Connection:
                     self._answered(event.ref)
                     ledger.acked(event.room, event.seq, time.monotonic())
                 case Welcome():
+                    self._guest = event.guest or self._guest
                     self._welcomed.set()
                 case Error():
                     self._answered(event.ref, failure=f"refused: {event.code}")

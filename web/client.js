@@ -51,7 +51,7 @@ export class Client {
     return this.#room;
   }
 
-  /** Every uid this page has had: a guest gets a new one with each connection. */
+  /** Every uid this page has had: a guest that cannot come back as itself gets a new one. */
   isOwn(uid) {
     return this.#uids.has(uid);
   }

@@ -48,6 +48,7 @@ export class Link {
   #askedAt = null; // when we asked whether anyone is there; anything heard answers
   #dueAt = null; // when a particular answer (a welcome, a joined) is overdue
   #bye = null;
+  #guest = null; // the key by which a guest comes back as who it was
   #attempt = 0;
   #offline = false;
   #turnedAway = false;
@@ -115,13 +116,18 @@ export class Link {
     this.#heardAt = this.#env.now();
     this.expect();
     try {
-      this.#socket = this.#env.connect(this.#url);
+      this.#socket = this.#env.connect(this.#address());
     } catch (error) {
       this.#stayAway(`Not a usable address: ${error.message}`);
       return;
     }
     this.#socket.onmessage = ({ data }) => this.#receive(data);
     this.#socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+  }
+
+  #address() {
+    if (!this.#guest) return this.#url;
+    return `${this.#url}${this.#url.includes("?") ? "&" : "?"}guest=${encodeURIComponent(this.#guest)}`;
   }
 
   #receive(data) {
@@ -145,6 +151,7 @@ export class Link {
   #welcomed(event) {
     this.#welcomedAt = this.#env.now();
     this.#heartbeatMs = event.heartbeat * 1000;
+    this.#guest = event.guest ?? this.#guest;
   }
 
   /** The socket's handlers go first: a dying socket's late events must not touch its successor. */

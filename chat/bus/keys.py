@@ -7,6 +7,7 @@
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
+    {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
 
@@ -25,6 +26,7 @@ class Keys:
         self.partitions = partitions
         self._prefix = prefix
         self.broadcast = f"{prefix}:broadcast"
+        self.guests = f"{prefix}:guests"
 
     def partition(self, room: str) -> int:
         """Which partition a room's messages travel in."""

@@ -281,6 +281,14 @@ class Store:
         score = await self._ask(self._client.zscore(key, room))
         return int(score or 0)
 
+    async def guest_secret(self, fresh: str) -> str:
+        """The secret of guests' keys that all nodes share: `fresh`, if there was none."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(self.keys.guests, fresh, nx=True)
+        pipe.get(self.keys.guests)
+        _, secret = await self._ask(pipe.execute())
+        return str(secret.decode())
+
     async def notify(self, entry: bytes, keep: int = 10_000) -> str:
         """Append a notice to the broadcast stream; its ID."""
         added = await self._ask(

@@ -46,7 +46,7 @@ ANSWER_S: Final = 10.0
 ATTEMPTS: Final = 5
 MOST_UNREAD: Final = 10_000
 GUESTS_KEPT: Final = 16
-"""A guest has a new uid with every connection; messages in doubt are from the last few."""
+"""A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
 
 class SendRefused(ClientError):

@@ -5,6 +5,8 @@ of the two that concern a link (`welcome`, `bye`), nothing of rooms. Whether the
 lives is asked by the `websockets` package's own pings. Clock, waiting and chance come in through
 `Env`.
 
+A guest comes back with the key its first welcome gave it, and so is the same one.
+
 Danger: an error's text goes to a terminal or a log. The URL with its token must not be in it.
 """
 
@@ -91,6 +93,7 @@ class Link:
         on_away: Callable[[str, float], None],
     ) -> None:
         self._url = address(url, token)
+        self._guest = ""
         self._env = env
         self._first_tries = first_tries
         self._on_away = on_away
@@ -131,7 +134,7 @@ class Link:
         """One connection from its opening to its end: close code (0: none) and reason."""
         try:
             async with connect(
-                self._url,
+                address(self._url, guest=self._guest),
                 subprotocols=[PROTOCOL],
                 proxy=None if is_loopback(self._url) else True,
                 open_timeout=OPEN_S,
@@ -165,6 +168,7 @@ class Link:
             for event in events:
                 if isinstance(event, Welcome):
                     self._welcomed_at, self._ever_welcomed = self._env.now(), True
+                    self._guest = event.guest or self._guest
                 elif isinstance(event, Bye):
                     self._bye = event
             await take(events)
@@ -175,18 +179,19 @@ class Link:
         return at is not None and self._env.now() - at >= STEADY_S
 
 
-def address(url: str, token: str) -> str:
-    """The URL to connect to. Raises ClientError if it is none."""
+def address(url: str, token: str = "", guest: str = "") -> str:
+    """The URL to connect to, with what one shows of oneself. Raises ClientError if it is none."""
     try:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
         detail = error.msg if isinstance(error, InvalidURI) else error
         raise ClientError(f"not a WebSocket URL like {EXAMPLE}: {detail}") from None
-    if not token:
+    given = {name: value for name, value in (("token", token), ("guest", guest)) if value}
+    if not given:
         return url
     parts = urlsplit(url)
-    query = [pair for pair in parse_qsl(parts.query) if pair[0] != "token"]
-    return urlunsplit(parts._replace(query=urlencode([*query, ("token", token)])))
+    query = [pair for pair in parse_qsl(parts.query) if pair[0] not in given]
+    return urlunsplit(parts._replace(query=urlencode([*query, *given.items()])))
 
 
 def is_loopback(url: str) -> bool:

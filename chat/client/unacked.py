@@ -3,8 +3,9 @@
 Rules. No socket, no clock. An attempt ends with an ack, an error, or nothing because the link
 broke; the message keeps its id through all of them, and the server delivers an id once per sender.
 
-Danger: a guest who reconnects is a new sender, for whom the server cannot know the id. A guest's
-own message seen in the room (`seen`) therefore counts as acknowledged.
+Danger: a guest who reconnects may be a new sender (its key is not known any more), for whom the
+server cannot know the id. A guest's own message seen in the room (`seen`) therefore counts as
+acknowledged.
 """
 
 import asyncio

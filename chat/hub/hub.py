@@ -113,7 +113,7 @@ class Hub:
             self._unintroduced[fd] = self._tick
             return dialect.greeting()
         try:
-            welcome = self._admit(fd, request.token)
+            welcome = self._admit(fd, request.token, request.first("guest"))
         except Refused as refused:
             if dialect.watches:
                 return answer(HTTPStatus.UNAUTHORIZED, str(refused))
@@ -210,16 +210,23 @@ class Hub:
 
     # --- who -----------------------------------------------------------------------------------
 
-    def _admit(self, fd: int, token: str | None) -> Welcome:
-        """Let somebody in. Raises Refused."""
+    def _admit(self, fd: int, token: str | None, key: str | None) -> Welcome:
+        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one."""
         handle = self._connections.handle(fd)
         try:
-            who = self._users.admit(handle, token)
+            who = self._users.admit(handle, token, key)
         except Refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             raise
         name = self._users.name(handle)
-        return Welcome(name, who.uid, who.name, who.role, self._heartbeat.ping_s)
+        theirs = self._users.key(who)
+        if key and not token:
+            self._count_guest(returned=theirs == key)
+        ping_s = self._heartbeat.ping_s
+        return Welcome(name, who.uid, who.name, who.role, ping_s, guest=theirs or UNSET)
+
+    def _count_guest(self, returned: bool) -> None:
+        self._counts[ChatCount.GUESTS_RETURNED if returned else ChatCount.REFUSED_GUEST_KEY] += 1
 
     def _introduce(self, fd: int, command: Command) -> None:
         """The first command of one whose request did not say who it is."""
@@ -227,7 +234,7 @@ class Hub:
             self._connections.close(fd, CloseCode.BAD_TOKEN, "the first message says who it is")
             return
         try:
-            welcome = self._admit(fd, command.token)
+            welcome = self._admit(fd, _given(command.token), _given(command.guest))
         except Refused as refused:
             self._connections.close(fd, refused.code, str(refused))
             return
@@ -282,11 +289,21 @@ class Hub:
         return Left(leave.room, leave.ref)
 
     def _authenticate(self, fd: int, auth: Auth) -> ServerEvent:
+        if auth.token is UNSET:
+            return self._readmit(fd, auth)
         try:
             who = self._users.admit(self._connections.handle(fd), auth.token)
         except Refused as refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
+        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
+
+    def _readmit(self, fd: int, auth: Auth) -> ServerEvent:
+        """A guest comes back by a command."""
+        who = self._users.readmit(fd, str(auth.guest))
+        self._count_guest(returned=who is not None)
+        if who is None:
+            return Error(ErrorCode.FORBIDDEN, "this is no guest's key of ours", auth.ref)
         return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
 
     # --- sending -------------------------------------------------------------------------------
@@ -307,6 +324,10 @@ class Hub:
             Sender(self._connections.handle(fd), send.room, send.ref),
         )
         return None
+
+
+def _given(field: str | UnsetType) -> str | None:
+    return None if field is UNSET else field
 
 
 def _error(refusal: Refusal, ref: Ref | UnsetType) -> Error:

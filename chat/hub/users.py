@@ -1,19 +1,22 @@
 """Who the connections of a shard are: admitted, named, found again by uid.
 
-Rules. An identity is kept for who came with a token, and nothing for a guest: its uid is computed
-from its handle and read back to it, so that looking up either is no search.
+Rules. An identity is kept for who came with a token, or with the key of a guest that was here
+before. Nothing is kept for a new guest: its uid is computed from its handle and read back to it, so
+that looking up either is no search.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from chat.config.sections import Auth
+from chat.policy.guestkeys import GuestKeys
 from chat.policy.identity import Identity, Refused, guest, verify
 from chat.wire.schema import GUEST
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
+GUEST_UID: Final = f"{GUEST}:"
 FD_BITS: Final = 20
 """As many as `shard.listen.MOST_ROWS` takes; a generation takes 32 more."""
 HANDLE_BITS: Final = FD_BITS + 32
@@ -28,13 +31,20 @@ class Users:
 
     shard  this shard's name, unlike any other's, living or dead
     wall   seconds since 1970
+    keys   of guests; by default those of `auth.secret`
     """
 
     def __init__(
-        self, connections: Connections, auth: Auth, shard: str, wall: Callable[[], float]
+        self,
+        connections: Connections,
+        auth: Auth,
+        shard: str,
+        wall: Callable[[], float],
+        keys: GuestKeys | None = None,
     ) -> None:
         self._connections = connections
         self._auth = auth
+        self._keys = keys or GuestKeys(auth.secret)
         self._shard = shard
         self._wall = wall
         self._identities: dict[int, Identity] = {}
@@ -44,18 +54,31 @@ class Users:
         """A connection's name: no other connection of any shard ever has it."""
         return f"{self._shard}-{handle.generation:x}-{handle.fd:x}"
 
-    def admit(self, handle: Handle, token: str | None) -> Identity:
-        """Who a connection is, by its token or as a guest. Raises Refused."""
+    def admit(self, handle: Handle, token: str | None, key: str | None = None) -> Identity:
+        """Who a connection is, by its token, as the guest whose `key` it has, or as a new one.
+        Raises Refused."""
         if token:
-            fd = handle.fd
-            identity = verify(token, self._auth)
-            self._forget(fd)
-            self._identities[fd] = identity
-            self._by_uid[identity.uid] = (*self._by_uid.get(identity.uid, ()), fd)
-            return identity
+            return self._keep(handle.fd, verify(token, self._auth))
         if self._auth.guests == "refuse":
             raise Refused(CloseCode.GUESTS_REFUSED)
-        return self._guest(handle)
+        return (key and self.readmit(handle.fd, key)) or self._guest(handle)
+
+    def readmit(self, fd: int, key: str) -> Identity | None:
+        """The guest whose key it is, which a connection is from now on; None for no key of ours."""
+        number = None if self._auth.guests == "refuse" else self._keys.number(key)
+        return None if number is None else self._keep(fd, guest(number))
+
+    def key(self, who: Identity) -> str | None:
+        """What brings a guest back as who it is; None for others, and while there are no keys."""
+        if not who.uid.startswith(GUEST_UID):
+            return None
+        return self._keys.of(who.uid[len(GUEST_UID) :])
+
+    def _keep(self, fd: int, identity: Identity) -> Identity:
+        self._forget(fd)
+        self._identities[fd] = identity
+        self._by_uid[identity.uid] = (*self._by_uid.get(identity.uid, ()), fd)
+        return identity
 
     def of(self, fd: int) -> Identity:
         """Who an admitted connection is."""
@@ -68,17 +91,23 @@ class Users:
 
     def find(self, uid: str) -> tuple[int, ...]:
         """The open connections of a user or a guest."""
-        if not uid.startswith(f"{GUEST}:"):
-            return self._by_uid.get(uid, ())
-        shard, number = uid[len(GUEST) + 1 : -13], uid[-13:]
+        found = self._by_uid.get(uid, ())
+        first = self._first(uid)
+        return found if first is None else (*found, first)
+
+    def _first(self, uid: str) -> int | None:
+        """The connection that a guest's uid was made for, if that is what it still is."""
+        shard, number = uid[len(GUEST_UID) : -13], uid[-13:]
+        if not uid.startswith(GUEST_UID) or shard != self._shard:
+            return None
         try:
             code = int(number, 16) * GATHER & HANDLES
         except ValueError:
-            return ()
+            return None
         handle = Handle(code & ((1 << FD_BITS) - 1), code >> FD_BITS)
-        if shard != self._shard or not self._connections.has(handle):
-            return ()
-        return () if handle.fd in self._identities else (handle.fd,)
+        if handle.fd in self._identities or not self._connections.has(handle):
+            return None
+        return handle.fd
 
     def expired(self) -> Iterator[int]:
         """Connections whose token has ended."""

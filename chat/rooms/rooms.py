@@ -54,16 +54,17 @@ class Rooms:
         store: Store,
         reader: Reader,
         limits: sections.Rooms,
-        bounds: sections.Limits,
         shard: str,
         variants: int,
         counts: "memoryview[int]",
         emit: Emit,
+        bounds: sections.Limits | None = None,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
         self._reader = reader
         self._limits = limits
+        bounds = bounds or sections.Limits()
         self._most = bounds.rooms
         per_s = bounds.rooms_opened_per_s
         self._opened = Rates(1, per_s, OPENED_AT_ONCE_S * per_s)

@@ -79,8 +79,15 @@ class Send(Struct, tag_field="t", tag="send", frozen=True):
 
 
 class Auth(Struct, tag_field="t", tag="auth", frozen=True):
-    token: str
+    """By a user's token, or by the key a guest was given; the token counts where both are."""
+
+    token: str | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
+    guest: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.token is UNSET and self.guest is UNSET:
+            raise ValueError("auth needs a token or a guest's key")
 
 
 class Ping(Struct, tag_field="t", tag="ping", frozen=True):
@@ -95,12 +102,15 @@ COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
 
 
 class Welcome(Struct, tag_field="t", tag="welcome"):
+    """`guest` is the key by which a guest comes back as who it is."""
+
     conn: str
     uid: str
     name: str
     role: str
     heartbeat: int
     v: int = VERSION
+    guest: str | UnsetType = UNSET
 
 
 class Authed(Struct, tag_field="t", tag="authed"):

@@ -67,9 +67,8 @@ class Desk:
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
         self.reader = Reader(self.store, shard, 0.001, 1_000, lambda: False, self.counts)
-        bounds = bounds or sections.Limits()
         self.rooms = Rooms(
-            *(self.store, self.reader, self.limits, bounds, shard, 1, self.counts), emit=self._emit
+            *(self.store, self.reader, self.limits, shard, 1, self.counts, self._emit), bounds
         )
 
     async def __aenter__(self) -> "Desk":

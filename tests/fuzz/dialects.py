@@ -76,8 +76,8 @@ def answer(command: Command) -> ServerEvent:
             [batch] = batches(room, "k", [said])
             assert list(expand(room, "k", batch.m, batch.seq)) == [said]
             return batch
-        case Auth(token, ref):
-            return Authed(token, "n", "user", 0, ref)
+        case Auth(token, ref, guest):
+            return Authed(str(token), str(guest), "user", 0, ref)
 
 
 COMMANDS: Final[list[Any]] = [

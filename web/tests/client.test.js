@@ -21,8 +21,8 @@ class World {
       return this.#timerId;
     },
     clearTimeout: (timer) => this.#timers.delete(timer),
-    connect: () => {
-      const socket = { sent: [], closed: false, close: () => (socket.closed = true) };
+    connect: (url) => {
+      const socket = { url, sent: [], closed: false, close: () => (socket.closed = true) };
       socket.send = (text) => socket.sent.push(JSON.parse(text));
       this.sockets.push(socket);
       return socket;
@@ -275,6 +275,22 @@ describe("coming back", () => {
     world.advance(10_000);
     world.lose();
     assert.equal(world.state.returnAt - world.time, 250);
+  });
+
+  test("a guest shows the key it was given last, also where no new one comes", () => {
+    assert.equal(world.socket.url, "ws://host/ws");
+    for (const [guest, url] of [["n1.k_-", "ws://host/ws?guest=n1.k_-"], [undefined, "ws://host/ws?guest=n1.k_-"]]) {
+      world.hear({ ...WELCOME, guest });
+      world.lose();
+      world.advance(60_000);
+      assert.equal(world.socket.url, url);
+    }
+    const other = new Client({ url: "ws://host/ws?x=1", room: "r", on: world.on, env: world.env });
+    other.start();
+    world.hear({ ...WELCOME, guest: "n2.k" });
+    world.lose();
+    world.advance(60_000);
+    assert.ok(world.sockets.some(({ url }) => url === "ws://host/ws?x=1&guest=n2.k"));
   });
 
   test("the server's reconnect_in wins", () => {

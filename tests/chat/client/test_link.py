@@ -76,6 +76,10 @@ class TestAddress:
         assert address("ws://h/ws", "a+b/=") == "ws://h/ws?token=a%2Bb%2F%3D"
         assert address("wss://h:1/ws?room=x&token=old", "new") == "wss://h:1/ws?room=x&token=new"
 
+    def test_a_guests_key_does_too(self) -> None:
+        assert address("ws://h/ws", guest="n.k_-") == "ws://h/ws?guest=n.k_-"
+        assert address("ws://h/ws?guest=a&x=1", guest="b") == "ws://h/ws?x=1&guest=b"
+
     def test_without_one_it_stays_as_it_is(self) -> None:
         assert address("ws://h/ws?room=%E5%BC%B9", "") == "ws://h/ws?room=%E5%BC%B9"
 

@@ -57,6 +57,42 @@ class TestGuests:
         rows.generations[fd] = (generation + 1) % 2**32
         assert users.find(who.uid) == ()
 
+    def test_a_key_brings_one_back_beside_the_connection_it_was_made_for(
+        self, rows: Rows, users: Users
+    ) -> None:
+        rows.generations |= {7: 1, 8: 1, 9: 1}
+        first = users.admit(rows.handle(7), None)
+        key = users.key(first)
+        assert key is not None
+        assert users.admit(rows.handle(8), None, key) == users.of(8) == first
+        assert users.readmit(9, key) == first
+        assert sorted(users.find(first.uid)) == [7, 8, 9]
+        users.close(8)
+        assert sorted(users.find(first.uid)) == [7, 9]
+        del rows.generations[7]
+        assert users.find(first.uid) == (9,)
+
+    def test_only_those_who_came_back_are_kept(self, rows: Rows, users: Users) -> None:
+        rows.generations |= {7: 1, 8: 1}
+        key = users.key(users.admit(rows.handle(7), None))
+        assert users._identities == {}
+        users.admit(rows.handle(8), None, key)
+        assert list(users._identities) == [8]
+        users.close(8)
+        assert (users._identities, users._by_uid) == ({}, {})
+
+    @pytest.mark.parametrize("key", ["", "x", "k3j2h1g00000000000001.AAAAAAAAAAAAAAAAAAAAAA"])
+    def test_a_key_that_is_not_ours_makes_a_new_one(
+        self, rows: Rows, users: Users, key: str
+    ) -> None:
+        rows.generations[7] = 1
+        assert users.admit(rows.handle(7), None, key) == users.admit(rows.handle(7), None)
+        assert users.readmit(7, key) is None
+
+    def test_users_have_no_key(self, rows: Rows, users: Users) -> None:
+        rows.generations[7] = 1
+        assert users.key(users.admit(rows.handle(7), bearer("u7"), "any")) is None
+
     def test_neighbours_do_not_look_alike(self, rows: Rows, users: Users) -> None:
         names = set()
         for fd in range(2_000):
