@@ -51,6 +51,8 @@ class ChatCount(IntEnum):
     GUESTS_RETURNED = _BASE + 27
     REFUSED_GUEST_KEY = _BASE + 28
 
+    NOTICES_DROPPED = _BASE + 29
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

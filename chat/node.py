@@ -337,6 +337,7 @@ class Shard:
         await self._tasks.stop()
         await self._publisher.close()
         await self._reader.stop()
+        await self._notices.stop()
         await self._resume.stop()
         await self.rooms.stop()
         await self._store.close()

@@ -1,18 +1,36 @@
 """Notices: what the operator says to everyone, or to users wherever they are, in no room.
 
-Rules. To a user it is a look-up. To everyone it is one fan-out for all that was read at once, which
-the group writes a slice a turn like any other.
+Rules. In the order of their stream. To users it is a look-up. To everyone it is a write for each
+connection of the shard, so they are given out a frame at a time, and between two frames the rooms
+have their turn: a thousand notices to ten thousand viewers hold up a room's next message by one
+frame, not by all. What waits meanwhile is bounded; what is beyond is not delivered, and counted.
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from chat.bus.entries import BadEntry, read_notice
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
+from chat.tasks import Tasks
 from chat.wire.schema import Notice
 from shard.connections import Connections
+
+FRAME_BYTES: Final = 16_384
+"""Of notices in one frame: to ten thousand viewers some 100 ms of writing, nearly all of it the
+kernel's, in slices between which others are served."""
+NOTICE_BYTES: Final = 120
+"""What a notice comes to, about, beside its text."""
+PAUSE_S: Final = 0.02
+"""Between two frames: a shard's rooms are read as often."""
+MOST: Final = 10_000
+"""Notices that wait, as many as their stream keeps."""
+
+Waiting = tuple[list[str] | None, Notice]
+"""For whom, None for everyone, and what."""
 
 
 class Notices:
@@ -25,28 +43,54 @@ class Notices:
         self._users = users
         self._replies = replies
         self._counts = counts
+        self._waiting: deque[Waiting] = deque()
+        self._tasks = Tasks("notices")
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._tasks.stop()
 
     def deliver(self, entries: Sequence[Any]) -> None:
         """Entries of the broadcast stream, in order."""
-        for_all: list[Notice] = []
+        busy = bool(self._waiting)
         for entry_id, fields in entries:
             try:
                 noticed = read_notice(fields[1])
             except BadEntry:
                 self._counts[ChatCount.BAD_ENTRIES] += 1
                 continue
-            notice = noticed.event(entry_id.decode())
-            if noticed.users is None:
-                for_all.append(notice)
+            if len(self._waiting) == MOST:
+                self._counts[ChatCount.NOTICES_DROPPED] += 1
                 continue
-            self._tell_all(for_all)
-            for_all = []
-            self._tell([fd for uid in set(noticed.users) for fd in self._users.find(uid)], [notice])
-        self._tell_all(for_all)
+            self._waiting.append((noticed.users, noticed.event(entry_id.decode())))
+        if not busy and self._waiting:
+            self._give_frame()
+            if self._waiting:
+                self._tasks.spawn(self._give())
 
-    def _tell_all(self, notices: list[Notice]) -> None:
-        if notices:
-            self._tell(self._connections.open_connections(), notices)
+    async def _give(self) -> None:
+        """Give out what waits, at the pace of those who are written to."""
+        while self._waiting:
+            await asyncio.sleep(PAUSE_S)
+            if not self._connections.fanning_out:
+                self._give_frame()
+
+    def _give_frame(self) -> None:
+        """To users until there is one for everyone; to everyone as many as a frame holds."""
+        size = 0
+        for_all: list[Notice] = []
+        while self._waiting and size < FRAME_BYTES:
+            users, notice = self._waiting[0]
+            if users is not None and for_all:
+                break
+            self._waiting.popleft()
+            size += NOTICE_BYTES + len(notice.text.encode())
+            if users is None:
+                for_all.append(notice)
+            else:
+                self._tell([fd for uid in set(users) for fd in self._users.find(uid)], [notice])
+        if for_all:
+            self._tell(self._connections.open_connections(), for_all)
 
     def _tell(self, fds: list[int], notices: list[Notice]) -> None:
         self._counts[ChatCount.NOTICES_DELIVERED] += len(fds) * len(notices)

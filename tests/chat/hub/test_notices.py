@@ -7,9 +7,10 @@ import pytest
 
 from chat.bus.entries import Noticed, pack
 from chat.counters import ChatCount
+from chat.hub import notices
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.hub.test_hub_admission import SECRET, token
-from tests.chat.rig import Shard
+from tests.chat.rig import Shard, until
 
 ROOM = "live:42"
 
@@ -111,3 +112,69 @@ class TestNotices:
             await viewer.hear("notice", text="hi")
             assert len(viewer.of("notice")) == 1
         assert shard.count(ChatCount.BAD_ENTRIES) == 3
+
+
+class TestVeryMany:
+    async def test_come_in_order_and_whole(self, shard: Shard) -> None:
+        async with shard.viewer(token("u1")) as user, shard.viewer() as guest:
+            for viewer in (user, guest):
+                await viewer.hear("welcome")
+            for i in range(300):
+                users = ["u1"] if i % 7 == 0 else None
+                await shard.store.notify(notice(users, "sys", f"{i} " + "x" * 300, 1, 2))
+            await guest.hear("notice", text="299 " + "x" * 300)
+            await user.settle()
+            heard = [int(one["text"].split()[0]) for one in user.of("notice")]
+            assert heard == list(range(300))
+            heard = [int(one["text"].split()[0]) for one in guest.of("notice")]
+            assert heard == [i for i in range(300) if i % 7]
+
+    async def test_a_rooms_message_waits_for_one_frame_of_them_only(self, shard: Shard) -> None:
+        """What was said before and after a thousand of them are all read at once."""
+        async with shard.viewer(f"?room={ROOM}") as viewer:
+            await viewer.hear("joined")
+            entries = [
+                (b"%d-0" % i, (b"m", notice(None, "sys", f"{i} " + "x" * 300, 1, 2)))
+                for i in range(1, 1_001)
+            ]
+            shard.service._notices.deliver(entries)
+            await viewer.say(ROOM, "hi")
+            await viewer.hear("msg", text="hi")
+            before = len(viewer.of("notice"))
+            assert 0 < before < 500
+            await until(lambda: len(viewer.of("notice")) == 1_000)
+
+    async def test_a_frame_is_written_before_the_next_is_made(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with shard.viewer() as viewer:
+            await viewer.hear("welcome")
+            asked: list[bool] = []
+
+            def busy(_: object) -> bool:
+                asked.append(True)
+                return True
+
+            monkeypatch.setattr(type(shard.group), "fanning_out", property(busy))
+            shard.service._reader._lagging = lambda: False
+            entries = [
+                (b"%d-0" % i, (b"m", notice(None, "sys", "x" * 300, 1, 2))) for i in range(1, 201)
+            ]
+            shard.service._notices.deliver(entries)
+            held = len(shard.service._notices._waiting)
+            assert held > 100
+            await until(lambda: len(asked) == 3)
+            assert len(shard.service._notices._waiting) == held
+            monkeypatch.setattr(type(shard.group), "fanning_out", False)
+            await until(lambda: len(viewer.of("notice")) == 200)
+
+    async def test_what_waits_is_bounded_and_the_rest_counted(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(notices, "MOST", 100)
+        entries = [
+            (b"%d-0" % i, (b"m", notice(None, "sys", "x" * 300, 1, 2))) for i in range(1, 201)
+        ]
+        shard.service._notices.deliver(entries)
+        assert shard.count(ChatCount.NOTICES_DROPPED) == 100
+        await until(lambda: not shard.service._notices._waiting)
