@@ -17,6 +17,7 @@ import itertools
 import json
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -75,6 +76,7 @@ class Connection:
         self._welcomed = gevent.event.Event()
         self._joined: dict[int, gevent.event.Event] = {}
         self._reader: gevent.Greenlet | None = None
+        self._rejoining: set[str] = set()
         self.positions: dict[str, Position] = {}
 
     # ---- what a viewer does ----
@@ -191,6 +193,15 @@ class Connection:
             self._fail("order", "a message of a room never joined")
         elif problem := position.see(epoch or position.epoch, place.seq):
             self._fail("order", problem)
+            if epoch not in ("", position.epoch) and place.room not in self._rejoining:
+                self._rejoining.add(place.room)
+                gevent.spawn(self._rejoin, place.room)
+
+    def _rejoin(self, room: str) -> None:
+        """Ask where a room is of which an epoch came that nobody told of."""
+        with suppress(Lost):
+            self.join(room)
+        self._rejoining.discard(room)
 
     def _on_joined(self, event: Joined) -> None:
         known = self.positions.get(event.room)
