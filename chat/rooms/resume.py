@@ -49,6 +49,8 @@ from shard.counters import Count
 
 AGAIN_S: Final = (1.0, 3.0)
 """When to try again what Redis is away for: not everybody at once."""
+OPENED_WITHIN_S: Final = 5.0
+"""A join by a command that would wait longer for its room is refused: our clients wait for 10 s."""
 CATCH_UP_S: Final = 0.02
 """How often to look whether this shard has caught up; it is a flush or two behind, if at all."""
 TAKEN: Final = 256
@@ -139,7 +141,7 @@ class Resume:
         room = self._rooms.by_name.get(join.room)
         if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
             return Error(ErrorCode.BAD_ROOM, fault, join.ref)
-        refusal = self._refusal(fd, room, join.ref)
+        refusal = self._refusal(fd, room, join.ref, patient)
         if refusal is not None:
             return refusal
         if room is None:
@@ -160,7 +162,9 @@ class Resume:
             room.waiting.append(waiting)
         return None
 
-    def _refusal(self, fd: int, room: Room | None, ref: Ref | UnsetType) -> Error | None:
+    def _refusal(
+        self, fd: int, room: Room | None, ref: Ref | UnsetType, patient: bool
+    ) -> Error | None:
         """Why a connection may not join one more room."""
         rooms = self._members.of(fd)
         most = self._limits.rooms_per_connection
@@ -170,6 +174,10 @@ class Resume:
             self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
             message = "too many rooms are open here; try again"
             return Error(ErrorCode.TOO_MANY_ROOMS, message, ref, self._after_s())
+        if room is None and not patient and self._rooms.wait_s > OPENED_WITHIN_S:
+            self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
+            message = "too many rooms are being opened here; try again"
+            return Error(ErrorCode.RATE_LIMITED, message, ref, round(self._rooms.wait_s, 2))
         if self._queue.length(fd) >= most:
             self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
             message = f"{most} joins wait for you to read their answers"

@@ -66,8 +66,8 @@ class Rooms:
         self._limits = limits
         bounds = bounds or sections.Limits()
         self._most = bounds.rooms
-        per_s = bounds.rooms_opened_per_s
-        self._opened = Rates(1, per_s, OPENED_AT_ONCE_S * per_s)
+        self._per_s = bounds.rooms_opened_per_s
+        self._opened = Rates(1, self._per_s, OPENED_AT_ONCE_S * self._per_s)
         self._unopened: deque[Room] = deque()
         self._variants = variants
         self._counts = counts
@@ -96,6 +96,11 @@ class Rooms:
     def full(self) -> bool:
         """Whether no more rooms are opened here."""
         return len(self.by_name) >= self._most
+
+    @property
+    def wait_s(self) -> float:
+        """About how long one more has to wait until it is opened."""
+        return len(self._unopened) / self._per_s
 
     def enter(self, name: str) -> Room:
         """The room called `name`; being opened, in its turn, if it is not open here."""

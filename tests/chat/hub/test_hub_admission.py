@@ -245,6 +245,26 @@ class TestFull:
             assert head.startswith("HTTP/1.1 503")
 
 
+class TestOpening:
+    """A shard that is asked for more rooms than it opens in a second."""
+
+    async def test_who_has_a_command_to_try_again_is_told_to(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        limits = {"rooms_opened_per_s": 1, "commands_burst": 1_000}
+        async with Shard(valkey.url, prefix, limits=limits) as shard:
+            query = "?" + "&".join(f"room=r{i}" for i in range(20))
+            async with shard.viewer(query) as patient, shard.viewer() as viewer:
+                await until(lambda: len(patient.of("joined")) == 10)
+                assert shard.service.rooms.wait_s > 5
+                error = await viewer.ask("join", room="another")
+                assert error["code"] == "rate_limited"
+                assert 5 < error["retry_after"] <= 10
+                assert "another" not in shard.service.rooms.by_name
+                await viewer.join("r0")  # which is open
+                assert patient.of("error") == []
+
+
 async def first_line(shard: Shard, target: str) -> str:
     """The status of a plain request."""
     host, port = shard.address.removeprefix("ws://").removesuffix("/ws").split(":")
