@@ -269,7 +269,7 @@ class ConnectionGroup(Intake):
             self.send(fd, accepted.response)
             self.close(fd, *opening)
         else:
-            self.send(fd, accepted.response + opening)
+            self.send(fd, accepted.response + opening, asked=True)
         if accepted.rest:
             self._hear(fd, accepted.variant, accepted.rest)
 
