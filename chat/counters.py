@@ -4,7 +4,7 @@ Rules. As in `shard.counters`: counters only grow, gauges are set, and whatever 
 or not accepted has its reason in its name.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Final
 
 from shard import counters as shard_counters
@@ -12,6 +12,7 @@ from shard import counters as shard_counters
 _BASE: Final = len(shard_counters.FIELDS)
 
 
+@unique
 class ChatCount(IntEnum):
     """Column numbers of a shard's row."""
 

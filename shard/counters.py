@@ -3,10 +3,11 @@
 Rules. Counters only grow; gauges (GAUGES) are set. A refusal or a drop has its reason in its name.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Final
 
 
+@unique
 class Count(IntEnum):
     """Column numbers of a shard's row."""
 
