@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chat.bus.entries import Said, id_order, pack, read
-from chat.rooms.position import Arrival, Sync, Taken, in_order
+from chat.rooms.position import UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.wire.schema import Gap, Msg, Sequenced
 
@@ -87,7 +87,9 @@ class World(RuleBasedStateMachine):
         self.stream = [old for old in self.stream if old.epoch != epoch or old.seq <= seq]
         mark = self.stream[-1].at if self.stream else b"0-0"
         history = tuple(old for old in self.redis.history if old.seq <= seq)
-        self.redis = replace(self.redis, seq=seq, mark=mark, history=history)
+        # A replica without any of the room's entries does not know the room.
+        known = epoch if seq else UNSPOKEN
+        self.redis = replace(self.redis, epoch=known, seq=seq, mark=mark, history=history)
         self.publish(since)
         self.set_back.add(epoch)
         if noticed or not since:
