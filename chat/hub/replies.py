@@ -57,14 +57,15 @@ class Replies:
         return variant.frame(written, position)
 
     def _position(self, fd: int) -> str:
-        """Where a connection is in its rooms, in its order; "" until it is in all of them."""
-        rooms = self._members.of(fd)
-        return ",".join(str(room.position) for room in rooms) if self._in_all(fd, rooms) else ""
+        """Where a connection is in its rooms, in its order.
 
-    def _in_all(self, fd: int, rooms: Sequence[Room]) -> bool:
-        """Whether a connection has what came before in all of its rooms. A room that is live may
-        still be reading what this one missed, and its position is behind that."""
-        return all(room.live and self._members.has(fd, room) for room in rooms)
+        Of one in several rooms it is not told while a fan-out is under way, which a frame to one
+        may overtake: its position would be ahead of what it has.
+        """
+        rooms = self._members.of(fd)
+        if len(rooms) > 1 and self._connections.fanning_out:
+            return ""
+        return _places(rooms, self._members.waiting_from(fd))
 
     def joined(self, dialect: Dialect, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one."""
@@ -152,15 +153,15 @@ class Replies:
         written: Sequence[bytes],
         place: str,
     ) -> None:
-        """To members who are told their position in all of their rooms: one frame for those in
-        the same rooms. It costs a look-up a viewer, which no other variant does."""
-        alike: dict[tuple[tuple[Room, ...], bool], list[int]] = defaultdict(list)
+        """To members who are told their position in all of their rooms: one frame for those who
+        are at the same. It costs some look-ups a viewer, which no other variant does."""
+        alike: dict[tuple[tuple[Room, ...], tuple[str | None, ...]], list[int]] = defaultdict(list)
         for fd in members:
-            rooms = self._members.of(fd)
-            alike[rooms, bool(place) and self._in_all(fd, rooms)].append(fd)
-        for (rooms, known), fds in alike.items():
-            places = [place if other is room else str(other.position) for other in rooms]
-            frame = variant.frame(written, ",".join(places) if known else "")
+            alike[self._members.of(fd), self._members.waiting_from(fd)].append(fd)
+        for (rooms, waiting_from), fds in alike.items():
+            both = zip(rooms, waiting_from, strict=True)
+            here = [place if other is room else at for other, at in both]
+            frame = variant.frame(written, _places(rooms, here) if place else "")
             self._connections.fan_out(fds, frame)
 
     def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
@@ -173,6 +174,13 @@ class Replies:
             for part in full_frames(_written(variant.dialect, [(event, "") for event in events])):
                 frame = variant.frame([one for one, _ in part])
                 self._connections.fan_out(members, frame, droppable=False)
+
+
+def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
+    """A position in each of several rooms; None is where the room is. "" when there is none."""
+    both = zip(rooms, places, strict=True)
+    found = [str(room.position) if at is None else at for room, at in both]
+    return ",".join(found) if any(found) else ""
 
 
 def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:

@@ -15,6 +15,7 @@ class Members:
     def __init__(self, connections: Connections, rows: int) -> None:
         self._connections = connections
         self._of: list[tuple[Room, ...]] = [()] * rows
+        self._came_from: dict[int, dict[Room, str]] = {}
 
     def of(self, fd: int) -> tuple[Room, ...]:
         """The rooms a connection has joined, or asked to join."""
@@ -37,13 +38,33 @@ class Members:
         if room not in rooms:
             self._of[fd] = (*rooms, room) if rooms else room.alone
 
+    def wait(self, fd: int, room: Room, since: str) -> None:
+        """A connection that asked has to wait, and has the room up to the position `since`."""
+        self._came_from.setdefault(fd, {})[room] = since
+
+    def waiting_from(self, fd: int) -> tuple[str | None, ...]:
+        """For each of its rooms: the position it came with, "" for none, if it still waits there;
+        None where it is let in, and has all that was sent to the room."""
+        came_from = self._came_from.get(fd, {})
+        return tuple(
+            None if self.has(fd, room) else came_from.get(room, "") for room in self._of[fd]
+        )
+
     def enter(self, fd: int, room: Room) -> None:
         """A connection that asked is let in."""
+        self._waits_no_more(fd, room)
         room.empty_since = 0
         room.members[self._connections.variant(fd)].add(fd)
 
+    def _waits_no_more(self, fd: int, room: Room) -> None:
+        if self._came_from and fd in self._came_from:
+            self._came_from[fd].pop(room, None)
+            if not self._came_from[fd]:
+                del self._came_from[fd]
+
     def leave(self, fd: int, room: Room) -> None:
         """A connection wants out, whether it was in or only asked."""
+        self._waits_no_more(fd, room)
         room.members[self._connections.variant(fd)].discard(fd)
         left = tuple(other for other in self._of[fd] if other is not room)
         self._of[fd] = left[0].alone if len(left) == 1 else left
@@ -54,3 +75,5 @@ class Members:
         for room in self._of[fd]:
             room.members[variant].discard(fd)
         self._of[fd] = ()
+        if self._came_from:
+            self._came_from.pop(fd, None)

@@ -155,6 +155,8 @@ class Resume:
                 self._members.enter(fd, room)
                 self._count(found)
                 return found
+        if since is not None:
+            self._members.wait(fd, room, f"{since[0]}-{since[1]}")
         waiting = Waiting(self, self._connections.handle(fd), room, since, join.ref, patient)
         if room.live:
             self.queue(waiting)

@@ -2,8 +2,8 @@
 
 Rules. Watching only; all a client asks for is in its request. Each batch is one event whose `id` is
 the viewer's position: "epoch-seq" of its room, or of each of its rooms in the order it named them,
-with commas. A client that comes back with that as its Last-Event-ID misses nothing; any other value
-is as good as none.
+with commas; nothing for one it has nothing of yet. A client that comes back with that as its
+Last-Event-ID misses nothing; any other value is as good as none.
 """
 
 import re

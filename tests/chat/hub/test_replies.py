@@ -1,5 +1,6 @@
 """Frames for many: everything, in order, and none larger than a viewer's buffer takes."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
-from chat.bus.store import Outgoing
+from chat.bus.store import Outgoing, RoomState
 from chat.hub.replies import full_frames
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.batch import FRAME_BYTES
@@ -27,6 +28,21 @@ sizes = st.integers(1, 300) | st.integers(FRAME_BYTES // 3, 2 * FRAME_BYTES)
 async def shard(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
     async with Shard(valkey.url, prefix) as shard:
         yield shard
+
+
+@pytest.fixture
+def gate(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Until it is set the room "b" is not answered for."""
+    opened = asyncio.Event()
+    open_room = shard.store.open_room
+
+    async def open_late(room: str, **how: Any) -> RoomState:
+        if room == "b":
+            await opened.wait()
+        return await open_room(room, **how)
+
+    monkeypatch.setattr(shard.store, "open_room", open_late)
+    return opened
 
 
 def size(frame: list[tuple[bytes, str]]) -> int:
@@ -133,6 +149,40 @@ class TestEventStreams:
             assert both.last_id == ",".join(places)
             assert reverse.last_id == ",".join(reversed(places))
             assert single.last_id == places[1]
+        await until(lambda: not shard.group.connections)
+
+    async def test_of_a_room_that_waits_it_is_where_they_came_from(
+        self, shard: Shard, gate: asyncio.Event
+    ) -> None:
+        await publish(shard.store, "a", "a1", "a2")
+        await publish(shard.store, "b", "b1", "b2")
+        with (
+            Watcher(shard, "?room=a&room=b") as new,
+            Watcher(shard, "?room=a&room=b", "e00001-1,e00001-1") as back,
+        ):
+            await until(lambda: len(new.of("joined")) == len(back.of("joined")) == 1)
+            await publish(shard.store, "a", "a3")
+            await until(lambda: new.of("msg") and back.of("msg"))
+            assert (new.last_id, back.last_id) == ("e00001-3,", "e00001-3,e00001-1")
+            gate.set()
+            await until(lambda: len(new.of("joined")) == len(back.of("joined")) == 2)
+            assert (new.last_id, back.last_id) == ("e00001-3,e00001-2", "e00001-3,e00001-2")
+            assert back.texts("b") == ["b2"]
+        await until(lambda: not shard.group.connections)
+
+    async def test_a_late_answer_is_not_ahead_of_a_fan_out_under_way(
+        self, shard: Shard, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await publish(shard.store, "b", "b1")
+        with Watcher(shard, "?room=a&room=b") as watcher:
+            await until(lambda: watcher.of("joined"))
+            await publish(shard.store, "a", "a1")
+            await until(lambda: watcher.of("msg"))
+            with monkeypatch.context() as patch:
+                patch.setattr(type(shard.group), "fanning_out", property(lambda _: True))
+                gate.set()
+                await until(lambda: len(watcher.of("joined")) == 2)
+            assert watcher.last_id == "e00001-1,"
         await until(lambda: not shard.group.connections)
 
     async def test_coming_back_with_it_misses_nothing(self, shard: Shard) -> None:
