@@ -23,6 +23,10 @@ class StoreError(Exception):
     """Redis did not answer, or not with what was asked for."""
 
 
+class RefusedError(StoreError):
+    """Redis answered, and did nothing of what was asked for."""
+
+
 def connect(url: str, timeout_s: float, connect_s: float, **options: Any) -> "redis.Redis":
     """A client of the Redis at `url`: redis://, rediss:// or unix://."""
     client: redis.Redis = redis.from_url(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from chat.bus.breaker import Breaker
-from chat.bus.connect import StoreError
+from chat.bus.connect import RefusedError, StoreError
 from chat.bus.names import new_epoch
 from chat.bus.store import Outgoing, Receipt, Store
 
@@ -114,7 +114,7 @@ class Publisher(Generic[Tag]):
             # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
             return [self._failed(error, len(messages))] * len(messages)
         errors = [one for one in found if isinstance(one, StoreError)]
-        if len(errors) == len(found):
+        if len(errors) == len(found) and not any(isinstance(one, RefusedError) for one in errors):
             return [self._failed(errors[0], len(errors))] * len(errors)
         self.breaker.succeeded()
         self._clock_ahead_ms = redis_ms - self._wall_ms()

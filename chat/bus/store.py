@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from chat.bus.connect import FAILURES, StoreError, connect
+from chat.bus.connect import FAILURES, RefusedError, StoreError, connect
 from chat.bus.entries import BadEntry, read
 from chat.bus.keys import Keys
 from chat.bus.scripts import Script
@@ -26,6 +26,8 @@ from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
 
+REFUSED: Final = 2
+"""What the publish script says of a message that it could not publish; 0 and 1 are receipts."""
 LANES: Final = 32
 """Commands under way at once; publishing has as many again, so that nothing delays it."""
 PEEKED: Final = 500
@@ -129,8 +131,9 @@ class Store:
         """Publish messages, those of a room in order; (Redis' clock, what became of each).
 
         None is one that came later than `deadline_ms` (of Redis' clock, 0 for none): it is not
-        published, nor will be. Errors are told apart by partition; raises StoreError when all
-        share one.
+        published, nor will be. RefusedError is one that Redis did not take, of which nothing is
+        left there; any other StoreError is of a whole partition, whose answer did not come.
+        Raises StoreError when all share one.
         """
         parts: dict[int, list[int]] = defaultdict(list)
         for i, message in enumerate(batch):
@@ -147,7 +150,7 @@ class Store:
                 places: Sequence[Any] = [StoreError(f"{type(reply).__name__}: {reply}")] * len(part)
             else:
                 now = max(now, reply[0])
-                places = _receipts(reply[1:])
+                places = _outcomes(reply[1:])
             for i, place in zip(part, places, strict=False):  # none, when it was too late
                 outcomes[i] = place
         return now, outcomes
@@ -345,11 +348,13 @@ def open_store(config: Config, url: str) -> Store:
     )
 
 
-def _receipts(places: Sequence[Any]) -> list[Receipt]:
+def _outcomes(places: Sequence[Any]) -> list[Receipt | StoreError]:
     """The publish script's four values a message."""
     return [
-        Receipt(epoch.decode(), seq, ts, bool(duplicate))
-        for epoch, seq, ts, duplicate in zip(*[iter(places)] * 4, strict=True)
+        RefusedError(epoch.decode())
+        if outcome == REFUSED
+        else Receipt(epoch.decode(), seq, ts, bool(outcome))
+        for epoch, seq, ts, outcome in zip(*[iter(places)] * 4, strict=True)
     ]
 
 

@@ -144,6 +144,16 @@ class TestOrder:
         assert desk.publisher.breaker.state is Circuit.CLOSED
         await raw.aclose()
 
+    async def test_a_room_that_is_refused_does_not_stop_the_others(self, desk: Desk) -> None:
+        raw: Any = redis.from_url(desk.store._url, protocol=2)
+        await raw.hset(desk.store.keys.room("r"), mapping={"epoch": "e1"})
+        await raw.set(desk.store.keys.history("r"), "not a stream")
+        for i in range(10):
+            desk.say(i)
+            assert isinstance((await desk.verdicts(i + 1))[i], Unpublished)
+        assert desk.publisher.breaker.state is Circuit.CLOSED
+        await raw.aclose()
+
 
 class TestClocks:
     @pytest.mark.parametrize("ahead_ms", [-3_600_000, 3_600_000])

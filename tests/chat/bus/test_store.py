@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import redis.asyncio as redis
 
-from chat.bus.connect import StoreError
+from chat.bus.connect import RefusedError, StoreError
 from chat.bus.entries import Cleared, Deleted, Entry, Noticed, Ruled, Said, pack
 from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store
 from chat.ops.engine import EmbeddedEngine
@@ -144,33 +145,144 @@ class TestPublishingInManyRooms:
         got = await put(store, *(outgoing(room, "x") for room in [ROOM, *ROOMS]))
         assert [one.seq for one in got] == [2] + [1] * 40
 
-    async def test_a_partition_that_fails_leaves_the_others_alone(
+
+async def spoil_history(raw: Any, store: Store) -> None:
+    await raw.hset(store.keys.room(ROOM), mapping={"epoch": "e1", "seq": 0})
+    await raw.set(store.keys.history(ROOM), "not a stream")
+
+
+async def spoil_room(raw: Any, store: Store) -> None:
+    await raw.set(store.keys.room(ROOM), "not a hash")
+
+
+async def spoil_seq(raw: Any, store: Store) -> None:
+    await raw.hset(store.keys.room(ROOM), mapping={"epoch": "e1", "seq": "many"})
+
+
+async def spoil_message_id(raw: Any, store: Store) -> None:
+    await raw.lpush(store.keys.dup(ROOM, "u", "id"), "not a string")
+
+
+async def run_ahead(raw: Any, store: Store) -> None:
+    await raw.hset(store.keys.room(ROOM), mapping={"epoch": "e1", "seq": 1})
+    await raw.xadd(store.keys.history(ROOM), {"m": "x"}, id="9-0")
+    await raw.xdel(store.keys.history(ROOM), "9-0")
+
+
+class TestRefusing:
+    """Something fails half way: a message is either published or has left nothing."""
+
+    async def published(self, raw: Any, store: Store) -> list[tuple[str, str]]:
+        """What viewers see, as room and place; it stands in the histories, too."""
+        seen = []
+        for partition in range(store.keys.partitions):
+            stream = store.keys.fanout(partition)
+            if await raw.type(stream) == "stream":
+                entries = await raw.xrange(stream)
+                seen += [(fields["r"], fields["p"]) for _, fields in entries]
+        for room in {room for room, _ in seen}:
+            history = [entry_id for entry_id, _ in await raw.xrange(store.keys.history(room))]
+            numbers = [place.partition("-")[2] for name, place in seen if name == room]
+            assert history == [f"{seq}-0" for seq in numbers][-store._history :]
+        return seen
+
+    @pytest.mark.parametrize(
+        ("spoil", "why"),
+        [
+            (spoil_history, "WRONGTYPE"),
+            (spoil_room, "WRONGTYPE"),
+            (spoil_seq, "arithmetic"),
+            (spoil_message_id, "WRONGTYPE"),
+            (run_ahead, "equal or smaller"),
+        ],
+    )
+    async def test_a_room_that_cannot_take_it_leaves_its_neighbours_alone(
+        self, store: Store, raw: Any, spoil: Any, why: str
+    ) -> None:
+        here = store.keys.partition(ROOM)
+        before, after = [room for room in ROOMS if store.keys.partition(room) == here][:2]
+        await spoil(raw, store)
+        asked = [outgoing(r, r, "id") for r in (before, ROOM, after, before, ROOM)]
+        _, got = await store.publish(asked, "e1", 1, 0)
+        assert [type(one) for one in got] == [Receipt, RefusedError, Receipt, Receipt, RefusedError]
+        assert why in str(got[1])
+        assert await self.published(raw, store) == [(before, "e1-1"), (after, "e1-1")]
+
+    async def test_a_partition_that_cannot_leaves_the_others_alone(
         self, store: Store, raw: Any
     ) -> None:
         await raw.set(store.keys.fanout(store.keys.partition(ROOM)), "not a stream")
-        rooms = [ROOM, *(r for r in ROOMS if store.keys.partition(r) == 1), ROOM]
+        others = [room for room in ROOMS if store.keys.partition(room) == 1]
         assert store.keys.partition(ROOM) != 1
-        _, got = await store.publish([outgoing(room, "x") for room in rooms], "e", 1, 0)
-        failed, *others, last = got
-        assert isinstance(failed, StoreError)
-        assert "WRONGTYPE" in str(failed)
-        assert isinstance(last, StoreError)
-        assert {type(one) for one in others} == {Receipt}
+        _, got = await store.publish([outgoing(r, "x") for r in (ROOM, *others, ROOM)], "e", 1, 0)
+        assert isinstance(got[0], RefusedError)
+        assert "WRONGTYPE" in str(got[0])
+        assert isinstance(got[-1], RefusedError)
+        assert whole(got[1:-1])
+        await raw.delete(store.keys.fanout(store.keys.partition(ROOM)))
+        assert places(await put(store, outgoing(ROOM, "y"))) == [("e1", 1, False)]
 
-    async def test_a_room_that_fails_leaves_its_neighbours_able_to_go_on(
+    async def test_a_number_whose_entry_could_not_be_sent_is_not_given_again(
         self, store: Store, raw: Any
     ) -> None:
-        rooms = [r for r in ROOMS if store.keys.partition(r) == 1][:3]
-        await put(store, *(outgoing(r, "x") for r in rooms))
-        await raw.set(store.keys.history(rooms[1]), "not a stream")
-        _, got = await store.publish([outgoing(r, "y") for r in rooms], "e", 1, 0)
-        assert all(isinstance(one, StoreError) for one in got)
-        await raw.delete(store.keys.history(rooms[1]))
-        again = await put(store, *(outgoing(r, "z") for r in rooms))
-        # The first had been published when the second failed: its number is taken.
-        assert [one.seq for one in again] == [3, 2, 2]
-        kept = await store.history(rooms[0], "e1", 0, 9)
-        assert texts(kept) == [(1, "x"), (2, "y"), (3, "z")]
+        await put(store, outgoing(ROOM, "a"))
+        fanout = store.keys.fanout(store.keys.partition(ROOM))
+        await raw.delete(fanout)
+        await raw.xadd(fanout, {"m": "x"}, id=f"{2**64 - 1}-{2**64 - 1}")
+        _, got = await store.publish([outgoing(ROOM, "b", "id")] * 2, "e", 1, 0)
+        assert [type(one) for one in got] == [RefusedError] * 2
+        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a")]
+        await raw.delete(fanout)
+        assert places(await put(store, outgoing(ROOM, "b", "id"))) == [("e1", 4, False)]
+
+    async def test_what_was_refused_may_be_sent_again(self, store: Store, raw: Any) -> None:
+        await spoil_history(raw, store)
+        _, [refused] = await store.publish([outgoing(ROOM, "a", "id")], "e1", 1, 0)
+        assert isinstance(refused, RefusedError)
+        await raw.delete(store.keys.history(ROOM))
+        assert places(await put(store, outgoing(ROOM, "a", "id"))) == [("e1", 1, False)]
+
+    async def test_without_memory_rooms_old_and_new_are_refused(
+        self, own_valkey: EmbeddedEngine
+    ) -> None:
+        store = a_store(own_valkey.url, "x", partitions=1)
+        raw: Any = redis.from_url(
+            own_valkey.url, protocol=2, decode_responses=True, encoding_errors="replace"
+        )
+        await put(store, outgoing("old", "a"))
+        await raw.config_set("maxmemory", 1)
+        rooms = ["new", "old", "newer", "old"]
+        _, got = await store.publish([outgoing(room, "b", "id") for room in rooms], "e2", 1, 0)
+        assert [type(one) for one in got] == [RefusedError] * 4
+        assert all("maxmemory" in str(one) for one in got)
+        assert await self.published(raw, store) == [("old", "e1-1")]
+        await raw.config_set("maxmemory", 0)
+        assert len(await put(store, *(outgoing(room, "b", "id") for room in rooms))) == 4
+        await store.close()
+        await raw.aclose()
+
+    async def test_memory_that_ends_in_the_middle_makes_no_answer_a_lie(
+        self, own_valkey: EmbeddedEngine
+    ) -> None:
+        store = a_store(own_valkey.url, "x", partitions=8)
+        raw: Any = redis.from_url(
+            own_valkey.url, protocol=2, decode_responses=True, encoding_errors="replace"
+        )
+        await raw.config_set("maxmemory", (await raw.info("memory"))["used_memory"] + 1_000_000)
+        told: list[tuple[str, str]] = []
+        refused = 0
+        while not refused:
+            asked = [outgoing(room, "x" * 2_000, f"{len(told)}") for room in ROOMS]
+            _, got = await store.publish(asked, "e1", 1, 0)
+            for message, one in zip(asked, got, strict=True):
+                if isinstance(one, Receipt):
+                    told.append((message.room, f"{one.epoch}-{one.seq}"))
+                else:
+                    refused += 1
+        assert told
+        assert sorted(await self.published(raw, store)) == sorted(told)
+        await store.close()
+        await raw.aclose()
 
 
 class TestDuplicates:
