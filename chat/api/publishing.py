@@ -29,6 +29,7 @@ ANSWERS: Final = {
     "unavailable": (503, "unavailable", "the bus does not answer now; try again"),
     "ending": (503, "unavailable", "the server is about to end; try again"),
     "overloaded": (503, "unavailable", "more is published than the bus takes; try again"),
+    "id_reused": (409, "id_reused", "an id was given to another message; give each its own"),
 }
 """What is answered when a message was not published, by the outcome's reason: status, code, words.
 A reason that is not here is answered like the first."""
