@@ -53,6 +53,7 @@ class ChatCount(IntEnum):
     REFUSED_GUEST_KEY = _BASE + 28
 
     NOTICES_DROPPED = _BASE + 29
+    REFUSED_ID_REUSED = _BASE + 30
 
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)

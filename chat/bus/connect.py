@@ -27,6 +27,10 @@ class RefusedError(StoreError):
     """Redis answered, and did nothing of what was asked for."""
 
 
+class ReusedError(RefusedError):
+    """The message's ID was given to another before."""
+
+
 def connect(url: str, timeout_s: float, connect_s: float, **options: Any) -> "redis.Redis":
     """A client of the Redis at `url`: redis://, rediss:// or unix://."""
     client: redis.Redis = redis.from_url(

@@ -10,6 +10,7 @@ BadEntry, here, before it gets among messages that are written together.
 """
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -50,6 +51,10 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
             UNSET if self.kind is None else self.kind,
         )
 
+    def content(self) -> tuple[Any, ...]:
+        """What was sent: not who, nor when; likewise below."""
+        return self.text, self.color, self.mode, self.size, self.kind
+
 
 class Deleted(Struct, array_like=True, tag="d", gc=False, frozen=True):
     """The message at `target` is taken back."""
@@ -60,6 +65,9 @@ class Deleted(Struct, array_like=True, tag="d", gc=False, frozen=True):
     def at(self, room: str, epoch: str, seq: int) -> Delete:
         return Delete(room, seq, self.target, self.ts)
 
+    def content(self) -> tuple[Any, ...]:
+        return (self.target,)
+
 
 class Cleared(Struct, array_like=True, tag="c", gc=False, frozen=True):
     """All messages before this place are taken back, or those of one user."""
@@ -69,6 +77,9 @@ class Cleared(Struct, array_like=True, tag="c", gc=False, frozen=True):
 
     def at(self, room: str, epoch: str, seq: int) -> Clear:
         return Clear(room, seq, self.ts, UNSET if self.uid is None else self.uid)
+
+    def content(self) -> tuple[Any, ...]:
+        return (self.uid,)
 
 
 class Ruled(Struct, array_like=True, tag="s", frozen=True):
@@ -82,6 +93,9 @@ class Ruled(Struct, array_like=True, tag="s", frozen=True):
         if msgspec.json.decode(msgspec.json.encode(self.state)) != self.state:
             raise ValueError("rules that are no JSON")
         return State(room, seq, self.ts, self.state)
+
+    def content(self) -> tuple[Any, ...]:
+        return (self.state,)
 
 
 Entry = Said | Deleted | Cleared | Ruled
@@ -105,7 +119,8 @@ class Noticed(Struct, array_like=True, tag="n", gc=False, frozen=True):
         return Notice(notice_id, scope, self.name, self.text, self.color, self.ts, kind)
 
 
-pack: Final[Callable[[Entry | Noticed], bytes]] = msgspec.msgpack.Encoder().encode
+_encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
+pack: Final[Callable[[Entry | Noticed], bytes]] = _encode
 """An entry as bytes for a stream."""
 
 _entry: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
@@ -118,6 +133,15 @@ def read(packed: bytes, room: str, epoch: str, seq: int) -> Sequenced:
         return _entry(packed).at(room, epoch, seq)
     except (TypeError, *UNREADABLE) as error:
         raise BadEntry(str(error)) from None
+
+
+def digest(packed: bytes) -> str:
+    """16 digits that are the same for entries of the same content. Raises BadEntry."""
+    try:
+        content = _entry(packed).content()
+    except UNREADABLE as error:
+        raise BadEntry(str(error)) from None
+    return blake2b(_encode(content), digest_size=8).hexdigest()
 
 
 def read_notice(packed: bytes) -> Noticed:

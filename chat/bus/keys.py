@@ -3,7 +3,7 @@
     {prefix}:{p}:fanout          stream   what shards read: r room, p "epoch-seq", m entry
     {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent
     {prefix}:{p}:history:ROOM    stream   m entry, under the ID seq-0
-    {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts" of a message already published
+    {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts digest" of a message already published
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms

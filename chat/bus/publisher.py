@@ -3,7 +3,7 @@
 Rules. One flush is under way at a time, so the messages of a room keep their order; what is
 submitted meanwhile is the next flush. A flush is one round trip: a pipeline with one script call
 for each partition. Every message gets exactly one outcome: a Receipt, or Unpublished with the
-seconds after which trying again may help.
+seconds after which trying again may help, if it may.
 
 A refused message stays refused: each call carries a deadline by Redis' own clock, after which the
 script does nothing. So a call that timed out here cannot publish later, unless its answer was lost
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from chat.bus.breaker import Breaker
-from chat.bus.connect import RefusedError, StoreError
+from chat.bus.connect import RefusedError, ReusedError, StoreError
 from chat.bus.names import new_epoch
 from chat.bus.store import Outgoing, Receipt, Store
 
@@ -31,9 +31,12 @@ MAX_QUEUED: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """The message was not published; the caller may try again after `retry_after` seconds."""
+    """The message was not published; trying again may help after `retry_after` seconds, or never.
 
-    retry_after: float
+    reason  "unavailable", "overloaded", "too late"; "id_reused": its id was given to another
+    """
+
+    retry_after: float | None
     reason: str
 
 
@@ -118,6 +121,7 @@ class Publisher(Generic[Tag]):
             return [self._failed(errors[0], len(errors))] * len(errors)
         self.breaker.succeeded()
         self._clock_ahead_ms = redis_ms - self._wall_ms()
+        errors = [one for one in errors if not isinstance(one, ReusedError)]
         if errors:
             log.warning("%d messages not published: %s", len(errors), errors[0])
         return [one if isinstance(one, Receipt) else _refused(one) for one in found]
@@ -140,4 +144,6 @@ class Publisher(Generic[Tag]):
 
 
 def _refused(error: StoreError | None) -> Unpublished:
+    if isinstance(error, ReusedError):
+        return Unpublished(None, "id_reused")
     return Unpublished(0.5, "too late" if error is None else "unavailable")

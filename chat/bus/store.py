@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from chat.bus.connect import FAILURES, RefusedError, StoreError, connect
-from chat.bus.entries import BadEntry, read
+from chat.bus.connect import FAILURES, RefusedError, ReusedError, StoreError, connect
+from chat.bus.entries import BadEntry, digest, read
 from chat.bus.keys import Keys
 from chat.bus.scripts import Script
 from chat.bus.tail import Tail
@@ -26,8 +26,8 @@ from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
 
-REFUSED: Final = 2
-"""What the publish script says of a message that it could not publish; 0 and 1 are receipts."""
+PUBLISHED, DUPLICATE, REFUSED, REUSED = range(4)
+"""What the publish script says of a message."""
 LANES: Final = 32
 """Commands under way at once; publishing has as many again, so that nothing delays it."""
 PEEKED: Final = 500
@@ -35,7 +35,10 @@ PEEKED: Final = 500
 
 
 class Outgoing(Struct, gc=False):
-    """A message for the publish script. `message_id` guards against publishing it twice."""
+    """A message for the publish script. `message_id` guards against publishing it twice.
+
+    An entry that has one must be readable.
+    """
 
     room: str
     uid: str
@@ -162,11 +165,12 @@ class Store:
         kept = (self._history, self._fanout_entries, self._ttl_s, self._dup_ttl_s)
         args: list[Any] = [deadline_ms, *kept, epoch, ts]
         for message in part:
-            room = self.keys.room(message.room)
+            room, content = self.keys.room(message.room), ""
             keys += (room, self.keys.history(message.room), room)
             if message.message_id is not None:
                 keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
-            args += (message.room, message.entry, int(message.message_id is not None))
+                content = digest(message.entry)
+            args += (message.room, message.entry, content)
         return keys, args
 
     async def open_room(
@@ -351,11 +355,15 @@ def open_store(config: Config, url: str) -> Store:
 def _outcomes(places: Sequence[Any]) -> list[Receipt | StoreError]:
     """The publish script's four values a message."""
     return [
-        RefusedError(epoch.decode())
-        if outcome == REFUSED
-        else Receipt(epoch.decode(), seq, ts, bool(outcome))
-        for epoch, seq, ts, outcome in zip(*[iter(places)] * 4, strict=True)
+        Receipt(first.decode(), seq, ts, outcome == DUPLICATE)
+        if outcome in (PUBLISHED, DUPLICATE)
+        else _refusal(outcome, first.decode())
+        for first, seq, ts, outcome in zip(*[iter(places)] * 4, strict=True)
     ]
+
+
+def _refusal(outcome: int, why: str) -> RefusedError:
+    return ReusedError() if outcome == REUSED else RefusedError(why)
 
 
 def _places(room: str, epoch: str, entries: Sequence[Any]) -> list[Sequenced]:

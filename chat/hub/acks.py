@@ -39,7 +39,7 @@ class Acks:
         answers: dict[int, list[ServerEvent]] = defaultdict(list)
         for sender, outcome in results:
             if isinstance(outcome, Unpublished):
-                self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
+                self._counts[_reason(outcome)] += 1
             elif outcome.duplicate:
                 self._counts[ChatCount.DUPLICATES_PUBLISHED] += 1
             else:
@@ -50,8 +50,17 @@ class Acks:
             self._replies.send(fd, events)
 
 
+def _reason(outcome: Unpublished) -> ChatCount:
+    if outcome.reason == "id_reused":
+        return ChatCount.REFUSED_ID_REUSED
+    return ChatCount.REFUSED_UNAVAILABLE
+
+
 def _answer(sender: Sender, outcome: Outcome) -> ServerEvent:
     if isinstance(outcome, Unpublished):
+        if outcome.retry_after is None:
+            message = "the id was given to another message; give this one its own"
+            return Error(ErrorCode.ID_REUSED, message, sender.ref)
         message = "the message was not published; send it again with the same id"
         return Error(ErrorCode.UNAVAILABLE, message, sender.ref, round(outcome.retry_after, 2))
     place = f"{outcome.epoch}-{outcome.seq}"

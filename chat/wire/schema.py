@@ -44,6 +44,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     READ_ONLY = "read_only"
     FORBIDDEN = "forbidden"
+    ID_REUSED = "id_reused"
     UNAVAILABLE = "unavailable"
 
 

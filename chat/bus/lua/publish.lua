@@ -4,10 +4,10 @@
 -- ARGV  1 Redis time in ms after which nothing may be done any more (0: no deadline)
 --       2 history length   3 fanout length   4 seconds a room is kept   5 seconds a dup is kept
 --       6 epoch for a room that has none   7 milliseconds, the time of publishing
---       then for each message: room name, entry, "1" when it has a dup key and "0" when not
+--       then for each message: room name, entry, digest of its content ("" when it has no dup key)
 -- Returns the Redis time in ms, then for each message four values: "epoch", seq, ts, and 0 when it was
--- published or 1 when it was a duplicate; or its error, 0, 0, 2 when it was refused, of which nothing
--- is left then. The time alone when the deadline had passed: then nothing was done.
+-- published, 1 when it was a duplicate or 3 when its ID was another content's; or its error, 0, 0, 2
+-- when it was refused, of which nothing is left then. The time alone when the deadline had passed: then nothing was done.
 --
 -- A message is published by its entry in the fanout stream. What may fail comes before that, and all
 -- else can be done without. An ID cannot be given back, so a number is spent even if the fanout
@@ -45,11 +45,11 @@ local function head_of(room, history)
   return head
 end
 
-local function publish(room, history, dup, name, entry, has_dup)
-  local earlier = has_dup and redis.call('GET', dup)
+local function publish(room, history, dup, name, entry, digest)
+  local earlier = digest ~= '' and redis.call('GET', dup)
   if earlier then
-    local epoch, seq, ts = earlier:match('^(%S+) (%d+) (%d+)$')
-    return answer(epoch, tonumber(seq), tonumber(ts), 1)
+    local epoch, seq, ts, of = earlier:match('^(%S+) (%d+) (%d+) (%S+)$')
+    return answer(epoch, tonumber(seq), tonumber(ts), of == digest and 1 or 3)
   end
   if type(fanout) == 'table' then
     error(fanout)
@@ -64,8 +64,9 @@ local function publish(room, history, dup, name, entry, has_dup)
     redis.call('XDEL', history, seq .. '-0')
     error(sent)
   end
-  if has_dup then
-    redis.pcall('SET', dup, head.epoch .. ' ' .. seq .. ' ' .. ARGV[7], 'EX', ARGV[5])
+  if digest ~= '' then
+    local record = table.concat({head.epoch, seq, ARGV[7], digest}, ' ')
+    redis.pcall('SET', dup, record, 'EX', ARGV[5])
   end
   answer(head.epoch, seq, tonumber(ARGV[7]), 0)
 end
@@ -73,7 +74,7 @@ end
 for i = 2, #KEYS, 3 do
   local arg = 7 + (i - 2) + 1
   local done, problem = pcall(
-    publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2] == '1')
+    publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2])
   if not done then
     answer(type(problem) == 'table' and problem.err or problem, 0, 0, 2)
   end

@@ -89,9 +89,15 @@ class TestMessageIds:
         assert api.post(new_room(), {"text": "x", "id": "a", "uid": "u1"}).json["accepted"] == 1
 
     def test_an_id_twice_in_one_array_counts_once(self, api: Api, room: str) -> None:
-        answer = api.post(room, [{"text": "x", "id": "a"}, {"text": "y"}, {"text": "z", "id": "a"}])
+        answer = api.post(room, [{"text": "x", "id": "a"}, {"text": "y"}, {"text": "x", "id": "a"}])
         assert (answer.json["accepted"], answer.json["duplicates"]) == (2, 1)
         assert api.texts(room) == ["x", "y"]
+
+    def test_an_id_that_another_message_has_is_refused(self, api: Api, room: str) -> None:
+        answer = api.post(room, [{"text": "x", "id": "a"}, {"text": "z", "id": "a"}])
+        assert (answer.status, answer.json["error"]["code"]) == (409, "id_reused")
+        assert answer.json["error"]["accepted"] == 1
+        assert api.texts(room) == ["x"]
 
 
 WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [

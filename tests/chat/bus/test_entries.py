@@ -21,6 +21,7 @@ from chat.bus.entries import (
     Noticed,
     Ruled,
     Said,
+    digest,
     id_order,
     pack,
     read,
@@ -171,6 +172,32 @@ class TestStrangers:
             assert msgpack.unpackb(MSGPACK.event(event)) == json.loads(JSON.event(event))
         with suppress(BadEntry):
             read_notice(entry)
+
+
+class TestDigests:
+    def test_when_and_by_whom_do_not_count(self) -> None:
+        again = Said("u8", "other", "前方高能", 0xFFFFFF, "scroll", 25, 5)
+        assert digest(pack(again)) == digest(packed(WHOLE))
+        assert digest(packed([*WHOLE, None, "newer"])) == digest(packed(WHOLE))
+
+    @pytest.mark.parametrize(("at", "value"), [(3, "x"), (4, 1), (5, "top"), (6, 26)])
+    def test_all_that_is_seen_does(self, at: int, value: Any) -> None:
+        assert digest(with_field(WHOLE, at, value)) != digest(packed(WHOLE))
+
+    def test_so_does_what_kind_it_is(self) -> None:
+        assert digest(packed([*WHOLE, "gift"])) != digest(packed(WHOLE))
+
+    @pytest.mark.parametrize(
+        ("place", "other"),
+        [(DELETED, 4), (CLEARED, "u8"), (CLEARED, None), (RULED, {}), (RULED, {"slow_s": 2})],
+    )
+    def test_of_every_entry(self, place: list[Any], other: Any) -> None:
+        assert digest(with_field(place, 2, 99)) == digest(packed(place))
+        assert digest(with_field(place, 1, other)) != digest(packed(place))
+
+    def test_a_strangers_is_a_bad_entry(self) -> None:
+        with pytest.raises(BadEntry):
+            digest(b"hello")
 
 
 class TestNotices:

@@ -126,10 +126,21 @@ class TestOrder:
     async def test_a_repeated_id_is_told_the_first_place(self, desk: Desk) -> None:
         desk.say("a", message_id="id")
         first = (await desk.verdicts(1))["a"]
-        desk.say("b", message_id="id")
-        again = (await desk.verdicts(2))["b"]
+        desk.publisher.submit(outgoing("r", "a", "id"), "again")
+        again = (await desk.verdicts(2))["again"]
         assert isinstance(first, Receipt)
         assert again == Receipt(first.epoch, first.seq, first.ts, True)
+
+    async def test_an_id_of_another_message_is_refused_for_good(
+        self, desk: Desk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        desk.say("a", message_id="id")
+        await desk.verdicts(1)
+        desk.say("b", message_id="id")
+        assert (await desk.verdicts(2))["b"] == Unpublished(None, "id_reused")
+        assert desk.publisher.breaker.state is Circuit.CLOSED
+        assert not caplog.records  # a client's mistake, as often as it likes
+        assert await desk.texts() == ["a"]
 
     async def test_a_partition_that_fails_does_not_fail_the_flush(self, desk: Desk) -> None:
         raw: Any = redis.from_url(desk.store._url, protocol=2)
@@ -184,6 +195,7 @@ class TestRefusing:
         refused = (await shaky.verdicts(2))["frozen"]
         assert isinstance(refused, Unpublished)
         assert refused.reason == "unavailable"
+        assert refused.retry_after is not None
         assert refused.retry_after >= 0.5
         thaw(own_valkey)
         # The script of the abandoned connection lies in the socket's buffer and is run before:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from chat.bus.connect import RefusedError, StoreError
+from chat.bus.connect import RefusedError, ReusedError, StoreError
 from chat.bus.entries import Cleared, Deleted, Entry, Noticed, Ruled, Said, pack
 from chat.bus.store import LANES, MIN_ID, Outgoing, Receipt, RoomState, Store
 from chat.ops.engine import EmbeddedEngine
@@ -293,8 +293,15 @@ class TestDuplicates:
         assert len(await store.history(ROOM, "e1", 0, 9)) == 2
 
     async def test_also_within_one_batch(self, store: Store) -> None:
-        got = await put(store, *(outgoing(ROOM, text, "same") for text in "abc"))
+        got = await put(store, *(outgoing(ROOM, text, "same") for text in "aaa"))
         assert places(got) == [("e1", 1, False), ("e1", 1, True), ("e1", 1, True)]
+        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a")]
+
+    async def test_another_message_is_refused_and_the_first_stays_known(self, store: Store) -> None:
+        asked = [outgoing(ROOM, text, "same") for text in "abaca"]
+        _, got = await store.publish(asked, "e1", 1, 0)
+        kinds = [Receipt, ReusedError, Receipt, ReusedError, Receipt]
+        assert [type(one) for one in got] == kinds
         assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a")]
 
     async def test_ids_are_one_users_in_one_room(self, store: Store) -> None:

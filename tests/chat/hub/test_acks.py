@@ -74,3 +74,11 @@ def test_who_is_gone_is_counted_and_told_nothing(desk: Desk) -> None:
     )
     assert desk.sent == [(5, [Ack("a", 8, "e-8", 1_000)])]
     assert desk.counts[ChatCount.PUBLISHED] == 2
+
+
+def test_an_id_that_was_reused_is_counted_apart_and_needs_no_other_try(desk: Desk) -> None:
+    desk.acks.published([(sender(5), Unpublished(None, "id_reused"))])
+    message = "the id was given to another message; give this one its own"
+    assert desk.sent == [(5, [Error(ErrorCode.ID_REUSED, message, 1)])]
+    assert desk.counts[ChatCount.REFUSED_ID_REUSED] == 1
+    assert desk.counts[ChatCount.REFUSED_UNAVAILABLE] == 0

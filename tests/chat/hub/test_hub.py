@@ -217,6 +217,20 @@ class TestTyping:
             await other.join(ROOM)
             assert (await other.say(ROOM, "mine", id="c1-7"))["seq"] == 3
 
+    async def test_an_id_that_another_message_has_is_refused(
+        self, shard: Shard, viewer: Viewer
+    ) -> None:
+        await viewer.join(ROOM)
+        await viewer.say(ROOM, "hi", id="c1-7")
+        for other in ({"text": "ho"}, {"text": "hi", "color": 5}):
+            error = await viewer.ask("send", room=ROOM, id="c1-7", **other)
+            assert (error["code"], error.get("retry_after")) == ("id_reused", None)
+        await viewer.say(ROOM, "end")
+        await viewer.hear("msg", text="end")
+        assert viewer.texts == ["hi", "end"]
+        assert shard.count(ChatCount.REFUSED_ID_REUSED) == 2
+        assert shard.count(ChatCount.REFUSED_UNAVAILABLE) == 0
+
 
 class TestLeaving:
     async def test_ends_the_messages(self, shard: Shard, viewer: Viewer) -> None:
