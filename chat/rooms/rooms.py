@@ -17,7 +17,7 @@ One that nobody spoke in has nothing to keep, and is closed soon after it is emp
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from chat.bus.connect import StoreError
@@ -257,9 +257,15 @@ class Rooms:
         if room.live:
             room.let_in_waiting()
 
-    async def resync(self) -> None:
-        """Compare every live room's position with Redis: entries may have been lost unseen."""
-        rooms = [room for room in self.by_name.values() if room.live]
+    async def resync(self, streams: Collection[str] | None = None) -> None:
+        """Compare every live room's position with Redis, or that of those which come by some
+        streams: entries may have been lost unseen."""
+        fanout = self._store.keys.fanout
+        rooms = [
+            room
+            for room in self.by_name.values()
+            if room.live and (streams is None or fanout(room.partition) in streams)
+        ]
         positions = [(room.name, room.position.seq) for room in rooms]
         peeks = await self._store.peek_rooms(positions)
         set_back = 0
