@@ -13,7 +13,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 from functools import partial
 
@@ -324,10 +324,14 @@ class Shard:
             await asyncio.sleep(FIRST_S)
         self._agreed.set()
 
-    async def _resync(self) -> None:
+    async def _resync(self, streams: Collection[str]) -> None:
         """Redis was away, and may have come back empty."""
-        await self._guest_keys.agree(self._store)
-        await self.rooms.resync()
+        try:
+            await self._guest_keys.agree(self._store)
+        except StoreError:
+            if not self._store.servers.apart:  # else the master that has it may be another one
+                raise
+        await self.rooms.resync(streams)
 
     def drain(self) -> None:
         self.handler.drain()

@@ -22,7 +22,7 @@ from chat.api.incoming import Drain
 from chat.api.metrics import Metrics
 from chat.api.places import MOST_TOLD, Places
 from chat.api.protocol import Protocol
-from chat.bus.store import LANES
+from chat.bus.servers import LANES
 from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 

@@ -8,15 +8,32 @@ Danger: redis-py retries by itself unless told not to, which would publish twice
 the shape of XREAD's reply, so the protocol is pinned.
 """
 
+import asyncio
+import re
 from typing import Any, Final
+from weakref import WeakSet
 
 import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 FAILURES: Final = (TimeoutError, RedisError, OSError)
 """What a command may raise."""
+_ELSEWHERE: Final = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
+"""With those derived from them: MOVED is an AskError, MASTERDOWN a ClusterDownError."""
+
+
+_SAYS_SO: Final = re.compile("(^UNBLOCKED|-READONLY|-MASTERDOWN) ")
+"""A blocked command's end, and a script's as Redis before 7 tells of it."""
 
 
 class StoreError(Exception):
@@ -31,9 +48,39 @@ class ReusedError(RefusedError):
     """The message's ID was given to another before."""
 
 
+def store_error(error: BaseException) -> StoreError:
+    """What redis-py raised, by our name for it."""
+    return StoreError(f"{type(error).__name__}: {error}")
+
+
+def elsewhere(error: object) -> bool:
+    """Whether a server says that it is not the one to ask: then it has done nothing."""
+    return isinstance(error, _ELSEWHERE) or (
+        isinstance(error, ResponseError) and _SAYS_SO.search(str(error)) is not None
+    )
+
+
+class Pool(redis.ConnectionPool):
+    """Connections to one address, which may be another server's tomorrow."""
+
+    _left: WeakSet[AbstractConnection] | None = None
+
+    async def leave(self) -> None:
+        """Whoever asks from now on connects anew; what is under way is not disturbed."""
+        self._left = WeakSet(self._in_use_connections)
+        idle, self._available_connections = self._available_connections, []
+        await asyncio.gather(*(one.disconnect() for one in idle), return_exceptions=True)
+
+    async def release(self, connection: AbstractConnection) -> None:
+        if self._left and connection in self._left:
+            self._left.discard(connection)
+            await connection.disconnect()
+        await super().release(connection)
+
+
 def connect(url: str, timeout_s: float, connect_s: float, **options: Any) -> "redis.Redis":
-    """A client of the Redis at `url`: redis://, rediss:// or unix://."""
-    client: redis.Redis = redis.from_url(
+    """A client of the one Redis at `url`: redis://, rediss:// or unix://."""
+    pool = Pool.from_url(
         url,
         protocol=2,
         socket_timeout=timeout_s,
@@ -41,4 +88,4 @@ def connect(url: str, timeout_s: float, connect_s: float, **options: Any) -> "re
         retry=Retry(NoBackoff(), 0),
         **options,
     )
-    return client
+    return redis.Redis.from_pool(pool)

@@ -7,6 +7,7 @@
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
+    {prefix}:{p}:health          string   written to see that it can be
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
@@ -40,6 +41,9 @@ class Keys:
 
     def seen(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:seen"
+
+    def health(self, partition: int) -> str:
+        return f"{self._prefix}:{{{partition}}}:health"
 
     def room(self, room: str) -> str:
         return self._of(room, "room")

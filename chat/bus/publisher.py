@@ -5,9 +5,9 @@ submitted meanwhile is the next flush. A flush is one round trip: a pipeline wit
 for each partition. Every message gets exactly one outcome: a Receipt, or Unpublished with the
 seconds after which trying again may help, if it may.
 
-A refused message stays refused: each call carries a deadline by Redis' own clock, after which the
-script does nothing. So a call that timed out here cannot publish later, unless its answer was lost
-after it was done; the message id of a second try then finds the first.
+A refused message stays refused: each call carries a deadline by its server's own clock, after
+which the script does nothing. So a call that timed out here cannot publish later, unless its answer
+was lost after it was done; the message id of a second try then finds the first.
 """
 
 import asyncio
@@ -67,7 +67,6 @@ class Publisher(Generic[Tag]):
         self._wall_ms = wall_ms
         self._queue: list[tuple[Outgoing, Tag]] = []
         self._flushing: asyncio.Task[None] | None = None
-        self._clock_ahead_ms: int | None = None
 
     def submit(self, message: Outgoing, tag: Tag) -> None:
         """Queue a message for the next flush; `done` will name `tag`."""
@@ -108,11 +107,9 @@ class Publisher(Generic[Tag]):
 
     async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Outcome]:
         try:
-            if self._clock_ahead_ms is None:
-                self._clock_ahead_ms = await self._store.clock_ms() - self._wall_ms()
-            wall = self._wall_ms()
-            deadline = wall + self._clock_ahead_ms + int(self._timeout_s * 1000)
-            redis_ms, found = await self._store.publish(messages, new_epoch(), wall, deadline)
+            found = await self._store.publish(
+                messages, new_epoch(), self._wall_ms(), self._timeout_s
+            )
         except Exception as error:
             # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
             return [self._failed(error, len(messages))] * len(messages)
@@ -120,7 +117,6 @@ class Publisher(Generic[Tag]):
         if len(errors) == len(found) and not any(isinstance(one, RefusedError) for one in errors):
             return [self._failed(errors[0], len(errors))] * len(errors)
         self.breaker.succeeded()
-        self._clock_ahead_ms = redis_ms - self._wall_ms()
         errors = [one for one in errors if not isinstance(one, ReusedError)]
         if errors:
             log.warning("%d messages not published: %s", len(errors), errors[0])

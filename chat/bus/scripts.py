@@ -1,53 +1,60 @@
-"""The scripts in `lua/`, loaded where they are not known.
+"""The scripts in `lua/`, told to servers that do not know them.
 
 Rules. What a script means is its caller's. A script is called by its hash; a server that does not
-know it (new, or restarted) is told the source and asked again, once.
+know it (new, or restarted) has done nothing, and is sent the source, once.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-import redis.asyncio as redis
 from redis.exceptions import NoScriptError
 
-from chat.bus.connect import StoreError
+from chat.bus.connect import StoreError, store_error
+from chat.bus.servers import Command, Request, Server, Servers
 
-Call = tuple[list[Any], list[Any]]
-"""Keys and arguments."""
-Ask = Callable[[Any], Awaitable[Any]]
-"""Waits for a coroutine of redis-py, in its turn. Raises StoreError."""
+Keys = Sequence[Any]
+Args = Callable[[Server], Sequence[Any]]
+"""The arguments for a server."""
+Call = tuple[Keys, Args]
 
 
 class Script:
-    """`lua/NAME.lua` on one client."""
+    """`lua/NAME.lua`."""
 
-    def __init__(self, client: "redis.Redis", name: str) -> None:
-        self._client = client
-        self._script = client.register_script(
-            (files("chat.bus") / "lua" / f"{name}.lua").read_text("utf-8")
-        )
+    def __init__(self, servers: Servers, name: str) -> None:
+        self._servers = servers
+        self._source = (files("chat.bus") / "lua" / f"{name}.lua").read_text("utf-8")
+        self._hash = sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, ask: Ask, keys: list[Any], args: list[Any]) -> Any:
+    async def run(self, keys: Keys, args: Sequence[Any]) -> Any:
         """The reply to one call. Raises StoreError."""
-        return await ask(self._script(keys, args))
+        [reply] = await self.run_each([(keys, lambda server: args)])
+        if isinstance(reply, Exception):
+            raise reply if isinstance(reply, StoreError) else store_error(reply)
+        return reply
 
-    async def run_each(self, ask: Ask, calls: Sequence[Call]) -> list[Any]:
-        """All calls in one round trip: replies, or their errors. Raises StoreError."""
-        pipe = self._client.pipeline(transaction=False)
-        for keys, args in calls:
-            pipe.evalsha(self._script.sha, len(keys), *keys, *args)
-        replies: list[Any] = await ask(pipe.execute(raise_on_error=False))
+    async def run_each(self, calls: Sequence[Call], *, publishing: bool = False) -> list[Any]:
+        """All calls, each to who serves its keys: replies, or what went wrong in their places.
+
+        `publishing`: the arguments need the server's clock.
+        """
+
+        def request(call: Call, source: bool = False) -> Request:
+            return call[0][0], self._command(*call, source)
+
+        asked = [request(call) for call in calls]
+        replies = await self._servers.ask_each(asked, publishing=publishing)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if not unknown:
-            return replies
-        for keys, args in (calls[i] for i in unknown):
-            pipe.evalsha(self._script.sha, len(keys), *keys, *args)
-        try:
-            await ask(self._client.script_load(self._script.script))
-            again: Sequence[Any] = await ask(pipe.execute(raise_on_error=False))
-        except StoreError as error:  # the other calls are done, whatever became of these
-            again = [error] * len(unknown)
-        for i, reply in zip(unknown, again, strict=True):
-            replies[i] = reply
+        if unknown:
+            asked = [request(calls[i], source=True) for i in unknown]
+            again = await self._servers.ask_each(asked, publishing=publishing)
+            for i, reply in zip(unknown, again, strict=True):
+                replies[i] = reply
         return replies
+
+    def _command(self, keys: Keys, args: Args, source: bool) -> Command:
+        if source:
+            return lambda pipe, on: pipe.eval(self._source, len(keys), *keys, *args(on))
+        return lambda pipe, on: pipe.evalsha(self._hash, len(keys), *keys, *args(on))

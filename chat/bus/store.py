@@ -1,10 +1,7 @@
 """The node's door to Redis: what is kept there of rooms, asked for and changed.
 
-Rules. It knows keys and scripts, not rooms' viewers. Nothing is retried here, and what goes wrong
-is StoreError.
-
-Danger: every command under way holds a connection, of which a thousand rooms opened at once would
-exhaust both ends, so they take turns.
+Rules. It knows keys and scripts, not rooms' viewers, nor which server has what. What goes wrong is
+StoreError.
 """
 
 import asyncio
@@ -16,10 +13,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from chat.bus.connect import FAILURES, RefusedError, ReusedError, StoreError, connect
+from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
 from chat.bus.entries import BadEntry, digest, read
 from chat.bus.keys import Keys
-from chat.bus.scripts import Script
+from chat.bus.scripts import Call, Script
+from chat.bus.servers import Request, Server, Servers, open_servers
 from chat.bus.tail import Tail
 from chat.config.sections import Config
 from chat.wire.schema import Sequenced
@@ -28,8 +26,6 @@ MIN_ID: Final = b"0-0"
 
 PUBLISHED, DUPLICATE, REFUSED, REUSED = range(4)
 """What the publish script says of a message."""
-LANES: Final = 32
-"""Commands under way at once; publishing has as many again, so that nothing delays it."""
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
 
@@ -83,87 +79,93 @@ class Peek:
 class Store:
     """The node's door to Redis.
 
-    url          redis://, rediss:// or unix://
-    timeout_s    how long a command may take
+    servers      where it is
     history      messages kept per room; fanout_entries: about how many per partition stream
     ttl_s        how long a room without viewers or messages is kept
     """
 
     def __init__(
         self,
-        url: str,
+        servers: Servers,
         keys: Keys,
         *,
-        timeout_s: float,
         history: int,
         fanout_entries: int,
         ttl_s: int,
         dup_ttl_s: int = 300,
     ) -> None:
         self.keys = keys
-        self._url = url
-        self._timeout_s = timeout_s
+        self.servers = servers
         self._history = history
         self._fanout_entries = fanout_entries
         self._ttl_s = ttl_s
         self._dup_ttl_s = dup_ttl_s
-        self._lanes = asyncio.Semaphore(LANES)
-        self._publish_lanes = asyncio.Semaphore(LANES)
-        self._client = connect(url, timeout_s, timeout_s)
-        self._publish = Script(self._client, "publish")
-        self._open = Script(self._client, "open")
-        self._renew = Script(self._client, "renew")
-        self._online = Script(self._client, "online")
+        self._publish = Script(servers, "publish")
+        self._open = Script(servers, "open")
+        self._renew = Script(servers, "renew")
+        self._online = Script(servers, "online")
 
     async def close(self) -> None:
-        """Close the command client."""
-        await self._client.aclose()
+        """Close what connections there are."""
+        await self.servers.close()
 
     async def ping(self) -> None:
-        """Raises StoreError when Redis does not answer."""
-        await self._ask(self._client.ping())
+        """Raises StoreError when some partition could not be published in: a server does not
+        answer, or may not write."""
+        health = [self.keys.health(partition) for partition in range(self.keys.partitions)]
+        one_each = {self.servers.of(key) or await self.servers.find(key): key for key in health}
+        await self.servers.ask_all([_mark(key) for key in one_each.values()])
 
-    async def clock_ms(self) -> int:
-        """Redis' clock, milliseconds since 1970."""
-        seconds, micros = await self._ask(self._client.time())
+    async def clock_ms(self, key: str = "") -> int:
+        """The clock of the Redis that has a key, milliseconds since 1970."""
+        seconds, micros = await self.servers.ask(key, lambda pipe, on: pipe.time())
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def publish(
-        self, batch: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
-    ) -> tuple[int, list[Receipt | StoreError | None]]:
-        """Publish messages, those of a room in order; (Redis' clock, what became of each).
+        self, batch: Sequence[Outgoing], epoch: str, ts: int, patience_s: float = 0.0
+    ) -> list[Receipt | StoreError | None]:
+        """Publish messages, those of a room in order: what became of each.
 
-        None is one that came later than `deadline_ms` (of Redis' clock, 0 for none): it is not
-        published, nor will be. RefusedError is one that Redis did not take, of which nothing is
-        left there; any other StoreError is of a whole partition, whose answer did not come.
-        Raises StoreError when all share one.
+        None is one that came later than in `patience_s` (0: for ever): it is not published, nor
+        will be. RefusedError is one that Redis did not take, of which nothing is left there; any
+        other StoreError is of a whole partition, whose answer did not come.
         """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s if patience_s else 0.0
         parts: dict[int, list[int]] = defaultdict(list)
         for i, message in enumerate(batch):
             parts[self.keys.partition(message.room)].append(i)
-        calls = [
-            self._publish_call(partition, [batch[i] for i in part], epoch, ts, deadline_ms)
-            for partition, part in parts.items()
-        ]
-        now = 0
+        served: dict[int, Server] = {}
+
+        def call(partition: int, part: Sequence[int]) -> Call:
+            keys, args = self._publish_call(partition, [batch[i] for i in part], epoch, ts)
+
+            def at(server: Server) -> list[Any]:
+                served[partition] = server
+                return [server.time_ms(until) if until else 0, *args]
+
+            return keys, at
+
+        calls = [call(partition, part) for partition, part in parts.items()]
         outcomes: list[Receipt | StoreError | None] = [None] * len(batch)
-        replies = await self._publish.run_each(self._ask_to_publish, calls)
-        for part, reply in zip(parts.values(), replies, strict=True):
+        replies = await self._publish.run_each(calls, publishing=True)
+        for (partition, part), reply in zip(parts.items(), replies, strict=True):
             if isinstance(reply, Exception):
-                places: Sequence[Any] = [StoreError(f"{type(reply).__name__}: {reply}")] * len(part)
+                error = reply if isinstance(reply, StoreError) else store_error(reply)
+                places: Sequence[Any] = [error] * len(part)
             else:
-                now = max(now, reply[0])
+                served[partition].told_time(reply[0])
                 places = _outcomes(reply[1:])
             for i, place in zip(part, places, strict=False):  # none, when it was too late
                 outcomes[i] = place
-        return now, outcomes
+        return outcomes
 
     def _publish_call(
-        self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int, deadline_ms: int
+        self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int
     ) -> tuple[list[str], list[Any]]:
         keys = [self.keys.fanout(partition)]
         kept = (self._history, self._fanout_entries, self._ttl_s, self._dup_ttl_s)
-        args: list[Any] = [deadline_ms, *kept, epoch, ts]
+        args: list[Any] = [*kept, epoch, ts]
         for message in part:
             room, content = self.keys.room(message.room), ""
             keys += (room, self.keys.history(message.room), room)
@@ -187,13 +189,13 @@ class Store:
             self.keys.fanout(self.keys.partition(room)),
         ]
         args: list[Any] = [newest, "" if after is None else after, of]
-        found, seq, base, fanout_id, entries = await self._open.run(self._ask, keys, args)
+        found, seq, base, fanout_id, entries = await self._open.run(keys, args)
         known = found.decode()
         return RoomState(known, seq, base, fanout_id, _places(room, known, entries))
 
     async def renew_room(self, room: str, old: str, new: str) -> None:
         """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
-        await self._renew.run(self._ask, [self.keys.room(room)], [old, new])
+        await self._renew.run([self.keys.room(room)], [old, new])
 
     async def peek_rooms(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
         """Where rooms are, and their message at a seq; None for a room that is not known."""
@@ -203,15 +205,12 @@ class Store:
         return peeks
 
     async def _peek(self, positions: Sequence[tuple[str, int]]) -> list[Peek | None]:
-        pipe = self._client.pipeline(transaction=False)
         partitions = sorted({self.keys.partition(room) for room, _ in positions})
         # First, so that whatever is in the streams up to there is counted in the positions.
-        for partition in partitions:
-            pipe.xrevrange(self.keys.fanout(partition), count=1)
+        asked = [_last_of(self.keys.fanout(partition)) for partition in partitions]
         for room, seq in positions:
-            pipe.hmget(self.keys.room(room), ["epoch", "seq"])
-            pipe.xrange(self.keys.history(room), f"{seq}-0", f"{seq}-0")
-        found = await self._ask(pipe.execute())
+            asked += (_head_of(self.keys.room(room)), _entry_of(self.keys.history(room), seq))
+        found = await self.servers.ask_all(asked)
         ends = {
             partition: last[0][0] if last else MIN_ID
             for partition, last in zip(partitions, found[: len(partitions)], strict=True)
@@ -230,7 +229,7 @@ class Store:
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
         """A room's epoch and seq without making it."""
-        epoch, seq = await self._ask(self._client.hmget(self.keys.room(room), ["epoch", "seq"]))
+        epoch, seq = await self.servers.ask(*_head_of(self.keys.room(room)))
         return None if epoch is None else (epoch.decode(), int(seq or 0))
 
     async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Sequenced]:
@@ -241,8 +240,9 @@ class Store:
         self, room: str, epoch: str, after: int, limit: int
     ) -> tuple[list[Sequenced], int]:
         """A room's `history`, and the seq it was read to, be that readable or not."""
-        entries = await self._ask(
-            self._client.xrange(self.keys.history(room), f"({after}-0", "+", limit)
+        key = self.keys.history(room)
+        entries = await self.servers.ask(
+            key, lambda pipe, on: pipe.xrange(key, f"({after}-0", "+", limit)
         )
         end = int(entries[-1][0].partition(b"-")[0]) if entries else after
         return _places(room, epoch, entries), end
@@ -256,100 +256,106 @@ class Store:
         for room, count in counts:
             keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
             args += (room, count)
-        sums: list[int] = await self._online.run(self._ask, keys, args)
+        sums: list[int] = await self._online.run(keys, args)
         return sums
 
     async def rooms_reported(self, partition: int, shard: str) -> list[str]:
         """The rooms of a partition of which `shard` has reported viewers."""
-        rooms = await self._ask(self._client.zrange(self.keys.top(partition), 0, -1))
+        top = self.keys.top(partition)
+        rooms = await self.servers.ask(top, lambda pipe, on: pipe.zrange(top, 0, -1))
         names = [room.decode() for room in rooms]
         found = []
         for start in range(0, len(names), PEEKED):
             part = names[start : start + PEEKED]
-            pipe = self._client.pipeline(transaction=False)
-            for name in part:
-                pipe.hexists(self.keys.online(name), shard)
-            reported = await self._ask(pipe.execute())
+            asked = [_reports(self.keys.online(name), shard) for name in part]
+            reported = await self.servers.ask_all(asked)
             found += [name for name, there in zip(part, reported, strict=True) if there]
         return found
 
     async def top_rooms(self, count: int) -> list[tuple[str, int]]:
         """The rooms with most viewers, of all partitions."""
-        pipe = self._client.pipeline(transaction=False)
-        for partition in range(self.keys.partitions):
-            pipe.zrevrange(self.keys.top(partition), 0, count - 1, withscores=True)
-        found = await self._ask(pipe.execute())
+
+        def top(key: str) -> Request:
+            return key, lambda pipe, on: pipe.zrevrange(key, 0, count - 1, withscores=True)
+
+        partitions = range(self.keys.partitions)
+        found = await self.servers.ask_all([top(self.keys.top(one)) for one in partitions])
         rooms = [(name.decode(), int(score)) for part in found for name, score in part]
         return sorted(rooms, key=lambda room: (-room[1], room[0]))[:count]
 
     async def online(self, room: str) -> int:
         """A room's viewers on all shards, as last reported."""
         key = self.keys.top(self.keys.partition(room))
-        score = await self._ask(self._client.zscore(key, room))
-        return int(score or 0)
+        return int(await self.servers.ask(key, lambda pipe, on: pipe.zscore(key, room)) or 0)
 
     async def guest_secret(self, fresh: str) -> str:
         """The secret of guests' keys that all nodes share: `fresh`, if there was none."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.set(self.keys.guests, fresh, nx=True)
-        pipe.get(self.keys.guests)
-        _, secret = await self._ask(pipe.execute())
+        key = self.keys.guests
+        _, secret = await self.servers.ask_all(
+            [
+                (key, lambda pipe, on: pipe.set(key, fresh, nx=True)),
+                (key, lambda pipe, on: pipe.get(key)),
+            ]
+        )
         return str(secret.decode())
 
     async def notify(self, entry: bytes, keep: int = 10_000) -> str:
         """Append a notice to the broadcast stream; its ID."""
-        added = await self._ask(
-            self._client.xadd(self.keys.broadcast, {"m": entry}, maxlen=keep, approximate=True)
+        key = self.keys.broadcast
+        added = await self.servers.ask(
+            key, lambda pipe, on: pipe.xadd(key, {"m": entry}, maxlen=keep, approximate=True)
         )
         return str(added.decode())
 
     async def last_ids(self, streams: Sequence[str]) -> list[bytes]:
         """The last ID of each stream, 0-0 for an empty one."""
-        pipe = self._client.pipeline(transaction=False)
-        for stream in streams:
-            pipe.xrevrange(stream, count=1)
-        return [found[0][0] if found else MIN_ID for found in await self._ask(pipe.execute())]
+        found = await self.servers.ask_all([_last_of(stream) for stream in streams])
+        return [last[0][0] if last else MIN_ID for last in found]
 
     async def wake(self, shard: str) -> None:
         """Make a shard's blocked read return."""
         key = self.keys.wake(shard)
-        pipe = self._client.pipeline(transaction=False)
-        pipe.xadd(key, {"w": ""}, maxlen=1)
-        pipe.expire(key, 3600)
-        await self._ask(pipe.execute())
+        await self.servers.ask_all(
+            [
+                (key, lambda pipe, on: pipe.xadd(key, {"w": ""}, maxlen=1)),
+                (key, lambda pipe, on: pipe.expire(key, 3600)),
+            ]
+        )
 
-    def tail(self, block_s: float) -> Tail:
-        """A connection of its own for blocking reads."""
-        return Tail(self._url, block_s, self._timeout_s)
-
-    async def _ask(self, answer: Any) -> Any:
-        """The answer of a coroutine of redis-py, in its turn. Raises StoreError."""
-        return await _in_turn(self._lanes, answer)
-
-    async def _ask_to_publish(self, answer: Any) -> Any:
-        return await _in_turn(self._publish_lanes, answer)
-
-
-async def _in_turn(lanes: asyncio.Semaphore, answer: Any) -> Any:
-    try:
-        async with lanes:
-            return await answer
-    except FAILURES as error:
-        raise StoreError(f"{type(error).__name__}: {error}") from error
-    finally:
-        answer.close()  # if we were cancelled while it waited for its turn
+    def tail(self, stream: str, block_s: float) -> Tail:
+        """A connection of its own for blocking reads of streams of the feed of `stream`."""
+        return Tail(self.servers, stream, block_s)
 
 
 def open_store(config: Config, url: str) -> Store:
     """A door to the Redis at `url`, as configured."""
     return Store(
-        url,
+        open_servers(url, config.bus.timeout_ms / 1000),
         Keys(config.bus.prefix, config.bus.partitions),
-        timeout_s=config.bus.timeout_ms / 1000,
         history=config.rooms.history,
         fanout_entries=config.bus.stream_entries,
         ttl_s=config.rooms.history_ttl_s,
     )
+
+
+def _mark(key: str) -> Request:
+    return key, lambda pipe, on: pipe.set(key, "", 60)
+
+
+def _last_of(stream: str) -> Request:
+    return stream, lambda pipe, on: pipe.xrevrange(stream, count=1)
+
+
+def _reports(online: str, shard: str) -> Request:
+    return online, lambda pipe, on: pipe.hexists(online, shard)
+
+
+def _head_of(room: str) -> Request:
+    return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq"])
+
+
+def _entry_of(history: str, seq: int) -> Request:
+    return history, lambda pipe, on: pipe.xrange(history, f"{seq}-0", f"{seq}-0")
 
 
 def _outcomes(places: Sequence[Any]) -> list[Receipt | StoreError]:

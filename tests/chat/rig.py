@@ -27,6 +27,7 @@ from websockets.typing import Subprotocol
 from chat import node
 from chat.bus.entries import Said, pack
 from chat.bus.keys import Keys
+from chat.bus.servers import open_servers
 from chat.bus.store import Outgoing, Receipt, Store
 from chat.config.sections import SECTIONS, Config
 from chat.counters import FIELDS, ChatCount
@@ -70,13 +71,19 @@ def configured(**sections: dict[str, Any]) -> Config:
 
 def a_store(url: str, prefix: str, partitions: int = 4, **options: Any) -> Store:
     """A store that keeps 50 messages a room, unless told otherwise."""
+    servers = open_servers(url, options.pop("timeout_s", 5.0))
     usual: dict[str, Any] = {
-        "timeout_s": 5.0,
         "history": 50,
         "fanout_entries": 10_000,
         "ttl_s": 600,
     }
-    return Store(url, Keys(prefix, partitions), **(usual | options))
+    return Store(servers, Keys(prefix, partitions), **(usual | options))
+
+
+async def clock_ms(raw: Any) -> int:
+    """Redis' clock, milliseconds since 1970."""
+    seconds, micros = await raw.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def outgoing(room: str, text: str, message_id: str | None = None, uid: str = "u") -> Outgoing:
@@ -88,7 +95,7 @@ async def publish(store: Store, room: str, *texts: str, epoch: str = "e00001") -
     """Publish texts in a room as any other process would; `epoch` is for a room that has none."""
     found = []
     for text in texts:
-        _, [receipt] = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
+        [receipt] = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
         assert isinstance(receipt, Receipt)
         found.append(receipt)
     return found

@@ -76,7 +76,13 @@ for i = 2, #KEYS, 3 do
   local done, problem = pcall(
     publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2])
   if not done then
-    answer(type(problem) == 'table' and problem.err or problem, 0, 0, 2)
+    local why = type(problem) == 'table' and problem.err or problem
+    -- This is no server to publish on, which is told of the whole call: nothing of it was done.
+    local wrong = why:match('READONLY') or why:match('MASTERDOWN')
+    if wrong then
+      return redis.error_reply(wrong .. ' ' .. why)
+    end
+    answer(why, 0, 0, 2)
   end
 end
 for room, head in pairs(heads) do

@@ -1,6 +1,6 @@
 """A reader of a real Valkey's streams, what it read, and a hand to write with."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import redis.asyncio as redis
@@ -38,8 +38,8 @@ class Desk:
     def _count_reads(self) -> None:
         tail = self.store.tail
 
-        def counted(block_s: float) -> Tail:
-            made = tail(block_s)
+        def counted(stream: str, block_s: float) -> Tail:
+            made = tail(stream, block_s)
             read = made.read
 
             async def counting(cursors: dict[str, bytes], count: int) -> Any:
@@ -83,7 +83,7 @@ class Desk:
     def _lagging(self) -> bool:
         return self.lagging
 
-    async def _resync(self) -> None:
+    async def _resync(self, streams: Collection[str]) -> None:
         self.resyncs += 1
         if self.trouble:
             raise self.trouble.pop()

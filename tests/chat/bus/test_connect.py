@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
-from chat.bus.connect import FAILURES, connect
+from chat.bus.connect import FAILURES, connect, elsewhere
 from chat.ops.engine import EmbeddedEngine
 
 LONG_S, LITTLE_S = 300.0, 0.05
@@ -60,6 +70,40 @@ class TestAsking:
     async def test_replies_are_of_the_second_protocol(self, valkey: EmbeddedEngine) -> None:
         async with connected(valkey.url) as client:
             assert (await client.client_info())["resp"] == "2"
+
+
+class TestElsewhere:
+    """What it means is shown in test_servers.py."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ReadOnlyError("You can't write against a read only replica."),
+            MasterDownError("Link with MASTER is down"),
+            MovedError("1 127.0.0.1:7000"),
+            AskError("1 127.0.0.1:7000"),
+            TryAgainError("Multiple keys request during rehashing of slot"),
+            ClusterDownError("The cluster is down"),
+            ResponseError("UNBLOCKED force unblock from blocking operation"),
+            ResponseError(
+                "Error running script (call to f_1): @user_script: 3: -READONLY You can't"
+            ),
+        ],
+    )
+    def test_a_server_that_is_not_the_one_has_done_nothing(self, error: Exception) -> None:
+        assert elsewhere(error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+            ResponseError("unknown command 'READONLY', with args beginning with: "),
+            BusyLoadingError("Redis is loading the dataset in memory"),
+            *(ConnectionError("closed"), TimeoutError(), OSError(), b"READONLY ", None),
+        ],
+    )
+    def test_all_else_may_have_been_done(self, error: object) -> None:
+        assert not elsewhere(error)
 
 
 class TestFailing:

@@ -142,8 +142,10 @@ class TestOrder:
         assert not caplog.records  # a client's mistake, as often as it likes
         assert await desk.texts() == ["a"]
 
-    async def test_a_partition_that_fails_does_not_fail_the_flush(self, desk: Desk) -> None:
-        raw: Any = redis.from_url(desk.store._url, protocol=2)
+    async def test_a_partition_that_fails_does_not_fail_the_flush(
+        self, desk: Desk, valkey: EmbeddedEngine
+    ) -> None:
+        raw: Any = redis.from_url(valkey.url, protocol=2)
         keys = desk.store.keys
         sound = next(f"r{i}" for i in range(99) if keys.partition(f"r{i}") != keys.partition("r"))
         await raw.set(keys.fanout(keys.partition("r")), "not a stream")
@@ -155,8 +157,10 @@ class TestOrder:
         assert desk.publisher.breaker.state is Circuit.CLOSED
         await raw.aclose()
 
-    async def test_a_room_that_is_refused_does_not_stop_the_others(self, desk: Desk) -> None:
-        raw: Any = redis.from_url(desk.store._url, protocol=2)
+    async def test_a_room_that_is_refused_does_not_stop_the_others(
+        self, desk: Desk, valkey: EmbeddedEngine
+    ) -> None:
+        raw: Any = redis.from_url(valkey.url, protocol=2)
         await raw.hset(desk.store.keys.room("r"), mapping={"epoch": "e1"})
         await raw.set(desk.store.keys.history("r"), "not a stream")
         for i in range(10):
@@ -173,10 +177,12 @@ class TestClocks:
         desk.say("a")
         assert isinstance((await desk.verdicts(1))["a"], Receipt)
 
-    async def test_a_clock_set_back_refuses_once_and_is_learnt(self, desk: Desk) -> None:
+    async def test_redis_clock_set_forth_refuses_once_and_is_learnt(self, desk: Desk) -> None:
         desk.say("a")
         await desk.verdicts(1)
-        desk.ahead_ms = -3_600_000
+        server = await desk.store.servers.find("")
+        assert server.clock_ms is not None
+        server.clock_ms -= 3_600_000
         desk.say("b")
         assert (await desk.verdicts(2))["b"] == Unpublished(0.5, "too late")
         desk.say("c")

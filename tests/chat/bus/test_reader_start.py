@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from chat.bus import feed as feed_module
 from chat.bus import reader as reader_module
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
@@ -15,8 +16,8 @@ from tests.chat.rig import new_prefix, until
 class TestStartingWhileNobodyIsThere:
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reader_module, "RETRY_FIRST_S", 0.001)
-        monkeypatch.setattr(reader_module, "RETRY_MOST_S", 0.002)
+        monkeypatch.setattr(feed_module, "RETRY_FIRST_S", 0.001)
+        monkeypatch.setattr(feed_module, "RETRY_MOST_S", 0.002)
         monkeypatch.setattr(reader_module, "FIRST_S", 300.0)
 
     async def test_it_begins_when_redis_first_answers(
@@ -56,7 +57,7 @@ class TestStartingWhileNobodyIsThere:
             await until(lambda: lost.reader.errors > 2, "many tries")
         records = caplog.records[: lost.reader.errors]
         assert {(record.levelname, record.name) for record in records} == {
-            ("WARNING", "chat.bus.reader")
+            ("WARNING", "chat.bus.feed")
         }
         assert not any(record.exc_info for record in records)
         assert len(caplog.records) == lost.reader.errors

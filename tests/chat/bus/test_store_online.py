@@ -7,7 +7,7 @@ import pytest
 
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
-from tests.chat.rig import a_store, publish
+from tests.chat.rig import a_store, clock_ms, publish
 
 ROOM = "live:42"
 
@@ -31,7 +31,7 @@ class TestOnline:
     async def test_a_silent_shard_does_not_count(self, store: Store, raw: Any) -> None:
         p = store.keys.partition(ROOM)
         await store.report_online(p, "s1", [(ROOM, 3)], 60_000)
-        at = await store.clock_ms() - 60_001
+        at = await clock_ms(raw) - 60_001
         await raw.hset(store.keys.online(ROOM), "s1", f"3 {at}")
         assert await store.report_online(p, "s2", [(ROOM, 4)], 60_000) == [4]
         assert await raw.hkeys(store.keys.online(ROOM)) == ["s2"]
@@ -45,7 +45,7 @@ class TestOnline:
         await store.report_online(p, "dead", [(ROOM, 9)], 60_000)
         await store.report_online(p, "s1", [(other, 1)], 60_000)
         assert await store.top_rooms(5) == [(ROOM, 9), (other, 1)]
-        await raw.zadd(store.keys.seen(p), {ROOM: await store.clock_ms() - 60_001})
+        await raw.zadd(store.keys.seen(p), {ROOM: await clock_ms(raw) - 60_001})
         await store.report_online(p, "s1", [(other, 1)], 60_000)
         assert await store.top_rooms(5) == [(other, 1)]
         assert await store.online(ROOM) == 0

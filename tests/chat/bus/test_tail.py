@@ -10,6 +10,7 @@ import pytest
 import redis.asyncio as redis
 
 from chat.bus.connect import StoreError
+from chat.bus.servers import open_servers
 from chat.bus.store import MIN_ID
 from chat.bus.tail import Tail
 from chat.ops.engine import EmbeddedEngine
@@ -23,7 +24,8 @@ class Desk:
     """A tail, and a hand to write with. Streams go by short names."""
 
     def __init__(self, url: str, block_s: float) -> None:
-        self.tail = Tail(url, block_s, BOUND_S)
+        self.servers = open_servers(url, BOUND_S)
+        self.tail = Tail(self.servers, "s", block_s)
         self.raw: Any = redis.from_url(url, protocol=2)
         self.prefix = new_prefix()
 
@@ -51,6 +53,7 @@ class Desk:
 
     async def close(self) -> None:
         await self.tail.close()
+        await self.servers.close()
         await self.raw.aclose()
 
 
@@ -92,7 +95,7 @@ class TestWaiting:
         assert await reading == [("t", [[entry, [b"m", b"a"]]])]
 
     async def test_it_may_wait_longer_than_an_answer_may_take(self, valkey: EmbeddedEngine) -> None:
-        tail = Tail(valkey.url, 0.5, 0.3)
+        tail = Tail(open_servers(valkey.url, 0.3), "s", 0.5)
         assert await tail.read({new_prefix(): MIN_ID}, 1) == []
         await tail.close()
 
@@ -132,7 +135,9 @@ class TestBreaks:
     async def test_no_answer_after_the_wait_is_a_store_error(
         self, own_valkey: EmbeddedEngine
     ) -> None:
-        tail = Tail(own_valkey.url, 0.01, 0.5)  # a block may end a tenth of a second late
+        tail = Tail(
+            open_servers(own_valkey.url, 0.5), "s", 0.01
+        )  # a block may end a tenth of a second late
         assert await tail.read({"s": MIN_ID}, 1) == []
         assert own_valkey.pid is not None
         os.kill(own_valkey.pid, signal.SIGSTOP)
@@ -144,7 +149,7 @@ class TestBreaks:
         await tail.close()
 
     async def test_nobody_there_is_a_store_error(self) -> None:
-        lost = Tail("unix:///nowhere/to/be.sock", LONG_S, BOUND_S)
+        lost = Tail(open_servers("unix:///nowhere/to/be.sock", BOUND_S), "s", LONG_S)
         with pytest.raises(StoreError):
             await lost.read({"s": MIN_ID}, 1)
         await lost.close()

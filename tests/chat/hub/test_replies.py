@@ -243,7 +243,7 @@ class TestControlEvents:
                 Said("u", "u", "seven", 1, "top", 25, 7),
             ):
                 await enter(shard, ROOM, entry)
-            tail = shard.store.tail(0.1)
+            tail = shard.store.tail(stream, 0.1)
             [(_, entries)] = await tail.read({stream: start}, 100)
             await tail.close()
             shard.service.rooms.deliver(entries)

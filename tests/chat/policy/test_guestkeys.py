@@ -68,13 +68,13 @@ class TestAgreeing:
         keys = GuestKeys(SECRET)
         await keys.agree(store)
         assert key(keys) == key(OURS)
-        assert await store._client.get(store.keys.guests) is None
+        assert await (await store.servers.find("")).client.get(store.keys.guests) is None
 
     async def test_a_redis_that_comes_back_empty_is_told_it_again(self, store: Store) -> None:
         old, new = GuestKeys(), GuestKeys()
         await old.agree(store)
         before = key(old)
-        await store._client.delete(store.keys.guests)
+        await (await store.servers.find("")).client.delete(store.keys.guests)
         await old.agree(store)
         await new.agree(store)
         assert key(old) == key(new) == before
@@ -82,7 +82,7 @@ class TestAgreeing:
     async def test_who_was_late_takes_over_what_was_agreed_on(self, store: Store) -> None:
         one, two = GuestKeys(), GuestKeys()
         await one.agree(store)
-        await store._client.delete(store.keys.guests)
+        await (await store.servers.find("")).client.delete(store.keys.guests)
         await two.agree(store)
         await one.agree(store)
         assert key(one) == key(two)

@@ -298,7 +298,7 @@ class TestNotRecovered:
 
     async def test_a_hole_in_the_history(self, shard: Shard) -> None:
         await say(shard, 20)
-        raw = shard.store._client
+        raw = (await shard.store.servers.find(ROOM)).client
         await raw.xdel(shard.store.keys.history(ROOM), "10-0")
         async with shard.viewer() as viewer:
             assert not (await viewer.join(ROOM, ("e00001", 5)))["recovered"]
