@@ -1,7 +1,7 @@
 """Redis as it is run where one server is not enough: a Cluster, and Sentinels with their master.
 
 Rules. Real servers of the embedded binary on 127.0.0.1 and free ports, data in temporary
-directories, ended with whoever started them. They take a second to believe that another is dead,
+directories, ended with whoever started them. They take two seconds to believe that another is dead,
 which is what a test waits for. Synchronous, because a fixture of a session has no loop.
 """
 
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from chat.ops.engine import EmbeddedEngine, EngineError, find_binary
 
-DEAD_MS = 1_000
+DEAD_MS = 2_000
 """Silence after which a server is taken for dead."""
 BOUND_S = 30.0
 MASTERS = 3

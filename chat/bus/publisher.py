@@ -2,8 +2,9 @@
 
 Rules. One flush is under way at a time, so the messages of a room keep their order; what is
 submitted meanwhile is the next flush. A flush is one round trip: a pipeline with one script call
-for each partition. Every message gets exactly one outcome: a Receipt, or Unpublished with the
-seconds after which trying again may help, if it may.
+for each partition. Where partitions are different servers', in a Cluster, each has flushes of its
+own, so that those whose server is away hold up no others. Every message gets exactly one outcome: a
+Receipt, or Unpublished with the seconds after which trying again may help, if it may.
 
 A refused message stays refused: each call carries a deadline by its server's own clock, after
 which the script does nothing. So a call that timed out here cannot publish later, unless its answer
@@ -12,6 +13,7 @@ was lost after it was done; the message id of a second try then finds the first.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 500
 """Messages per flush: about 10 ms of Redis' one thread."""
 MAX_QUEUED: Final = 20_000
-"""Messages waiting; more are refused at once."""
+"""Messages waiting in a lane; more are refused at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ Outcome = Receipt | Unpublished
 Tag = TypeVar("Tag")
 
 
+Done = Callable[[Sequence[tuple[Tag, Outcome]]], None]
+
+
 class Publisher(Generic[Tag]):
     """Batches for one process.
 
@@ -54,7 +59,32 @@ class Publisher(Generic[Tag]):
     def __init__(
         self,
         store: Store,
-        done: Callable[[Sequence[tuple[Tag, Outcome]]], None],
+        done: Done[Tag],
+        timeout_s: float,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self._lanes: defaultdict[int, _Lane[Tag]] = defaultdict(
+            lambda: _Lane(store, done, timeout_s, clock, wall_ms)
+        )
+        self._lane_of = store.lane
+
+    def submit(self, message: Outgoing, tag: Tag) -> None:
+        """Queue a message for the next flush; `done` will name `tag`."""
+        self._lanes[self._lane_of(message.room)].submit(message, tag)
+
+    async def close(self) -> None:
+        """Wait for what is queued."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+
+class _Lane(Generic[Tag]):
+    """What goes one way: one flush after the other, under one circuit breaker."""
+
+    def __init__(
+        self,
+        store: Store,
+        done: Done[Tag],
         timeout_s: float,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
@@ -69,7 +99,6 @@ class Publisher(Generic[Tag]):
         self._flushing: asyncio.Task[None] | None = None
 
     def submit(self, message: Outgoing, tag: Tag) -> None:
-        """Queue a message for the next flush; `done` will name `tag`."""
         now = self._clock()
         if not self._queue and self._flushing is None:
             if not self.breaker.allows(now):
@@ -83,7 +112,6 @@ class Publisher(Generic[Tag]):
             self._flushing = asyncio.get_running_loop().create_task(self._flush_all())
 
     async def close(self) -> None:
-        """Wait for what is queued."""
         if self._flushing is not None:
             await self._flushing
 

@@ -15,6 +15,7 @@ is, which `Tail` does while it is idle.
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -40,13 +41,13 @@ class Server:
     clock_ms  how far its clock, in ms since 1970, is ahead of the loop's; None until it has said
     """
 
-    def __init__(self, url: str, name: str, timeout_s: float) -> None:
+    def __init__(self, url: str, name: str, timeout_s: float, lanes: int = LANES) -> None:
         self.name = name
         self.url = url
         self.client = connect(url, timeout_s, timeout_s)
         self.clock_ms: float | None = None
-        self._lanes = asyncio.Semaphore(LANES)
-        self._publish_lanes = asyncio.Semaphore(LANES)
+        self._lanes = asyncio.Semaphore(lanes)
+        self._publish_lanes = asyncio.Semaphore(lanes)
 
     async def ask(
         self, commands: Sequence[Command], *, publishing: bool = False, asking: bool = False
@@ -91,9 +92,14 @@ class Server:
 class Servers:
     """One server. The other kinds are made of this by other answers to who serves what."""
 
+    most_block_s = math.inf
+    """How long a tail may wait without looking whether somebody else is to be read by now."""
+    apart = False
+    """Whether partitions may be different servers', so that one may be away without the others."""
+
     def __init__(self, url: str, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self._only = Server(url, url, timeout_s)
+        self._only: Server | None = Server(url, "the server", timeout_s)
 
     # --- who serves what -----------------------------------------------------------------------
 
@@ -121,7 +127,8 @@ class Servers:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._only.client.aclose()
+        if self._only is not None:
+            await self._only.client.aclose()
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -200,8 +207,3 @@ class Servers:
     def at(self, host: str, port: int) -> Server:
         """The server at an address of a Cluster."""
         raise StoreError("this is a Cluster: bus.url has to be redis+cluster://")
-
-
-def open_servers(url: str, timeout_s: float) -> Servers:
-    """The servers behind `bus.url`; a command may take `timeout_s`."""
-    return Servers(url, timeout_s)

@@ -17,8 +17,9 @@ from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
 from chat.bus.entries import BadEntry, digest, read
 from chat.bus.keys import Keys
 from chat.bus.scripts import Call, Script
-from chat.bus.servers import Request, Server, Servers, open_servers
+from chat.bus.servers import Request, Server, Servers
 from chat.bus.tail import Tail
+from chat.bus.topology import open_servers
 from chat.config.sections import Config
 from chat.wire.schema import Sequenced
 
@@ -104,6 +105,10 @@ class Store:
         self._open = Script(servers, "open")
         self._renew = Script(servers, "renew")
         self._online = Script(servers, "online")
+
+    def lane(self, room: str) -> int:
+        """Rooms of one lane are published in order with each other; a lane's trouble is its own."""
+        return self.keys.partition(room) if self.servers.apart else 0
 
     async def close(self) -> None:
         """Close what connections there are."""

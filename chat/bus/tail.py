@@ -31,7 +31,7 @@ class Tail:
     def __init__(self, servers: Servers, stream: str, block_s: float) -> None:
         self._servers = servers
         self._stream = stream
-        self._block_s = block_s
+        self._block_s = min(block_s, servers.most_block_s)
         self._server: Server | None = None
         self._client: redis.Redis | None = None
         self._unbroken = False

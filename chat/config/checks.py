@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from chat.config import busurl
 from chat.config.words import shown
 from shard.addresses import network
 
@@ -77,19 +78,13 @@ def _enclosing(proxy: str) -> str:
 
 
 def check_url(url: str) -> str | None:
-    wanted = 'expected "embedded", redis://, rediss:// or unix://'
     if url == "embedded":
         return None
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # only looking at the port parses it
-    except ValueError:
-        return f"{wanted}, got a URL that cannot be parsed"
-    if parts.scheme not in ("redis", "rediss", "unix") or "://" not in url:
-        return f"{wanted}, got another scheme"
-    if parts.scheme == "unix":
-        return None if parts.path.strip("/") else "expected a path after unix://"
-    return None if parts.hostname else f"expected a host after {parts.scheme}://"
+        busurl.parse(url)
+    except busurl.BadUrl as bad:
+        return str(bad)
+    return None
 
 
 def check_prefix(prefix: str) -> str | None:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, field
 
+from chat.config import busurl
+
 SECRETS = frozenset({"bus.url", "auth.secret", "api.key"})
 """Keys whose values are never shown; `bus.url` because it may carry a password."""
 
@@ -42,7 +44,12 @@ def _printable(path: str, value: Any) -> Any:
 
 
 def public_url(url: str) -> str:
-    """`url` as it may be printed: scheme, host, port and path, but no user, password or query."""
+    """`url` as it may be printed: scheme, hosts, ports and path, but no user, password or query."""
+    if url.startswith((*busurl.SCHEMES, "unix://")):
+        try:
+            return busurl.parse(url).public
+        except busurl.BadUrl:
+            return "a URL that cannot be parsed"
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""

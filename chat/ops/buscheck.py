@@ -24,6 +24,7 @@ from redis.exceptions import (
 )
 
 from chat.bus.connect import connect
+from chat.config import busurl
 from chat.config.sections import public_url
 
 PATIENCE_S = 2.0
@@ -38,26 +39,49 @@ class Unusable(Exception):
 def check_bus(url: str, timeout_s: float) -> str:
     """Nothing when the bus at `url` answers, else in some words why it does not now.
 
-    Takes at most two seconds and the time a name takes. Raises Unusable.
+    Takes at most two seconds a server and the time a name takes. Of Sentinels, or of a Cluster's
+    nodes, one that answers is enough. Raises Unusable.
     """
-    if urlsplit(url).scheme in ("redis", "rediss"):
-        path = urlsplit(url).path.strip("/")
-        if path and not path.isdecimal():
-            raise Unusable(f"bus.url: {path!r} is no number of a database, as in redis://host/0")
     try:
-        asyncio.run(_ping(url, min(timeout_s, PATIENCE_S)))
-    except (RedisError, OSError, TypeError, ValueError) as error:
-        fault = _fault(url, error)
-        if fault is not None:
-            raise Unusable(f"the bus {public_url(url)} {fault}") from None
-        return str(error) or type(error).__name__
-    return ""
+        parts = busurl.parse(url)
+    except busurl.BadUrl as bad:
+        raise Unusable(f"bus.url: {bad}") from None
+    patience_s = min(timeout_s, PATIENCE_S)
+    faults, passing = [], []
+    for server in _servers(parts):
+        try:
+            asyncio.run(_ask(server, parts, patience_s))
+        except (RedisError, OSError, TypeError, ValueError) as error:
+            fault = _fault(server, error)
+            faults += [] if fault is None else [fault]
+            passing.append(str(error) or type(error).__name__)
+        else:
+            return ""
+    if faults:
+        raise Unusable(f"the bus {public_url(url)} {faults[0]}")
+    return passing[0]
 
 
-async def _ping(url: str, timeout_s: float) -> None:
+def _servers(parts: busurl.BusUrl) -> list[str]:
+    """Whom to ask, as redis-py's URLs."""
+    match parts.kind:
+        case "single":
+            return [parts.single]
+        case "sentinel":
+            return [parts.sentinel_at(*host) for host in parts.hosts]
+        case "cluster":
+            return [parts.at(*host) for host in parts.hosts]
+
+
+async def _ask(url: str, parts: busurl.BusUrl, timeout_s: float) -> None:
     client = connect(url, timeout_s, timeout_s)
     try:
-        await client.ping()
+        if parts.kind != "sentinel":
+            await client.ping()
+        elif not await client.execute_command(  # type: ignore[no-untyped-call]
+            "SENTINEL", "GET-MASTER-ADDR-BY-NAME", parts.master
+        ):
+            raise ResponseError(f"no master is called {parts.master!r}")
     finally:
         await client.aclose()
 

@@ -27,8 +27,8 @@ from websockets.typing import Subprotocol
 from chat import node
 from chat.bus.entries import Said, pack
 from chat.bus.keys import Keys
-from chat.bus.servers import open_servers
 from chat.bus.store import Outgoing, Receipt, Store
+from chat.bus.topology import open_servers
 from chat.config.sections import SECTIONS, Config
 from chat.counters import FIELDS, ChatCount
 from chat.node import shard_settings
@@ -96,7 +96,7 @@ async def publish(store: Store, room: str, *texts: str, epoch: str = "e00001") -
     found = []
     for text in texts:
         [receipt] = await store.publish([outgoing(room, text)], epoch, 1_000, 0)
-        assert isinstance(receipt, Receipt)
+        assert isinstance(receipt, Receipt), receipt
         found.append(receipt)
     return found
 

@@ -22,7 +22,8 @@ class Desk:
         self, url: str, prefix: str, interval_s: float = 0.005, count: int = 1_000
     ) -> None:
         self.store = a_store(url, prefix)
-        self.raw: Any = redis.from_url(url, protocol=2)
+        one = not url.startswith(("redis+", "rediss+"))
+        self.raw: Any = redis.from_url(url, protocol=2) if one else None
         self.prefix = prefix
         self.found: list[tuple[str, str]] = []
         self.batches: list[int] = []
@@ -117,4 +118,5 @@ async def running(desk: Desk) -> AsyncIterator[Desk]:
     yield desk
     await desk.reader.stop()
     await desk.store.close()
-    await desk.raw.aclose()
+    if desk.raw is not None:
+        await desk.raw.aclose()

@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio as redis
 
 from chat.bus import publisher as publisher_module
-from chat.bus.breaker import Circuit
+from chat.bus.breaker import Breaker, Circuit
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Receipt, Store
 from chat.ops.engine import EmbeddedEngine
@@ -32,6 +32,12 @@ class Desk:
         self.publisher: Publisher[Any] = Publisher(
             store, self._done, timeout_s, lambda: self.now, self.wall_ms
         )
+
+    @property
+    def breaker(self) -> Breaker:
+        """Of the only lane there is to one server."""
+        [lane] = self.publisher._lanes.values()
+        return lane.breaker
 
     def wall_ms(self) -> int:
         return int(time.time() * 1000) + self.ahead_ms
@@ -138,7 +144,7 @@ class TestOrder:
         await desk.verdicts(1)
         desk.say("b", message_id="id")
         assert (await desk.verdicts(2))["b"] == Unpublished(None, "id_reused")
-        assert desk.publisher.breaker.state is Circuit.CLOSED
+        assert desk.breaker.state is Circuit.CLOSED
         assert not caplog.records  # a client's mistake, as often as it likes
         assert await desk.texts() == ["a"]
 
@@ -154,7 +160,7 @@ class TestOrder:
         found = await desk.verdicts(2)
         assert isinstance(found["a"], Unpublished)
         assert isinstance(found["b"], Receipt)
-        assert desk.publisher.breaker.state is Circuit.CLOSED
+        assert desk.breaker.state is Circuit.CLOSED
         await raw.aclose()
 
     async def test_a_room_that_is_refused_does_not_stop_the_others(
@@ -166,7 +172,7 @@ class TestOrder:
         for i in range(10):
             desk.say(i)
             assert isinstance((await desk.verdicts(i + 1))[i], Unpublished)
-        assert desk.publisher.breaker.state is Circuit.CLOSED
+        assert desk.breaker.state is Circuit.CLOSED
         await raw.aclose()
 
 
@@ -215,7 +221,7 @@ class TestRefusing:
         for i in range(5):
             desk.say(i)
             assert isinstance((await desk.verdicts(i + 1))[i], Unpublished)
-        assert desk.publisher.breaker.state is Circuit.OPEN
+        assert desk.breaker.state is Circuit.OPEN
         desk.say("at once")
         assert desk.outcomes[-1] == ("at once", Unpublished(1.0, "unavailable"))
         await desk.store.close()
@@ -229,12 +235,12 @@ class TestRefusing:
         for i in range(1, 5):
             shaky.say(i)
             await shaky.verdicts(i + 1)
-        assert shaky.publisher.breaker.state is Circuit.OPEN
+        assert shaky.breaker.state is Circuit.OPEN
 
         shaky.now += 1.0  # the pause is over; one is let through, and fails
         shaky.say("probe")
         await shaky.verdicts(6)
-        assert shaky.publisher.breaker.state is Circuit.OPEN
+        assert shaky.breaker.state is Circuit.OPEN
         shaky.say("too early")
         assert shaky.outcomes[-1][0] == "too early"
 
@@ -244,7 +250,7 @@ class TestRefusing:
         shaky.say("second probe")
         found = await shaky.verdicts(8)
         assert isinstance(found["second probe"], Receipt)
-        assert shaky.publisher.breaker.state.name == "CLOSED"
+        assert shaky.breaker.state.name == "CLOSED"
         assert await shaky.texts() == ["0", "second probe"]
 
     async def test_what_waits_behind_a_failure_is_refused_when_the_breaker_opens(

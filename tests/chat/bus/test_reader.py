@@ -24,7 +24,7 @@ class TestReading:
 
     async def test_notices_are_read_from_now_on(self, valkey: EmbeddedEngine, prefix: str) -> None:
         late = Desk(valkey.url, prefix)
-        await late.put(NOTICES, "before")
+        await late.put(NOTICES, "before", at=b"1-0")
         async for _ in running(late):
             await late.put(NOTICES, "after")
             await late.heard(NOTICES, "after")

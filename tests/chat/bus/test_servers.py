@@ -10,8 +10,9 @@ from redis.exceptions import MovedError, ReadOnlyError
 
 from chat.bus import tail as tail_module
 from chat.bus.connect import RefusedError, StoreError
-from chat.bus.servers import Servers, open_servers
+from chat.bus.servers import Servers
 from chat.bus.store import MIN_ID, Receipt, Store
+from chat.bus.topology import open_servers
 from chat.ops.engine import EmbeddedEngine, find_binary
 from tests.chat.bus.desk import Desk as Reading
 from tests.chat.relay import Relay
@@ -187,6 +188,7 @@ class Scripted(Servers):
         self.says = list(says)
         self.asked = 0
         server = self._only
+        assert server is not None
         ask = server.ask
 
         async def scripted(commands: Any, **how: Any) -> list[Any]:

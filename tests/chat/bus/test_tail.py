@@ -10,9 +10,9 @@ import pytest
 import redis.asyncio as redis
 
 from chat.bus.connect import StoreError
-from chat.bus.servers import open_servers
 from chat.bus.store import MIN_ID
 from chat.bus.tail import Tail
+from chat.bus.topology import open_servers
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import BOUND_S, new_prefix
 

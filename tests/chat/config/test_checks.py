@@ -113,7 +113,15 @@ class TestProxies:
 class TestUrl:
     @pytest.mark.parametrize(
         "url",
-        ["embedded", "redis://h", "redis://:p@h:6379/0", "rediss://u:p@h:1/2?x=1", "unix:///run/s"],
+        [
+            "embedded",
+            "redis://h",
+            "redis://:p@h:6379/0",
+            "rediss://u:p@h:1/2?ssl_cert_reqs=none",
+            "unix:///run/s",
+            "redis+sentinel://s1,s2:5/mymaster/0",
+            "rediss+cluster://u:p@n1:7000,n2",
+        ],
     )
     def test_it_may_be(self, url: str) -> None:
         assert check_url(url) is None

@@ -78,6 +78,10 @@ class TestPrinting:
             ("embedded", "embedded"),
             ("redis://u:p@h:1/2?password=p", "redis://h:1/2"),
             ("unix://u:p@/run/s?db=1", "unix:///run/s"),
+            ("redis+sentinel://u:p@a,b:1/m/2", "redis+sentinel://a:26379,b:1/m/2"),
+            ("rediss+cluster://:p@a,b:1?ssl_ca_certs=/x", "rediss+cluster://a:6379,b:1"),
+            ("redis+cluster://:p/w@a,b", "a URL that cannot be parsed"),
+            ("redis://:p/w@h", "a URL that cannot be parsed"),
             ("redis://:p?w@h", "a URL that cannot be parsed"),
         ],
     )
