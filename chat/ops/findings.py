@@ -43,3 +43,8 @@ def render(findings: list[Finding], console: Console | None = None) -> None:
         for f in advised
     ]
     (console or Console()).print(Group(table, *([Text("\nWhat to do")] if advice else []), *advice))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 shard`, `2 shards`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

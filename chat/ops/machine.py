@@ -12,32 +12,17 @@ import os
 import platform
 import resource
 import socket
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from chat.ops.busserver import BusServer, look
 from chat.ops.engine import EmbeddedEngine, EngineError
 
 PINGS = 20
-
-
-class BusServer(msgspec.Struct, frozen=True):
-    """A Redis or Valkey that answered."""
-
-    name: str  # "Valkey 9.1.2"
-    version: tuple[int, ...]  # of Redis, as which Valkey counts too
-    latency_ms: float  # of a PING, the median of several
-    maxmemory: int = 0  # bytes; 0: no limit
-    policy: str = "noeviction"
 
 
 @dataclass(frozen=True)
@@ -89,42 +74,11 @@ def _has(what: str) -> bool:
 def _bus(url: str, timeout_s: float) -> BusServer | str:
     try:
         if url != "embedded":
-            return _ask(url, timeout_s)
+            return look(url, timeout_s)
         with EmbeddedEngine() as engine:  # in memory: the data of a running node is not touched
-            return _ask(engine.url, timeout_s)
+            return look(engine.url, timeout_s)
     except (redis.RedisError, EngineError, OSError, ValueError, TypeError) as error:
         return str(error) or type(error).__name__
-
-
-def _ask(url: str, timeout_s: float) -> BusServer:
-    with redis.Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),  # a server that needs a second try is what we are looking for
-    ) as client:
-        client.ping()  # the first one pays for the connection
-        facts: dict[str, Any] = {**client.info("server"), **client.info("memory")}
-        return BusServer(
-            name=_name(facts),
-            version=tuple(int(part) for part in str(facts["redis_version"]).split(".")[:2]),
-            latency_ms=statistics.median(_timed_ping(client) for _ in range(PINGS)),
-            maxmemory=int(facts.get("maxmemory", 0)),
-            policy=str(facts.get("maxmemory_policy", "noeviction")),
-        )
-
-
-def _name(facts: dict[str, Any]) -> str:
-    if "valkey_version" in facts:
-        return f"Valkey {facts['valkey_version']}"
-    return f"Redis {facts['redis_version']}"
-
-
-def _timed_ping(client: "redis.Redis") -> float:
-    began = time.perf_counter()
-    client.ping()
-    return (time.perf_counter() - began) * 1000
 
 
 def _bind(host: str, port: int) -> OSError | None:

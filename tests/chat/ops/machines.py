@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from chat.config.sections import Config
+from chat.ops.busserver import BusServer
 from chat.ops.doctor import diagnose
 from chat.ops.findings import Finding
-from chat.ops.machine import BusServer, Machine
+from chat.ops.machine import Machine
 from shard.listen import RESERVED_DESCRIPTORS
 
 PROC = {

@@ -1,10 +1,13 @@
 """What the doctor says of the bus: the server, its streams, where it keeps them."""
 
+from typing import Any
+
 import pytest
 
+from chat.ops.busserver import BusServer
 from chat.ops.doctor import diagnose
 from chat.ops.findings import Level
-from chat.ops.machine import BusServer, Machine
+from chat.ops.machine import Machine
 from tests.chat.ops.machines import VALKEY, configured, finding, machine, names, with_proc
 
 
@@ -56,6 +59,75 @@ class TestBus:
         assert finding("eviction", on(10**10, "allkeys-lru")).level == "warn"
         assert "eviction" not in names(on(10**10, "noeviction"))
         assert "eviction" not in names(on(0, "allkeys-lru"))
+
+
+class TestMore:
+    """More than one server, or the wrong one."""
+
+    def on(self, **facts: Any) -> Machine:
+        usual: dict[str, Any] = {"name": "Valkey 9.1.2", "version": (7, 2), "latency_ms": 0.1}
+        server = BusServer(**(usual | {"persistence": "snapshots"} | facts))
+        return machine(bus=lambda url, timeout_s: server)
+
+    @pytest.mark.parametrize(
+        ("facts", "said"),
+        [
+            ({"replicas": 1}, "; with 1 replica"),
+            (
+                {"kind": "sentinel", "sentinels": (2, 3), "replicas": 2},
+                "; named by 2 of 3 Sentinels, with 2 replicas",
+            ),
+            (
+                {"kind": "cluster", "masters": 3, "replicas": 3, "clustered": True},
+                "; a Cluster of 3 masters and 3 replicas, 16,384 of 16,384 slots",
+            ),
+        ],
+    )
+    def test_it_says_what_there_is(self, facts: dict[str, Any], said: str) -> None:
+        found = finding("bus", self.on(**facts), bus={"url": "redis://h"})
+        assert found.level == "ok"
+        assert found.detail.endswith(f"answers in 0.10 ms{said}")
+
+    @pytest.mark.parametrize(
+        ("facts", "advice"),
+        [
+            ({"role": "replica"}, "name the master"),
+            ({"clustered": True}, "redis+cluster://"),
+            ({"kind": "cluster", "clustered": True, "slots": 16383}, "other slots"),
+        ],
+    )
+    def test_one_that_cannot_be_used(self, facts: dict[str, Any], advice: str) -> None:
+        found = finding("bus", self.on(**facts), bus={"url": "redis://h"})
+        assert found.level == "fail"
+        assert advice in found.advice
+
+    @pytest.mark.parametrize(("persistence", "level"), [("", "warn"), ("snapshots", "ok")])
+    def test_what_is_kept(self, persistence: str, level: Level) -> None:
+        on = self.on(persistence=persistence)
+        assert finding("persistence", on, bus={"url": "redis://h"}).level == level
+        assert "persistence" not in names(on)  # the embedded one: bus.data_dir says it
+
+    @pytest.mark.parametrize(
+        ("facts", "warned"),
+        [
+            ({"kind": "sentinel", "replicas": 1}, False),
+            ({"kind": "sentinel", "replicas": 0}, True),
+            ({"kind": "sentinel", "replicas": 1, "lag_s": 11}, True),
+            ({"kind": "cluster", "masters": 3, "replicas": 2}, True),
+            ({"kind": "single", "replicas": 0}, False),
+        ],
+    )
+    def test_who_takes_over(self, facts: dict[str, Any], warned: bool) -> None:
+        found = names(self.on(**facts), bus={"url": "redis://h"})
+        assert ("replicas" in found) is warned
+
+    @pytest.mark.parametrize(
+        ("partitions", "warned"), [(2, True), (3, False), (64, False), (65, True)]
+    )
+    def test_partitions_of_a_cluster(self, partitions: int, warned: bool) -> None:
+        on = self.on(kind="cluster", masters=3, replicas=3)
+        found = names(on, bus={"url": "redis+cluster://h", "partitions": partitions})
+        assert ("bus.partitions" in found) is warned
 
 
 class TestStreams:

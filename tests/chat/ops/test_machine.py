@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chat.ops.busserver import BusServer
 from chat.ops.engine import EmbeddedEngine, find_binary
-from chat.ops.machine import BusServer, this_machine
+from chat.ops.machine import this_machine
 
 needs_server = pytest.mark.skipif(find_binary() is None, reason="no Valkey or Redis server here")
 
