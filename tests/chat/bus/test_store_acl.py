@@ -1,0 +1,83 @@
+"""docs/running.md names the commands that are needed: a user with just these can do everything."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.bus.store import MIN_ID, Receipt, Store
+from chat.ops.busserver import look
+from chat.ops.engine import EmbeddedEngine
+from tests.chat.rig import a_store, outgoing
+
+DOCS = Path(__file__).parents[3] / "docs" / "running.md"
+RULES = re.findall(r"^ACL SETUSER danmaku (.*)$", DOCS.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.fixture
+async def user(raw: Any) -> AsyncIterator[str]:
+    [rules] = RULES
+    await raw.execute_command("ACL", "SETUSER", "danmaku", *rules.split())
+    yield "danmaku:PASSWORD"
+    await raw.execute_command("ACL", "DELUSER", "danmaku")
+
+
+@pytest.fixture
+def url(valkey: EmbeddedEngine, user: str) -> str:
+    return valkey.url.replace("unix://", f"unix://{user}@")
+
+
+@pytest.fixture
+async def store(url: str, prefix: str) -> AsyncIterator[Store]:
+    store = a_store(url, f"danmaku:{prefix}")
+    yield store
+    await store.close()
+
+
+async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
+    await store.ping()
+    got = await store.publish([outgoing("r", "a", "id"), outgoing("r", "b")], "e1", 1, 60.0)
+    assert [type(one) for one in got] == [Receipt, Receipt]
+    assert (await store.open_room("r", newest=9)).seq == 2
+    await store.open_room("new")
+    await store.renew_room("r", "e1", "e2")
+    [peek] = await store.peek_rooms([("r", 2)])
+    assert peek is not None
+    assert peek.epoch == "e2"
+    assert await store.peek_room("r") == ("e2", 2)
+    assert len(await store.history("r", "e2", 0, 9)) == 2
+    partition = store.keys.partition("r")
+    for count in (3, 0):
+        await store.report_online(partition, "s1", [("r", count)], 60_000)
+        assert await store.online("r") == count
+    assert await store.rooms_reported(partition, "s1") == []
+    assert await store.top_rooms(5) == []
+    await store.wake("s1")
+    await store.notify(b"x")
+    assert await store.clock_ms()
+    tail = store.tail(store.keys.broadcast, 1.0)
+    assert await tail.read({store.keys.broadcast: MIN_ID}, 9)
+    await tail.close()
+
+
+async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
+    await raw.execute_command("ACL", "LOG", "RESET")
+    for _ in range(2):
+        await store.publish([outgoing("r", "a", "id"), outgoing("r", "b")], "e1", 1, 60.0)
+    await store.report_online(store.keys.partition("r"), "dead", [("r", 1)], 1)
+    await store.report_online(store.keys.partition("r"), "s1", [("r", 1)], 60_000)
+    refused = await raw.execute_command("ACL", "LOG")
+    assert [one for one in refused if "setinfo" not in str(one)] == []
+
+
+async def test_other_keys_may_not_be_touched(url: str) -> None:
+    store = a_store(url, "elsewhere")
+    [outcome] = await store.publish([outgoing("r", "a")], "e1", 1, 60.0)
+    assert not isinstance(outcome, Receipt)
+    await store.close()
+
+
+def test_the_doctor_may_look(url: str) -> None:
+    assert look(url, 5.0).persistence == "unknown"
