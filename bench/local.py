@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from shard.listen import listen
 
+UP = "Danmaku is up"
 START_S = 20.0
 STOP_S = 20.0
 OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -46,6 +48,7 @@ class Node:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.port, self.api_port = free_port(), free_port()
         self.log = folder / f"node-{self.port}.log"
+        self.command: Sequence[str] = ("-m", "chat.cli", "serve")
         self._settings: dict[str, object] = {
             "server_host": "127.0.0.1",
             "server_port": self.port,
@@ -77,17 +80,26 @@ class Node:
 
     def start(self) -> Self:
         """Start and wait until it says that every part of it answers."""
+        self.launch()
+        self.until_said(UP)
+        return self
+
+    def launch(self) -> None:
+        """Start and do not wait."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("DANMAKU_")}
         extra = {f"DANMAKU_{key.upper()}": str(value) for key, value in self._settings.items()}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chat.cli", "serve"],
+                [sys.executable, *self.command],
                 env=clean | extra,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.until_said("Danmaku is up")
-        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether its supervisor lives."""
+        return self._process.poll() is None
 
     def said(self) -> str:
         """All it wrote to its terminal."""
@@ -105,6 +117,11 @@ class Node:
         """Process ids of workers called `name` ("shard", "api"), the running ones."""
         found = re.findall(rf"{name}[ \d]* runs as process (\d+)", self.said())
         return [pid for pid in map(int, found) if Path(f"/proc/{pid}").exists()]
+
+    def kill(self) -> None:
+        """End the supervisor as the kernel does when memory is short; its workers follow it."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> int:
         """SIGTERM, and how it ended."""
