@@ -1,0 +1,113 @@
+"""What both sides write down while a fault is under way: the producers' book, a viewer's log.
+
+Rules. Records only. A message is its producer number, a whole number that is used once in a run;
+what takes a place and is no message has the number NOTHING. Times are seconds of one monotonic
+clock, the harness'. A log is one viewer's in one room and is in the order in which things happened
+to it; it is written by the viewer and read by `ledger`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+NOTHING: Final = -1
+
+Places = list[tuple[int, int]]
+"""(seq, producer number), as they came."""
+
+
+class Place(NamedTuple):
+    """Where something stands in a room."""
+
+    epoch: str
+    seq: int
+
+
+class Ack(NamedTuple):
+    """A message was acknowledged: where it is, when it was first sent, when the answer came."""
+
+    number: int
+    place: Place
+    sent: float
+    at: float
+
+
+class Refusal(NamedTuple):
+    """A message that was sent once was refused: when it was sent, when the answer came."""
+
+    sent: float
+    at: float
+
+
+@dataclass
+class Book:
+    """What its producers know of one room.
+
+    sent     every number that was ever sent
+    resent   those that were sent more than once, under one message id
+    acks     acknowledgements, in the order they came; one number may have several
+    refused  numbers that were sent once, and refused
+    in_turn  numbers by producer, each sent after the one before it was acknowledged
+    """
+
+    sent: set[int] = field(default_factory=set)
+    resent: set[int] = field(default_factory=set)
+    acks: list[Ack] = field(default_factory=list)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    in_turn: dict[str, list[int]] = field(default_factory=dict)
+
+
+class Joined(NamedTuple):
+    """A `joined`, and the position the viewer had asked from."""
+
+    at: float
+    place: Place
+    since: Place | None
+    recovered: bool
+    history: Places
+
+
+class Live(NamedTuple):
+    """A batch, or an event that takes a place of its own: the places `seq` to `to`."""
+
+    epoch: str
+    seq: int
+    to: int
+    places: Places
+
+
+class Gap(NamedTuple):
+    """A `gap`: `lost` messages up to `place` are gone (0: nobody knows how many)."""
+
+    at: float
+    place: Place
+    lost: int
+
+
+class Hole(NamedTuple):
+    """What came did not follow, and nobody had said so: it was not taken, and the viewer asked."""
+
+    at: float
+    place: Place
+
+
+class Stalled(NamedTuple):
+    """From here on the viewer reads too slowly, until this connection ends."""
+
+    at: float
+
+
+class Cut(NamedTuple):
+    """The connection is over."""
+
+    at: float
+
+
+class Odd(NamedTuple):
+    """Something a server must never do, in words."""
+
+    at: float
+    what: str
+
+
+Item = Joined | Live | Gap | Hole | Stalled | Cut | Odd
+Log = list[Item]
