@@ -7,6 +7,7 @@
 #   make bench-peers        the same beside websockets, picows, uWebSockets, nchan and NATS
 #   make load SCENARIO=hot_room   Locust against a node it starts itself
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
+#   make faults             kill, freeze and cut everything under load; the ledger must balance
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
 #   make clean              forget everything that can be made again
 
@@ -18,7 +19,7 @@ SCENARIO ?= hot_room
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench bench-peers load conformance fuzz clean
+.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -105,6 +106,9 @@ load: $(VENV)/.dev
 
 conformance: $(VENV)/.dev
 	$(BIN)/python -m tests.conformance $(ARGS)
+
+faults: $(VENV)/.dev
+	$(BIN)/python -u -m tests.faults $(ARGS)
 
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -1,0 +1,300 @@
+"""One run: nodes on a bus, viewers and producers on the nodes, a fault, and the ledger after it.
+
+Rules. The harness does to the server only what the world can do to it. A run goes: everybody is in
+and messages flow; the fault; everything is mended; the producers finish what they began; last
+messages, until every viewer has come to them or the patience is over; the audit. Whatever a viewer
+has not got by then is missing.
+
+All of it is one loop; the nodes and servers below are processes. They are started from the main
+thread, to which the kernel ties their lives.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.local import UP, Node
+from tests.faults.books import Place
+from tests.faults.bus import Bus
+from tests.faults.ledger import audit, audit_book
+from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist
+from tests.faults.skewed import set_clock
+from tests.faults.verdict import Breach, Verdict
+from tests.faults.viewers import WAYS, Viewer
+
+SHARDS: Final = 2
+ROOMS: Final = 3
+IN_S: Final = 30.0
+"""How long everybody may take to be in."""
+UP_S: Final = 40.0
+STEADY_S: Final = 2.0
+SURE_S: Final = 0.02
+"""How long a signal may take to have its effect."""
+FINISH_S: Final = 20.0
+LAST_TRIES: Final = 6
+LAST_S: Final = 6.0
+
+
+@dataclass
+class Result:
+    """What a run came to.
+
+    refused     refusals that producers were given
+    reconnects  connections of viewers that ended before they left
+    longest     the longest time a viewer saw nothing new, seconds
+    """
+
+    verdict: Verdict = field(default_factory=Verdict)
+    acknowledged: int = 0
+    refused: int = 0
+    reconnects: int = 0
+    longest: float = 0.0
+    seconds: float = 0.0
+
+
+class Scene:
+    """`chance` decides everything that is not left to the machine.
+
+    settings  of the nodes, as in bench.local; padding: characters added to every text
+    skewed    the nodes have wall clocks of their own, `clocks`
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        bus: Bus,
+        chance: random.Random,
+        viewers: int,
+        settings: dict[str, object],
+        padding: int = 0,
+        skewed: bool = False,
+    ) -> None:
+        self.bus = bus
+        self.chance = chance
+        self.clocks = [folder / f"clock-{i}" for i in range(bus.nodes)] if skewed else []
+        self.nodes: list[Node] = []
+        self.viewers: list[Viewer] = []
+        self.desk: Desk
+        self._folder = folder
+        self._count = viewers
+        self._held: list[tuple[float, float]] = []
+        self._settings = {"auth_secret": SECRET, "bus_timeout_ms": 1000, **settings}
+        self._padding = padding
+        self._watching: list[asyncio.Task[None]] = []
+        self._producing: list[asyncio.Task[None]] = []
+
+    # --- its life ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start bus and nodes."""
+        self.bus.start()
+        await self.bus.ready()
+        for i in range(self.bus.nodes):
+            node = Node(self._folder, bus_url=self.bus.url, server_shards=SHARDS, **self._settings)
+            if self.clocks:
+                set_clock(self.clocks[i], 0.0)
+                node.command = ("-m", "tests.faults.skewed", str(self.clocks[i]), "serve")
+            self.nodes.append(node)
+            await self.bring_up(node)
+
+    async def stop(self) -> None:
+        """End everything that was started."""
+        tasks = self._watching + self._producing
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._go_on_all()
+        for node in self.nodes:
+            await asyncio.to_thread(node.stop)
+        await self.bus.stop()
+
+    async def bring_up(self, node: Node) -> None:
+        """Start a node, as often as it takes while its forerunner still holds the ports."""
+        deadline = time.monotonic() + UP_S
+        while True:
+            node.launch()
+            while node.running and UP not in node.said():
+                assert time.monotonic() < deadline, node.said()
+                await asyncio.sleep(0.05)
+            if node.running:
+                self.bus.adopt(node.pid)
+                return
+            assert time.monotonic() < deadline, node.said()
+            await asyncio.sleep(0.2)
+
+    # --- one run -------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        name: str,
+        fault: Callable[["Scene", random.Random], Awaitable[None]],
+    ) -> Result:
+        """Do `fault` to the scene under load, in rooms of its own; the audit."""
+        began = time.monotonic()
+        rooms = [f"{name}:{i}" for i in range(ROOMS)]
+        self.desk = Desk(rooms, self._padding, self.chance)
+        await self._let_in(rooms)
+        producer = self._start_producers()
+        await self.wait(STEADY_S)
+        await fault(self, self.chance)
+        await self.mend()
+        await self.wait(STEADY_S)
+        longest = max(viewer.longest for viewer in self.viewers)
+        await self._finish()
+        stragglers = await self._last(producer)
+        await self._let_out()
+        result = self._audit()
+        for viewer in stragglers:
+            result.verdict.notes.append(f"{viewer.name} {viewer.way} did not come to the end")
+        result.longest, result.seconds = longest, time.monotonic() - began
+        return result
+
+    async def wait(self, seconds: float) -> None:
+        """Let the load go on."""
+        await asyncio.sleep(seconds)
+
+    async def hold(self, seconds: float) -> None:
+        """The same, while the bus can publish nothing."""
+        began = time.monotonic()
+        await self.wait(seconds)
+        self._held.append((began + SURE_S, time.monotonic()))
+
+    async def _let_in(self, rooms: list[str]) -> None:
+        ports = [node.port for node in self.nodes]
+        self.viewers = []
+        for i in range(self._count):
+            mine = [rooms[i % ROOMS]] if i % 4 else [rooms[i % ROOMS], rooms[(i + 1) % ROOMS]]
+            chance = random.Random(self.chance.random())
+            self.viewers.append(Viewer(f"viewer {i}", WAYS[i % len(WAYS)], mine, ports, chance))
+        self._watching = [asyncio.create_task(viewer.live()) for viewer in self.viewers]
+        everybody = await self._until(
+            lambda: all(viewer.at.keys() == set(viewer.rooms) for viewer in self.viewers), IN_S
+        )
+        assert everybody, "not every viewer was let in"
+
+    def _start_producers(self) -> Backend:
+        """Start all; one of them."""
+        pages = [node.page for node in self.nodes]
+        ports = [node.port for node in self.nodes]
+        backends = [Backend(f"backend{i}", self.desk, 0.2, pages) for i in range(3)]
+        producers: list[Producer] = [
+            *backends,
+            *(Typist(f"typist{i}", self.desk, 0.3, ports) for i in range(4)),
+            Bulk("bulk", self.desk, 1.5, pages),
+        ]
+        self._producing = [asyncio.create_task(producer.live()) for producer in producers]
+        return backends[0]
+
+    async def _finish(self) -> None:
+        """Have the producers finish what they began."""
+        self.desk.stop.set()
+        _, pending = await asyncio.wait(self._producing, timeout=FINISH_S)
+        self.desk.give_up.set()
+        if pending:
+            await asyncio.wait(pending, timeout=FINISH_S)
+        for task in self._producing:
+            task.result()
+
+    async def _last(self, producer: Backend) -> list[Viewer]:
+        """Send last messages until everybody has come to one; who has not."""
+        late = self.viewers
+        self.desk.give_up.clear()
+        for _ in range(LAST_TRIES):
+            last = await self._send_last(producer)
+            await self._until(lambda: all(_is_at(viewer, last) for viewer in self.viewers), LAST_S)  # noqa: B023
+            late = [viewer for viewer in self.viewers if not _is_at(viewer, last)]
+            if not late:
+                break
+        return late
+
+    async def _send_last(self, producer: Backend) -> dict[str, Place]:
+        """A message in every room; where they are."""
+        try:
+            async with producer.open(), asyncio.timeout(UP_S):
+                for room in self.desk.books:
+                    await producer.one(room, self.desk.number(room))
+        except TimeoutError:
+            raise AssertionError("nothing is published any more, though all is mended") from None
+        return {room: book.acks[-1].place for room, book in self.desk.books.items()}
+
+    async def _let_out(self) -> None:
+        for viewer in self.viewers:
+            viewer.leave()
+        await asyncio.wait(self._watching, timeout=FINISH_S)
+        for task in self._watching:
+            task.result()
+        self._watching = []
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for `condition`, but not for ever; whether it came true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    def _audit(self) -> Result:
+        result = Result(refused=self.desk.refusals)
+        for room, book in self.desk.books.items():
+            result.verdict.add(audit_book(book), room)
+            result.acknowledged += len({ack.number for ack in book.acks})
+        for viewer in self.viewers:
+            result.reconnects += viewer.ends - 1
+            if not any(viewer.logs.values()):
+                result.verdict.breach(Breach.WRONG, f"{viewer.name} {viewer.way} was never let in")
+            for room, log in viewer.logs.items():
+                once = viewer.way.kind == "sse"
+                verdict = audit(self.desk.books[room], log, viewer.way.resumes, once, self._held)
+                result.verdict.add(verdict, f"{viewer.name} {viewer.way} {room}:")
+        for what in self.desk.odd:
+            result.verdict.breach(Breach.WRONG, what)
+        return result
+
+    # --- what can be done to it ----------------------------------------------------------------
+
+    def worker(self, name: str, chance: random.Random) -> int:
+        """The process of a worker of any node, or 0 while there is none."""
+        found = chance.choice(self.nodes).pids(name)
+        pick = chance.random()
+        return found[int(pick * len(found))] if found else 0
+
+    async def stop_for(self, pid: int, seconds: float) -> None:
+        """Stop a process for so long."""
+        send(pid, signal.SIGSTOP)
+        await self.wait(seconds)
+        send(pid, signal.SIGCONT)
+
+    async def mend(self) -> None:
+        """Undo what was done and is not undone yet."""
+        self._go_on_all()
+        await self.bus.mend()
+        for node in self.nodes:
+            if not node.running:
+                await self.bring_up(node)
+
+    def _go_on_all(self) -> None:
+        for node in self.nodes:
+            for pid in (node.pid, *node.pids("shard"), *node.pids("api")):
+                send(pid, signal.SIGCONT)
+
+
+def _is_at(viewer: Viewer, last: dict[str, Place]) -> bool:
+    """Whether a viewer has come as far as `last` in all its rooms."""
+    here = [(viewer.at.get(room), last[room]) for room in viewer.rooms]
+    return all(at and at.epoch == end.epoch and at.seq >= end.seq for at, end in here)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """A signal to a process that may be gone; 0 is none."""
+    if pid:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return

@@ -1,0 +1,289 @@
+"""A viewer that does exactly what docs/wire.md asks of a client, and writes down all it was told.
+
+Rules. It connects, comes back after every end, and keeps a log a room; it judges nothing. Whether
+it comes back with its position is its `Way`. What a client is to do about numbers that are missing
+it does: over a WebSocket it joins again from its position and takes nothing until that is answered;
+an event stream it leaves, to come back with its last id.
+
+Two hundred of these are cheap: no task while connected, a few tuples a batch.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from tests.faults.books import NOTHING, Cut, Gap, Hole, Joined, Live, Log, Odd, Place, Stalled
+from tests.faults.wires import Event, EventStream, WebSocket
+
+CONNECT_S: Final = 3.0
+WELCOME_S: Final = 5.0
+BACK_S: Final = (0.05, 0.6)
+"""How long to stay away: a client's first back-off, with its jitter."""
+
+Kind = Literal["json", "msgpack", "sse"]
+
+
+class Way(NamedTuple):
+    """How one viewer watches."""
+
+    kind: Kind
+    deflate: bool
+    resumes: bool
+
+
+WAYS: Final = (
+    Way("json", True, True),
+    Way("msgpack", False, True),
+    Way("sse", False, True),
+    Way("json", False, True),
+    Way("msgpack", True, True),
+    Way("json", False, False),
+    Way("sse", False, True),
+    Way("msgpack", False, False),
+    Way("sse", False, False),
+    Way("json", True, False),
+)
+"""Dealt out in turn: seven in ten resume, three in ten are event streams."""
+
+
+class Viewer:
+    """One; it connects to any of `ports` and watches `rooms` until it is told to leave.
+
+    logs     what it was told, by room
+    at       where it is, by room
+    longest  the longest time without a message, seconds; since the first
+    ends     connections that ended
+    """
+
+    def __init__(
+        self, name: str, way: Way, rooms: Sequence[str], ports: Sequence[int], chance: random.Random
+    ) -> None:
+        self.name = name
+        self.way = way
+        self.rooms = tuple(rooms)
+        self.logs: dict[str, Log] = {room: [] for room in rooms}
+        self.at: dict[str, Place] = {}
+        self.longest = 0.0
+        self.ends = 0
+        self._ports = ports
+        self._chance = chance
+        self._wire: WebSocket | EventStream | None = None
+        self._welcomed = False
+        self._asked: dict[str, Place | None] = {}
+        self._last_id = ""
+        self._heard_at = 0.0
+        self._over = asyncio.Event()
+        self._leaving = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._wire is not None and self._welcomed
+
+    # --- its life ------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Watch until `leave`."""
+        while not self._leaving.is_set():
+            if await self._connect():
+                try:
+                    async with asyncio.timeout(WELCOME_S):
+                        await self._welcome()
+                except TimeoutError:
+                    self.vanish()
+                await self._over.wait()
+            self._down()
+            await self._pause(self._chance.uniform(*BACK_S))
+
+    def leave(self) -> None:
+        """Watch no longer."""
+        self._leaving.set()
+        if self._wire is not None:
+            self._wire.close()
+
+    def vanish(self) -> None:
+        """Lose the connection, as a phone does."""
+        if self._wire is not None:
+            self._wire.vanish()
+
+    async def stall(self, seconds: float) -> None:
+        """Read nothing for so long."""
+        wire = self._wire
+        if wire is None:
+            return
+        self._tell_all(Stalled(time.monotonic()))
+        wire.stall()
+        await self._pause(seconds)
+        wire.read_on()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+        except TimeoutError:
+            pass
+
+    async def _connect(self) -> bool:
+        loop = asyncio.get_running_loop()
+        self._over.clear()
+        port = self._chance.choice(self._ports)
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                _, self._wire = await loop.create_connection(
+                    lambda: self._dial(port), "127.0.0.1", port
+                )
+        except (OSError, TimeoutError):
+            return False
+        return True
+
+    def _dial(self, port: int) -> WebSocket | EventStream:
+        named = "&".join(f"room={room}" for room in self.rooms)
+        if self.way.kind == "sse":
+            last_id = self._last_id if self.way.resumes else ""
+            places = [_place(one) for one in last_id.split(",")] if last_id else []
+            self._asked = dict(zip(self.rooms, places, strict=False))
+            target = f"/sse?{named}"
+            return EventStream(target, last_id, self._take, self._odd, self._over.set)
+        query = "" if self._comes_back else f"?{named}"
+        return WebSocket(
+            f"ws://127.0.0.1:{port}/ws{query}",
+            self.way.kind == "msgpack",
+            self.way.deflate,
+            self._take,
+            self._odd,
+            self._over.set,
+        )
+
+    @property
+    def _comes_back(self) -> bool:
+        """Whether it has a position to come back with."""
+        return self.way.resumes and bool(self.at)
+
+    async def _welcome(self) -> None:
+        while not self._welcomed and not self._over.is_set():  # noqa: ASYNC110 - told by a callback
+            await asyncio.sleep(0.02)
+
+    def _down(self) -> None:
+        if self._welcomed:
+            self.ends += 1
+            self._tell_all(Cut(time.monotonic()))
+        self._wire = None
+        self._welcomed = False
+        self._asked = {}
+        if not self.way.resumes:
+            self.at = {}
+
+    def _tell_all(self, item: Cut | Stalled | Odd) -> None:
+        for log in self.logs.values():
+            log.append(item)
+
+    def _odd(self, what: str) -> None:
+        self.logs[self.rooms[0]].append(Odd(time.monotonic(), what))
+
+    # --- what it is told -----------------------------------------------------------------------
+
+    def _take(self, events: list[Event], position: str) -> None:
+        for event in events:
+            match event["t"]:
+                case "msgs":
+                    self._batch(event["room"], event)
+                case "joined":
+                    self._joined(event["room"], event)
+                case "gap":
+                    self._gap(event["room"], event)
+                case "delete" | "clear" | "state":
+                    self._other(event["room"], event["seq"])
+                case "welcome":
+                    self._introduced()
+                case "error":
+                    self._refused(event)
+        if position:
+            self._last_id = position
+            ordered = [self.at[room] for room in self.rooms if room in self.at]
+            here = ",".join(f"{at.epoch}-{at.seq}" for at in ordered)
+            if position != here:
+                self._odd(f"an id of {position} at {here}")
+
+    def _introduced(self) -> None:
+        self._welcomed = True
+        if self.way.kind != "sse" and self._comes_back:
+            for room in self.rooms:
+                self._join(room)
+
+    def _join(self, room: str) -> None:
+        self._asked[room] = self.at.get(room)
+        command: dict[str, Any] = {"t": "join", "room": room, "ref": room}
+        if room in self.at:
+            command["since"] = self.at[room]._asdict()
+        assert isinstance(self._wire, WebSocket)
+        self._wire.say(command)
+
+    def _refused(self, event: Event) -> None:
+        """A join comes too early: it is sent again when that may help."""
+        room, wire = event.get("ref"), self._wire
+        if room is None:
+            return
+        if "retry_after" not in event:
+            self._odd(f"a join was refused: {event}")
+            return
+        asyncio.get_running_loop().call_later(event["retry_after"], self._join_again, room, wire)
+
+    def _join_again(self, room: str, wire: WebSocket | EventStream | None) -> None:
+        if self._wire is wire:
+            self._join(room)
+
+    def _joined(self, room: str, event: Event) -> None:
+        place = Place(event["epoch"], event["seq"])
+        since = self._asked.pop(room, None)
+        history = list(_places(event["history"], 0))
+        now = time.monotonic()
+        self.logs[room].append(Joined(now, place, since, event["recovered"], history))
+        self.at[room] = place
+
+    def _gap(self, room: str, event: Event) -> None:
+        if room in self._asked and self.way.kind != "sse":
+            return
+        place, here = Place(event["epoch"], event["seq"]), self.at.get(room)
+        self.logs[room].append(Gap(time.monotonic(), place, event["lost"]))
+        if here is None or here.epoch != place.epoch or here.seq < place.seq:
+            self.at[room] = place
+
+    def _other(self, room: str, seq: int) -> None:
+        epoch = self.at[room].epoch if room in self.at else ""
+        self._span(room, Live(epoch, seq, seq, [(seq, NOTHING)]))
+
+    def _batch(self, room: str, event: Event) -> None:
+        places = list(_places(event["m"], event["seq"]))
+        self._span(room, Live(event["epoch"], event["seq"], event["to"], places))
+
+    def _span(self, room: str, live: Live) -> None:
+        now = time.monotonic()
+        if self._heard_at:
+            self.longest = max(self.longest, now - self._heard_at)
+        self._heard_at = now
+        if room in self._asked and self.way.kind != "sse":
+            return  # what answers the join has it, or it comes behind that
+        here = self.at.get(room)
+        if here is None or live.epoch != here.epoch or live.seq > here.seq + 1:
+            self.logs[room].append(Hole(now, Place(live.epoch, live.seq)))
+            if self.way.kind == "sse":
+                self.vanish()
+            else:
+                self._join(room)
+            return
+        self.logs[room].append(live)
+        self.at[room] = Place(live.epoch, max(here.seq, live.to))
+
+
+def _places(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
+    """Written messages as (seq, producer number)."""
+    seq -= 1
+    for message in messages:
+        seq = message.get("seq", seq + 1)
+        yield seq, int(message["text"].split(" ", 1)[0]) if "text" in message else NOTHING
+
+
+def _place(told: str) -> Place:
+    epoch, _, seq = told.partition("-")
+    return Place(epoch, int(seq))
