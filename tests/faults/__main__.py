@@ -20,7 +20,12 @@ from tests.faults.kinds import Fault
 from tests.faults.run import QUICK_VIEWERS, VIEWERS, chosen, run
 from tests.faults.verdict import Breach
 
+RUNS = 2
+PIPED_COLUMNS = 150
+
 console = Console()
+if not console.is_terminal:
+    console = Console(width=PIPED_COLUMNS, soft_wrap=True)
 
 
 def arguments() -> argparse.Namespace:
@@ -32,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few viewers, the most telling faults")
     parser.add_argument("--only", default="", help="faults whose name has this in it")
     parser.add_argument("--bus", choices=sorted(BUSES), default="single")
-    parser.add_argument("--runs", type=int, default=1, help="of each fault, with seeds in a row")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each fault, with seeds in a row")
     parser.add_argument("--keep", type=Path, help="a new folder for the nodes' logs")
     return parser.parse_args()
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from chat.ops.engine import EmbeddedEngine
+from chat.ops.engine import SOCKET, EmbeddedEngine
 from tests.faults.proxy import Proxy
 
 ASK_S: Final = 3.0
@@ -107,7 +107,7 @@ class Single:
 
     nodes = 2
     volatile = False
-    powers = frozenset({"signal", "commands", "restart", "durable", "proxy", "replica"})
+    powers = frozenset({"signal", "commands", "debug", "restart", "durable", "proxy", "replica"})
 
     def __init__(self, durable: bool = False, proxied: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="danmaku-faults-"))
@@ -207,10 +207,10 @@ class Embedded:
     def _engine(self) -> tuple[int, str]:
         """Its process, and its socket."""
         tasks = Path(f"/proc/{self._supervisor}/task/{self._supervisor}/children")
-        for pid in map(int, tasks.read_text().split()):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if "--unixsocket" in words:
-                return pid, words[words.index("--unixsocket") + 1]
+        for process in (Path("/proc") / pid for pid in tasks.read_text().split()):
+            with suppress(FileNotFoundError):  # it has just ended
+                if (process / "comm").read_text().startswith(("valkey", "redis")):
+                    return int(process.name), str((process / "cwd").readlink() / SOCKET)
         raise ProcessLookupError("the node has no engine now")
 
     async def do(self, *command: str | int) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.faults.books import Hole
 from tests.faults.bus import Single
 from tests.faults.scene import Scene, send
 from tests.faults.skewed import set_clock
@@ -26,8 +27,9 @@ class Fault:
     needs     powers of the bus
     loses     the server may have to say that messages are lost
     ends_nodes  whole nodes end, and what they keep in memory with them
-    durable, proxied, skewed, settings, padding   how the scene is built
+    durable, proxied, skewed, settings, padding, buffer  how the scene is built
     quick     it is in the quick half
+    open      it is known not to balance, and is done only when it is asked for by its name
     """
 
     name: str
@@ -40,7 +42,9 @@ class Fault:
     skewed: bool = False
     settings: dict[str, object] = field(default_factory=dict)
     padding: int = 0
+    buffer: int = 0
     quick: bool = False
+    open: bool = False
 
 
 def some(chance: random.Random, low: float, high: float) -> float:
@@ -192,6 +196,24 @@ async def promote_without_tail(scene: Scene, chance: random.Random) -> None:
         await scene.wait(some(chance, 1, 2))
 
 
+async def forget_tail(scene: Scene, chance: random.Random) -> None:
+    """The same while every node ends: nobody is left who knows how far the rooms had come."""
+    bus = scene.bus
+    assert isinstance(bus, Single)
+    await bus.follow()
+    while not await bus.in_step():
+        await scene.wait(0.1)
+    await scene.wait(some(chance, 0.5, 1.5))
+    assert bus.replica is not None
+    await bus.replica.do("replicaof", "no", "one")
+    await scene.wait(some(chance, 0.5, 1.5))
+    for node in scene.nodes:
+        node.kill()
+    await bus.promote()
+    for node in scene.nodes:
+        await scene.bring_up(node)
+
+
 # --- several at once -----------------------------------------------------------------------------
 
 
@@ -226,7 +248,10 @@ async def stall(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
         await scene.wait(some(chance, 0.5, 1.5))
         slow = [viewer for viewer in scene.viewers if chance.random() < 0.25]
-        await asyncio.gather(*(viewer.stall(some(chance, 2, 7)) for viewer in slow))
+        await asyncio.gather(*(viewer.stall(some(chance, 4, 10)) for viewer in slow))
+    await scene.wait(1)
+    logs = [log for viewer in scene.viewers for log in viewer.logs.values()]
+    assert any(isinstance(item, Hole) for log in logs for item in log), "nobody was too slow"
 
 
 async def set_clocks(scene: Scene, chance: random.Random) -> None:
@@ -239,10 +264,11 @@ async def set_clocks(scene: Scene, chance: random.Random) -> None:
 
 SMALL_BUFFERS: Final[dict[str, object]] = {
     "limits_send_buffer_bytes": 4096,
-    "limits_backlog_soft_bytes": 8192,
-    "limits_backlog_hard_bytes": 65_536,
-    "limits_stall_s": 5,
+    "limits_backlog_soft_bytes": 1 << 16,
+    "limits_backlog_hard_bytes": 1 << 18,
+    "limits_stall_s": 8,
 }
+"""A bulk fits; what is published in six seconds does not."""
 
 SIGNAL, COMMANDS, RESTART = (frozenset({one}) for one in ("signal", "commands", "restart"))
 
@@ -263,7 +289,7 @@ FAULTS: Final = (
     ),
     Fault("bus stopped", stop_bus, SIGNAL, quick=True),
     Fault("bus paused", pause_bus, COMMANDS),
-    Fault("bus asleep", sleep_bus, COMMANDS),
+    Fault("bus asleep", sleep_bus, frozenset({"debug"})),
     Fault("bus out of memory", fill_bus, COMMANDS),
     Fault("bus made a replica", demote_bus, COMMANDS),
     Fault("bus without replicas", want_replicas, COMMANDS),
@@ -275,8 +301,16 @@ FAULTS: Final = (
         loses=True,
         proxied=True,
     ),
+    Fault(
+        "nodes killed as a replica is promoted",
+        forget_tail,
+        frozenset({"replica", "proxy"}),
+        loses=True,
+        proxied=True,
+        open=True,
+    ),
     Fault("viewers vanish", vanish, quick=True),
-    Fault("viewers stall", stall, settings=SMALL_BUFFERS, padding=280),
+    Fault("viewers stall", stall, settings=SMALL_BUFFERS, padding=280, buffer=4096),
     Fault("clocks are set", set_clocks, skewed=True),
     Fault("shards, API, bus and viewers at once", lose_nothing, SIGNAL),
     Fault("the same, and the bus restarted empty", lose_everything, SIGNAL | RESTART, loses=True),

@@ -68,7 +68,11 @@ class Desk:
         return number
 
     def text(self, number: int) -> str:
-        return f"{number} {'x' * self.padding}" if self.padding else str(number)
+        """Its number, and padding that does not deflate."""
+        if not self.padding:
+            return str(number)
+        letters = random.Random(number).choices(range(0x4E00, 0x9FFF), k=self.padding)
+        return f"{number} {''.join(map(chr, letters))}"
 
     async def pause(self, seconds: float, until: asyncio.Event) -> None:
         """Wait, but not beyond `until`."""

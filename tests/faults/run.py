@@ -23,7 +23,10 @@ def chosen(bus: str, only: str = "", quick: bool = False) -> list[Fault]:
     return [
         fault
         for fault in FAULTS
-        if fault.needs <= BUSES[bus].powers and only in fault.name and (fault.quick or not quick)
+        if fault.needs <= BUSES[bus].powers
+        and only in fault.name
+        and (fault.quick or not quick)
+        and (fault.name == only or not fault.open)
     ]
 
 
@@ -31,7 +34,8 @@ async def run(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
     """One run in an empty folder."""
     below = BUSES[bus](fault.durable, fault.proxied)
     chance = random.Random(f"{seed}:{fault.name}")
-    scene = Scene(folder, below, chance, viewers, fault.settings, fault.padding, fault.skewed)
+    padding, buffer = fault.padding, fault.buffer
+    scene = Scene(*(folder, below, chance, viewers, fault.settings, padding, buffer, fault.skewed))
     try:
         await scene.start()
         result = await scene.run(re.sub(r"\W+", "-", fault.name), fault.do)

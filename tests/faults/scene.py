@@ -61,7 +61,8 @@ class Result:
 class Scene:
     """`chance` decides everything that is not left to the machine.
 
-    settings  of the nodes, as in bench.local; padding: characters added to every text
+    settings  of the nodes, as in bench.local
+    padding   characters added to every text; buffer: bytes the kernel keeps for a viewer
     skewed    the nodes have wall clocks of their own, `clocks`
     """
 
@@ -73,6 +74,7 @@ class Scene:
         viewers: int,
         settings: dict[str, object],
         padding: int = 0,
+        buffer: int = 0,
         skewed: bool = False,
     ) -> None:
         self.bus = bus
@@ -86,6 +88,7 @@ class Scene:
         self._held: list[tuple[float, float]] = []
         self._settings = {"auth_secret": SECRET, "bus_timeout_ms": 1000, **settings}
         self._padding = padding
+        self._buffer = buffer
         self._watching: list[asyncio.Task[None]] = []
         self._producing: list[asyncio.Task[None]] = []
 
@@ -171,7 +174,8 @@ class Scene:
         for i in range(self._count):
             mine = [rooms[i % ROOMS]] if i % 4 else [rooms[i % ROOMS], rooms[(i + 1) % ROOMS]]
             chance = random.Random(self.chance.random())
-            self.viewers.append(Viewer(f"viewer {i}", WAYS[i % len(WAYS)], mine, ports, chance))
+            way = WAYS[i % len(WAYS)]
+            self.viewers.append(Viewer(f"viewer {i}", way, mine, ports, chance, self._buffer))
         self._watching = [asyncio.create_task(viewer.live()) for viewer in self.viewers]
         everybody = await self._until(
             lambda: all(viewer.at.keys() == set(viewer.rooms) for viewer in self.viewers), IN_S

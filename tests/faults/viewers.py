@@ -10,6 +10,7 @@ Two hundred of these are cheap: no task while connected, a few tuples a batch.
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
@@ -55,10 +56,18 @@ class Viewer:
     at       where it is, by room
     longest  the longest time without a message, seconds; since the first
     ends     connections that ended
+
+    `buffer` is the kernel's for what it has not read, bytes; 0: as the kernel has it.
     """
 
     def __init__(
-        self, name: str, way: Way, rooms: Sequence[str], ports: Sequence[int], chance: random.Random
+        self,
+        name: str,
+        way: Way,
+        rooms: Sequence[str],
+        ports: Sequence[int],
+        chance: random.Random,
+        buffer: int,
     ) -> None:
         self.name = name
         self.way = way
@@ -68,9 +77,11 @@ class Viewer:
         self.longest = 0.0
         self.ends = 0
         self._ports = ports
+        self._buffer = buffer
         self._chance = chance
         self._wire: WebSocket | EventStream | None = None
         self._welcomed = False
+        self._stalled = False
         self._asked: dict[str, Place | None] = {}
         self._last_id = ""
         self._heard_at = 0.0
@@ -112,6 +123,7 @@ class Viewer:
         wire = self._wire
         if wire is None:
             return
+        self._stalled = True
         self._tell_all(Stalled(time.monotonic()))
         wire.stall()
         await self._pause(seconds)
@@ -128,12 +140,16 @@ class Viewer:
         loop = asyncio.get_running_loop()
         self._over.clear()
         port = self._chance.choice(self._ports)
+        sock = socket.socket()
+        sock.setblocking(False)
+        if self._buffer:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         try:
             async with asyncio.timeout(CONNECT_S):
-                _, self._wire = await loop.create_connection(
-                    lambda: self._dial(port), "127.0.0.1", port
-                )
+                await loop.sock_connect(sock, ("127.0.0.1", port))
+                _, self._wire = await loop.create_connection(lambda: self._dial(port), sock=sock)
         except (OSError, TimeoutError):
+            sock.close()
             return False
         return True
 
@@ -168,6 +184,10 @@ class Viewer:
         if self._welcomed:
             self.ends += 1
             self._tell_all(Cut(time.monotonic()))
+            if self._stalled:
+                # What it missed is much, and comes at once: it is behind again until it has that.
+                self._tell_all(Stalled(time.monotonic()))
+            self._stalled = False
         self._wire = None
         self._welcomed = False
         self._asked = {}

@@ -7,7 +7,6 @@ Whatever a server may not send is told to `odd` in words.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -74,11 +73,6 @@ class Wire(asyncio.Protocol):
         """Read again."""
         if not self.transport.is_closing():
             self.transport.resume_reading()
-
-    def buffer_little(self) -> None:
-        """Have the kernel keep little for one that does not read."""
-        sock: socket.socket = self.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
 
 class WebSocket(Wire):
