@@ -15,9 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.faults import report
-from tests.faults.bus import BUSES
 from tests.faults.kinds import Fault
-from tests.faults.run import QUICK_VIEWERS, VIEWERS, chosen, run
+from tests.faults.run import BUSES, QUICK_VIEWERS, VIEWERS, chosen, run
 from tests.faults.verdict import Breach
 
 RUNS = 2

@@ -2,7 +2,7 @@
 
 Rules. A Bus is started, has a `url` for nodes, and a `master` that faults are done to; what a kind
 of bus cannot suffer it does not offer (`powers`). Every process is ours, listens on 127.0.0.1 and
-ends with us. To add a kind of bus is to add a class to BUSES.
+ends with us. To add a kind of bus is to add a class to BUSES in `run`.
 
     embedded   the one a node starts for itself: a single node, in memory only
     single     a Valkey of ours that two nodes share, behind a proxy of ours or not
@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from chat.ops.engine import SOCKET, EmbeddedEngine
+from chat.ops.engine import EmbeddedEngine
 from tests.faults.proxy import Proxy
 
 ASK_S: Final = 3.0
@@ -86,20 +86,24 @@ class Bus(Protocol):
     def adopt(self, supervisor: int) -> None:
         """A node was started whose supervisor this is."""
 
-    async def do(self, *command: str | int) -> Any:
-        """A command to the master. Raises RedisError."""
-
-    def signal(self, number: signal.Signals) -> None:
-        """A signal to the master."""
-
-    def restart(self, empty: bool) -> None:
-        """Kill the master at once and start it, with its data or without."""
-
     async def mend(self) -> None:
         """Undo whatever was done, so that it works again."""
 
     async def stop(self) -> None:
         """End it."""
+
+
+class OneServer(Bus, Protocol):
+    """A bus that is one server: what is done to that is done to the bus."""
+
+    async def do(self, *command: str | int) -> Any:
+        """A command to it. Raises RedisError."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """A signal to its process."""
+
+    def restart(self, empty: bool) -> None:
+        """Kill it and start it again at once, with its data or without."""
 
 
 class Single:
@@ -210,7 +214,8 @@ class Embedded:
         for process in (Path("/proc") / pid for pid in tasks.read_text().split()):
             with suppress(FileNotFoundError):  # it has just ended
                 if (process / "comm").read_text().startswith(("valkey", "redis")):
-                    return int(process.name), str((process / "cwd").readlink() / SOCKET)
+                    [sock] = (process / "cwd").readlink().glob("*.sock")
+                    return int(process.name), str(sock)
         raise ProcessLookupError("the node has no engine now")
 
     async def do(self, *command: str | int) -> Any:
@@ -231,7 +236,7 @@ class Embedded:
     async def stop(self) -> None: ...
 
 
-async def undo(bus: Bus) -> None:
+async def undo(bus: OneServer) -> None:
     """Take back what commands may have done to a master, as soon as it answers."""
     deadline = time.monotonic() + MENDED_S
     for command in (
@@ -248,6 +253,3 @@ async def undo(bus: Bus) -> None:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.05)
-
-
-BUSES: Final[dict[str, type[Single] | type[Embedded]]] = {"single": Single, "embedded": Embedded}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.faults.books import Hole
-from tests.faults.bus import Single
+from tests.faults.bus import Embedded, OneServer, Single
 from tests.faults.scene import Scene, send
 from tests.faults.skewed import set_clock
 
@@ -106,27 +106,32 @@ async def deploy(scene: Scene, chance: random.Random) -> None:
         await scene.bring_up(node)
 
 
-# --- the bus -------------------------------------------------------------------------------------
+# --- the bus, where it is one server --------------------------------------------------------------
+
+
+def one_server(scene: Scene) -> OneServer:
+    assert isinstance(scene.bus, Single | Embedded)
+    return scene.bus
 
 
 async def restart_empty(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
         await scene.wait(some(chance, 1, 4))
-        scene.bus.restart(empty=True)
+        one_server(scene).restart(empty=True)
 
 
 async def restart_from_file(scene: Scene, chance: random.Random) -> None:
     for _ in range(3):
         await scene.wait(some(chance, 1, 3))
-        scene.bus.restart(empty=False)
+        one_server(scene).restart(empty=False)
 
 
 async def stop_bus(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
         await scene.wait(some(chance, 0.5, 2))
-        scene.bus.signal(signal.SIGSTOP)
+        one_server(scene).signal(signal.SIGSTOP)
         await scene.hold(some(chance, 0.3, 5))
-        scene.bus.signal(signal.SIGCONT)
+        one_server(scene).signal(signal.SIGCONT)
 
 
 async def pause_bus(scene: Scene, chance: random.Random) -> None:
@@ -134,7 +139,7 @@ async def pause_bus(scene: Scene, chance: random.Random) -> None:
     for mode in ("all", "write", "all"):
         await scene.wait(some(chance, 0.5, 2))
         milliseconds = int(1000 * some(chance, 0.5, 4))
-        await scene.bus.do("client", "pause", milliseconds, mode)
+        await one_server(scene).do("client", "pause", milliseconds, mode)
         await scene.hold(milliseconds / 1000 - 0.05)
 
 
@@ -142,34 +147,34 @@ async def sleep_bus(scene: Scene, chance: random.Random) -> None:
     """DEBUG SLEEP, around the nodes' patience of a second."""
     for low, high in ((0.5, 1.2), (0.9, 1.1), (1.2, 2.5)):
         await scene.wait(some(chance, 0.5, 2))
-        await scene.bus.do("debug", "sleep", f"{some(chance, low, high):.3f}")
+        await one_server(scene).do("debug", "sleep", f"{some(chance, low, high):.3f}")
 
 
 async def fill_bus(scene: Scene, chance: random.Random) -> None:
     """No memory is left, in the middle of things."""
     for _ in range(3):
         await scene.wait(some(chance, 0.5, 2))
-        await scene.bus.do("config", "set", "maxmemory", "1mb")
+        await one_server(scene).do("config", "set", "maxmemory", "1mb")
         await scene.hold(some(chance, 0.3, 3))
-        await scene.bus.do("config", "set", "maxmemory", "0")
+        await one_server(scene).do("config", "set", "maxmemory", "0")
 
 
 async def demote_bus(scene: Scene, chance: random.Random) -> None:
     """It is made the replica of a server that is not there: reads are answered, writes refused."""
     for _ in range(2):
         await scene.wait(some(chance, 0.5, 2))
-        await scene.bus.do("replicaof", "127.0.0.1", 1)
+        await one_server(scene).do("replicaof", "127.0.0.1", 1)
         await scene.hold(some(chance, 0.3, 4))
-        await scene.bus.do("replicaof", "no", "one")
+        await one_server(scene).do("replicaof", "no", "one")
 
 
 async def want_replicas(scene: Scene, chance: random.Random) -> None:
     """min-replicas-to-write, and there is none."""
     for _ in range(2):
         await scene.wait(some(chance, 0.5, 2))
-        await scene.bus.do("config", "set", "min-replicas-to-write", 1)
+        await one_server(scene).do("config", "set", "min-replicas-to-write", 1)
         await scene.hold(some(chance, 0.3, 4))
-        await scene.bus.do("config", "set", "min-replicas-to-write", 0)
+        await one_server(scene).do("config", "set", "min-replicas-to-write", 0)
 
 
 async def cut_replies(scene: Scene, chance: random.Random) -> None:

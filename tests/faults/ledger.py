@@ -292,6 +292,8 @@ def _check_places(book: Book, numbers: dict[int, Place], verdict: Verdict) -> No
         if number not in book.sent:
             verdict.breach(Breach.WRONG, f"nobody sent {number} at {place}")
         places = acked.get(number, [])
+        if place in places:
+            continue
         moved = [one for one in places if one.seq != place.seq]
         here = any(one.epoch == place.epoch for one in moved)
         if here or (moved == places != [] and number not in book.resent):

@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tests.faults.bus import BUSES
+from tests.faults.bus import Embedded, Single
 from tests.faults.kinds import FAULTS, Fault
 from tests.faults.scene import Result, Scene
 from tests.faults.verdict import Breach
+
+BUSES: Final[dict[str, type[Single] | type[Embedded]]] = {"single": Single, "embedded": Embedded}
 
 VIEWERS: Final = 200
 QUICK_VIEWERS: Final = 60

@@ -66,6 +66,21 @@ class TestSound:
         assert verdict.balances, verdict.notes
         assert verdict.resent == 1
 
+    def test_a_message_is_at_any_place_a_server_that_was_set_back_gave_it(self) -> None:
+        """It was acknowledged twice, since the first was lost; so was the other at its place."""
+        world = World()
+        world.join(0)
+        world.live(2)
+        world.book.sent.add(9)
+        world.book.resent.add(2)
+        world.book.acks.append(Ack(9, Place("e0", 2), world.now(), world.now()))
+        world.book.acks.append(Ack(2, Place("e0", 3), world.now(), world.now()))
+        world.renew()
+        world.log.append(Gap(world.now(), world.here, 0))
+        verdict = world.verdict()
+        assert verdict.balances, verdict.notes
+        assert (verdict.delivered, verdict.said) == (3, 1)
+
     def test_what_takes_a_place_and_is_no_message_is_owed_to_nobody(self) -> None:
         world = World()
         world.join(0)
