@@ -7,6 +7,7 @@ into docs/reliability.md.
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -64,8 +65,16 @@ async def one(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
     return row
 
 
+def end_like_ctrl_c() -> None:
+    """SIGTERM ends all that was started, too."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
 async def main() -> int:
     said = arguments()
+    end_like_ctrl_c()
     seed = said.seed or random.randrange(1, 1_000_000)
     viewers = QUICK_VIEWERS if said.quick else VIEWERS
     faults = chosen(said.bus, said.only, said.quick)
@@ -90,4 +99,7 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    try:
+        sys.exit(asyncio.run(main()))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("ended before the end")
