@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 NOTHING: Final = -1
+UNSPOKEN: Final = ""
 
 Places = list[tuple[int, int]]
 """(seq, producer number), as they came."""
 
 
 class Place(NamedTuple):
-    """Where something stands in a room."""
+    """Where something stands in a room. One that nobody has spoken in is at seq 0 of UNSPOKEN."""
 
     epoch: str
     seq: int
+
+    def in_epoch(self, epoch: str) -> "Place":
+        """The same position as `epoch` counts it, if that is the first of an unspoken room."""
+        return Place(epoch, self.seq) if self.epoch == UNSPOKEN else self
 
 
 class Ack(NamedTuple):

@@ -16,6 +16,8 @@ What accounts for a place (docs/wire.md):
     either, with another epoch        also whole epochs that came and went since, unseen: what was
                                       sent before it was told
 
+The first epoch of a room that nobody had spoken in is no other one: it goes on from seq 0 of "".
+
 Nothing else does. A place beyond the position that came without a word before it is a HOLE, also
 when the viewer then asked and was given what was missing; only who read too slowly may see one. A
 place that a batch spans and does not hold is SILENT, also when it is shown later.
@@ -33,6 +35,7 @@ from math import inf
 
 from tests.faults.books import (
     NOTHING,
+    UNSPOKEN,
     Ack,
     Book,
     Cut,
@@ -113,7 +116,15 @@ class Reading:
 
     # --- what came -----------------------------------------------------------------------------
 
+    def _begin(self, epoch: str) -> None:
+        """Somebody speaks in a room in which nobody had: this is its epoch."""
+        if self._at is not None and self._at.epoch == UNSPOKEN != epoch:
+            self._at = self._at.in_epoch(epoch)
+            self._spans[epoch].append(_Span(-inf, self._at.seq, Word.AWAY))
+
     def _joined(self, joined: Joined) -> None:
+        if joined.recovered:
+            self._begin(joined.place.epoch)
         first = joined.history[0][0] if joined.history else joined.place.seq + 1
         self._check_run(joined.history, joined.place)
         if joined.since is not None and joined.recovered:
@@ -129,6 +140,7 @@ class Reading:
 
     def _resumed(self, joined: Joined, since: Place, first: int) -> None:
         place = joined.place
+        since = since.in_epoch(place.epoch)
         if place.epoch != since.epoch or place.seq < since.seq:
             self.verdict.breach(Breach.WRONG, f"recovered at {place} who was at {since}")
         elif first <= since.seq:
@@ -144,6 +156,8 @@ class Reading:
     def _gap(self, gap: Gap) -> None:
         at = self._at
         if at is not None and gap.place.epoch == at.epoch:
+            if at.epoch == UNSPOKEN:
+                self._turns.append((gap.at, Word.SAID))  # it was spoken in meanwhile, and lost
             if gap.place.seq <= at.seq:
                 return  # of places this viewer has
             if gap.lost not in (0, gap.place.seq - at.seq):
@@ -152,6 +166,7 @@ class Reading:
         self._at = gap.place
 
     def _live(self, live: Live) -> None:
+        self._begin(live.epoch)
         at = self._at
         if at is None or live.epoch != at.epoch or live.seq > at.seq + 1:
             self._hole(Place(live.epoch, live.seq))

@@ -15,7 +15,19 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from tests.faults.books import NOTHING, Cut, Gap, Hole, Joined, Live, Log, Odd, Place, Stalled
+from tests.faults.books import (
+    NOTHING,
+    UNSPOKEN,
+    Cut,
+    Gap,
+    Hole,
+    Joined,
+    Live,
+    Log,
+    Odd,
+    Place,
+    Stalled,
+)
 from tests.faults.wires import Event, EventStream, WebSocket
 
 CONNECT_S: Final = 3.0
@@ -270,7 +282,10 @@ class Viewer:
             self.at[room] = place
 
     def _other(self, room: str, seq: int) -> None:
-        epoch = self.at[room].epoch if room in self.at else ""
+        epoch = self.at[room].epoch if room in self.at else UNSPOKEN
+        if epoch == UNSPOKEN and self.way.kind != "sse":
+            self._join(room)  # in which epoch that was, only the answer tells
+            return
         self._span(room, Live(epoch, seq, seq, [(seq, NOTHING)]))
 
     def _batch(self, room: str, event: Event) -> None:
@@ -284,7 +299,7 @@ class Viewer:
         self._heard_at = now
         if room in self._asked and self.way.kind != "sse":
             return  # what answers the join has it, or it comes behind that
-        here = self.at.get(room)
+        here = self.at[room].in_epoch(live.epoch) if room in self.at else None
         if here is None or live.epoch != here.epoch or live.seq > here.seq + 1:
             self.logs[room].append(Hole(now, Place(live.epoch, live.seq)))
             if self.way.kind == "sse":

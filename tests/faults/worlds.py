@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from tests.faults.books import Ack, Book, Cut, Gap, Hole, Joined, Live, Log, Place, Places, Stalled
+from tests.faults.books import (
+    UNSPOKEN,
+    Ack,
+    Book,
+    Cut,
+    Gap,
+    Hole,
+    Joined,
+    Live,
+    Log,
+    Place,
+    Places,
+    Stalled,
+)
 from tests.faults.ledger import audit, audit_book
 from tests.faults.verdict import Verdict
 
@@ -20,7 +33,7 @@ class World:
     resumes: bool = True
     book: Book = field(default_factory=Book)
     log: Log = field(default_factory=list)
-    epoch: str = "e0"
+    epoch: str = UNSPOKEN
     seq: int = 0
     clock: float = 0.0
     history: Places = field(default_factory=list)
@@ -33,7 +46,9 @@ class World:
         return self.clock
 
     def publish(self, count: int) -> None:
-        """Messages that are acknowledged."""
+        """Messages that are acknowledged. The first of a room begins its epoch."""
+        if count and self.epoch == UNSPOKEN:
+            self.epoch, self.epochs = f"e{self.epochs}", self.epochs + 1
         for _ in range(count):
             self.seq += 1
             number = len(self.book.sent) + 1
@@ -77,11 +92,14 @@ class World:
         self.log.append(Gap(self.now(), self.here, count))
         self.at = self.here
 
-    def empty(self, count: int) -> None:
-        """The server loses everything, with messages this viewer has not seen; it is told."""
+    def empty(self, count: int, more: int = 0) -> None:
+        """The server loses everything, with messages this viewer has not seen, and more are lost
+        before it is told."""
         self.publish(count)
         self.lose()
         self.renew()
+        self.publish(more)
+        self.lose()
         self.log.append(Gap(self.now(), self.here, 0))
         self.at = self.here
 
@@ -97,8 +115,7 @@ class World:
         return live | {number for history in joined for _, number in history}
 
     def renew(self) -> None:
-        self.epochs += 1
-        self.epoch, self.seq, self.history = f"e{self.epochs}", 0, []
+        self.epoch, self.seq, self.history = UNSPOKEN, 0, []
 
     def cut(self) -> None:
         self.log.append(Cut(self.now()))
@@ -172,7 +189,7 @@ small = st.integers(1, 4)
 STEPS = st.one_of(
     st.tuples(st.just("live"), small),
     st.tuples(st.just("gap"), small),
-    st.tuples(st.just("empty"), small),
+    st.tuples(st.just("empty"), small, st.integers(0, 2)),
     st.tuples(st.just("late_shard"), small),
     st.tuples(st.just("slow"), small),
     st.tuples(st.just("come_back"), st.integers(0, 4), st.integers(0, 3)),
