@@ -37,8 +37,8 @@ STEADY_S: Final = 2.0
 SURE_S: Final = 0.02
 """How long a signal may take to have its effect."""
 FINISH_S: Final = 20.0
-LAST_TRIES: Final = 6
-LAST_S: Final = 6.0
+LAST_TRIES: Final = 2
+LAST_S: Final = 20.0
 
 
 @dataclass
@@ -86,6 +86,7 @@ class Scene:
         self._folder = folder
         self._count = viewers
         self._held: list[tuple[float, float]] = []
+        self._late: list[str] = []
         self._settings = {"auth_secret": SECRET, "bus_timeout_ms": 1000, **settings}
         self._padding = padding
         self._buffer = buffer
@@ -113,9 +114,11 @@ class Scene:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._go_on_all()
-        for node in self.nodes:
-            await asyncio.to_thread(node.stop)
+        stops = [asyncio.to_thread(node.stop) for node in self.nodes]
+        ended = await asyncio.gather(*stops, return_exceptions=True)
         await self.bus.stop()
+        for error in filter(None, ended):
+            assert not isinstance(error, BaseException), f"a node does not end: {error!r}"
 
     async def bring_up(self, node: Node) -> None:
         """Start a node, as often as it takes while its forerunner still holds the ports."""
@@ -150,11 +153,9 @@ class Scene:
         await self.wait(STEADY_S)
         longest = max(viewer.longest for viewer in self.viewers)
         await self._finish()
-        stragglers = await self._last(producer)
+        await self._last(producer)
         await self._let_out()
         result = self._audit()
-        for viewer in stragglers:
-            result.verdict.notes.append(f"{viewer.name} {viewer.way} did not come to the end")
         result.longest, result.seconds = longest, time.monotonic() - began
         return result
 
@@ -205,20 +206,21 @@ class Scene:
         for task in self._producing:
             task.result()
 
-    async def _last(self, producer: Backend) -> list[Viewer]:
-        """Send last messages until everybody has come to one; who has not."""
-        late = self.viewers
-        self.desk.give_up.clear()
+    async def _last(self, producer: Backend) -> None:
+        """Send last messages until everybody has come to one, which should be the first."""
         for _ in range(LAST_TRIES):
             last = await self._send_last(producer)
             await self._until(lambda: all(_is_at(viewer, last) for viewer in self.viewers), LAST_S)  # noqa: B023
             late = [viewer for viewer in self.viewers if not _is_at(viewer, last)]
             if not late:
-                break
-        return late
+                return
+            for viewer in late:
+                at = [viewer.at.get(room) for room in viewer.rooms]
+                self._late.append(f"{viewer.name} {viewer.way} was at {at} when all were at {last}")
 
     async def _send_last(self, producer: Backend) -> dict[str, Place]:
         """A message in every room; where they are."""
+        self.desk.give_up.clear()
         try:
             async with producer.open(), asyncio.timeout(UP_S):
                 for room in self.desk.books:
@@ -257,7 +259,7 @@ class Scene:
                 once = viewer.way.kind == "sse"
                 verdict = audit(self.desk.books[room], log, viewer.way.resumes, once, self._held)
                 result.verdict.add(verdict, f"{viewer.name} {viewer.way} {room}:")
-        for what in self.desk.odd:
+        for what in (*self.desk.odd, *self._late, *filter(None, map(_traceback, self.nodes))):
             result.verdict.breach(Breach.WRONG, what)
         return result
 
@@ -280,8 +282,7 @@ class Scene:
         self._go_on_all()
         await self.bus.mend()
         for node in self.nodes:
-            if not node.running:
-                await self.bring_up(node)
+            assert node.running, f"a node ended by itself:\n{node.said()[-2000:]}"
 
     def _go_on_all(self) -> None:
         for node in self.nodes:
@@ -293,6 +294,12 @@ def _is_at(viewer: Viewer, last: dict[str, Place]) -> bool:
     """Whether a viewer has come as far as `last` in all its rooms."""
     here = [(viewer.at.get(room), last[room]) for room in viewer.rooms]
     return all(at and at.epoch == end.epoch and at.seq >= end.seq for at, end in here)
+
+
+def _traceback(node: Node) -> str:
+    """What went wrong in a node that it had not reckoned with; "" for nothing."""
+    _, found, rest = node.said().partition("Traceback (most recent call last)")
+    return f"a node logged a traceback:{rest[:1500]}" if found else ""
 
 
 def send(pid: int, number: signal.Signals) -> None:
