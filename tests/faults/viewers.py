@@ -232,8 +232,7 @@ class Viewer:
                     self._refused(event)
         if position:
             self._last_id = position
-            ordered = [self.at[room] for room in self.rooms if room in self.at]
-            here = ",".join(f"{at.epoch}-{at.seq}" for at in ordered)
+            here = ",".join(_written(self.at.get(room)) for room in self.rooms)
             if position != here:
                 self._odd(f"an id of {position} at {here}")
 
@@ -319,6 +318,10 @@ def _places(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
         yield seq, int(message["text"].split(" ", 1)[0]) if "text" in message else NOTHING
 
 
-def _place(told: str) -> Place:
-    epoch, _, seq = told.partition("-")
-    return Place(epoch, int(seq))
+def _place(told: str) -> Place | None:
+    epoch, known, seq = told.partition("-")
+    return Place(epoch, int(seq)) if known else None
+
+
+def _written(place: Place | None) -> str:
+    return f"{place.epoch}-{place.seq}" if place else ""
