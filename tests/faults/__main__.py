@@ -13,8 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from redis.exceptions import RedisError
 from rich.console import Console
 
+from chat.ops.engine import EngineError
 from tests.faults import report
 from tests.faults.kinds import Fault
 from tests.faults.run import BUSES, QUICK_VIEWERS, VIEWERS, chosen, run
@@ -22,6 +24,8 @@ from tests.faults.verdict import Breach
 
 RUNS = 2
 PIPED_COLUMNS = 150
+CANNOT = (AssertionError, OSError, TimeoutError, EngineError, RedisError)
+"""How a run ends that does not come to its audit: what was to be mended is not."""
 
 console = Console()
 if not console.is_terminal:
@@ -48,7 +52,7 @@ async def one(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
     row = report.Row(fault.name)
     try:
         result = await run(fault, bus, seed, viewers, folder)
-    except (AssertionError, OSError, TimeoutError) as error:
+    except CANNOT as error:
         row.verdict.breach(Breach.WRONG, f"it could not be run: {error!r:.2000}")
         console.print("[bold red]could not be run[/]")
     else:
