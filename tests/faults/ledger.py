@@ -91,6 +91,7 @@ class Reading:
         self._spans: dict[str, list[_Span]] = defaultdict(list)
         self._turns: list[tuple[float, Word]] = []
         self._left: set[str] = set()
+        self._gone_at = inf
 
     def read(self, log: Log) -> None:
         """Take all of a log."""
@@ -112,7 +113,9 @@ class Reading:
                 case Odd():
                     self.verdict.breach(Breach.WRONG, item.what)
         if log and isinstance(log[-1], Cut) and not self._resumes and self._at is not None:
-            self._account(Word.AWAY, inf, Place(self._at.epoch, -1))
+            self._spans[self._at.epoch].append(_Span(self._at.seq + 1, inf, Word.AWAY))
+            self._turns.append((inf, Word.AWAY))
+            self._gone_at = log[-1].at
 
     # --- what came -----------------------------------------------------------------------------
 
@@ -253,7 +256,9 @@ class Reading:
             if span.low <= seq <= span.high:
                 return span.word
         if epoch not in self._spans:
-            return next((word for at, word in self._turns if ack.sent < at), None)
+            turns = [(at, word) for at, word in self._turns if ack.sent < at]
+            stayed = turns[:1] == [(inf, Word.AWAY)] and ack.sent < self._gone_at
+            return turns[0][1] if turns and not stayed else None
         if epoch in self._left and self._seen.get(ack.place) is not None:
             return Word.SAID
         return None

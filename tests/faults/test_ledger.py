@@ -164,6 +164,18 @@ class TestPlanted:
         world.log.append(Live(world.epoch, 1, world.seq, list(world.history)))
         assert world.verdict().breaches[Breach.HOLE] == 1
 
+    @pytest.mark.parametrize("resumes", [True, False])
+    def test_acknowledged_in_an_epoch_that_nobody_was_told_of(self, resumes: bool) -> None:
+        """A server took it that was not the one any more."""
+        world = World(resumes)
+        world.join(0)
+        world.live(2)
+        world.book.sent.add(9)
+        world.book.acks.append(Ack(9, Place("other", 1), world.now(), world.now()))
+        world.live(1)
+        world.cut()
+        assert world.verdict().breaches == {Breach.SILENT: 1}
+
     @given(worlds())
     def test_a_hole_that_was_mended_afterwards(self, world: World) -> None:
         assume(world.resumes)
