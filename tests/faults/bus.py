@@ -6,6 +6,7 @@ ends with us. To add a kind of bus is to add a class to BUSES in `run`.
 
     embedded   the one a node starts for itself: a single node, in memory only
     single     a Valkey of ours that two nodes share, behind a proxy of ours or not
+    cluster, sentinel   several servers that two nodes share, in `many`
 """
 
 import asyncio

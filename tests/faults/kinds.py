@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.faults.books import Hole
 from tests.faults.bus import Embedded, OneServer, Single
+from tests.faults.many import Many
 from tests.faults.scene import Scene, send
 from tests.faults.skewed import set_clock
 
@@ -219,6 +220,32 @@ async def forget_tail(scene: Scene, chance: random.Random) -> None:
         await scene.bring_up(node)
 
 
+# --- the bus, where it is several ----------------------------------------------------------------
+
+
+async def kill_masters(scene: Scene, chance: random.Random) -> None:
+    """A master dies, its replica takes over, and later it is back as that one's replica."""
+    assert isinstance(scene.bus, Many)
+    for _ in range(2):
+        await scene.wait(some(chance, 0.5, 2))
+        (await scene.bus.a_master(chance)).kill()
+        await scene.wait(some(chance, 2, 6))
+        await scene.bus.mend()
+
+
+async def freeze_masters(scene: Scene, chance: random.Random) -> None:
+    """A master stands still until it is deposed, and goes on without knowing of that."""
+    assert isinstance(scene.bus, Many)
+    for _ in range(2):
+        await scene.wait(some(chance, 0.5, 2))
+        master = await scene.bus.a_master(chance)
+        master.freeze()
+        await scene.wait(some(chance, 0.5, 6))
+        master.thaw()
+        await scene.wait(some(chance, 1, 2))
+        await scene.bus.mend()
+
+
 # --- several at once -----------------------------------------------------------------------------
 
 
@@ -314,6 +341,8 @@ FAULTS: Final = (
         proxied=True,
         open=True,
     ),
+    Fault("masters killed", kill_masters, frozenset({"masters"}), loses=True),
+    Fault("masters frozen", freeze_masters, frozenset({"masters"}), loses=True),
     Fault("viewers vanish", vanish, quick=True),
     Fault("viewers stall", stall, settings=SMALL_BUFFERS, padding=280, buffer=4096),
     Fault("clocks are set", set_clocks, skewed=True),

@@ -11,10 +11,16 @@ from typing import Final
 
 from tests.faults.bus import Embedded, Single
 from tests.faults.kinds import FAULTS, Fault
+from tests.faults.many import ClusterBus, SentinelBus
 from tests.faults.scene import Result, Scene
 from tests.faults.verdict import Breach
 
-BUSES: Final[dict[str, type[Single] | type[Embedded]]] = {"single": Single, "embedded": Embedded}
+BUSES: Final[dict[str, type[Single] | type[Embedded] | type[ClusterBus] | type[SentinelBus]]] = {
+    "single": Single,
+    "embedded": Embedded,
+    "cluster": ClusterBus,
+    "sentinel": SentinelBus,
+}
 
 VIEWERS: Final = 200
 QUICK_VIEWERS: Final = 60
