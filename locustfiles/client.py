@@ -102,6 +102,7 @@ class Connection:
         command: dict[str, Any] = {"t": "join", "room": room}
         if known := self.positions.get(room):
             command["since"] = {"epoch": known.epoch, "seq": known.seq}
+            known.come_back()
         began = time.monotonic()
         ref = next(self._refs)
         done = self._joined[ref] = gevent.event.Event()
@@ -182,7 +183,7 @@ class Connection:
             if isinstance(place, Msg):
                 oldest = oldest or _stamp(place.text)
         position = self.positions.get(batch.room)
-        if position and position.seq != batch.to:
+        if position and position.seq != max(batch.to, position.again):
             self._fail("order", "a batch that ends elsewhere than it says")
         return oldest
 

@@ -14,16 +14,28 @@ UNSPOKEN = ""
 
 @dataclass
 class Position:
-    """How far one viewer has come in one room."""
+    """How far one viewer has come in one room.
+
+    again  up to here places may come once more, until a newer one does: who comes back to a shard
+           that has not read them yet is sent them when it has
+    """
 
     epoch: str
     seq: int
+    again: int = 0
+
+    def come_back(self) -> None:
+        """The viewer joins again, with this position."""
+        self.again = self.seq
 
     def see(self, epoch: str, seq: int) -> str | None:
         """Move to `seq` of `epoch`; what was wrong with it, if anything."""
         if self.epoch not in (epoch, UNSPOKEN):
             return f"of epoch {epoch}, which nobody told of"
         self.epoch = epoch
+        if seq <= self.again:
+            return None
+        self.again = 0
         expected, self.seq = self.seq + 1, max(self.seq, seq)
         if seq > expected:
             return f"gap of {seq - expected}"

@@ -21,6 +21,15 @@ class TestPosition:
         assert position.see("e1", 7) == "repeated or out of order"
         assert position.seq == 8
 
+    def test_who_comes_back_may_be_sent_again_what_it_had_but_nothing_after_newer_ones(
+        self,
+    ) -> None:
+        position = Position("e1", 7)
+        position.come_back()
+        assert [position.see("e1", seq) for seq in (6, 7, 8)] == [None, None, None]
+        assert position.see("e1", 7) == "repeated or out of order"
+        assert position.seq == 8
+
     def test_the_first_epoch_of_a_room_is_fine(self) -> None:
         position = Position("", 0)
         assert [position.see("e1", seq) for seq in (1, 2)] == [None, None]
