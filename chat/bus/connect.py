@@ -26,8 +26,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-FAILURES: Final = (TimeoutError, RedisError, OSError)
-"""What a command may raise."""
+FAILURES: Final = (TimeoutError, RedisError, OSError, RuntimeError)
+"""What a command may raise; RuntimeError is uvloop's, for a connection just closed."""
 _ELSEWHERE: Final = (ReadOnlyError, AskError, ClusterDownError, TryAgainError)
 """With those derived from them: MOVED is an AskError, MASTERDOWN a ClusterDownError."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -139,3 +140,16 @@ class TestFailing:
         async with connected(valkey.url) as client:
             with pytest.raises(FAILURES, match="WRONGTYPE"):
                 await client.xlen(prefix)
+
+
+def test_a_connection_just_closed_is_a_failure_like_others(valkey: EmbeddedEngine) -> None:
+    async def write_to_closed() -> None:
+        async with connected(valkey.url) as client:
+            connection = await client.connection_pool.get_connection()
+            connection._writer.transport.abort()
+            with pytest.raises(FAILURES):
+                await connection.send_command("PING")
+            await connection.disconnect()
+            await client.connection_pool.release(connection)
+
+    uvloop.run(write_to_closed())
