@@ -9,9 +9,10 @@ import pytest
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
 from chat.bus.servers import LANES
-from chat.bus.store import MIN_ID, Outgoing, Receipt, RoomState, Store
+from chat.bus.store import MIN_ID, RoomState, Store
 from chat.ops.engine import EmbeddedEngine
-from chat.wire.schema import Msg, Sequenced
+from chat.wire.schema import Msg
+from tests.chat.bus.receipts import places, put, texts
 from tests.chat.rig import a_store, outgoing, publish
 
 ROOM = "live:42"
@@ -23,30 +24,6 @@ async def store(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Store]:
     store = a_store(valkey.url, prefix, history=5)
     yield store
     await store.close()
-
-
-async def put(
-    store: Store, *batch: Outgoing, epoch: str = "e1", patience_s: float = 0.0
-) -> list[Receipt]:
-    receipts = await store.publish(batch, epoch, 1_000, patience_s)
-    return whole(receipts)
-
-
-def whole(outcomes: list[Receipt | StoreError | None]) -> list[Receipt]:
-    """Receipts for all of them."""
-    receipts = [one for one in outcomes if isinstance(one, Receipt)]
-    assert receipts == outcomes
-    return receipts
-
-
-def places(receipts: list[Receipt]) -> list[tuple[str, int, bool]]:
-    return [(one.epoch, one.seq, one.duplicate) for one in receipts]
-
-
-def texts(places: list[Sequenced]) -> list[tuple[int, str]]:
-    messages = [place for place in places if isinstance(place, Msg)]
-    assert messages == places
-    return [(message.seq, message.text) for message in messages]
 
 
 class TestLostState:
