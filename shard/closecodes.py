@@ -36,6 +36,9 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 4501, "the token has expired; get a new one"
     GUESTS_REFUSED = 4502, "a token is needed here"
     FLOODING = 4503, "far too many commands, or frames that are none"
+    BANNED = 4504, "banned"
+    KICKED = 4505, "sent away by a moderator"
+    REPLACED = 4506, "replaced by a newer connection of the same user"
 
 
 class ProtocolError(Exception):

@@ -57,6 +57,7 @@ PURE = (
     "chat/client/follower.py",
     "chat/policy/gate.py",
     "chat/policy/rates.py",
+    "chat/policy/roles.py",
     "chat/policy/text.py",
     "chat/rooms/position.py",
     "chat/rooms/room.py",

@@ -34,6 +34,10 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
     size: int
     ts: int
     kind: str | None = None
+    avatar: str = ""
+    level: int = 0
+    badges: tuple[str, ...] = ()
+    shadowed: bool = False
 
     def at(self, room: str, epoch: str, seq: int) -> Msg:
         """The event it is at its place; likewise below."""
@@ -49,6 +53,9 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
             self.size,
             self.ts,
             UNSET if self.kind is None else self.kind,
+            self.avatar or UNSET,
+            self.level or UNSET,
+            self.badges or UNSET,
         )
 
     def content(self) -> tuple[Any, ...]:

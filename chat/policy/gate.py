@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from chat.config.sections import Auth, Limits
-from chat.policy.identity import Identity
+from chat.policy.identity import USER, Identity
 from chat.policy.rates import Rates
 from chat.policy.text import clean_text, is_clean, text_problem
 from chat.wire.schema import GUEST, ErrorCode
@@ -41,12 +41,18 @@ Verdict = Refusal | None
 
 
 class Attempt(Struct):
-    """Something that somebody is about to say. `fd` is a viewer's connection, -1 a backend's."""
+    """Something that somebody is about to say. `fd` is a viewer's connection, -1 a backend's.
+
+    role      what `who` is in the room
+    shadowed  whether only its sender is to see it
+    """
 
     room: str
     text: str
     who: Identity
     fd: int = -1
+    role: str = USER
+    shadowed: bool = False
 
 
 Check = Callable[[Attempt], Verdict]
@@ -119,7 +125,7 @@ def uid(attempt: Attempt) -> Verdict:
 def name(attempt: Attempt) -> Verdict:
     """There is a name to show; `attempt.who` gets it cleaned."""
     who = attempt.who
-    attempt.who = Identity(who.uid, clean_text(who.name), who.role, who.expires)
+    attempt.who = structs.replace(who, name=clean_text(who.name))
     if attempt.who.name:
         return PASS
     return Refusal(ErrorCode.BAD_REQUEST, "the name is empty", field="name")

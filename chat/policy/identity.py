@@ -24,12 +24,19 @@ LEEWAY_S: Final = 10
 
 
 class Identity(Struct, frozen=True, gc=False):
-    """Who speaks. `expires` is a Unix time in seconds, 0 for never."""
+    """Who speaks. `expires` is a Unix time in seconds, 0 for never.
+
+    role   everywhere; `rooms` has (room or prefix ending in `*`, role) pairs beside it
+    """
 
     uid: str
     name: str
     role: str
     expires: int = 0
+    avatar: str = ""
+    level: int = 0
+    badges: tuple[str, ...] = ()
+    rooms: tuple[tuple[str, str], ...] = ()
 
 
 class Refused(Exception):

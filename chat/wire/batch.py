@@ -59,6 +59,9 @@ def _written(place: Sequenced, seq: int | UnsetType) -> Message:  # hot: once pe
                 UNSET if place.size == NORMAL_SIZE else place.size,
                 place.ts,
                 place.kind,
+                avatar=place.avatar,
+                level=place.level,
+                badges=place.badges,
             )
         case Delete():
             return Message(seq, t="delete", target=place.target, ts=place.ts)
@@ -92,6 +95,7 @@ def expand(
                     NORMAL_SIZE if one.size is UNSET else one.size,
                     ts,
                     one.kind,
+                    *(one.avatar, one.level, one.badges),
                 )
 
 

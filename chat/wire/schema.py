@@ -44,6 +44,13 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     READ_ONLY = "read_only"
     FORBIDDEN = "forbidden"
+    BANNED = "banned"
+    MUTED = "muted"
+    SILENCED = "silenced"
+    SLOW_MODE = "slow_mode"
+    REPEATED = "repeated"
+    WORD_REFUSED = "word_refused"
+    ROOM_BUSY = "room_busy"
     ID_REUSED = "id_reused"
     UNAVAILABLE = "unavailable"
 
@@ -95,6 +102,31 @@ class Ping(Struct, tag_field="t", tag="ping", frozen=True):
     ref: Ref | UnsetType = UNSET
 
 
+Action = Literal["mute", "unmute", "ban", "unban", "kick", "delete", "clear", "settings"]
+Silence = Literal["none", "all", "user", "vip", "moderator", "owner", "admin"]
+"""Who may still type: everybody, nobody below the staff, or those of a least role."""
+
+
+class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
+    """A moderator's action in a room; which fields it takes, the docs' table of actions says."""
+
+    room: str
+    action: Action
+    ref: Ref | UnsetType = UNSET
+    uid: str | UnsetType = UNSET
+    seconds: Annotated[int, Meta(ge=1, le=315_360_000)] | UnsetType = UNSET
+    reason: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    seq: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
+    slow_s: Annotated[int, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+    silence: Silence | UnsetType = UNSET
+    no_repeats_s: Annotated[int, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+    min_role: Literal["guest", "user", "vip", "moderator"] | UnsetType = UNSET
+    pinned: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType | None = UNSET
+    announcement: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
+    messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+
+
 Command = Join | Leave | Send | Auth | Ping
 COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
 
@@ -141,6 +173,9 @@ class Msg(Struct, tag_field="t", tag="msg"):
     size: int
     ts: int
     kind: str | UnsetType = UNSET
+    avatar: str | UnsetType = UNSET
+    level: int | UnsetType = UNSET
+    badges: tuple[str, ...] | UnsetType = UNSET
 
 
 class Delete(Struct, tag_field="t", tag="delete"):
@@ -194,6 +229,9 @@ class Message(Struct):
     t: str | UnsetType = UNSET
     target: int | UnsetType = UNSET
     state: dict[str, Any] | UnsetType = UNSET
+    avatar: str | UnsetType = UNSET
+    level: int | UnsetType = UNSET
+    badges: tuple[str, ...] | UnsetType = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):
@@ -219,8 +257,25 @@ class Joined(Struct, tag_field="t", tag="joined"):
 
 
 class Left(Struct, tag_field="t", tag="left"):
+    """The answer to a leave; with a `reason`, the viewer was sent out."""
+
     room: str
     ref: Ref | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class Done(Struct, tag_field="t", tag="done"):
+    """A moderator's action is done, and holds on every node."""
+
+    room: str
+    action: str
+    ref: Ref | UnsetType = UNSET
+
+
+class Expiring(Struct, tag_field="t", tag="expiring"):
+    """The token ends in so many seconds; a newer one, by `auth`, keeps the connection."""
+
+    in_s: int
 
 
 class Ack(Struct, tag_field="t", tag="ack"):
@@ -284,6 +339,8 @@ ServerEvent = (
     | State
     | Joined
     | Left
+    | Done
+    | Expiring
     | Ack
     | Error
     | Online

@@ -166,10 +166,11 @@ class TestEvents:
         assert msgspec.to_builtins(Message()) == {}
         look = {"color": 1, "mode": "top", "size": 12}
         said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
-        whole = said | {"t": "x", "target": 3, "state": {}}
+        who = {"avatar": "a", "level": 4, "badges": ("b",)}
+        whole = said | {"t": "x", "target": 3, "state": {}} | who
         assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
         assert list(whole) == list(Message.__struct_fields__)
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 15
+        assert len(set(tags)) == len(tags) == 17
