@@ -70,8 +70,9 @@ class TestMessages:
         assert said(packed(WHOLE)).kind is UNSET
 
     def test_a_newer_entry_has_more(self) -> None:
-        newer = packed([*WHOLE, "gift", {"badge": 3}, [1, 2]])
+        newer = packed([*WHOLE, "gift", "", 3, ["fan"], False, {"more": 3}, [1, 2]])
         assert said(newer).kind == "gift"
+        assert said(newer).badges == ("fan",)
 
 
 class TestOtherKinds:
