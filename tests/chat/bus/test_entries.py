@@ -93,7 +93,8 @@ class TestOtherKinds:
         ("entry", "fields"),
         [
             (Said("u7", "阿花", "前方高能", 1, "top", 25, 9), ["m", "u7", "阿花", "前方高能", 1,
-                                                               "top", 25, 9, None]),
+                                                               "top", 25, 9, None, "", 0, [],
+                                                               False]),
             (Deleted(3, 9), ["d", 3, 9]),
             (Cleared(None, 9), ["c", None, 9]),
             (Ruled({"slow_s": 2}, 9), ["s", {"slow_s": 2}, 9]),
