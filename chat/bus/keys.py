@@ -9,11 +9,15 @@
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:{p}:health          string   written to see that it can be
     {prefix}:guests              string   the secret of guests' keys, where none is configured
-    {prefix}:broadcast           stream   notices to everyone and to users
+    {prefix}:broadcast           stream   notices to everyone and to users; m entry
+    {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
+    {{prefix}:broadcast}:rules   hash     the same of everywhere
+    {{prefix}:broadcast}:audit   stream   m what moderators did, JSON
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
 
 Rules. All keys of a partition carry its hash tag, `{p}` with braces, so that a script may touch
-them together in a Cluster. Room names cannot contain braces. `p` depends on the room's name and
+them together in a Cluster; those of everywhere are in the slot of the broadcast stream, whose whole
+name is their tag. Room names cannot contain braces. `p` depends on the room's name and
 the number of partitions only, so all nodes must agree on that number.
 """
 
@@ -28,6 +32,7 @@ class Keys:
         self._prefix = prefix
         self.broadcast = f"{prefix}:broadcast"
         self.guests = f"{prefix}:guests"
+        self.audit = f"{{{self.broadcast}}}:audit"
 
     def partition(self, room: str) -> int:
         """Which partition a room's messages travel in."""
@@ -57,6 +62,10 @@ class Keys:
     def dup(self, room: str, uid: str, message_id: str) -> str:
         # The lengths make it unambiguous: all three may contain colons.
         return f"{self._of(room, f'dup:{len(room)}')}:{len(uid)}:{uid}:{message_id}"
+
+    def rules(self, room: str | None) -> str:
+        """Those of a room; None: of everywhere."""
+        return f"{{{self.broadcast}}}:rules" if room is None else self._of(room, "rules")
 
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"

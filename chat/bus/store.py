@@ -77,6 +77,15 @@ class Peek:
     found: Sequenced | None
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept: messages of a room, entries of a partition's stream, a silent room."""
+
+    history: int
+    fanout_entries: int
+    ttl_s: int
+
+
 class Store:
     """The node's door to Redis.
 
@@ -97,6 +106,7 @@ class Store:
     ) -> None:
         self.keys = keys
         self.servers = servers
+        self.retention = Retention(history, fanout_entries, ttl_s)
         self._history = history
         self._fanout_entries = fanout_entries
         self._ttl_s = ttl_s

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
-from chat.bus.entries import BadEntry, read_notice
+from chat.bus.entries import BadEntry, Noticed, read_broadcast
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
@@ -55,9 +55,11 @@ class Notices:
         busy = bool(self._waiting)
         for entry_id, fields in entries:
             try:
-                noticed = read_notice(fields[1])
+                noticed = read_broadcast(fields[1])
             except BadEntry:
                 self._counts[ChatCount.BAD_ENTRIES] += 1
+                continue
+            if not isinstance(noticed, Noticed):
                 continue
             if len(self._waiting) == MOST:
                 self._counts[ChatCount.NOTICES_DROPPED] += 1

@@ -245,7 +245,11 @@ class Msgs(Struct, tag_field="t", tag="msgs"):
 
 
 class Joined(Struct, tag_field="t", tag="joined"):
-    """`seq` is the room's position: all messages with a greater one follow."""
+    """`seq` is the room's position: all messages with a greater one follow.
+
+    state  the room's rules as of that position, whole; with `muted_until` (milliseconds since 1970,
+           0 for good) where this viewer is muted
+    """
 
     room: str
     epoch: str
@@ -254,6 +258,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     recovered: bool
     history: list[Message]
     ref: Ref | UnsetType = UNSET
+    state: dict[str, Any] | UnsetType = UNSET
 
 
 class Left(Struct, tag_field="t", tag="left"):

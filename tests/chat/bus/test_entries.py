@@ -25,11 +25,11 @@ from chat.bus.entries import (
     id_order,
     pack,
     read,
-    read_notice,
 )
 from chat.wire.batch import shorten
 from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.schema import Clear, Delete, Msg, Msgs, Notice, Sequenced, State
+from tests.chat.rig import read_notice
 
 WHOLE = ["m", "u7", "阿花", "前方高能", 0xFFFFFF, "scroll", 25, 1764000000123]
 DELETED, CLEARED = ["d", 3, 1764], ["c", "u7", 1764]

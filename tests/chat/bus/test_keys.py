@@ -28,9 +28,10 @@ def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> No
     p = keys.partition(room)
     assert 0 <= p < partitions
     of_room = [keys.room(room), keys.history(room), keys.online(room), keys.dup(room, "u", "i")]
+    of_room.append(keys.rules(room))
     of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
     assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
-    assert len({*of_room, *of_partition}) == 7
+    assert len({*of_room, *of_partition}) == 8
 
 
 @given(MESSAGES, MESSAGES)
@@ -51,6 +52,15 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.seen(7) == "danmaku:{7}:seen"
     assert KEYS.broadcast == "danmaku:broadcast"
     assert KEYS.wake("s1") == "danmaku:wake:s1"
+    assert KEYS.rules("live:42") == f"danmaku:{{{p}}}:rules:live:42"
+    assert KEYS.rules(None) == "{danmaku:broadcast}:rules"
+    assert KEYS.audit == "{danmaku:broadcast}:audit"
+
+
+def test_rules_of_everywhere_are_in_the_slot_of_the_broadcast_stream() -> None:
+    # Of a key without braces the whole name counts.
+    assert "{" not in KEYS.broadcast
+    assert slot_tag(KEYS.rules(None)) == slot_tag(KEYS.audit) == KEYS.broadcast
 
 
 @pytest.mark.parametrize("partitions", [2, 64, 1024])

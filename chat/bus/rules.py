@@ -1,0 +1,149 @@
+"""Rules in Redis: those of a room and those of everywhere, loaded whole, changed field by field.
+
+Rules. Each is one hash, which does not expire; what its fields mean is `policy`'s. A change is one
+script, which also tells all shards by the stream they read anyway: it is done and told, or neither.
+Every change has the next version. Who knows one and is told of the next but one has missed
+something, and loads them whole; who is told of one it knows has nothing to do.
+
+`None`, where a room is named, is everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chat.bus.entries import Changed, pack
+from chat.bus.names import new_epoch
+from chat.bus.scripts import Script
+from chat.bus.servers import Request
+from chat.bus.store import Store
+
+MOST_OF_ROOM: Final = 10_000
+"""Fields of a room's rules: mutes and bans, above all."""
+MOST_EVERYWHERE: Final = 100_000
+TOLD_BYTES: Final = 16_384
+"""A field that is larger is fetched by those who need it: streams keep what they are told."""
+BROADCAST_ENTRIES: Final = 10_000
+AT_ONCE: Final = 500
+"""Rooms per pipeline when many are loaded again."""
+
+CHANGED, OUTDATED, FULL = range(3)
+"""What the script says."""
+
+
+class Outdated(Exception):
+    """The rules are of another version than was expected; nothing was changed."""
+
+
+class Full(Exception):
+    """There are too many mutes and bans already; nothing was changed."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """Rules as Redis has them; or some fields, and the version they are of."""
+
+    version: int = 0
+    fields: dict[str, bytes] = field(default_factory=dict)
+
+
+class Rules:
+    """All rules, in one store."""
+
+    def __init__(
+        self,
+        store: Store,
+        most_of_room: int = MOST_OF_ROOM,
+        most_everywhere: int = MOST_EVERYWHERE,
+    ) -> None:
+        self._store = store
+        self._most_of_room = most_of_room
+        self._most_everywhere = most_everywhere
+        self._change = Script(store.servers, "change")
+
+    async def load_room(self, room: str) -> Kept:
+        """A room's rules. Raises StoreError, as all here."""
+        return (await self.load([room]))[0]
+
+    async def load_everywhere(self) -> Kept:
+        """The rules of everywhere."""
+        return (await self.load([None]))[0]
+
+    async def load(self, rooms: Sequence[str | None]) -> list[Kept]:
+        """The rules of several rooms."""
+        found: list[Any] = []
+        for start in range(0, len(rooms), AT_ONCE):
+            keys = map(self._store.keys.rules, rooms[start : start + AT_ONCE])
+            found += await self._store.servers.ask_all([_all_of(key) for key in keys])
+        return [kept(fields) for fields in found]
+
+    async def fetch(self, room: str | None, names: Sequence[str]) -> Kept:
+        """Some fields of rules; those that are not there are left out."""
+        key = self._store.keys.rules(room)
+        values = await self._store.servers.ask(key, lambda pipe, on: pipe.hmget(key, ["v", *names]))
+        both = zip(names, values[1:], strict=True)
+        there = {name: value for name, value in both if value is not None}
+        return Kept(int(values[0] or 0), there)
+
+    async def change(
+        self,
+        room: str | None,
+        fields: Mapping[str, bytes | None],
+        *,
+        expected: int | None = None,
+        state: bytes = b"",
+    ) -> int:
+        """Set fields, or take them out (None), and tell all shards; the new version.
+
+        expected  the version these rules must have; None: any
+        state     an entry that takes the room's next place in the same moment
+
+        Raises StoreError (whether it was done is not known then: do it again), Outdated, Full.
+        """
+        keys = self._store.keys
+        many = self._most_everywhere if room is None else self._most_of_room
+        kept = self._store.retention
+        stream, length = keys.broadcast, BROADCAST_ENTRIES
+        if room is not None:
+            stream, length = keys.fanout(keys.partition(room)), kept.fanout_entries
+        args: list[Any] = [
+            "" if expected is None else expected,
+            *(many, pack(_told(fields)), length, room or "", state),
+            *(new_epoch(), kept.history, kept.ttl_s),
+        ]
+        put = {name: value for name, value in fields.items() if value is not None}
+        args.append(len(put))
+        for name, value in put.items():
+            args += (name, value)
+        args += [name for name, value in fields.items() if value is None]
+        touched = [keys.rules(room), stream]
+        if state:
+            assert room is not None, "everywhere is no room"
+            touched += [keys.room(room), keys.history(room)]
+        outcome, number, _, _ = await self._change.run(touched, args)
+        if outcome == OUTDATED:
+            raise Outdated(f"version {number}, not {expected}")
+        if outcome == FULL:
+            raise Full(f"{number} of {many} fields are taken")
+        return int(number)
+
+
+def kept(fields: Mapping[bytes, bytes]) -> Kept:
+    """Rules out of the fields of their hash; a name that is no text is nobody's."""
+    found = Kept(int(fields.get(b"v", 0)))
+    for name, value in fields.items():
+        try:
+            found.fields[name.decode()] = value
+        except UnicodeDecodeError:
+            continue
+    found.fields.pop("v", None)
+    return found
+
+
+def _told(fields: Mapping[str, bytes | None]) -> Changed:
+    large = [name for name, value in fields.items() if value and len(value) > TOLD_BYTES]
+    return Changed({name: fields[name] for name in fields if name not in large}, large)
+
+
+def _all_of(key: str) -> Request:
+    return key, lambda pipe, on: pipe.hgetall(key)

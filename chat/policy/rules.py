@@ -1,0 +1,255 @@
+"""What is forbidden whom, and what a room's rules are, as one shard knows them.
+
+Rules. Pure: no I/O, and time is passed in. Read synchronously, by every check; nothing per message
+asks Redis. It is loaded whole and then changed as the streams tell, version by version: whatever
+order it comes in, what is known is what Redis had at that version, or it says that something was
+missed. A mute or ban that is timed ends by itself, at its time, everywhere.
+
+A mute or ban stays the bytes it came as, because there may be a hundred thousand and only those of
+somebody who is here are ever looked at. Bytes that are nothing of ours forbid nothing.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from enum import Enum, auto
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from chat.bus.rules import Kept
+from chat.wire.schema import UNREADABLE, Silence
+
+MUTE: Final = "mute"
+BAN: Final = "ban"
+KICK: Final = "kick"
+ADDRESS: Final = "address"
+SETTINGS: Final = "settings"
+OWNERS: Final = "owners"
+WORDS: Final = "words"
+
+EARLY: Final = 100
+"""Changes that are kept while rules are being loaded; who misses more loads them again."""
+SWEPT: Final = 1_000
+"""Mutes and bans looked at in one sweep: some tenths of a millisecond."""
+
+
+class Sanction(Struct, array_like=True, gc=False, frozen=True):
+    """A mute, a ban or a kick. `until` is milliseconds since 1970, 0 for good; `by` is a uid."""
+
+    until: int
+    reason: str = ""
+    by: str = ""
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it has not ended."""
+        return not self.until or now_ms < self.until
+
+    def retry_after(self, now_ms: int) -> float | None:
+        """Seconds until it ends; None: never."""
+        return round((self.until - now_ms) / 1000, 2) if self.until else None
+
+
+class Settings(Struct, omit_defaults=True, frozen=True):
+    """What a moderator sets in a room. The last two are nothing viewers are told.
+
+    pinned  a message as in a history, with its seq
+    """
+
+    slow_s: int = 0
+    silence: Silence = "none"
+    no_repeats_s: int = 0
+    min_role: str = "guest"
+    pinned: dict[str, Any] | None = None
+    announcement: str | None = None
+    messages_per_s: int = 0
+    shown_per_s: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """What viewers are told, whole."""
+        return {
+            "slow_s": self.slow_s,
+            "silence": self.silence,
+            "no_repeats_s": self.no_repeats_s,
+            "min_role": self.min_role,
+            "pinned": self.pinned,
+            "announcement": self.announcement,
+        }
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_sanction: Final = msgspec.msgpack.Decoder(Sanction).decode
+_settings: Final = msgspec.msgpack.Decoder(Settings).decode
+_owners: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+
+
+def pack_sanction(sanction: Sanction) -> bytes:
+    """As a field of rules; likewise below."""
+    return _encode(sanction)
+
+
+def pack_settings(settings: Settings) -> bytes:
+    return _encode(settings)
+
+
+def pack_owners(owners: Collection[str]) -> bytes:
+    return _encode(sorted(owners))
+
+
+def read_sanction(packed: bytes) -> Sanction | None:
+    """None for what is none of ours."""
+    try:
+        return _sanction(packed)
+    except UNREADABLE:
+        return None
+
+
+class RoomRules:
+    """The rules of one room, or of everywhere.
+
+    known  whether they have been loaded; what is not known forbids nothing by itself
+    words  packed lists of words; who knows the same object knows the same lists
+    """
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self.known = kept is not None
+        self.version = 0
+        self.settings = NO_SETTINGS
+        self.owners: frozenset[str] = frozenset()
+        self.words = b""
+        self.sanctions: dict[str, dict[str, bytes]] = {}
+        if kept is not None:
+            self.version = kept.version
+            self.put(kept.fields)
+
+    def put(self, fields: Mapping[str, bytes | None]) -> None:
+        """These fields are this now; None: gone."""
+        for name, value in fields.items():
+            kind, colon, whose = name.partition(":")
+            if colon:
+                self._sanction(kind, whose, value)
+            elif kind == SETTINGS:
+                self.settings = _read(_settings, value, NO_SETTINGS)
+            elif kind == OWNERS:
+                self.owners = frozenset(_read(_owners, value, ()))
+            elif kind == WORDS:
+                self.words = value or b""
+
+    def _sanction(self, kind: str, whose: str, value: bytes | None) -> None:
+        if value is not None:
+            self.sanctions.setdefault(kind, {})[whose] = value
+        elif kind in self.sanctions:
+            self.sanctions[kind].pop(whose, None)
+            if not self.sanctions[kind]:
+                del self.sanctions[kind]
+
+    def get(self, kind: str, whose: str, now_ms: int) -> Sanction | None:
+        """The sanction of a kind that holds for somebody now."""
+        there = self.sanctions.get(kind)
+        packed = there.get(whose) if there else None
+        found = None if packed is None else read_sanction(packed)
+        return found if found is not None and found.holds(now_ms) else None
+
+    def all(self, kind: str, now_ms: int) -> Iterator[tuple[str, Sanction]]:
+        """All of a kind that hold now."""
+        for whose in list(self.sanctions.get(kind, ())):
+            found = self.get(kind, whose, now_ms)
+            if found is not None:
+                yield whose, found
+
+    def address(self, address: str, now_ms: int) -> Sanction | None:
+        """The ban that holds for an address, by itself or by a network it is in."""
+        there = self.sanctions.get(ADDRESS)
+        if not there:
+            return None
+        for name in _covering(address, {_length(network) for network in there}):
+            found = self.get(ADDRESS, name, now_ms)
+            if found is not None:
+                return found
+        return None
+
+
+def _read(decode: Any, value: bytes | None, default: Any) -> Any:
+    if value is None:
+        return default
+    try:
+        return decode(value)
+    except UNREADABLE:
+        return default
+
+
+NO_SETTINGS: Final = Settings()
+UNKNOWN: Final = RoomRules()
+"""Those of a room that is not open here."""
+
+
+def _length(network: str) -> int:
+    """The bits of a network's prefix; -1 for a single address."""
+    _, slash, bits = network.partition("/")
+    return int(bits) if slash and bits.isdecimal() else -1
+
+
+def _covering(address: str, lengths: Iterable[int]) -> Iterator[str]:
+    """An address, and the networks of such prefixes that it is in, as they are written."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return
+    for length in lengths:
+        if length < 0:
+            yield str(ip)
+        elif length <= ip.max_prefixlen:
+            yield str(ip_network((ip, length), strict=False))
+
+
+class Step(Enum):
+    """What became of a change that was told."""
+
+    DONE = auto()
+    KNOWN = auto()
+    EARLY = auto()
+    MISSED = auto()
+
+
+class Rulebook:
+    """The rules that one shard knows: of everywhere, and of the rooms that are open here."""
+
+    def __init__(self) -> None:
+        self._books: dict[str | None, RoomRules] = {}
+        self._early: dict[str | None, list[tuple[int, Mapping[str, bytes | None]]]] = {}
+        self.everywhere = UNKNOWN
+
+    def of(self, room: str) -> RoomRules:  # hot: once per message typed
+        """A room's; UNKNOWN where it has not been loaded."""
+        return self._books.get(room, UNKNOWN)
+
+    def load(self, room: str | None, kept: Kept) -> Step:
+        """Rules as Redis has them; MISSED when what was told meanwhile does not follow on them."""
+        self._books[room] = rules = RoomRules(kept)
+        if room is None:
+            self.everywhere = rules
+        for version, fields in self._early.pop(room, ()):
+            if self.apply(room, version, fields) is Step.MISSED:
+                return Step.MISSED
+        return Step.DONE
+
+    def apply(self, room: str | None, version: int, fields: Mapping[str, bytes | None]) -> Step:
+        """A change that was told. EARLY: it waits for the rules to be loaded."""
+        rules = self._books.get(room)
+        if rules is None:
+            early = self._early.setdefault(room, [])
+            early.append((version, fields))
+            del early[:-EARLY]
+            return Step.EARLY
+        if version <= rules.version:
+            return Step.KNOWN
+        if version > rules.version + 1:
+            return Step.MISSED
+        rules.put(fields)
+        rules.version = version
+        return Step.DONE
+
+    def forget(self, room: str) -> None:
+        """The room is closed here."""
+        self._books.pop(room, None)
+        self._early.pop(room, None)
