@@ -13,12 +13,14 @@ What outlives a turn is kept as a Handle, never as a descriptor.
 import logging
 import random
 import select
-from collections.abc import Callable, Collection
+import socket
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from pool.handle import Handle
 from pool.table import ConnectionTable
 from shard import phases, writing
+from shard.addresses import canonical
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.deadlines import Deadlines
@@ -70,6 +72,7 @@ class Connections:
         self._epoll = select.epoll()
         self._left: list[tuple[int, int]] = []
         self._ended: list[int] = []
+        self._behind: Mapping[int, str] = {}
         self._connections = 0
         self._in_turn = False
         self._woken = False
@@ -118,6 +121,10 @@ class Connections:
     def variant(self, fd: int) -> int:
         """Which of the offers the connection took."""
         return self._table.variant[fd]
+
+    def address(self, fd: int) -> str:
+        """A client's address, as a trusted proxy says it or as it connected; "" for none."""
+        return self._behind.get(fd) or _peer(fd)
 
     def become(self, fd: int, variant: int) -> None:
         """The connection turns out to be of another variant, of the same wire."""
@@ -267,3 +274,14 @@ class Connections:
 
     def _wire(self, fd: int) -> Wire:
         return self._wires[self._table.variant[fd]]
+
+
+def _peer(fd: int) -> str:
+    """The address at a socket's other end; "" where there is none any more."""
+    sock = socket.socket(fileno=fd)
+    try:
+        return canonical(sock.getpeername()[0]) or ""
+    except OSError:
+        return ""
+    finally:
+        sock.detach()

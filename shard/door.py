@@ -49,7 +49,10 @@ UNPROXIED: Final = answer(
 
 
 class Door:
-    """One listener's, for `rows` descriptors."""
+    """One listener's, for `rows` descriptors.
+
+    behind  clients of trusted proxies, by descriptor, as these say; other clients are who connected
+    """
 
     def __init__(
         self, listener: socket.socket, settings: Settings, rows: int, counts: "memoryview[int]"
@@ -66,6 +69,7 @@ class Door:
         self._trusted = Networks(settings.trusted_proxies)
         self._expects_header = settings.client_address == "proxy-protocol"
         self._direct = settings.client_address == "connection"
+        self.behind: dict[int, str] = {}
         self._proxied: dict[int, str] = {}
         self._unfinished: dict[int, tuple[bytes, int]] = {}
         self._reserve = -1
@@ -185,6 +189,8 @@ class Door:
     def _enter_behind(self, fd: int, client: str | None) -> bool:
         """A proxy has said who its client is (None: itself); whether it may go on."""
         proxy = self._proxied.pop(fd)
+        if client:
+            self.behind[fd] = client
         return self._per_address.enter(fd, client or proxy)
 
     def leave(self) -> None:
@@ -198,6 +204,8 @@ class Door:
             self._unfinished.pop(fd, None)
         if self._proxied:
             self._proxied.pop(fd, None)
+        if self.behind:
+            self.behind.pop(fd, None)
 
 
 def _refuse(fd: int, reply: Answer) -> None:

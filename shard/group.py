@@ -75,6 +75,7 @@ class ConnectionGroup(Intake):
     ) -> None:
         super().__init__(settings, counts, wake, chance, rows)
         self._door = Door(listener, settings, rows, counts)
+        self._behind = self._door.behind
         self._accepting = False
         self._draining = False
         self._requests = 0

@@ -9,7 +9,7 @@ from shard.outbox import Sent
 from shard.wires.websocket import WebSocket
 from shard.wires.wire import Offer
 from tests.shard.rig import Rig
-from tests.shard.wire import terms
+from tests.shard.wire import REQUEST, terms
 
 
 class TestHandles:
@@ -31,6 +31,22 @@ class TestHandles:
             ):
                 assert not rig.group.has(handle)
             assert rig.group.has(Handle(client.fd, 0))
+
+
+class TestAddresses:
+    def test_a_client_is_who_connected(self) -> None:
+        with Rig() as rig:
+            client = rig.open()
+            assert rig.group.address(client.fd) == "127.0.0.1"
+
+    def test_behind_a_trusted_proxy_it_is_who_that_says(self) -> None:
+        with Rig(client_address="x-forwarded-for", trusted_proxies=("127.0.0.1",)) as rig:
+            client = rig.open(
+                REQUEST.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
+            )
+            assert rig.group.address(client.fd) == "192.0.2.9"
+            unnamed = rig.open()
+            assert rig.group.address(unnamed.fd) == "127.0.0.1"
 
 
 class TestVariants:
