@@ -21,6 +21,7 @@ name is their tag. Room names cannot contain braces. `p` depends on the room's n
 the number of partitions only, so all nodes must agree on that number.
 """
 
+from dataclasses import dataclass
 from zlib import crc32
 
 
@@ -72,3 +73,12 @@ class Keys:
 
     def _of(self, room: str, what: str) -> str:
         return f"{self._prefix}:{{{self.partition(room)}}}:{what}:{room}"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much is kept: messages of a room, entries of a partition's stream, a silent room."""
+
+    history: int
+    fanout_entries: int
+    ttl_s: int

@@ -100,19 +100,37 @@ class Rules:
 
         Raises StoreError (whether it was done is not known then: do it again), Outdated, Full.
         """
-        keys = self._store.keys
-        many = self._most_everywhere if room is None else self._most_of_room
-        kept = self._store.retention
+        return await self._run(room, fields, _told(fields), expected, state=state)
+
+    async def restore(
+        self, room: str | None, fields: Mapping[str, bytes], version: int, expected: int
+    ) -> None:
+        """Rules are these again, in place of an earlier version that is `expected` to be there.
+
+        All shards are told of a version after the next, and so load them. Raises as `change` does.
+        """
+        await self._run(room, fields, Changed({}), expected, version=version + 2)
+
+    async def _run(
+        self,
+        room: str | None,
+        fields: Mapping[str, bytes | None],
+        told: Changed,
+        expected: int | None,
+        version: int | None = None,
+        state: bytes = b"",
+    ) -> int:
+        keys, retention = self._store.keys, self._store.retention
+        most = self._most_everywhere if room is None else self._most_of_room
         stream, length = keys.broadcast, BROADCAST_ENTRIES
         if room is not None:
-            stream, length = keys.fanout(keys.partition(room)), kept.fanout_entries
-        args: list[Any] = [
-            "" if expected is None else expected,
-            *(many, pack(_told(fields)), length, room or "", state),
-            *(new_epoch(), kept.history, kept.ttl_s),
-        ]
+            stream, length = keys.fanout(keys.partition(room)), retention.fanout_entries
         put = {name: value for name, value in fields.items() if value is not None}
-        args.append(len(put))
+        args: list[Any] = [
+            *("" if expected is None else expected, most, pack(told), length),
+            *(room or "", state, new_epoch(), retention.history, retention.ttl_s),
+            *("" if version is None else version, len(put)),
+        ]
         for name, value in put.items():
             args += (name, value)
         args += [name for name, value in fields.items() if value is None]
@@ -124,7 +142,7 @@ class Rules:
         if outcome == OUTDATED:
             raise Outdated(f"version {number}, not {expected}")
         if outcome == FULL:
-            raise Full(f"{number} of {many} fields are taken")
+            raise Full(f"{number} of {most} fields are taken")
         return int(number)
 
 

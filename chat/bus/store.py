@@ -8,14 +8,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec import Struct
 
 from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
 from chat.bus.entries import BadEntry, digest, read
-from chat.bus.keys import Keys
+from chat.bus.keys import Keys, Retention
 from chat.bus.scripts import Call, Script
 from chat.bus.servers import Request, Server, Servers
 from chat.bus.tail import Tail
@@ -57,7 +57,8 @@ class Receipt:
 class RoomState:
     """A room as Redis knows it; `fanout_id` is how far its partition's stream had come.
 
-    `base` is the seq its epoch began at: what lies before it belonged to an earlier one.
+    `base` is the seq its epoch began at: what lies before it belonged to an earlier one; `rules`
+    are the fields of their hash, if they were asked for.
     """
 
     epoch: str
@@ -65,6 +66,7 @@ class RoomState:
     base: int
     fanout_id: bytes
     places: list[Sequenced]
+    rules: dict[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -75,15 +77,6 @@ class Peek:
     seq: int
     fanout_id: bytes
     found: Sequenced | None
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How much is kept: messages of a room, entries of a partition's stream, a silent room."""
-
-    history: int
-    fanout_entries: int
-    ttl_s: int
 
 
 class Store:
@@ -107,9 +100,6 @@ class Store:
         self.keys = keys
         self.servers = servers
         self.retention = Retention(history, fanout_entries, ttl_s)
-        self._history = history
-        self._fanout_entries = fanout_entries
-        self._ttl_s = ttl_s
         self._dup_ttl_s = dup_ttl_s
         self._publish = Script(servers, "publish")
         self._open = Script(servers, "open")
@@ -179,8 +169,9 @@ class Store:
         self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int
     ) -> tuple[list[str], list[Any]]:
         keys = [self.keys.fanout(partition)]
-        kept = (self._history, self._fanout_entries, self._ttl_s, self._dup_ttl_s)
-        args: list[Any] = [*kept, epoch, ts]
+        kept = self.retention
+        bounds = (kept.history, kept.fanout_entries, kept.ttl_s, self._dup_ttl_s)
+        args: list[Any] = [*bounds, epoch, ts]
         for message in part:
             room, content = self.keys.room(message.room), ""
             keys += (room, self.keys.history(message.room), room)
@@ -191,22 +182,30 @@ class Store:
         return keys, args
 
     async def open_room(
-        self, room: str, *, newest: int = 0, after: int | None = None, of: str = ""
+        self,
+        room: str,
+        *,
+        newest: int = 0,
+        after: int | None = None,
+        of: str = "",
+        rules: bool = False,
     ) -> RoomState:
         """A room's state with its newest messages; ("", 0) where nobody has spoken yet.
 
         With `after`, all messages after that seq too. `of` is the epoch that seq belongs to: when
-        the room has another by now, all messages of that.
+        the room has another by now, all messages of that. With `rules`, these.
         """
         keys: list[Any] = [
             self.keys.room(room),
             self.keys.history(room),
             self.keys.fanout(self.keys.partition(room)),
+            *([self.keys.rules(room)] if rules else ()),
         ]
         args: list[Any] = [newest, "" if after is None else after, of]
-        found, seq, base, fanout_id, entries = await self._open.run(keys, args)
+        found, seq, base, fanout_id, entries, flat = await self._open.run(keys, args)
         known = found.decode()
-        return RoomState(known, seq, base, fanout_id, _places(room, known, entries))
+        fields = dict(zip(*[iter(flat)] * 2, strict=True))
+        return RoomState(known, seq, base, fanout_id, _places(room, known, entries), fields)
 
     async def renew_room(self, room: str, old: str, new: str) -> None:
         """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
@@ -267,7 +266,7 @@ class Store:
     ) -> list[int]:
         """Report this shard's viewers of rooms of one partition; the sums over all shards."""
         keys = [self.keys.top(partition), self.keys.seen(partition)]
-        args: list[Any] = [shard, stale_ms, self._ttl_s]
+        args: list[Any] = [shard, stale_ms, self.retention.ttl_s]
         for room, count in counts:
             keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
             args += (room, count)

@@ -157,6 +157,14 @@ class RoomRules:
             if found is not None:
                 yield whose, found
 
+    def ended(self, now_ms: int) -> Iterator[str]:
+        """The fields of those that do not hold any more."""
+        for kind, there in self.sanctions.items():
+            for whose, packed in there.items():
+                found = read_sanction(packed)
+                if found is None or not found.holds(now_ms):
+                    yield f"{kind}:{whose}"
+
     def address(self, address: str, now_ms: int) -> Sanction | None:
         """The ban that holds for an address, by itself or by a network it is in."""
         there = self.sanctions.get(ADDRESS)

@@ -4,8 +4,9 @@
 -- ARGV  1 the version they must have ("" any)   2 how many fields there may be
 --       3 the entry that tells of it   4 length of the stream   5 the room, "" for everywhere
 --       6 a state for the room's viewers, "" for none   7 epoch for a room that has none
---       8 history length   9 seconds a room is kept   10 how many fields are set
---       then these, each with its value; then those that are taken out
+--       8 history length   9 seconds a room is kept
+--       10 the version they get, these fields being all there are ("": the next one, and others stay)
+--       11 how many fields are set; then these, each with its value; then those that are taken out
 -- Returns 0, the new version, and the state's epoch and seq; or 1 and the version they have, which is
 -- another; or 2 and how many fields there are, which is too many. Then nothing was done.
 --
@@ -15,15 +16,16 @@ local version = tonumber(redis.call('HGET', KEYS[1], 'v') or 0)
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= version then
   return {1, version, '', 0}
 end
-local set = tonumber(ARGV[10])
+local set = tonumber(ARGV[11])
 local fields = redis.call('HLEN', KEYS[1])
-if fields + set > tonumber(ARGV[2]) then
+local most = tonumber(ARGV[2]) + 1
+if ARGV[10] == '' and fields + set > most then
   local new = 0
-  for i = 11, 9 + 2 * set, 2 do
+  for i = 12, 10 + 2 * set, 2 do
     new = new + 1 - redis.call('HEXISTS', KEYS[1], ARGV[i])
   end
-  if new > 0 and fields + new > tonumber(ARGV[2]) then
-    return {2, fields, '', 0}
+  if new > 0 and fields + new > most then
+    return {2, fields - 1, '', 0}
   end
 end
 redis.call('XLEN', KEYS[2])
@@ -34,31 +36,40 @@ if state then
   epoch, seq = known[1], tonumber(known[2] or 0) + 1
 end
 
-version = version + 1
-redis.call('HSET', KEYS[1], 'v', version)
-for i = 11, 9 + 2 * set, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-end
-for i = 11 + 2 * set, #ARGV do
-  redis.call('HDEL', KEYS[1], ARGV[i])
-end
 if state then
   if not epoch then
     -- As in publish.lua: what is left of a history is another epoch's.
     epoch = ARGV[7]
+    redis.call('HSET', KEYS[3], 'epoch', epoch)
     redis.call('DEL', KEYS[4])
   end
-  redis.call('HSET', KEYS[3], 'epoch', epoch, 'seq', seq)
   redis.call('XADD', KEYS[4], 'MAXLEN', ARGV[8], seq .. '-0', 'm', ARGV[6])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*',
-    'r', ARGV[5], 'p', epoch .. '-' .. seq, 'm', ARGV[6])
+  redis.call('HSET', KEYS[3], 'seq', seq)
   redis.call('EXPIRE', KEYS[3], ARGV[9])
   redis.call('EXPIRE', KEYS[4], ARGV[9])
+end
+
+version = version + 1
+if ARGV[10] ~= '' then
+  redis.call('DEL', KEYS[1])
+  version = tonumber(ARGV[10])
+end
+redis.call('HSET', KEYS[1], 'v', version)
+for i = 12, 10 + 2 * set, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+for i = 12 + 2 * set, #ARGV do
+  redis.call('HDEL', KEYS[1], ARGV[i])
 end
 if ARGV[5] == '' then
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'm', ARGV[3], 'v', version)
 else
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*',
     'r', ARGV[5], 'p', '', 'm', ARGV[3], 'v', version)
+end
+-- After that: who joins in between is told the new state twice, not the old one for good.
+if state then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*',
+    'r', ARGV[5], 'p', epoch .. '-' .. seq, 'm', ARGV[6])
 end
 return {0, version, epoch, seq}

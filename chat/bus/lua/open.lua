@@ -1,9 +1,9 @@
 -- A room's position and history, and where its partition's stream stands, at one moment.
 --
--- KEYS  1 room hash   2 history stream   3 fanout stream
+-- KEYS  1 room hash   2 history stream   3 fanout stream   4 when they are asked for: rules hash
 -- ARGV  1 the newest N entries   2 when not empty, also all entries after this seq
 --       3 the epoch that seq is of; when it is not the room's any more, all of this epoch
--- Returns epoch, seq, base, last ID of the fanout stream, entries oldest first.
+-- Returns epoch, seq, base, last ID of the fanout stream, entries oldest first, the rules' fields.
 --
 -- Nothing is written. A room that nobody has spoken in is not made by looking at it: it is at
 -- seq 0 of the epoch "", and what is left of a history belongs to an epoch that is lost.
@@ -11,8 +11,9 @@ local known = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'base')
 local epoch, seq, base = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
 local last = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
 local fanout_id = last[1] and last[1][1] or '0-0'
+local rules = KEYS[4] and redis.call('HGETALL', KEYS[4]) or {}
 if not epoch then
-  return {'', 0, 0, fanout_id, {}}
+  return {'', 0, 0, fanout_id, {}, rules}
 end
 
 local after = seq - tonumber(ARGV[1])
@@ -22,4 +23,4 @@ elseif ARGV[2] ~= '' then
   after = math.min(after, tonumber(ARGV[2]))
 end
 local entries = redis.call('XRANGE', KEYS[2], '(' .. math.max(0, after) .. '-0', '+')
-return {epoch, seq, base, fanout_id, entries}
+return {epoch, seq, base, fanout_id, entries, rules}

@@ -74,7 +74,7 @@ class TestChange:
         assert len(await told(store)) == 2
 
     async def test_beyond_the_bound_is_not_done(self, store: Store) -> None:
-        rules = Rules(store, most_of_room=4)
+        rules = Rules(store, most_of_room=3)
         for name in ("a", "b", "c"):
             await rules.change(ROOM, {name: b"1"})
         with pytest.raises(Full):
@@ -121,12 +121,31 @@ class TestState:
         assert await raw.ttl(store.keys.history(ROOM)) > 0
         assert await raw.ttl(store.keys.rules(ROOM)) == -1
 
-    async def test_is_in_the_stream_before_the_change_it_tells_of(
+    async def test_is_in_the_stream_behind_the_change_it_tells_of(
         self, rules: Rules, store: Store
     ) -> None:
         await rules.change(ROOM, {"settings": b"s"}, state=pack(Ruled({}, 77)))
         entries = await stream_of(store, ROOM)
-        assert [fields[b"p"].partition(b"-")[2] for _, fields in entries] == [b"1", b""]
+        assert [fields[b"p"].partition(b"-")[2] for _, fields in entries] == [b"", b"1"]
+
+
+class TestRestore:
+    async def test_takes_the_place_of_what_was_expected(self, rules: Rules, store: Store) -> None:
+        await rules.change(ROOM, {"mute:u1": b"x", "owners": b"o"})
+        await rules.restore(ROOM, {"mute:u2": b"y"}, 7, expected=1)
+        assert await rules.load_room(ROOM) == Kept(9, {"mute:u2": b"y"})
+        assert (await told(store))[-1] == (9, Changed({}))
+
+    async def test_and_of_nothing_else(self, rules: Rules, store: Store) -> None:
+        await rules.change(ROOM, {"mute:u1": b"x"})
+        with pytest.raises(Outdated):
+            await rules.restore(ROOM, {"mute:u2": b"y"}, 7, expected=0)
+        assert await rules.load_room(ROOM) == Kept(1, {"mute:u1": b"x"})
+
+    async def test_of_everywhere_after_everything_was_lost(self, rules: Rules, raw: Any) -> None:
+        many = {f"ban:{i}": b"x" for i in range(20_000)}
+        await rules.restore(None, many, 5, expected=0)
+        assert await rules.load_everywhere() == Kept(7, many)
 
 
 class TestLoad:

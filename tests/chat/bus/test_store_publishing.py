@@ -159,7 +159,7 @@ class TestRefusing:
         for room in {room for room, _ in seen}:
             history = [entry_id for entry_id, _ in await raw.xrange(store.keys.history(room))]
             numbers = [place.partition("-")[2] for name, place in seen if name == room]
-            assert history == [f"{seq}-0" for seq in numbers][-store._history :]
+            assert history == [f"{seq}-0" for seq in numbers][-store.retention.history :]
         return seen
 
     @pytest.mark.parametrize(

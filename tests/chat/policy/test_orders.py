@@ -1,6 +1,6 @@
 """What moderators do, on a real Valkey."""
 
-from chat.policy.moderation import ALL, TAKES
+from chat.policy.orders import ALL, TAKES
 
 
 def test_every_action_takes_fields_that_there_are() -> None:
