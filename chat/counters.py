@@ -55,6 +55,15 @@ class ChatCount(IntEnum):
     NOTICES_DROPPED = _BASE + 29
     REFUSED_ID_REUSED = _BASE + 30
 
+    REFUSED_BANNED = _BASE + 31
+    REFUSED_MUTED = _BASE + 32
+    REFUSED_SILENCED = _BASE + 33
+    REFUSED_ROLE = _BASE + 34
+    MODERATED = _BASE + 35
+    REFUSED_MODERATION = _BASE + 36
+    SENT_OUT = _BASE + 37
+    RULES_LOADED = _BASE + 38
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

@@ -9,10 +9,10 @@ something, and loads them whole; who is told of one it knows has nothing to do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chat.bus.entries import Changed, pack
+from chat.bus.kept import Kept, kept
 from chat.bus.names import new_epoch
 from chat.bus.scripts import Script
 from chat.bus.servers import Request
@@ -37,14 +37,6 @@ class Outdated(Exception):
 
 class Full(Exception):
     """There are too many mutes and bans already; nothing was changed."""
-
-
-@dataclass(slots=True)
-class Kept:
-    """Rules as Redis has them; or some fields, and the version they are of."""
-
-    version: int = 0
-    fields: dict[str, bytes] = field(default_factory=dict)
 
 
 class Rules:
@@ -144,18 +136,6 @@ class Rules:
         if outcome == FULL:
             raise Full(f"{number} of {most} fields are taken")
         return int(number)
-
-
-def kept(fields: Mapping[bytes, bytes]) -> Kept:
-    """Rules out of the fields of their hash; a name that is no text is nobody's."""
-    found = Kept(int(fields.get(b"v", 0)))
-    for name, value in fields.items():
-        try:
-            found.fields[name.decode()] = value
-        except UnicodeDecodeError:
-            continue
-    found.fields.pop("v", None)
-    return found
 
 
 def _told(fields: Mapping[str, bytes | None]) -> Changed:

@@ -12,12 +12,13 @@ somebody who is here are ever looked at. Bytes that are nothing of ours forbid n
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum, auto
 from ipaddress import ip_address, ip_network
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from chat.bus.rules import Kept
+from chat.bus.kept import Kept
 from chat.wire.schema import UNREADABLE, Silence
 
 MUTE: Final = "mute"
@@ -118,6 +119,7 @@ class RoomRules:
         self.owners: frozenset[str] = frozenset()
         self.words = b""
         self.sanctions: dict[str, dict[str, bytes]] = {}
+        self._others: dict[str, bytes] = {}
         if kept is not None:
             self.version = kept.version
             self.put(kept.fields)
@@ -128,7 +130,12 @@ class RoomRules:
             kind, colon, whose = name.partition(":")
             if colon:
                 self._sanction(kind, whose, value)
-            elif kind == SETTINGS:
+                continue
+            if value is None:
+                self._others.pop(name, None)
+            else:
+                self._others[name] = value
+            if kind == SETTINGS:
                 self.settings = _read(_settings, value, NO_SETTINGS)
             elif kind == OWNERS:
                 self.owners = frozenset(_read(_owners, value, ()))
@@ -143,6 +150,13 @@ class RoomRules:
             if not self.sanctions[kind]:
                 del self.sanctions[kind]
 
+    def fields(self) -> dict[str, bytes]:
+        """What it was made of, and changed by."""
+        found = dict(self._others)
+        for kind, there in self.sanctions.items():
+            found |= {f"{kind}:{whose}": value for whose, value in there.items()}
+        return found
+
     def get(self, kind: str, whose: str, now_ms: int) -> Sanction | None:
         """The sanction of a kind that holds for somebody now."""
         there = self.sanctions.get(kind)
@@ -156,6 +170,13 @@ class RoomRules:
             found = self.get(kind, whose, now_ms)
             if found is not None:
                 yield whose, found
+
+    def sweep(self, kind: str, whose: str, now_ms: int) -> None:
+        """Forget one that has ended."""
+        packed = self.sanctions.get(kind, {}).get(whose)
+        found = None if packed is None else read_sanction(packed)
+        if found is not None and not found.holds(now_ms):
+            self._sanction(kind, whose, None)
 
     def ended(self, now_ms: int) -> Iterator[str]:
         """The fields of those that do not hold any more."""
@@ -225,7 +246,12 @@ class Rulebook:
     def __init__(self) -> None:
         self._books: dict[str | None, RoomRules] = {}
         self._early: dict[str | None, list[tuple[int, Mapping[str, bytes | None]]]] = {}
+        self._to_sweep: Iterator[tuple[RoomRules, str, str]] = iter(())
         self.everywhere = UNKNOWN
+
+    def get(self, room: str | None) -> RoomRules:
+        """A room's, or those of everywhere; UNKNOWN where they have not been loaded."""
+        return self._books.get(room, UNKNOWN)
 
     def of(self, room: str) -> RoomRules:  # hot: once per message typed
         """A room's; UNKNOWN where it has not been loaded."""
@@ -261,3 +287,27 @@ class Rulebook:
         """The room is closed here."""
         self._books.pop(room, None)
         self._early.pop(room, None)
+
+    def muted_until(self, room: str, uid: str, now_ms: int) -> int | None:
+        """When somebody's mutes end there, in ms since 1970, 0 for never; None who has none."""
+        found = [
+            one.until
+            for rules in (self.of(room), self.everywhere)
+            if (one := rules.get(MUTE, uid, now_ms)) is not None
+        ]
+        return None if not found else 0 if 0 in found else max(found)
+
+    def sweep(self, now_ms: int) -> None:
+        """Forget some of what has ended; called again and again, all of it."""
+        swept = 0
+        for rules, kind, whose in islice(self._to_sweep, SWEPT):
+            rules.sweep(kind, whose, now_ms)
+            swept += 1
+        if swept < SWEPT:
+            self._to_sweep = self._all()
+
+    def _all(self) -> Iterator[tuple[RoomRules, str, str]]:
+        for rules in list(self._books.values()):
+            for kind, there in list(rules.sanctions.items()):
+                for whose in list(there):
+                    yield rules, kind, whose

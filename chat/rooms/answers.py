@@ -36,7 +36,8 @@ def joined(room: Room, missed: list[Sequenced] | None = None) -> Joined:
     """A room as who joins it is shown it: its newest places, unless there is what it missed."""
     here = room.position
     history = shorten(room.newest if missed is None else missed, None)
-    return Joined(room.name, here.epoch, here.seq, room.online, False, history)
+    state = room.rules.settings.state()
+    return Joined(room.name, here.epoch, here.seq, room.online, False, history, state=state)
 
 
 def resumed(room: Room, since: Since, missed: list[Sequenced] | None) -> Joined:

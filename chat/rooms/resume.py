@@ -186,13 +186,16 @@ class Resume:
             return Error(ErrorCode.RATE_LIMITED, message, ref, self._after_s())
         return None
 
-    def leave(self, fd: int, room: Room) -> None:
-        """A connection leaves, also one that waits."""
+    def leave(self, fd: int, room: Room) -> list[Ref | UnsetType]:
+        """A connection leaves, also one that waits; the refs of its joins that get no answer."""
         self._members.leave(fd, room)
-        if room.waiting:
+        gone = [waiting for waiting in room.waiting if waiting.fd == fd]
+        if gone:
             room.waiting = [waiting for waiting in room.waiting if waiting.fd != fd]
-        for waiting in self._queue.leave(fd, lambda waiting: waiting.room is room):
+        left = self._queue.leave(fd, lambda waiting: waiting.room is room)
+        for waiting in left:
             waiting.room.resuming -= 1
+        return [waiting.ref for waiting in (*gone, *left) if isinstance(waiting, Waiting)]
 
     def close(self, fd: int) -> None:
         """A connection is over."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chat.policy.rules import UNKNOWN, RoomRules
 from chat.rooms.position import UNSPOKEN, Position, Sync, continues
 from chat.wire.schema import Sequenced
 
@@ -48,6 +49,7 @@ class Room:
     waiting      who asked to join before the room was live
     snapshots    the room as it is, written for those who join, by dialect
     resuming     joins for which the history is being read
+    rules        what may be said and by whom, as this shard knows it
     elsewhere    viewers on other shards, as last reported; `announced`: the sum members know
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
@@ -55,7 +57,7 @@ class Room:
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "members"),
-        *("name", "partition", "position", "recent", "resuming", "snapshots", "waiting"),
+        *("name", "partition", "position", "recent", "resuming", "rules", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -69,6 +71,7 @@ class Room:
         self.waiting: list[Waiter] = []
         self.snapshots: dict[object, Snapshot] = {}
         self.resuming = 0
+        self.rules: RoomRules = UNKNOWN
         self.elsewhere = 0
         self.announced = 0
         self.empty_since = 0

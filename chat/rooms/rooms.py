@@ -22,15 +22,19 @@ from typing import Any, Final
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import BadEntry, read
+from chat.bus.kept import kept
 from chat.bus.names import new_epoch
 from chat.bus.reader import Reader
+from chat.bus.rules import Rules
 from chat.bus.store import RoomState, Store
 from chat.config import sections
 from chat.counters import ChatCount
 from chat.policy.rates import Rates
+from chat.policy.rules import Rulebook
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
+from chat.rooms.rulefeed import RuleFeed
 from chat.tasks import Tasks
 from chat.wire import schema
 from chat.wire.schema import Gap, Msg, Sequenced
@@ -47,7 +51,7 @@ Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
-    under the name `shard`."""
+    under the name `shard`. `rules` are opened and closed with the rooms."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Rooms:
         counts: "memoryview[int]",
         emit: Emit,
         bounds: sections.Limits | None = None,
+        rules: RuleFeed | None = None,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -75,11 +80,14 @@ class Rooms:
         self._online = Online(
             store, shard, limits.online_interval_s, lambda room, event: emit(room, [event])
         )
+        self._rules = rules or RuleFeed(Rules(store), Rulebook(), counts)
+        self._rules.listeners.append(self._ruled)
         self._tasks = Tasks("rooms")
 
     async def stop(self) -> None:
         """End what is under way."""
         await self._tasks.stop()
+        await self._rules.stop()
         await self._online.stop()
 
     def inherit(self) -> None:
@@ -141,6 +149,7 @@ class Rooms:
             return
         self._reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
         room.remember_only(state.places)
+        self._rules.load(room.name, kept(state.rules))
         self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
         room.let_in_waiting()
@@ -157,6 +166,7 @@ class Rooms:
                     newest=max(1, room.keep),
                     after=None if here.sync is Sync.LOADING else here.seq,
                     of=here.epoch,
+                    rules=True,
                 )
             except StoreError as error:
                 log.debug("asking for room %r again in %.1f s: %s", room.name, RETRY_S, error)
@@ -191,8 +201,16 @@ class Rooms:
         unspoken = room.position.epoch == UNSPOKEN
         return min(linger_s, self._limits.online_interval_s + 1) if unspoken else linger_s
 
+    def _ruled(self, name: str | None, fields: Collection[str] | None) -> None:
+        """A room's rules changed: who joins from now on is told those."""
+        room = None if name is None else self.by_name.get(name)
+        if room is not None:
+            room.rules = self._rules.book.of(room.name)
+            room.snapshots.clear()
+
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
+        self._rules.forget(room.name)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
     # --- following -----------------------------------------------------------------------------
@@ -204,7 +222,9 @@ class Rooms:
         for entry_id, fields in entries:
             try:
                 room = by_name.get(fields[1].decode())
-                if room is not None:
+                if room is not None and not fields[3]:
+                    self._rules.take(room.name, fields)
+                elif room is not None:
                     epoch, _, seq = fields[3].partition(b"-")
                     arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5], entry_id))
             except (ValueError, IndexError):
@@ -245,6 +265,7 @@ class Rooms:
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
         room.remember_only(state.places)
+        self._rules.load(room.name, kept(state.rules))  # where messages were missed, others were
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base
         )
@@ -282,5 +303,6 @@ class Rooms:
             if rewound is not None:
                 set_back += rewound
                 self._tasks.spawn(self._fill(room, rewound))
+        await self._rules.resync([room.name for room in rooms])
         if set_back:
             log.warning("Redis was set back: %d rooms get a new epoch", set_back)

@@ -8,7 +8,8 @@ import pytest
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import Changed, Ruled, pack, read_broadcast
-from chat.bus.rules import TOLD_BYTES, Full, Kept, Outdated, Rules, kept
+from chat.bus.kept import Kept
+from chat.bus.rules import TOLD_BYTES, Full, Outdated, Rules
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import State
@@ -158,7 +159,3 @@ class TestLoad:
     async def test_of_what_has_none_is_nothing(self, rules: Rules) -> None:
         assert await rules.load_room(ROOM) == Kept(0, {})
         assert await rules.load_everywhere() == Kept(0, {})
-
-    def test_names_that_are_no_text_are_nobodys(self) -> None:
-        found = kept({b"v": b"3", b"mute:\xff": b"x", "mute:é".encode(): b"y"})
-        assert found == Kept(3, {"mute:é": b"y"})

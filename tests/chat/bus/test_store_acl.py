@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from chat.bus.audit import Audit
+from chat.bus.entries import Ruled, pack
+from chat.bus.rules import Rules
 from chat.bus.store import MIN_ID, Receipt, Store
 from chat.ops.busserver import look
 from chat.ops.engine import EmbeddedEngine
@@ -54,6 +57,13 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
         assert await store.online("r") == count
     assert await store.rooms_reported(partition, "s1") == []
     assert await store.top_rooms(5) == []
+    rules = Rules(store)
+    await rules.change("r", {"a": b"1"}, state=pack(Ruled({}, 1)))
+    await rules.change(None, {"a": b"1"})
+    await rules.restore(None, {"b": b"1"}, 1, expected=1)
+    await rules.fetch("r", ["a"])
+    await rules.load([None, "r"])
+    await Audit(store, 100).write(b"x")
     await store.wake("s1")
     await store.notify(b"x")
     assert await store.clock_ms()

@@ -69,7 +69,7 @@ class TestJoining:
         joined = await viewer.ask("join", room=ROOM)
         assert joined == {
             "t": "joined", "room": ROOM, "epoch": joined["epoch"], "seq": 0, "online": 1,
-            "recovered": False, "history": [], "ref": joined["ref"],
+            "recovered": False, "history": [], "ref": joined["ref"], "state": joined["state"],
         }  # fmt: skip
 
     async def test_shows_the_newest_messages_whole(self, shard: Shard, viewer: Viewer) -> None:

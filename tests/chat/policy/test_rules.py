@@ -4,7 +4,7 @@ missed and it says so."""
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.bus.rules import Kept
+from chat.bus.kept import Kept
 from chat.policy.rules import (
     ADDRESS,
     BAN,
