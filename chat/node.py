@@ -19,26 +19,34 @@ from functools import partial
 
 from chat.api import server as api
 from chat.api.metrics import API_FIELDS
+from chat.bus.audit import Audit
 from chat.bus.connect import StoreError
+from chat.bus.entries import Changed, Control, Disconnected
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
+from chat.bus.rules import Rules
 from chat.bus.store import Store, open_store
 from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
+from chat.hub.enforcement import Enforcement, Mutes
 from chat.hub.hub import Hub
+from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
-from chat.policy.gate import CommandRate, Gate, membership, rights, text
+from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
+from chat.policy.moderation import Moderation
+from chat.policy.rules import Rulebook
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
+from chat.rooms.rulefeed import RuleFeed
 from chat.tasks import Tasks
 from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
@@ -51,7 +59,8 @@ from shard.supervisor import Supervisor, Worker
 log = logging.getLogger(__name__)
 
 FIRST_S = 1.0
-"""How long a start waits for the secret of guests' keys; without it guests are new ones."""
+"""How long a start waits for the secret of guests' keys, without which guests are new ones, and for
+the rules of everywhere, without which nobody is banned."""
 DRAIN_MARGIN_S = 3.0
 """Seconds for closing handshakes, beyond which connections are cut."""
 
@@ -277,12 +286,15 @@ class Shard:
             counts,
         )
         members = Members(connections, rows)
-        replies = Replies(connections, variants, members)
         self._guest_keys = GuestKeys(config.auth.secret)
         users = Users(connections, config.auth, name, wall, self._guest_keys)
+        book = Rulebook()
+        self._rules = RuleFeed(Rules(store), book, counts)
+        mutes = Mutes(users, book, wall)
+        replies = Replies(connections, variants, members, mutes.until)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            limits,
+            *(limits, self._rules),
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
@@ -295,25 +307,48 @@ class Shard:
             clock,
             lambda: int(wall() * 1000),
         )
-        self._notices = Notices(connections, users, replies, counts)
+        self._enforcement = Enforcement(
+            *(connections, users, self.rooms, members, self._resume, replies, book, counts, wall)
+        )
+        self._rules.listeners.append(self._enforcement.changed)
+        self._notices = Notices(connections, users, replies, counts, self._obey)
+        moderation = Moderation(
+            *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
+        )
+        self._moderators = Moderators(connections, users, replies, book, moderation, counts)
         gate = Gate(
             membership(members.named),
             rights(config.auth),
+            rules(book, wall),
             text(limits),
         )
         self.handler = Hub(
             *(connections, config, variants, users, self.rooms, members, self._resume, replies),
-            *(CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
-            chance,
+            *(CommandRate(rows, limits, clock), gate, book, self._enforcement, self._moderators),
+            *(self._publisher, counts, wall, chance),
         )
 
+    def _obey(self, control: Control, version: int) -> None:
+        """What the broadcast stream has for shards."""
+        match control:
+            case Changed():
+                self._rules.apply(None, version, control)
+            case Disconnected():
+                self._enforcement.disconnect(control)
+
     async def start(self) -> None:
+        self._rules.start()
         await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
         if self._counts[ChatCount.STARTS] > 1:
             self.rooms.inherit()
         self._tasks.spawn(self._agree())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._agreed.wait(), FIRST_S)
+            await asyncio.wait_for(self._ready(), FIRST_S)
+
+    async def _ready(self) -> None:
+        """Guests have keys, and it is known who is banned."""
+        await self._agreed.wait()
+        await self._rules.started.wait()
 
     async def _agree(self) -> None:
         """Try until guests have keys."""
@@ -331,6 +366,8 @@ class Shard:
         except StoreError:
             if not self._store.servers.apart:  # else the master that has it may be another one
                 raise
+        if self._store.keys.broadcast in streams:
+            await self._rules.resync([None])
         await self.rooms.resync(streams)
 
     def drain(self) -> None:
@@ -339,6 +376,7 @@ class Shard:
 
     async def stop(self) -> None:
         await self._tasks.stop()
+        await self._moderators.stop()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()

@@ -79,6 +79,7 @@ class Bus(Section, frozen=True):
     flush_interval_ms: Annotated[int, Meta(ge=1, le=1000)] = 20
     read_count: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     stream_entries: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
+    audit_entries: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
     timeout_ms: Annotated[int, Meta(ge=10, le=60_000)] = 2000
     data_dir: str = ""
 

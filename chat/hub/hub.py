@@ -20,12 +20,18 @@ from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
 from chat.hub.acks import Sender
+from chat.hub.enforcement import Enforcement, refused
+from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
-from chat.policy.identity import Refused
+from chat.policy.gate import Attempt, CommandRate, Gate
+from chat.policy.identity import Identity, Refused
+from chat.policy.roles import role_in
+from chat.policy.rules import BAN, KICK, Rulebook
+from chat.rooms.answers import Answer
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
+from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
 from chat.wire.dialects.dialect import BadCommand, Dialect
@@ -39,9 +45,9 @@ from chat.wire.schema import (
     Join,
     Leave,
     Left,
+    Moderate,
     Ping,
     Pong,
-    Ref,
     Send,
     ServerEvent,
     Welcome,
@@ -55,6 +61,20 @@ from shard.handshake import Request, answer
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
 EXPIRY_TICKS: Final = 10
+REFUSED: Final = {
+    ErrorCode.READ_ONLY: ChatCount.REFUSED_READ_ONLY,
+    ErrorCode.BANNED: ChatCount.REFUSED_BANNED,
+    ErrorCode.MUTED: ChatCount.REFUSED_MUTED,
+    ErrorCode.SILENCED: ChatCount.REFUSED_SILENCED,
+    ErrorCode.FORBIDDEN: ChatCount.REFUSED_ROLE,
+    ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
+}
+"""Refusals of the gate that are counted."""
+WATCHERS: Final = {
+    ErrorCode.BANNED: HTTPStatus.FORBIDDEN,
+    ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+}
+"""How one is answered who can only watch and may not."""
 BYE_FRAMES: Final = 128
 """Different `reconnect_in` of one drain; clients behind one share it."""
 
@@ -63,6 +83,7 @@ class Hub:
     """The commands of one shard's viewers.
 
     rate  whether a connection may have one more command
+    book  the rules that are known here
     gate  what may be said
     wall  seconds since 1970
     """
@@ -79,6 +100,9 @@ class Hub:
         replies: Replies,
         rate: CommandRate,
         gate: Gate,
+        book: Rulebook,
+        enforcement: Enforcement,
+        moderators: Moderators,
         publisher: Publisher[Sender],
         counts: "memoryview[int]",
         wall: Callable[[], float],
@@ -96,6 +120,9 @@ class Hub:
         self._replies = replies
         self._rate = rate
         self._gate = gate
+        self._book = book
+        self._enforcement = enforcement
+        self._moderators = moderators
         self._publisher = publisher
         self._counts = counts
         self._wall = wall
@@ -114,10 +141,12 @@ class Hub:
             return dialect.greeting()
         try:
             welcome = self._admit(fd, request.token, request.first("guest"))
-        except Refused as refused:
+        except Refused as out:
             if dialect.watches:
-                return answer(HTTPStatus.UNAUTHORIZED, str(refused))
-            return refused.code, str(refused)
+                banned = out.code is CloseCode.BANNED
+                status = HTTPStatus.FORBIDDEN if banned else HTTPStatus.UNAUTHORIZED
+                return answer(status, str(out))
+            return out.code, str(out)
         joins = dialect.opening(request)
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
@@ -128,15 +157,16 @@ class Hub:
         for join in joins[: self._most_rooms + 1]:  # what is beyond would all be refused alike
             self._rate.spend(fd)
             at_once = sum(map(len, written)) < FRAME_BYTES
-            found = self._resume.join(fd, join, patient=True, at_once=at_once)
+            found = self._enter(fd, join, patient=True, at_once=at_once)
             if dialect.watches and isinstance(found, Error):
                 later = found.retry_after is not UNSET
                 status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
+                status = WATCHERS.get(found.code, status)
                 return answer(status, f"{found.code}: {found.message}")
             if isinstance(found, Error):
                 written.append(dialect.event(found) or b"")
             elif found is not None:
-                written.append(self._replies.joined(dialect, found, join.ref) or b"")
+                written.append(self._replies.joined(fd, found, join.ref) or b"")
         frame = self._replies.frame(fd, [one for one in written if one])
         return dialect.greeting() + frame
 
@@ -187,6 +217,7 @@ class Hub:
 
     def on_tick(self, tick: int) -> None:
         self._tick = tick
+        self._book.sweep(int(self._wall() * 1000))
         self._rooms.tick(tick)
         self._resume.tick(tick)
         for fd, since in list(self._unintroduced.items()):
@@ -218,6 +249,7 @@ class Hub:
         except Refused:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
             raise
+        self._enforcement.admit(fd, who.uid)
         name = self._users.name(handle)
         theirs = self._users.key(who)
         if key and not token:
@@ -235,8 +267,8 @@ class Hub:
             return
         try:
             welcome = self._admit(fd, _given(command.token), _given(command.guest))
-        except Refused as refused:
-            self._connections.close(fd, refused.code, str(refused))
+        except Refused as out:
+            self._connections.close(fd, out.code, str(out))
             return
         del self._unintroduced[fd]
         self._replies.send(fd, [welcome])
@@ -255,7 +287,7 @@ class Hub:
         if strikes > MAX_STRIKES:
             self._connections.close(fd, CloseCode.FLOODING)
         elif command is not None:
-            self._replies.send(fd, [_error(refusal, command.ref)])
+            self._replies.send(fd, [refused(refusal, command.ref)])
         return False
 
     def _obey(self, fd: int, dialect: Dialect, command: Command) -> bytes | None:
@@ -271,15 +303,26 @@ class Hub:
                 found = self._authenticate(fd, command)
             case Ping():
                 found = Pong(command.ref)
+            case Moderate():
+                found = self._moderators.act(fd, command)
         return None if found is None else dialect.event(found)
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
-        found = self._resume.join(fd, join)
+        found = self._enter(fd, join)
         if isinstance(found, Error):
             return dialect.event(found)
         if found is not None:
             self._replies.answer(fd, found, join.ref)
         return None
+
+    def _enter(
+        self, fd: int, join: Join, patient: bool = False, at_once: bool = True
+    ) -> Room | Answer | Error | None:
+        """As `Resume.join`, for who may be in the room."""
+        refusal = self._enforcement.bars(fd, join.room)
+        if refusal is not None:
+            return refused(refusal, join.ref)
+        return self._resume.join(fd, join, patient, at_once)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)
@@ -288,34 +331,46 @@ class Hub:
         self._resume.leave(fd, room)
         return Left(leave.room, leave.ref)
 
-    def _authenticate(self, fd: int, auth: Auth) -> ServerEvent:
+    def _authenticate(self, fd: int, auth: Auth) -> ServerEvent | None:
         if auth.token is UNSET:
             return self._readmit(fd, auth)
         try:
             who = self._users.admit(self._connections.handle(fd), auth.token)
-        except Refused as refused:
+        except Refused as out:
             self._counts[ChatCount.REFUSED_TOKEN] += 1
-            return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
-        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
+            return Error(ErrorCode.FORBIDDEN, str(out), auth.ref)
+        return self._authed(fd, who, auth)
 
-    def _readmit(self, fd: int, auth: Auth) -> ServerEvent:
+    def _readmit(self, fd: int, auth: Auth) -> ServerEvent | None:
         """A guest comes back by a command."""
         who = self._users.readmit(fd, str(auth.guest))
         self._count_guest(returned=who is not None)
         if who is None:
             return Error(ErrorCode.FORBIDDEN, "this is no guest's key of ours", auth.ref)
+        return self._authed(fd, who, auth)
+
+    def _authed(self, fd: int, who: Identity, auth: Auth) -> ServerEvent | None:
+        """Who a connection is now, unless that is who may not be here."""
+        try:
+            self._enforcement.admit(fd, who.uid)
+        except Refused as out:
+            self._connections.close(fd, out.code, str(out))
+            return None
+        for room in self._members.of(fd):
+            self._enforcement.changed(room.name, [f"{kind}:{who.uid}" for kind in (BAN, KICK)])
         return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
 
     # --- sending -------------------------------------------------------------------------------
 
     def _send(self, fd: int, send: Send) -> Error | None:
         who = self._users.of(fd)
-        attempt = Attempt(send.room, send.text, who, fd)
+        role = role_in(who, send.room, self._book.of(send.room).owners)
+        attempt = Attempt(send.room, send.text, who, fd, role)
         refusal = self._gate.passes(attempt)
         if refusal is not None:
-            if refusal.code is ErrorCode.READ_ONLY:
-                self._counts[ChatCount.REFUSED_READ_ONLY] += 1
-            return _error(refusal, send.ref)
+            if refusal.code in REFUSED:
+                self._counts[REFUSED[refusal.code]] += 1
+            return refused(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
         said = Said(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms)
         message_id = None if send.id is UNSET else str(send.id)
@@ -328,8 +383,3 @@ class Hub:
 
 def _given(field: str | UnsetType) -> str | None:
     return None if field is UNSET else field
-
-
-def _error(refusal: Refusal, ref: Ref | UnsetType) -> Error:
-    after = UNSET if refusal.retry_after is None else refusal.retry_after
-    return Error(refusal.code, refusal.message, ref, after)

@@ -8,10 +8,10 @@ frame, not by all. What waits meanwhile is bounded; what is beyond is not delive
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from chat.bus.entries import BadEntry, Noticed, read_broadcast
+from chat.bus.entries import BadEntry, Control, Noticed, read_broadcast
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
@@ -34,15 +34,24 @@ Waiting = tuple[list[str] | None, Notice]
 
 
 class Notices:
-    """Those for one shard's connections."""
+    """Those for one shard's connections.
+
+    obey  is given what is in their stream for shards, as soon as it comes, and its version
+    """
 
     def __init__(
-        self, connections: Connections, users: Users, replies: Replies, counts: "memoryview[int]"
+        self,
+        connections: Connections,
+        users: Users,
+        replies: Replies,
+        counts: "memoryview[int]",
+        obey: Callable[[Control, int], None] = lambda control, version: None,
     ) -> None:
         self._connections = connections
         self._users = users
         self._replies = replies
         self._counts = counts
+        self._obey = obey
         self._waiting: deque[Waiting] = deque()
         self._tasks = Tasks("notices")
 
@@ -60,6 +69,7 @@ class Notices:
                 self._counts[ChatCount.BAD_ENTRIES] += 1
                 continue
             if not isinstance(noticed, Noticed):
+                self._obey(noticed, _version(fields))
                 continue
             if len(self._waiting) == MOST:
                 self._counts[ChatCount.NOTICES_DROPPED] += 1
@@ -97,3 +107,8 @@ class Notices:
     def _tell(self, fds: list[int], notices: list[Notice]) -> None:
         self._counts[ChatCount.NOTICES_DELIVERED] += len(fds) * len(notices)
         self._replies.to_connections(fds, notices)
+
+
+def _version(fields: Sequence[bytes]) -> int:
+    """Of the rules a control tells of; 0 for none."""
+    return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else 0

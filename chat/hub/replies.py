@@ -6,16 +6,16 @@ is very much, after a pause or under more load than a shard can carry, is severa
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Error, Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
+from chat.wire.schema import Error, Gap, Joined, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
@@ -24,12 +24,22 @@ Written = tuple[bytes, str]
 
 
 class Replies:
-    """Events to the connections of one group."""
+    """Events to the connections of one group.
 
-    def __init__(self, connections: Connections, variants: Variants, members: Members) -> None:
+    muted_until  when a connection's mutes in a room end, in ms since 1970; None: it is not muted
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        variants: Variants,
+        members: Members,
+        muted_until: Callable[[int, str], int | None] = lambda fd, room: None,
+    ) -> None:
         self._connections = connections
         self._variants = variants
         self._members = members
+        self._muted_until = muted_until
         self._variant_of = connections.variant
         self._kinds = tuple(variants)
 
@@ -67,8 +77,14 @@ class Replies:
             return ""
         return _places(rooms, self._members.waiting_from(fd))
 
-    def joined(self, dialect: Dialect, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
-        """The written answer to a join; but for their refs all who get the same share one."""
+    def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
+        """The written answer to a join; but for their refs all who get the same share one, and only
+        who is muted gets its own."""
+        dialect = self.dialect(fd)
+        name = found.name if isinstance(found, Room) else found.event.room
+        until = self._muted_until(fd, name)
+        if until is not None:
+            return dialect.event(_for_muted(found, until, ref))
         written = (
             self._snapshot(dialect, found)
             if isinstance(found, Room)
@@ -107,11 +123,12 @@ class Replies:
     def _answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes:
         variant = self.variant(fd)
         known = found.frames.get(variant) if isinstance(found, Answer) else None
-        if known is not None and known[0] == ref and not variant.dialect.places:
+        shared = isinstance(found, Answer) and self._muted_until(fd, found.event.room) is None
+        if shared and known is not None and known[0] == ref and not variant.dialect.places:
             return known[1]
-        written = self.joined(variant.dialect, found, ref)
+        written = self.joined(fd, found, ref)
         frame = self.frame(fd, [] if written is None else [written])
-        if isinstance(found, Answer):
+        if shared and isinstance(found, Answer):
             found.frames[variant] = ref, frame
         return frame
 
@@ -174,6 +191,13 @@ class Replies:
             for part in full_frames(_written(variant.dialect, [(event, "") for event in events])):
                 frame = variant.frame([one for one, _ in part])
                 self._connections.fan_out(members, frame, droppable=False)
+
+
+def _for_muted(found: Room | Answer, until: int, ref: Ref | UnsetType) -> Joined:
+    """The answer to the join of one who is muted."""
+    event = joined(found) if isinstance(found, Room) else found.event
+    state = {} if event.state is UNSET else event.state
+    return structs.replace(event, ref=ref, state={**state, "muted_until": until})
 
 
 def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:

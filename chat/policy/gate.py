@@ -1,6 +1,6 @@
 """The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
 
-    a viewer    rate -> membership -> rights -> text
+    a viewer    rate -> membership -> rights -> rules -> text
     a backend                    uid -> name -> text
 
 Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones
@@ -8,6 +8,7 @@ come first; a viewer is told the first refusal, a backend all of them. A check m
 be said, which the next ones then see. To add a rule is to add a check.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,17 @@ from msgspec import Struct, structs
 from chat.config.sections import Auth, Limits
 from chat.policy.identity import USER, Identity
 from chat.policy.rates import Rates
+from chat.policy.roles import MODERATOR, rank
+from chat.policy.rules import (
+    BAN,
+    KICK,
+    MUTE,
+    NO_SETTINGS,
+    RoomRules,
+    Rulebook,
+    Sanction,
+    Settings,
+)
 from chat.policy.text import clean_text, is_clean, text_problem
 from chat.wire.schema import GUEST, ErrorCode
 
@@ -36,6 +48,8 @@ class Refusal:
 
 
 PASS: Final = None
+OPENING_S: Final = 0.5
+"""About how long a room takes to be opened."""
 Verdict = Refusal | None
 """PASS, or why not."""
 
@@ -98,6 +112,62 @@ def rights(auth: Auth) -> Check:
         return PASS
 
     return check
+
+
+def rules(book: Rulebook, wall: Callable[[], float]) -> Check:
+    """What the room's rules and those of everywhere forbid: `wall` is seconds since 1970."""
+
+    def check(attempt: Attempt) -> Verdict:  # hot: once per message typed
+        here, everywhere = book.of(attempt.room), book.everywhere
+        if not here.known:
+            return Refusal(ErrorCode.UNAVAILABLE, "the room is being opened", OPENING_S)
+        if here.sanctions or everywhere.sanctions:
+            found = _sanctioned(here, everywhere, attempt.who.uid, int(wall() * 1000))
+            if found is not None:
+                return found
+        return PASS if here.settings is NO_SETTINGS else _settled(here.settings, attempt.role)
+
+    return check
+
+
+def barred(here: RoomRules, uid: str, now_ms: int) -> Verdict:
+    """Whether somebody may be in a room."""
+    banned = here.get(BAN, uid, now_ms)
+    if banned is not None:
+        return _refusal(ErrorCode.BANNED, "you are banned here", banned, now_ms)
+    kicked = here.get(KICK, uid, now_ms)
+    if kicked is not None:
+        return _refusal(ErrorCode.FORBIDDEN, "you were sent out", kicked, now_ms)
+    return PASS
+
+
+def _sanctioned(here: RoomRules, everywhere: RoomRules, uid: str, now_ms: int) -> Verdict:
+    refusal = barred(here, uid, now_ms)
+    if refusal is not PASS:
+        return refusal
+    muted = here.get(MUTE, uid, now_ms), everywhere.get(MUTE, uid, now_ms)
+    found = [one for one in muted if one is not None]
+    if not found:
+        return PASS
+    longest = max(found, key=lambda one: one.until or math.inf)
+    return _refusal(ErrorCode.MUTED, "you are muted", longest, now_ms)
+
+
+def _refusal(code: ErrorCode, message: str, sanction: Sanction, now_ms: int) -> Refusal:
+    said = f"{message}: {sanction.reason}" if sanction.reason else message
+    return Refusal(code, said, sanction.retry_after(now_ms))
+
+
+def _settled(settings: Settings, role: str) -> Verdict:
+    """What a room's settings let a role do."""
+    least = settings.min_role
+    if rank(role) < rank(least):
+        return Refusal(ErrorCode.FORBIDDEN, f"here type {least}s and above")
+    silence = settings.silence
+    least = MODERATOR if silence == "all" else GUEST if silence == "none" else silence
+    if rank(role) < rank(least):
+        return Refusal(ErrorCode.SILENCED, f"the room is silent; only {least}s and above type")
+    return PASS
 
 
 def text(limits: Limits) -> Check:

@@ -127,8 +127,10 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Auth | Ping
-COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
+Command = Join | Leave | Send | Auth | Ping | Moderate
+COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate"})
+MEAN_NULL = frozenset({"pinned", "announcement"})
+"""Fields of commands in which null is not as good as nothing: it takes away what is there."""
 
 
 # --- server to client ------------------------------------------------------------------------

@@ -19,11 +19,13 @@ from chat.wire.schema import (
     Auth,
     Authed,
     Command,
+    Done,
     Error,
     Gap,
     Join,
     Leave,
     Left,
+    Moderate,
     Msg,
     Ping,
     Pong,
@@ -78,6 +80,8 @@ def answer(command: Command) -> ServerEvent:
             return batch
         case Auth(token, ref, guest):
             return Authed(str(token), str(guest), "user", 0, ref)
+        case Moderate(room, action, ref):
+            return Done(room, action, ref)
 
 
 COMMANDS: Final[list[Any]] = [
@@ -92,6 +96,8 @@ COMMANDS: Final[list[Any]] = [
     {"t": "send", "room": "a", "text": "x", "color": 0xFF0000, "mode": "top", "size": 30, "ref": 6},
     {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
     {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
+    {"t": "moderate", "room": "a", "action": "mute", "uid": "u7", "seconds": 60.0, "reason": "幕"},
+    {"t": "moderate", "room": "a", "action": "settings", "pinned": None, "uid": None},
     {"t": "shout\n'😀", "ref": [1]},
     {"room": "a"},
     [],

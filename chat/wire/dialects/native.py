@@ -4,8 +4,8 @@ Rules. A client sends one command a message, the server an array of events. Any 
 is a BadCommand, which carries what the error event needs.
 
 What typed clients cannot help is no fault: a whole number may be written as a float, a field that
-may be absent may be null, and half a character is read as U+FFFD. A well-written command is read at
-once; only what is refused there is read again with that in mind.
+may be absent may be null (where that means nothing else), and half a character is read as U+FFFD. A
+well-written command is read at once; only what is refused there is read again with that in mind.
 """
 
 import json
@@ -21,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from chat.wire.dialects.dialect import BadCommand
 from chat.wire.schema import (
     COMMANDS,
+    MEAN_NULL,
     UNREADABLE,
     Bye,
     Command,
@@ -140,7 +141,7 @@ def _lenient(value: Any, deeper: int = 2) -> Any:
             return {
                 _lenient(name, 0): _lenient(one, deeper - 1)
                 for name, one in value.items()
-                if one is not None
+                if one is not None or name in MEAN_NULL
             }
         case _:
             return value

@@ -2,6 +2,7 @@
 
 import pytest
 
+from chat.bus.kept import Kept
 from chat.config.sections import Auth, Limits
 from chat.policy.gate import (
     PASS,
@@ -13,9 +14,17 @@ from chat.policy.gate import (
     backend_gate,
     membership,
     rights,
+    rules,
     text,
 )
 from chat.policy.identity import BACKEND, Identity
+from chat.policy.rules import (
+    Rulebook,
+    Sanction,
+    Settings,
+    pack_sanction,
+    pack_settings,
+)
 from chat.wire.schema import ErrorCode
 
 GUEST = Identity("guest:x", "guest-x", "guest")
@@ -139,3 +148,75 @@ class TestCommandRate:
         assert rate.passes(5) is not PASS
         rate.reset(5)
         assert rate.passes(5) is PASS
+
+
+class TestRules:
+    """`rules`: what a room's rules and those of everywhere forbid."""
+
+    NOW_S = 1_800_000_000
+
+    def verdict(
+        self, here: dict[str, bytes], everywhere: dict[str, bytes] | None = None, role: str = "user"
+    ) -> Verdict:
+        book = Rulebook()
+        book.load("a", Kept(1, here))
+        book.load(None, Kept(1, everywhere or {}))
+        said = attempt()
+        said.role = role
+        return rules(book, lambda: self.NOW_S)(said)
+
+    def sanction(self, seconds: int = 0, reason: str = "") -> bytes:
+        return pack_sanction(Sanction((self.NOW_S + seconds) * 1000 if seconds else 0, reason))
+
+    def test_none_is_a_pass(self) -> None:
+        assert self.verdict({}) is PASS
+        others = {"mute:u2": self.sanction(), "settings": pack_settings(Settings(slow_s=5))}
+        assert self.verdict(others, others) is PASS
+
+    def test_that_are_not_known_yet_let_nobody_type(self) -> None:
+        verdict = rules(Rulebook(), lambda: self.NOW_S)(attempt())
+        assert verdict is not PASS
+        assert (verdict.code, bool(verdict.retry_after)) == (ErrorCode.UNAVAILABLE, True)
+
+    @pytest.mark.parametrize(
+        ("field", "code"),
+        [
+            ("mute", ErrorCode.MUTED),
+            ("ban", ErrorCode.BANNED),
+            ("kick", ErrorCode.FORBIDDEN),
+        ],
+    )
+    def test_that_name_somebody_say_why_and_how_long(self, field: str, code: ErrorCode) -> None:
+        for seconds, after in ((90, 90.0), (0, None)):
+            verdict = self.verdict({f"{field}:u1": self.sanction(seconds, "spam")})
+            assert verdict is not PASS
+            assert (verdict.code, verdict.retry_after) == (code, after)
+            assert verdict.message.endswith(": spam")
+        assert self.verdict({f"{field}:u1": self.sanction(-1)}) is PASS
+
+    def test_of_two_mutes_the_longer_counts(self) -> None:
+        for here, everywhere, after in ((5, 9, 9.0), (9, 5, 9.0), (9, 0, None), (0, 9, None)):
+            verdict = self.verdict(
+                {"mute:u1": self.sanction(here)}, {"mute:u1": self.sanction(everywhere)}
+            )
+            assert verdict is not PASS
+            assert verdict.retry_after == after
+
+    @pytest.mark.parametrize(
+        ("settings", "role", "code"),
+        [
+            (Settings(silence="all"), "vip", ErrorCode.SILENCED),
+            (Settings(silence="all"), "moderator", None),
+            (Settings(silence="owner"), "moderator", ErrorCode.SILENCED),
+            (Settings(silence="user"), "guest", ErrorCode.SILENCED),
+            (Settings(silence="user"), "user", None),
+            (Settings(min_role="vip"), "user", ErrorCode.FORBIDDEN),
+            (Settings(min_role="vip"), "vip", None),
+            (Settings(min_role="vip", silence="all"), "user", ErrorCode.FORBIDDEN),
+        ],
+    )
+    def test_settings_ask_for_a_role(
+        self, settings: Settings, role: str, code: ErrorCode | None
+    ) -> None:
+        verdict = self.verdict({"settings": pack_settings(settings)}, role=role)
+        assert (verdict.code if verdict is not PASS else None) == code

@@ -1,0 +1,178 @@
+"""What follows from rules for who is here: sent out of a room, closed, told why.
+
+Rules. It acts when rules change, and says who may come in. Whoever is to go is found by uid; only a
+ban of an address looks at every connection. A room is left by an event, because its socket may be
+in fifty others; only bans everywhere and of addresses close it.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from chat.bus.entries import Disconnected
+from chat.counters import ChatCount
+from chat.hub.replies import Replies
+from chat.hub.users import Users
+from chat.policy.gate import Refusal, barred
+from chat.policy.identity import Refused
+from chat.policy.rules import ADDRESS, BAN, KICK, MUTE, RoomRules, Rulebook, Sanction
+from chat.rooms.members import Members
+from chat.rooms.resume import Resume
+from chat.rooms.room import Room
+from chat.rooms.rooms import Rooms
+from chat.wire.schema import Bye, Error, Left, Ref
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+
+WORDS: Final = {BAN: "banned", ADDRESS: "banned", KICK: "kicked"}
+"""What somebody is told who has to go."""
+
+
+class Enforcement:
+    """That of one shard. `wall` is seconds since 1970."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        rooms: Rooms,
+        members: Members,
+        resume: Resume,
+        replies: Replies,
+        book: Rulebook,
+        counts: "memoryview[int]",
+        wall: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._rooms = rooms
+        self._members = members
+        self._resume = resume
+        self._replies = replies
+        self._book = book
+        self._counts = counts
+        self._wall = wall
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    # --- who may come in -----------------------------------------------------------------------
+
+    def admit(self, fd: int, uid: str) -> None:
+        """Raises Refused for who is banned everywhere, or whose address is."""
+        rules = self._book.everywhere
+        if not rules.sanctions:
+            return
+        now_ms = self._now_ms()
+        found = rules.get(BAN, uid, now_ms)
+        if found is None and ADDRESS in rules.sanctions:
+            found = rules.address(self._connections.address(fd), now_ms)
+        if found is not None:
+            self._counts[ChatCount.REFUSED_BANNED] += 1
+            raise Refused(CloseCode.BANNED, why(BAN, found))
+
+    def bars(self, fd: int, room: str) -> Refusal | None:
+        """Why a connection may not join a room, as far as its rules are known here."""
+        rules = self._book.of(room)
+        if not rules.sanctions:
+            return None
+        found = barred(rules, self._users.of(fd).uid, self._now_ms())
+        if found is not None:
+            self._counts[ChatCount.REFUSED_BANNED] += 1
+        return found
+
+    # --- who has to go -------------------------------------------------------------------------
+
+    def changed(self, room: str | None, fields: Collection[str] | None) -> None:
+        """Rules have changed, of a room or of everywhere; None: all of them may have."""
+        if room is None:
+            self._everywhere(self._book.everywhere, fields)
+        elif (found := self._rooms.by_name.get(room)) is not None:
+            self._in_room(found, self._book.of(room), fields)
+
+    def _in_room(self, room: Room, rules: RoomRules, fields: Collection[str] | None) -> None:
+        if not (room.local or room.waiting or room.resuming):
+            return
+        for kind in (KICK, BAN):
+            for uid, sanction in self._new(rules, kind, fields):
+                for fd in self._users.find(uid):
+                    if self._members.named(fd, room.name) is room:
+                        self._send_out(fd, uid, room, rules, why(kind, sanction))
+
+    def _send_out(self, fd: int, uid: str, room: Room, rules: RoomRules, reason: str) -> None:
+        self._counts[ChatCount.SENT_OUT] += 1
+        inside = self._members.has(fd, room)
+        refs = self._resume.leave(fd, room)
+        if inside or not refs:
+            self._replies.send(fd, [Left(room.name, reason=reason)])
+        refusal = barred(rules, uid, self._now_ms())
+        if refusal is not None and refs:
+            self._replies.send(fd, [refused(refusal, ref) for ref in refs])
+
+    def _everywhere(self, rules: RoomRules, fields: Collection[str] | None) -> None:
+        for uid, sanction in self._new(rules, BAN, fields):
+            for fd in self._users.find(uid):
+                self._close(fd, sanction)
+        if any(True for _ in self._new(rules, ADDRESS, fields)):
+            now_ms = self._now_ms()
+            for fd in self._connections.open_connections():
+                found = rules.address(self._connections.address(fd), now_ms)
+                if found is not None:
+                    self._close(fd, found)
+
+    def _close(self, fd: int, sanction: Sanction) -> None:
+        self._counts[ChatCount.SENT_OUT] += 1
+        self._connections.close(fd, CloseCode.BANNED, why(BAN, sanction))
+
+    def _new(
+        self, rules: RoomRules, kind: str, fields: Collection[str] | None
+    ) -> Iterator[tuple[str, Sanction]]:
+        """Those of a kind that hold now, of all or of the fields that changed."""
+        now_ms = self._now_ms()
+        if fields is None:
+            yield from rules.all(kind, now_ms)
+            return
+        for name in fields:
+            of, colon, whose = name.partition(":")
+            found = rules.get(kind, whose, now_ms) if colon and of == kind else None
+            if found is not None:
+                yield whose, found
+
+    def disconnect(self, order: Disconnected) -> None:
+        """Close all connections of a user, to come back later."""
+        reason = ": ".join(filter(None, (WORDS[KICK], order.reason)))
+        for fd in self._users.find(order.uid):
+            variant = self._replies.variant(fd)
+            bye = variant.dialect.farewell(Bye(reason, order.reconnect_in))
+            self._counts[ChatCount.SENT_OUT] += 1
+            self._connections.send(fd, variant.wrap(bye))
+            self._connections.close(fd, CloseCode.KICKED, reason)
+
+
+class Mutes:
+    """Who of a shard's connections is muted."""
+
+    def __init__(self, users: Users, book: Rulebook, wall: Callable[[], float]) -> None:
+        self._users = users
+        self._book = book
+        self._wall = wall
+
+    def until(self, fd: int, room: str) -> int | None:
+        """When a connection's mutes in a room end, in ms since 1970, 0 for never; None: it has
+        none."""
+        book = self._book
+        if MUTE not in book.everywhere.sanctions and MUTE not in book.of(room).sanctions:
+            return None
+        return book.muted_until(room, self._users.of(fd).uid, int(self._wall() * 1000))
+
+
+def why(kind: str, sanction: Sanction) -> str:
+    """What one is told who has to go: a word, and the moderator's reason behind a colon."""
+    return ": ".join(filter(None, (WORDS[kind], sanction.reason)))
+
+
+def refused(refusal: Refusal, ref: Ref | UnsetType) -> Error:
+    """A refusal as the answer to a command."""
+    after = UNSET if refusal.retry_after is None else refusal.retry_after
+    return Error(refusal.code, refusal.message, ref, after)
