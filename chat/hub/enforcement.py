@@ -6,6 +6,7 @@ in fifty others; only bans everywhere and of addresses close it.
 """
 
 from collections.abc import Callable, Collection, Iterator
+from itertools import chain
 from typing import Final
 
 from msgspec import UNSET, UnsetType
@@ -94,13 +95,20 @@ class Enforcement:
     def _in_room(self, room: Room, rules: RoomRules, fields: Collection[str] | None) -> None:
         if not (room.local or room.waiting or room.resuming):
             return
+        # Who waits in a queue is in no list of the room's.
+        few = None if room.resuming else [waiter.fd for waiter in room.waiting]
+        if few is not None and room.local:
+            few = [*few, *chain(*room.members)]
         for kind in (KICK, BAN):
-            for uid, sanction in self._new(rules, kind, fields):
-                for fd in self._users.find(uid):
-                    if self._members.named(fd, room.name) is room:
-                        self._send_out(fd, uid, room, rules, why(kind, sanction))
+            for fd, uid, sanction in list(self._whom(rules, kind, fields, few)):
+                if self._members.named(fd, room.name) is room:
+                    self._send_out(fd, uid, room, rules, kind, why(kind, sanction))
 
-    def _send_out(self, fd: int, uid: str, room: Room, rules: RoomRules, reason: str) -> None:
+    def _send_out(
+        self, fd: int, uid: str, room: Room, rules: RoomRules, kind: str, reason: str
+    ) -> None:
+        """By an event, or an answer where one is waited for; who only watches and has nothing left
+        to watch is closed."""
         self._counts[ChatCount.SENT_OUT] += 1
         inside = self._members.has(fd, room)
         refs = self._resume.leave(fd, room)
@@ -109,11 +117,14 @@ class Enforcement:
         refusal = barred(rules, uid, self._now_ms())
         if refusal is not None and refs:
             self._replies.send(fd, [refused(refusal, ref) for ref in refs])
+        if self._replies.dialect(fd).watches and not self._members.of(fd):
+            code = CloseCode.BANNED if kind == BAN else CloseCode.KICKED
+            self._connections.close(fd, code, reason)
 
     def _everywhere(self, rules: RoomRules, fields: Collection[str] | None) -> None:
-        for uid, sanction in self._new(rules, BAN, fields):
-            for fd in self._users.find(uid):
-                self._close(fd, sanction)
+        everyone = self._connections.open_connections() if fields is None else None
+        for fd, _, sanction in list(self._whom(rules, BAN, fields, everyone)):
+            self._close(fd, sanction)
         if any(True for _ in self._new(rules, ADDRESS, fields)):
             now_ms = self._now_ms()
             for fd in self._connections.open_connections():
@@ -124,6 +135,27 @@ class Enforcement:
     def _close(self, fd: int, sanction: Sanction) -> None:
         self._counts[ChatCount.SENT_OUT] += 1
         self._connections.close(fd, CloseCode.BANNED, why(BAN, sanction))
+
+    def _whom(
+        self,
+        rules: RoomRules,
+        kind: str,
+        fields: Collection[str] | None,
+        here: Collection[int] | None,
+    ) -> Iterator[tuple[int, str, Sanction]]:
+        """Connections a kind of sanction is about. `here` are all that may be; where these are
+        fewer than the sanctions, they are asked about, not the sanctions about them."""
+        if fields is None and here is not None and len(here) < len(rules.sanctions.get(kind, ())):
+            now_ms = self._now_ms()
+            for fd in here:
+                uid = self._users.of(fd).uid
+                found = rules.get(kind, uid, now_ms)
+                if found is not None:
+                    yield fd, uid, found
+            return
+        for uid, sanction in self._new(rules, kind, fields):
+            for fd in self._users.find(uid):
+                yield fd, uid, sanction
 
     def _new(
         self, rules: RoomRules, kind: str, fields: Collection[str] | None

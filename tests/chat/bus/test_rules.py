@@ -14,6 +14,7 @@ from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import State
 from tests.chat.rig import a_store, publish
+from tests.servers import Cluster
 
 ROOM = "live:42"
 
@@ -159,3 +160,19 @@ class TestLoad:
     async def test_of_what_has_none_is_nothing(self, rules: Rules) -> None:
         assert await rules.load_room(ROOM) == Kept(0, {})
         assert await rules.load_everywhere() == Kept(0, {})
+
+
+async def test_a_cluster_has_everything_of_one_room_in_one_slot(
+    cluster: Cluster, prefix: str
+) -> None:
+    store = a_store(cluster.url, prefix, partitions=16)
+    rules = Rules(store)
+    rooms = [None, *(f"r{i}" for i in range(8))]
+    for room in rooms:
+        state = pack(Ruled({}, 1)) if room else b""
+        assert await rules.change(room, {"mute:u1": b"x"}, state=state) == 1
+    assert await rules.load(rooms) == [Kept(1, {"mute:u1": b"x"})] * 9
+    await rules.restore(None, {"mute:u2": b"y"}, 3, expected=1)
+    assert await rules.fetch(None, ["mute:u2"]) == Kept(5, {"mute:u2": b"y"})
+    assert (await store.open_room("r3", rules=True)).rules[b"mute:u1"] == b"x"
+    await store.close()

@@ -11,11 +11,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from chat.bus.audit import Audit
+from chat.bus.rules import Rules
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.policy.identity import BACKEND
 from chat.policy.moderation import KICKED_S, Moderation, Outcome
 from chat.policy.orders import Actor, Everywhere, Order, Owners
+from chat.policy.rules import Sanction, pack_sanction
 from chat.wire.schema import Moderate
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.rig import Shard, Viewer, until
@@ -380,3 +382,50 @@ class TestStates:
         async with shard.viewer() as viewer:
             joined = await viewer.join(ROOM)
             assert (joined["epoch"], joined["seq"], joined["state"]["slow_s"]) == ("", 0, 5)
+
+
+class TestMany:
+    """More are banned than are here: those who are here are looked at."""
+
+    @pytest.mark.parametrize("everywhere", [False, True])
+    async def test_only_who_is_banned_has_to_go(self, shard: Shard, everywhere: bool) -> None:
+        name = None if everywhere else ROOM
+        async with shard.viewer(token("u7")) as viewer, shard.viewer(token("u8")) as other:
+            await viewer.join(ROOM)
+            await other.join(ROOM)
+            banned = {f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)}
+            await Rules(shard.store).restore(name, banned, 1, expected=0)
+            if everywhere:
+                assert await viewer.closed() == 4504
+            else:
+                assert (await viewer.hear("left"))["reason"] == "banned"
+            await other.say(ROOM, "I may")
+            assert shard.count(ChatCount.SENT_OUT) == 1
+
+    async def test_likewise_who_waits_for_the_room(self, shard: Shard) -> None:
+        banned = {f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)}
+        await Rules(shard.store).restore(ROOM, banned, 1, expected=0)
+        async with shard.viewer(token("u7")) as viewer, shard.viewer(token("u8")) as other:
+            await other.hear("welcome")
+            await viewer.do("join", room=ROOM, ref=1)
+            await other.join(ROOM)
+            assert (await viewer.hear("error", ref=1))["code"] == "banned"
+
+
+class TestEventStreams:
+    async def test_end_when_nothing_is_left_to_watch(self, shard: Shard) -> None:
+        watching = asyncio.create_task(self.read_all(shard, token("u1") + f"&room={ROOM}"))
+        await until(lambda: shard.count(ChatCount.JOINS) == 1)
+        await until(lambda: shard.service.rooms.by_name[ROOM].local == 1)
+        await order(shard, Moderate(ROOM, "ban", uid="u1", reason="spam"))
+        said = await watching
+        assert '"t":"left"' in said
+        assert 'event: close\ndata: {"code":4504,"reason":"banned: spam"}' in said
+
+    async def read_all(self, shard: Shard, query: str) -> str:
+        where = urlsplit(shard.address)
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(f"GET /sse{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        said = await reader.read()
+        writer.close()
+        return said.decode()
