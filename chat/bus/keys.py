@@ -13,6 +13,9 @@
     {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
     {{prefix}:broadcast}:rules   hash     the same of everywhere
     {{prefix}:broadcast}:audit   stream   m what moderators did, JSON
+    {{prefix}:broadcast}:reports stream   m messages that viewers reported, JSON
+    {{prefix}:broadcast}:reporters:ROOM:EPOCH-SEQ
+                                 hash     uids whose report of that message is in it
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
 
 Rules. All keys of a partition carry its hash tag, `{p}` with braces, so that a script may touch
@@ -34,6 +37,7 @@ class Keys:
         self.broadcast = f"{prefix}:broadcast"
         self.guests = f"{prefix}:guests"
         self.audit = f"{{{self.broadcast}}}:audit"
+        self.reports = self._beside_broadcast("reports")
 
     def partition(self, room: str) -> int:
         """Which partition a room's messages travel in."""
@@ -70,6 +74,12 @@ class Keys:
 
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"
+
+    def reporters(self, room: str, place: str) -> str:
+        return self._beside_broadcast(f"reporters:{room}:{place}")
+
+    def _beside_broadcast(self, what: str) -> str:
+        return f"{{{self.broadcast}}}:{what}"
 
     def _of(self, room: str, what: str) -> str:
         return f"{self._prefix}:{{{self.partition(room)}}}:{what}:{room}"

@@ -55,12 +55,15 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.rules("live:42") == f"danmaku:{{{p}}}:rules:live:42"
     assert KEYS.rules(None) == "{danmaku:broadcast}:rules"
     assert KEYS.audit == "{danmaku:broadcast}:audit"
+    assert KEYS.reports == "{danmaku:broadcast}:reports"
+    assert KEYS.reporters("a:b", "e1-7") == "{danmaku:broadcast}:reporters:a:b:e1-7"
 
 
-def test_rules_of_everywhere_are_in_the_slot_of_the_broadcast_stream() -> None:
+def test_what_is_of_everywhere_is_in_the_slot_of_the_broadcast_stream() -> None:
     # Of a key without braces the whole name counts.
     assert "{" not in KEYS.broadcast
-    assert slot_tag(KEYS.rules(None)) == slot_tag(KEYS.audit) == KEYS.broadcast
+    beside = [KEYS.rules(None), KEYS.audit, KEYS.reports, KEYS.reporters("r", "e1-7")]
+    assert {slot_tag(key) for key in beside} == {KEYS.broadcast}
 
 
 @pytest.mark.parametrize("partitions", [2, 64, 1024])

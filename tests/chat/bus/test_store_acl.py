@@ -10,9 +10,12 @@ import pytest
 from chat.bus.audit import Audit
 from chat.bus.entries import Ruled, pack
 from chat.bus.rules import Rules
+from chat.bus.pages import BEGINNING
+from chat.bus.reports import Report, Reports
 from chat.bus.store import MIN_ID, Receipt, Store
 from chat.ops.busserver import look
 from chat.ops.engine import EmbeddedEngine
+from chat.wire.schema import Msg
 from tests.chat.rig import a_store, outgoing
 
 DOCS = Path(__file__).parents[3] / "docs" / "running.md"
@@ -70,6 +73,14 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
     tail = store.tail(store.keys.broadcast, 1.0)
     assert await tail.read({store.keys.broadcast: MIN_ID}, 9)
     await tail.close()
+
+
+async def test_reports_may_be_queued_and_taken_out(store: Store) -> None:
+    reports = Reports(store)
+    message = Msg("r", 1, "e1-1", "u", "n", "x", 1, "scroll", 25, 1)
+    assert await reports.add(Report(1, "u1", message)) == (True, 0)
+    [(report_id, _)], _ = await reports.page(BEGINNING, 9)
+    assert await reports.take(report_id)
 
 
 async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
