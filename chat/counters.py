@@ -64,6 +64,10 @@ class ChatCount(IntEnum):
     SENT_OUT = _BASE + 37
     RULES_LOADED = _BASE + 38
 
+    REPORTS = _BASE + 39
+    REPORTS_REPEATED = _BASE + 40
+    REPORTS_DROPPED = _BASE + 41
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

@@ -35,6 +35,7 @@ from chat.hub.hub import Hub
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
+from chat.hub.reporting import Reporting
 from chat.hub.users import Users
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
@@ -316,6 +317,9 @@ class Shard:
             *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
         )
         self._moderators = Moderators(connections, users, replies, book, moderation, counts)
+        self._reporting = Reporting(
+            *(connections, users, members, replies, store, rows, counts, clock, wall)
+        )
         gate = Gate(
             membership(members.named),
             rights(config.auth),
@@ -325,7 +329,7 @@ class Shard:
         self.handler = Hub(
             *(connections, config, variants, users, self.rooms, members, self._resume, replies),
             *(CommandRate(rows, limits, clock), gate, book, self._enforcement, self._moderators),
-            *(self._publisher, counts, wall, chance),
+            *(self._publisher, self._reporting, counts, wall, chance),
         )
 
     def _obey(self, control: Control, version: int) -> None:
@@ -380,6 +384,7 @@ class Shard:
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()
+        await self._reporting.stop()
         await self._resume.stop()
         await self.rooms.stop()
         await self._store.close()

@@ -23,6 +23,7 @@ from chat.hub.acks import Sender
 from chat.hub.enforcement import Enforcement, refused
 from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
+from chat.hub.reporting import Reporting
 from chat.hub.users import Users
 from chat.policy.gate import Attempt, CommandRate, Gate
 from chat.policy.identity import Identity, Refused
@@ -48,6 +49,7 @@ from chat.wire.schema import (
     Moderate,
     Ping,
     Pong,
+    Report,
     Send,
     ServerEvent,
     Welcome,
@@ -104,6 +106,7 @@ class Hub:
         enforcement: Enforcement,
         moderators: Moderators,
         publisher: Publisher[Sender],
+        reporting: Reporting,
         counts: "memoryview[int]",
         wall: Callable[[], float],
         chance: random.Random,
@@ -124,6 +127,7 @@ class Hub:
         self._enforcement = enforcement
         self._moderators = moderators
         self._publisher = publisher
+        self._reporting = reporting
         self._counts = counts
         self._wall = wall
         self._chance = chance
@@ -135,6 +139,7 @@ class Hub:
 
     def on_open(self, fd: int, request: Request) -> Opening:
         self._rate.reset(fd)
+        self._reporting.reset(fd)
         dialect = self._replies.dialect(fd)
         if dialect.introduces:
             self._unintroduced[fd] = self._tick
@@ -301,6 +306,8 @@ class Hub:
                 found = self._leave(fd, command)
             case Auth():
                 found = self._authenticate(fd, command)
+            case Report():
+                found = self._reporting.report(fd, command)
             case Ping():
                 found = Pong(command.ref)
             case Moderate():

@@ -127,8 +127,17 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Auth | Ping | Moderate
-COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate"})
+class Report(Struct, tag_field="t", tag="report", frozen=True):
+    """A viewer asks those who judge it to look at the message at `seq`."""
+
+    room: str
+    seq: Annotated[int, Meta(ge=1, le=2**53)]
+    reason: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    ref: Ref | UnsetType = UNSET
+
+
+Command = Join | Leave | Send | Auth | Ping | Moderate | Report
+COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate", "report"})
 MEAN_NULL = frozenset({"pinned", "announcement"})
 """Fields of commands in which null is not as good as nothing: it takes away what is there."""
 
@@ -272,7 +281,7 @@ class Left(Struct, tag_field="t", tag="left"):
 
 
 class Done(Struct, tag_field="t", tag="done"):
-    """A moderator's action is done, and holds on every node."""
+    """A moderator's action is done, and holds on every node; a viewer's report is in the queue."""
 
     room: str
     action: str

@@ -52,7 +52,8 @@ class TestCommands:
 
     def test_every_command_is_known_by_its_tag(self) -> None:
         tags = {kind.__struct_config__.tag for kind in get_args(Command)}
-        assert tags == COMMANDS == {"join", "leave", "send", "auth", "ping", "moderate"}
+        known = {"join", "leave", "send", "auth", "ping", "moderate", "report"}
+        assert tags == COMMANDS == known
 
     def test_fields_of_a_newer_client_are_passed_over(self) -> None:
         assert command(t="leave", room="a", why="bored") == schema.Leave("a")
