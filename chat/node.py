@@ -21,7 +21,8 @@ from chat.api import server as api
 from chat.api.metrics import API_FIELDS
 from chat.bus.audit import Audit
 from chat.bus.connect import StoreError
-from chat.bus.entries import Changed, Control, Disconnected
+from chat.bus.entries import Asked, Changed, Control, Disconnected
+from chat.bus.inquiry import Inquiry
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
@@ -32,6 +33,7 @@ from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
 from chat.hub.enforcement import Enforcement, Mutes
 from chat.hub.hub import Hub
+from chat.hub.inquiries import Inquiries
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
@@ -312,6 +314,9 @@ class Shard:
             *(connections, users, self.rooms, members, self._resume, replies, book, counts, wall)
         )
         self._rules.listeners.append(self._enforcement.changed)
+        self._inquiries = Inquiries(
+            *(connections, users, members, Inquiry(store, bus.flush_interval_ms / 1000), name)
+        )
         self._notices = Notices(connections, users, replies, counts, self._obey)
         moderation = Moderation(
             *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
@@ -339,10 +344,13 @@ class Shard:
                 self._rules.apply(None, version, control)
             case Disconnected():
                 self._enforcement.disconnect(control)
+            case Asked():
+                self._inquiries.hear(control)
 
     async def start(self) -> None:
         self._rules.start()
         await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
+        self._inquiries.start()
         if self._counts[ChatCount.STARTS] > 1:
             self.rooms.inherit()
         self._tasks.spawn(self._agree())
@@ -385,6 +393,7 @@ class Shard:
         await self._reader.stop()
         await self._notices.stop()
         await self._reporting.stop()
+        await self._inquiries.stop()
         await self._resume.stop()
         await self.rooms.stop()
         await self._store.close()

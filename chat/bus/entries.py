@@ -145,7 +145,14 @@ class Disconnected(Struct, array_like=True, tag="k", gc=False, frozen=True):
     reconnect_in: float
 
 
-Control = Changed | Disconnected
+class Asked(Struct, array_like=True, tag="q", gc=False, frozen=True):
+    """Every shard is to say which connections of a user it has; `inquiry` is where."""
+
+    inquiry: str
+    uid: str
+
+
+Control = Changed | Disconnected | Asked
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 

@@ -16,6 +16,9 @@
     {{prefix}:broadcast}:reports stream   m messages that viewers reported, JSON
     {{prefix}:broadcast}:reporters:ROOM:EPOCH-SEQ
                                  hash     uids whose report of that message is in it
+    {{prefix}:broadcast}:shards  zset     shard by when it last said that it lives, ms
+    {{prefix}:broadcast}:found:ID
+                                 hash     shard -> JSON: what it has of whom an inquiry is about
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
 
 Rules. All keys of a partition carry its hash tag, `{p}` with braces, so that a script may touch
@@ -38,6 +41,7 @@ class Keys:
         self.guests = f"{prefix}:guests"
         self.audit = f"{{{self.broadcast}}}:audit"
         self.reports = self._beside_broadcast("reports")
+        self.shards = self._beside_broadcast("shards")
 
     def partition(self, room: str) -> int:
         """Which partition a room's messages travel in."""
@@ -77,6 +81,9 @@ class Keys:
 
     def reporters(self, room: str, place: str) -> str:
         return self._beside_broadcast(f"reporters:{room}:{place}")
+
+    def found(self, inquiry: str) -> str:
+        return self._beside_broadcast(f"found:{inquiry}")
 
     def _beside_broadcast(self, what: str) -> str:
         return f"{{{self.broadcast}}}:{what}"

@@ -56,6 +56,8 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.rules(None) == "{danmaku:broadcast}:rules"
     assert KEYS.audit == "{danmaku:broadcast}:audit"
     assert KEYS.reports == "{danmaku:broadcast}:reports"
+    assert KEYS.shards == "{danmaku:broadcast}:shards"
+    assert KEYS.found("i1") == "{danmaku:broadcast}:found:i1"
     assert KEYS.reporters("a:b", "e1-7") == "{danmaku:broadcast}:reporters:a:b:e1-7"
 
 
@@ -63,6 +65,7 @@ def test_what_is_of_everywhere_is_in_the_slot_of_the_broadcast_stream() -> None:
     # Of a key without braces the whole name counts.
     assert "{" not in KEYS.broadcast
     beside = [KEYS.rules(None), KEYS.audit, KEYS.reports, KEYS.reporters("r", "e1-7")]
+    beside += [KEYS.shards, KEYS.found("i1")]
     assert {slot_tag(key) for key in beside} == {KEYS.broadcast}
 
 

@@ -1,0 +1,73 @@
+"""What is asked of this shard: which connections of a user it has.
+
+Rules. It says that it lives, so that it is waited for, and answers every question, also when it has
+nothing. A viewer's address is not told: it is nobody's business but the door's.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from chat.bus.connect import StoreError
+from chat.bus.entries import Asked
+from chat.bus.inquiry import ALIVE_S, MOST_LISTED, Connection, Found, Inquiry
+from chat.hub.users import Users
+from chat.rooms.members import Members
+from chat.tasks import Tasks
+from shard.connections import Connections
+
+log = logging.getLogger(__name__)
+
+
+class Inquiries:
+    """Those of one shard, called `shard`."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        members: Members,
+        inquiry: Inquiry,
+        shard: str,
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._members = members
+        self._inquiry = inquiry
+        self._shard = shard
+        self._tasks = Tasks("inquiries")
+
+    def start(self) -> None:
+        """Say from now on that this shard lives; it reads the broadcast stream."""
+        self._tasks.spawn(self._live())
+
+    async def _live(self) -> None:
+        while True:
+            with suppress(StoreError):
+                await self._inquiry.alive(self._shard)
+            await asyncio.sleep(ALIVE_S)
+
+    async def stop(self) -> None:
+        """It is waited for no longer."""
+        await self._tasks.stop()
+        with suppress(StoreError):
+            await self._inquiry.gone(self._shard)
+
+    def hear(self, asked: Asked) -> None:
+        """A question."""
+        self._tasks.spawn(self._answer(asked.inquiry, self._found(asked.uid)))
+
+    async def _answer(self, inquiry: str, found: Found) -> None:
+        try:
+            await self._inquiry.answer(inquiry, self._shard, found)
+        except StoreError as error:
+            log.debug("a question is not answered: %s", error)
+
+    def _found(self, uid: str) -> Found:
+        fds = [fd for fd in self._users.find(uid) if self._connections.is_open(fd)]
+        return Found(len(fds), [self._connection(fd) for fd in fds[:MOST_LISTED]])
+
+    def _connection(self, fd: int) -> Connection:
+        name = self._users.name(self._connections.handle(fd))
+        rooms = [room.name for room in self._members.of(fd) if self._members.has(fd, room)]
+        return Connection(name, self._users.of(fd).role, rooms)

@@ -1,0 +1,89 @@
+"""What shards say of a user's connections; two of them, and what is known of who is not there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chat.bus import inquiry as inquiry_module
+from chat.bus.inquiry import MOST_LISTED, Answers, Inquiry
+from chat.hub import inquiries
+from chat.ops.engine import EmbeddedEngine
+from tests.chat.hub.test_hub_admission import SECRET, token
+from tests.chat.rig import Shard, new_prefix
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inquiry_module, "ANSWER_S", 10.0)
+
+
+@pytest.fixture
+async def shards(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[tuple[Shard, Shard]]:
+    auth = {"secret": SECRET}
+    async with (
+        Shard(valkey.url, prefix, auth=auth) as one,
+        Shard(valkey.url, prefix, auth=auth) as two,
+    ):
+        while (await ask(one, "nobody")).known < 2:  # noqa: ASYNC110 - bounded by pytest's timeout
+            await asyncio.sleep(0.01)
+        yield one, two
+
+
+async def ask(shard: Shard, uid: str) -> Answers:
+    return await Inquiry(shard.store, 0.0).ask(uid)
+
+
+class TestWhoIsHere:
+    async def test_all_shards_say_what_they_have(self, shards: tuple[Shard, Shard]) -> None:
+        one, two = shards
+        async with (
+            one.viewer(token("u1", role="vip")) as first,
+            one.viewer(token("u1")) as second,
+            two.viewer(token("u1")) as third,
+            two.viewer(token("u2")) as other,
+        ):
+            await first.join("live:42")
+            await first.join("live:43")
+            names = [(await v.hear("welcome"))["conn"] for v in (first, second, third, other)]
+            answers = await ask(one, "u1")
+            assert (answers.answered, answers.known) == (2, 2)
+            assert {shard: found.count for shard, found in answers.found.items()} == {
+                one.name: 2,
+                two.name: 1,
+            }
+            listed = answers.found[one.name].connections + answers.found[two.name].connections
+            assert [(c.name, c.role, c.rooms) for c in listed] == [
+                (names[0], "vip", ["live:42", "live:43"]),
+                (names[1], "user", []),
+                (names[2], "user", []),
+            ]
+
+    async def test_a_guest_is_found_while_it_is_here(self, shards: tuple[Shard, Shard]) -> None:
+        one, two = shards
+        async with one.viewer() as guest:
+            uid = (await guest.hear("welcome"))["uid"]
+            assert (await ask(two, uid)).found[one.name].count == 1
+        assert (await ask(two, uid)).found == {}
+
+    async def test_of_very_many_some_are_listed_and_all_counted(
+        self, shards: tuple[Shard, Shard], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inquiries, "MOST_LISTED", 1)
+        assert MOST_LISTED > 1
+        one, _ = shards
+        async with one.viewer(token("u1")) as first, one.viewer(token("u1")) as second:
+            await first.hear("welcome")
+            await second.hear("welcome")
+            found = (await ask(one, "u1")).found[one.name]
+            assert (found.count, len(found.connections)) == (2, 1)
+
+
+class TestLiving:
+    async def test_a_shard_that_ended_is_not_waited_for(self, valkey: EmbeddedEngine) -> None:
+        prefix = new_prefix()
+        async with Shard(valkey.url, prefix) as one:
+            async with Shard(valkey.url, prefix):
+                while (await ask(one, "u1")).known < 2:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.01)
+            assert (await ask(one, "u1")).known == 1
