@@ -4,6 +4,7 @@ Rules. Written after an action is done, by who did it; never changed. What stand
 `policy`'s.
 """
 
+from chat.bus.pages import page
 from chat.bus.store import Store
 
 
@@ -20,3 +21,8 @@ class Audit:
         await self._store.servers.ask(
             key, lambda pipe, on: pipe.xadd(key, {"m": entry}, maxlen=self._most, approximate=True)
         )
+
+    async def page(self, after: str, limit: int) -> tuple[list[tuple[str, bytes]], str | None]:
+        """At most `limit` entries behind an ID, with theirs; and behind which to go on, None when
+        there are no more. Raises StoreError."""
+        return await page(self._store, self._store.keys.audit, after, limit)

@@ -1,9 +1,12 @@
-"""Streams that people read: page by page, oldest first.
+"""What people read page by page: streams, oldest first, and the fields of rules by name.
 
-Rules. A page begins behind an ID and says behind which the next one does. It is read by XRANGE, so
-it costs what it holds, however long the stream is.
+Rules. A page begins behind an ID or a name, and says behind which the next one does: what comes and
+goes meanwhile moves nothing else. A page of a stream costs what it holds, however long that is. One
+of a hash costs all its names, which are at most as many as its owner allows: HSCAN would cost less,
+but its pages are as long as they like.
 """
 
+import heapq
 import re
 from typing import Final
 
@@ -30,3 +33,21 @@ async def page(
     entries = [(entry_id.decode(), fields.get(b"m", b"")) for entry_id, fields in found]
     more = len(entries) > limit
     return entries[:limit], entries[limit - 1][0] if more else None
+
+
+async def page_of_fields(
+    store: Store, key: str, kind: str, after: str, limit: int
+) -> tuple[list[tuple[str, bytes]], str | None]:
+    """At most `limit` fields `kind:WHOSE` of a hash, by WHOSE, behind `after`; likewise. A field
+    whose name is no text is left out. Raises StoreError."""
+    prefix = f"{kind}:"
+    names = await store.servers.ask(key, lambda pipe, on: pipe.hkeys(key))
+    there = (name.decode(errors="replace") for name in names if name.startswith(prefix.encode()))
+    asked = heapq.nsmallest(limit + 1, (name for name in there if name > prefix + after))
+    if not asked:
+        return [], None
+    values = await store.servers.ask(key, lambda pipe, on: pipe.hmget(key, asked[:limit]))
+    whose = [name.removeprefix(prefix) for name in asked[:limit]]
+    both = zip(whose, values, strict=True)
+    found = [(one, value) for one, value in both if value is not None]
+    return found, whose[-1] if len(asked) > limit else None

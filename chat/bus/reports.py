@@ -71,16 +71,17 @@ class Reports:
                 listed.append((entry_id, _decode(entry)))
         return listed, more
 
-    async def take(self, report_id: str) -> Report | None:
-        """Take a report out of the queue: it is dealt with. None when it was not there."""
+    async def find(self, report_id: str) -> Report | None:
+        """A report that is in the queue."""
         key = self._keys.reports
-        found, gone = await self._store.servers.ask_all(
-            [
-                (key, lambda pipe, on: pipe.xrange(key, report_id, report_id)),
-                (key, lambda pipe, on: pipe.xdel(key, report_id)),
-            ]
+        found = await self._store.servers.ask(
+            key, lambda pipe, on: pipe.xrange(key, report_id, report_id)
         )
-        if found and gone:
-            with suppress(*UNREADABLE):
-                return _decode(found[0][1].get(b"m", b""))
+        with suppress(*UNREADABLE):
+            return _decode(found[0][1].get(b"m", b"")) if found else None
         return None
+
+    async def take(self, report_id: str) -> bool:
+        """Take a report out of the queue, as it is dealt with; whether it was there."""
+        key = self._keys.reports
+        return bool(await self._store.servers.ask(key, lambda pipe, on: pipe.xdel(key, report_id)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.bus.pages import BEGINNING, is_id, page
+from chat.bus.pages import BEGINNING, is_id, page, page_of_fields
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store
@@ -43,6 +43,53 @@ class TestPages:
     async def test_an_entry_without_our_field_is_an_empty_one(self, store: Store, raw: Any) -> None:
         await raw.xadd(store.keys.reports, {"x": "1"}, id="7-1")
         assert await page(store, store.keys.reports, BEGINNING, 9) == ([("7-1", b"")], None)
+
+
+class TestFields:
+    async def pages(self, store: Store, limit: int) -> list[list[tuple[str, bytes]]]:
+        """All of the kind `mute`."""
+        found = []
+        after: str | None = ""
+        while after is not None:
+            key = store.keys.rules("r")
+            entries, after = await page_of_fields(store, key, "mute", after, limit)
+            found.append(entries)
+        return found
+
+    @pytest.mark.parametrize("limit", [1, 2, 6, 7, 100])
+    async def test_those_of_a_kind_by_name_each_once(
+        self, store: Store, raw: Any, limit: int
+    ) -> None:
+        uids = ["guest:1", "a/b", "阿花", "😀", "u:2", "u:10", "ban:u"]
+        others = {"ban:u1": "no", "v": "7", "mute": "no", "muted:u1": "no"}
+        key = store.keys.rules("r")
+        await raw.hset(key, mapping={f"mute:{uid}": uid for uid in uids} | others)
+        pages = await self.pages(store, limit)
+        assert all(len(page) <= limit for page in pages)
+        assert [one for page in pages for one in page] == [
+            (uid, uid.encode()) for uid in sorted(uids)
+        ]
+
+    async def test_a_name_that_is_no_text_is_left_out_and_passed(
+        self, store: Store, raw: Any
+    ) -> None:
+        key = store.keys.rules("r")
+        for name in (b"mute:a", b"mute:\xff", b"mute:\xff\xff", "mute:\U0010ffff".encode()):
+            await raw.hset(key, name, "1")
+        found = [whose for page in await self.pages(store, 1) for whose, _ in page]
+        assert found == ["a", "\U0010ffff"]
+
+    async def test_what_goes_meanwhile_moves_nothing_else(self, store: Store, raw: Any) -> None:
+        key = store.keys.rules("r")
+        await raw.hset(key, mapping={f"mute:{i}": "1" for i in range(6)})
+        first, after = await page_of_fields(store, key, "mute", "", 2)
+        assert after is not None
+        await raw.hdel(key, "mute:0", "mute:1")
+        second, _ = await page_of_fields(store, key, "mute", after, 2)
+        assert [whose for whose, _ in first + second] == ["0", "1", "2", "3"]
+
+    async def test_there_are_none_where_there_is_nothing(self, store: Store) -> None:
+        assert await self.pages(store, 9) == [[]]
 
 
 class TestIds:

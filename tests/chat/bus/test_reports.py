@@ -82,9 +82,11 @@ class TestTaking:
         for seq in (1, 2, 3):
             await reports.add(report(seq=seq))
         listed, _ = await reports.page("0-0", 9)
-        assert await reports.take(listed[1][0]) == report(seq=2)
-        assert await reports.take(listed[1][0]) is None
-        assert await reports.take("5-0") is None
+        assert await reports.find(listed[1][0]) == report(seq=2)
+        assert await reports.take(listed[1][0])
+        assert await reports.find(listed[1][0]) is None
+        assert not await reports.take(listed[1][0])
+        assert not await reports.take("5-0")
         assert [one.message.seq for one in await whole(reports)] == [1, 3]
 
 
@@ -97,5 +99,6 @@ class TestWhatIsNotOurs:
         await reports.add(report())
         assert await whole(reports, 1) == [report()]
         first = (await raw.xrange(store.keys.reports, count=1))[0][0]
-        assert await reports.take(first) is None
+        assert await reports.find(first) is None
+        assert await reports.take(first)
         assert await raw.xlen(store.keys.reports) == 3

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
 from chat.bus.entries import Ruled, pack
-from chat.bus.rules import Rules
-from chat.bus.pages import BEGINNING
+from chat.bus.inquiry import Found, Inquiry
+from chat.bus.pages import BEGINNING, page_of_fields
 from chat.bus.reports import Report, Reports
+from chat.bus.rules import Rules
 from chat.bus.store import MIN_ID, Receipt, Store
 from chat.ops.busserver import look
 from chat.ops.engine import EmbeddedEngine
@@ -80,7 +82,24 @@ async def test_reports_may_be_queued_and_taken_out(store: Store) -> None:
     message = Msg("r", 1, "e1-1", "u", "n", "x", 1, "scroll", 25, 1)
     assert await reports.add(Report(1, "u1", message)) == (True, 0)
     [(report_id, _)], _ = await reports.page(BEGINNING, 9)
+    assert await reports.find(report_id)
     assert await reports.take(report_id)
+
+
+async def test_shards_may_be_asked_and_may_answer(store: Store, monkeypatch: Any) -> None:
+    monkeypatch.setattr(inquiry_module, "ANSWER_S", 0.0)
+    monkeypatch.setattr(inquiry_module, "SILENT_S", 0.0)
+    inquiry = Inquiry(store, 0.0)
+    await inquiry.alive("s1")
+    await inquiry.alive("s2")  # and s1 is silent
+    await inquiry.answer("i1", "s1", Found(0, []))
+    assert (await inquiry.ask("u1")).answered == 0
+    await inquiry.gone("s2")
+
+
+async def test_rules_and_the_audit_may_be_listed(store: Store) -> None:
+    assert await page_of_fields(store, store.keys.rules("r"), "mute", "", 9) == ([], None)
+    assert await Audit(store, 10).page(BEGINNING, 9) == ([], None)
 
 
 async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
