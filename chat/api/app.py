@@ -18,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat.api import openapi, page
+from chat.api import asked, openapi, page
 from chat.api.answers import answer, failure
 from chat.api.bodies import BadBody, read_broadcast, read_messages
+from chat.api.doors import Doors
 from chat.api.guard import Guard
 from chat.api.incoming import Drain, Incoming, Unfinished, content_type
 from chat.api.lines import Lines
@@ -34,13 +35,16 @@ from chat.api.models import (
     RoomOut,
     RoomsOut,
 )
-from chat.api.publishing import NotPublished, Publishing, tally, wall_ms
+from chat.api.moderating import Moderating
+from chat.api.observing import Observing
+from chat.api.parts import Parts
+from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
-from chat.bus.store import Store, open_store
 from chat.config.sections import Config
 from chat.policy import text as rules
-from chat.wire.schema import Msg
+from chat.policy.orders import NotDone
+from chat.wire.schema import ErrorCode, Msg
 
 log = logging.getLogger(__name__)
 
@@ -57,66 +61,66 @@ MAX_NOTICES: Final = 1000
 
 
 class Api:
-    """The handlers. `store` and `post` exist while the application runs."""
+    """The handlers of rooms, and all routes."""
 
-    def __init__(self, config: Config, url: str, metrics: Metrics, drain: Drain) -> None:
+    def __init__(self, config: Config, doors: Doors, metrics: Metrics, drain: Drain) -> None:
         self._config = config
-        self._url = url
+        self._doors = doors
         self._metrics = metrics
         self._drain = drain
-        self._store: Store
-        self._publishing: Publishing
+        self._moderating = Moderating(config, doors, drain)
+        self._observing = Observing(doors)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Open the way to Redis, and close it."""
-        self._store = open_store(self._config, self._url)
-        timeout_s = self._config.bus.timeout_ms / 1000
-        self._publishing = Publishing(self._store, timeout_s, self._metrics.published)
+        """Open the ways to Redis, and close them."""
+        self._doors.open()
         yield
-        await self._publishing.close()
-        await self._store.close()
+        await self._doors.close()
 
     def routes(self) -> list[BaseRoute]:
         """What is served."""
         return [
-            # One route for both: the first of two would answer a third method with its own only.
-            Route("/v1/rooms/{room}/messages", self.messages, methods=["POST", "GET"]),
+            Parts(
+                "/v1/rooms/{room}/messages",
+                POST=self.publish,
+                GET=self.history,
+                DELETE=self._moderating.clear,
+            ),
             Route("/v1/rooms/{room}", self.room, methods=["GET"]),
             Route("/v1/rooms", self.rooms, methods=["GET"]),
             Route("/v1/broadcast", self.broadcast, methods=["POST"]),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
+            *self._moderating.routes(),
+            *self._observing.routes(),
         ]
 
     # --- publishing ----------------------------------------------------------------------------
 
-    async def messages(self, request: Request) -> Response:
-        return await (self.publish if request.method == "POST" else self.history)(request)
-
     async def publish(self, request: Request) -> Response:
-        room = self._room(request)
+        room = asked.room(request, self._config)
         kind = content_type(request)
         limits, most = self._config.limits, self._config.api.body_bytes
         if kind in LINES:
-            lines = Lines(self._publishing, room, limits, most)
+            lines = Lines(self._doors.publishing, room, limits, most)
             idle_s = self._config.api.stream_idle_s
             return answer(await lines.publish(Incoming(request, idle_s, self._drain)))
-        _want_json(kind, JSON, NDJSON)
-        messages = read_messages(await self._document(request), limits)
+        asked.want_json(kind, JSON, NDJSON)
+        messages = read_messages(await asked.document(request, self._config, self._drain), limits)
         published = PublishedOut(0, 0)
-        tally(published, await self._publishing.publish([room], messages))
+        tally(published, await self._doors.publishing.publish([room], messages))
         return answer(published)
 
     async def broadcast(self, request: Request) -> Response:
-        _want_json(content_type(request), JSON)
-        body = await self._document(request)
+        asked.want_json(content_type(request), JSON)
+        body = await asked.document(request, self._config, self._drain)
         broadcast, messages = read_broadcast(body, self._config.limits)
         if broadcast.rooms is not None:
             published = PublishedOut(0, 0)
             rooms = list(dict.fromkeys(broadcast.rooms))
-            tally(published, await self._publishing.publish(rooms, messages))
+            tally(published, await self._doors.publishing.publish(rooms, messages))
             return answer(BroadcastOut(published.accepted, published.duplicates))
         if len(messages) > MAX_NOTICES:
             raise BadBody([Problem(f"at most {MAX_NOTICES} notices at once", "messages")])
@@ -128,7 +132,7 @@ class Api:
                 message.kind,
             )
             try:
-                done.notices.append(await self._store.notify(pack(noticed)))
+                done.notices.append(await self._doors.store.notify(pack(noticed)))
             except StoreError:
                 raise NotPublished("unavailable", accepted=len(done.notices)) from None
         return answer(done)
@@ -136,35 +140,35 @@ class Api:
     # --- observing -----------------------------------------------------------------------------
 
     async def rooms(self, request: Request) -> Response:
-        top = _number(request, "top", 100, 1, MAX_TOP)
-        found = await self._store.top_rooms(top)
+        top = asked.number(request, "top", 100, 1, MAX_TOP)
+        found = await self._doors.store.top_rooms(top)
         return answer(RoomsOut([RoomOut(room, online) for room, online in found]))
 
     async def room(self, request: Request) -> Response:
-        room = self._room(request)
+        room = asked.room(request, self._config)
         epoch, seq = await self._head(room)
-        online = await self._store.online(room)
+        online = await self._doors.store.online(room)
         return answer(RoomDetailOut(room, epoch, seq, online))
 
     async def history(self, request: Request) -> Response:
-        room = self._room(request)
-        after = _number(request, "after", 0, 0, 2**53)
-        limit = _number(request, "limit", 100, 1, MAX_PAGE)
+        room = asked.room(request, self._config)
+        after = asked.number(request, "after", 0, 0, 2**53)
+        limit = asked.number(request, "limit", 100, 1, MAX_PAGE)
         epoch, seq = await self._head(room)
-        places, end = await self._store.page(room, epoch, after, limit)
+        places, end = await self._doors.store.page(room, epoch, after, limit)
         more = end if after < end < seq else None
         messages = [place for place in places if isinstance(place, Msg)]
         return answer(HistoryOut(room, epoch, seq, messages, more))
 
     async def _head(self, room: str) -> tuple[str, int]:
-        head = await self._store.peek_room(room)
-        if head is None and not await self._store.online(room):
+        head = await self._doors.store.peek_room(room)
+        if head is None and not await self._doors.store.online(room):
             raise HTTPException(404, f"nobody has been in a room {room!r} lately")
         return head or ("", 0)
 
     async def health(self, request: Request) -> Response:
         try:
-            await self._store.ping()
+            await self._doors.store.ping()
         except StoreError as error:
             log.warning("not healthy: %s", error)
             return PlainTextResponse("the bus does not answer\n", 503)
@@ -180,37 +184,10 @@ class Api:
             self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
-    # --- requests ------------------------------------------------------------------------------
-
-    def _room(self, request: Request) -> str:
-        room: str = request.path_params["room"]
-        wrong = rules.room_problem(room, self._config.limits.room_chars)
-        if wrong is not None:
-            raise BadBody([Problem(wrong, "room")])
-        return room
-
-    async def _document(self, request: Request) -> bytes:
-        limits = self._config.api
-        return await Incoming(request, limits.body_idle_s, self._drain).whole(limits.body_bytes)
-
-
-def _want_json(kind: str, *kinds: str) -> None:
-    if kind != JSON:
-        raise HTTPException(415, f"the content type must be {' or '.join(kinds)}")
-
-
-def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
-    raw = request.query_params.get(name)
-    if raw is None:
-        return default
-    # Twenty digits are more than any bound, and int() refuses thousands of them.
-    if raw.isascii() and raw.isdigit() and len(raw) <= 20 and least <= int(raw) <= most:
-        return int(raw)
-    raise BadBody([Problem(f"expected a number from {least} to {most}", name)])
-
 
 CODES: Final = {
     400: "bad_request",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
@@ -229,6 +206,26 @@ async def _http_failure(request: Request, error: Exception) -> Response:
 async def _bad_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, BadBody)
     return failure(400, "bad_request", str(error), error.problems)
+
+
+REFUSALS: Final = {
+    ErrorCode.BAD_REQUEST: 400,
+    ErrorCode.BAD_ROOM: 400,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.UNAVAILABLE: 503,
+}
+"""What an order that was not carried out is answered; any other is a conflict."""
+
+
+async def _not_done(request: Request, error: Exception) -> Response:
+    assert isinstance(error, NotDone)
+    refusal = error.refusal
+    status = REFUSALS.get(refusal.code, 409)
+    problems = [Problem(refusal.message, refusal.field)] if refusal.field else []
+    after = refusal.retry_after
+    headers = {"Retry-After": str(math.ceil(after))} if after else {}
+    code = CODES.get(status, str(refusal.code))
+    return failure(status, code, refusal.message, problems, headers=headers)
 
 
 async def _unfinished(request: Request, error: Exception) -> Response:
@@ -256,6 +253,7 @@ async def _our_fault(request: Request, error: Exception) -> Response:
 _failures: dict[Any, Failing] = {
     HTTPException: _http_failure,
     BadBody: _bad_body,
+    NotDone: _not_done,
     Unfinished: _unfinished,
     StoreError: _away,
     Exception: _our_fault,
@@ -264,7 +262,7 @@ _failures: dict[Any, Failing] = {
 
 def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end."""
-    api = Api(config, url, metrics, drain)
+    api = Api(config, Doors(config, url, metrics), metrics, drain)
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     return Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],

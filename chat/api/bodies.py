@@ -6,9 +6,10 @@ lines the good ones count and the bad ones are listed. Paths read like the clien
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct, structs
 
 from chat.api.models import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
 from chat.config.sections import Limits
@@ -16,8 +17,12 @@ from chat.policy.gate import Attempt, backend_gate
 from chat.policy.identity import BACKEND, Identity
 from chat.policy.text import room_problem
 
+S = TypeVar("S", bound=Struct)
+
 MAX_LISTED: Final = 100
 """Problems told of one request; a million lines may all be bad."""
+MAX_QUOTED: Final = 64
+"""Characters of what was sent that are told back."""
 
 
 class BadBody(Exception):
@@ -140,6 +145,27 @@ def _field_problems(document: Any, path: str) -> list[Problem]:
         if len(problems) == MAX_LISTED:
             break
     return problems
+
+
+def read_fields(data: bytes, kind: type[S]) -> S:
+    """A JSON object as a Struct, all its fields checked by themselves. Raises BadBody."""
+    document = _parse(data)
+    if not isinstance(document, dict):
+        raise BadBody([Problem("expected an object")])
+    known = {field.name: field for field in structs.fields(kind)}
+    unknown = sorted(document.keys() - known)
+    problems = [Problem("there is no such field", name[:MAX_QUOTED]) for name in unknown]
+    for name, field in known.items():
+        if name in document:
+            try:
+                msgspec.convert(document[name], field.type)
+            except msgspec.ValidationError as error:
+                problems.append(_problem(error, name))
+        elif field.required:
+            problems.append(Problem("this field is needed", name))
+    if problems:
+        raise BadBody(problems)
+    return msgspec.convert(document, kind)
 
 
 def _at(path: str, name: str) -> str:

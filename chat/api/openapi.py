@@ -5,7 +5,6 @@ else than the code does; what is written here by hand are the sentences and whic
 """
 
 from importlib.metadata import version
-from inspect import cleandoc
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chat.api import moderation_paths
 from chat.api.models import (
     MAX_TARGETS,
     BroadcastIn,
@@ -24,6 +24,7 @@ from chat.api.models import (
     RoomDetailOut,
     RoomsOut,
 )
+from chat.api.operations import integer, operation, parameter, ref
 
 STRUCTS: Final = (
     BroadcastIn,
@@ -34,18 +35,8 @@ STRUCTS: Final = (
     PublishedOut,
     RoomDetailOut,
     RoomsOut,
+    *moderation_paths.STRUCTS,
 )
-REFUSALS: Final = {
-    400: "Something is wrong with the request; `problems` names each field.",
-    401: "An api.key is set and was not given.",
-    403: "No api.key is set and the caller is not this machine.",
-    404: "There is no such room.",
-    408: "The body stopped coming; `accepted` messages of a stream were published before.",
-    413: "The body is too large.",
-    415: "The content type is not one of these, or the body has a content encoding.",
-    503: "The bus does not answer, or the server is about to end; `accepted` messages were "
-    "published before, `lines` of a stream dealt with.",
-}
 
 PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -66,14 +57,14 @@ def document() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         STRUCTS, ref_template="#/components/schemas/{name}"
     )
-    room = _parameter("room", "path", {"type": "string", "minLength": 1}, "the room's name")
-    message = _ref("MessageIn")
+    room = parameter("room", "path", {"type": "string", "minLength": 1}, "the room's name")
+    message = ref("MessageIn")
     return {
         "openapi": "3.0.3",
         "info": {
             "title": "Danmaku",
             "version": version("danmaku"),
-            "description": "Publish to rooms, to everyone, to users; see what is going on.",
+            "description": "Publish to rooms, to everyone, to users; moderate; see what goes on.",
         },
         "components": {
             "schemas": _without_null(components),
@@ -83,14 +74,14 @@ def document() -> dict[str, Any]:
         "paths": {
             "/v1/rooms/{room}/messages": {
                 "parameters": [room],
-                "post": _operation(
+                "post": operation(
                     "Publish to a room",
                     "One message, an array of them (all or none), or lines of any number. Lines "
                     "are published while they come: when there are 500, or when the first has "
                     "waited 30 ms. The good ones are published, the bad ones listed; when none "
                     "is good, or there is none, that is a 400.",
                     PublishedOut,
-                    (400, 401, 403, 408, 413, 415, 503),
+                    (400, 401, 403, 408, 409, 413, 415, 503),
                     body={
                         "application/json": {
                             "schema": {"oneOf": [message, {"type": "array", "items": message}]}
@@ -99,20 +90,21 @@ def document() -> dict[str, Any]:
                         "application/jsonl": {"schema": message},
                     },
                 ),
-                "get": _operation(
+                "get": operation(
                     "Read a room's history",
                     "Oldest first. Page on with `after` = `next`.",
                     HistoryOut,
                     (400, 401, 403, 404, 503),
                     parameters=[
-                        _parameter("after", "query", _integer(0, None), "messages after this seq"),
-                        _parameter("limit", "query", _integer(1, 500), "at most so many"),
+                        parameter("after", "query", integer(0, None), "messages after this seq"),
+                        parameter("limit", "query", integer(1, 500), "at most so many"),
                     ],
                 ),
+                "delete": moderation_paths.clear(),
             },
             "/v1/rooms/{room}": {
                 "parameters": [room],
-                "get": _operation(
+                "get": operation(
                     "See a room",
                     "Its position and viewers.",
                     RoomDetailOut,
@@ -120,24 +112,25 @@ def document() -> dict[str, Any]:
                 ),
             },
             "/v1/rooms": {
-                "get": _operation(
+                "get": operation(
                     "See the fullest rooms",
                     "By viewers on all nodes, as last reported.",
                     RoomsOut,
                     (400, 401, 403, 503),
-                    parameters=[_parameter("top", "query", _integer(1, 1000), "how many rooms")],
+                    parameters=[parameter("top", "query", integer(1, 1000), "how many rooms")],
                 )
             },
             "/v1/broadcast": {
-                "post": _operation(
+                "post": operation(
                     "Publish to many",
                     f"To at most {MAX_TARGETS} rooms as messages; to everyone or to at most "
                     f"{MAX_TARGETS} users as notices.",
                     BroadcastOut,
-                    (400, 401, 403, 408, 413, 415, 503),
-                    body={"application/json": {"schema": _ref("BroadcastIn")}},
+                    (400, 401, 403, 408, 409, 413, 415, 503),
+                    body={"application/json": {"schema": ref("BroadcastIn")}},
                 )
             },
+            **moderation_paths.paths(room),
         },
     }
 
@@ -162,51 +155,6 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-def _operation(
-    summary: str,
-    description: str,
-    answer: type[msgspec.Struct],
-    refusals: tuple[int, ...],
-    body: dict[str, Any] | None = None,
-    parameters: list[dict[str, Any]] | None = None,
-) -> dict[str, Any]:
-    refused = {"application/json": {"schema": _ref("FailureOut")}}
-    operation: dict[str, Any] = {
-        "tags": ["rooms"],
-        "summary": summary,
-        "description": description,
-        "responses": {
-            "200": {
-                "description": cleandoc(answer.__doc__ or "Done."),
-                "content": {"application/json": {"schema": _ref(answer.__name__)}},
-            },
-            **{
-                str(status): {"description": REFUSALS[status], "content": refused}
-                for status in refusals
-            },
-        },
-    }
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": body}
-    if parameters:
-        operation["parameters"] = parameters
-    return operation
-
-
-def _parameter(name: str, where: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": where,
-        "required": where == "path",
-        "schema": schema,
-        "description": text,
-    }
-
-
-def _integer(least: int, most: int | None) -> dict[str, Any]:
-    return {"type": "integer", "minimum": least} | ({"maximum": most} if most else {})
-
-
 def _without_null(schema: Any) -> Any:
     """`anyOf: [X, null]` as OpenAPI 3.0 says it: X, nullable."""
     if isinstance(schema, list):
@@ -224,7 +172,3 @@ def _without_null(schema: Any) -> Any:
         made["enum"] = [value for value in made["enum"] if value is not None]
         made["nullable"] = True
     return made
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -128,6 +128,11 @@ class Api:
             connection.request(method, path, body, sent, encode_chunked=chunked)
             return read(connection)
 
+    def send(self, method: str, path: str, document: object = None, **headers: str) -> Answer:
+        """A request with a JSON document, or without a body."""
+        data = None if document is None else json.dumps(document).encode()
+        return self.call(method, path, data, headers=headers)
+
     def get(self, path: str, **headers: str) -> Answer:
         return self.call("GET", path, headers=headers)
 
@@ -256,7 +261,11 @@ def quoted(room: str) -> str:
 
 
 def messages_of(room: str) -> str:
-    return f"/v1/rooms/{quoted(room)}/messages"
+    return f"{path_of(room)}/messages"
+
+
+def path_of(room: str) -> str:
+    return f"/v1/rooms/{quoted(room)}"
 
 
 def lines(*messages: object) -> bytes:

@@ -136,7 +136,7 @@ class TestElsewhere:
     @pytest.mark.parametrize(
         ("method", "path", "allowed"),
         [
-            ("DELETE", "/v1/rooms/a/messages", {"GET", "HEAD", "POST"}),
+            ("PUT", "/v1/rooms/a/messages", {"DELETE", "GET", "HEAD", "POST"}),
             ("POST", "/v1/rooms/a", {"GET", "HEAD"}),
             ("GET", "/v1/broadcast", {"POST"}),
             ("PUT", "/", {"GET", "HEAD"}),

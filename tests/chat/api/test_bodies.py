@@ -3,18 +3,21 @@ however lines are cut into chunks, they are the same lines, while no more than o
 
 import json
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat.api.bodies import (
     MAX_LISTED,
+    MAX_QUOTED,
     BadBody,
     LineSplitter,
     read_broadcast,
+    read_fields,
     read_line,
     read_messages,
 )
@@ -245,3 +248,49 @@ class TestLineSplitter:
         assert list(splitter.feed(b"ab")) == []
         assert list(splitter.finish()) == [b"ab"]
         assert list(splitter.finish()) == []
+
+
+class Order(Struct, forbid_unknown_fields=True):
+    """A body for these tests."""
+
+    uid: Annotated[str, Meta(min_length=1)]
+    seconds: Annotated[int, Meta(ge=1)] | None = None
+    pinned: int | UnsetType | None = UNSET
+
+
+class TestFields:
+    def test_a_good_object_is_a_struct(self) -> None:
+        assert read_fields(b'{"uid": "u", "pinned": null}', Order) == Order("u", pinned=None)
+
+    @pytest.mark.parametrize(
+        ("body", "paths"),
+        [
+            (b'{"seconds": 0, "pinned": "x", "more": 1, "any": 2}',
+             ["any", "more", "uid", "seconds", "pinned"]),
+            (b'{"uid": "u", "seconds": []}', ["seconds"]),
+            (b"[]", [""]),
+            (b"", [""]),
+            (b'{"uid": "\xff"}', [""]),
+            (b"[" * 10_000, [""]),
+        ],
+    )  # fmt: skip
+    def test_everything_that_is_wrong_is_told_by_its_field(
+        self, body: bytes, paths: list[str]
+    ) -> None:
+        with pytest.raises(BadBody) as caught:
+            read_fields(body, Order)
+        assert [problem.path for problem in caught.value.problems] == paths
+
+    def test_little_of_what_was_sent_is_told_back(self) -> None:
+        body = json.dumps({f"{i}" * 1_000: 1 for i in range(1_000, 1_500)}).encode()
+        with pytest.raises(BadBody) as caught:
+            read_fields(body, Order)
+        assert len(caught.value.problems) == MAX_LISTED
+        assert {len(problem.path) for problem in caught.value.problems} == {MAX_QUOTED}
+
+    @given(st.binary(max_size=60) | json_values.map(lambda one: json.dumps(one).encode()))
+    def test_whatever_it_is_it_is_an_order_or_refused(self, body: bytes) -> None:
+        try:
+            assert isinstance(read_fields(body, Order), Order)
+        except BadBody as bad:
+            assert bad.problems

@@ -1,0 +1,114 @@
+"""What a request names: rooms, uids, numbers, who acts; each checked, or a BadBody.
+
+Rules. Nothing is looked up. What is wrong is told by the name of the parameter, the field or the
+header it stands in.
+"""
+
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from chat.api.bodies import BadBody, read_fields
+from chat.api.incoming import Drain, Incoming, content_type
+from chat.api.models import Problem
+from chat.bus.pages import BEGINNING, is_id
+from chat.config.sections import Config
+from chat.policy.identity import BACKEND, MAX_NAME, MAX_UID
+from chat.policy.orders import Actor
+from chat.policy.text import is_clean, room_problem
+
+JSON: Final = "application/json"
+ACTOR: Final = "X-Danmaku-Actor"
+"""The header that names the human behind a backend's action."""
+API: Final = "api"
+"""Who acts when nobody is named."""
+MOST: Final = 2**53
+
+S = TypeVar("S", bound=Struct)
+
+
+def want_json(kind: str, *kinds: str) -> None:
+    """Raises HTTPException for a body of another kind; it names those there are."""
+    if kind != JSON:
+        raise HTTPException(415, f"the content type must be {' or '.join(kinds or (JSON,))}")
+
+
+async def document(request: Request, config: Config, drain: Drain) -> bytes:
+    """A request's body, whole. Raises Interrupted, and HTTPException for one too large."""
+    limits = config.api
+    return await Incoming(request, limits.body_idle_s, drain).whole(limits.body_bytes)
+
+
+async def fields(
+    request: Request, config: Config, drain: Drain, kind: type[S], optional: bool = False
+) -> S:
+    """A request's JSON object, checked; where it is `optional`, nothing is an empty one."""
+    body = await document(request, config, drain)
+    if optional and not body:
+        return read_fields(b"{}", kind)
+    want_json(content_type(request))
+    return read_fields(body, kind)
+
+
+def number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """A number of the query."""
+    raw = request.query_params.get(name)
+    return default if raw is None else _number(raw, name, least, most)
+
+
+def seq(request: Request) -> int:
+    """The seq in a path."""
+    return _number(request.path_params["seq"], "seq", 1, MOST)
+
+
+def _number(raw: str, name: str, least: int, most: int) -> int:
+    # Twenty digits are more than any bound, and int() refuses thousands of them.
+    if raw.isascii() and raw.isdigit() and len(raw) <= 20 and least <= int(raw) <= most:
+        return int(raw)
+    raise BadBody([Problem(f"expected a number from {least} to {most}", name)])
+
+
+def room(request: Request, config: Config) -> str:
+    """The room in a path."""
+    name: str = request.path_params["room"]
+    wrong = room_problem(name, config.limits.room_chars)
+    if wrong is not None:
+        raise BadBody([Problem(wrong, "room")])
+    return name
+
+
+def uid(given: str, field: str = "uid") -> str:
+    """A uid, which may be anybody's."""
+    if 1 <= len(given) <= MAX_UID and is_clean(given):
+        return given
+    words = f"a uid is 1 to {MAX_UID} characters on one line, without spaces around it"
+    raise BadBody([Problem(words, field)])
+
+
+def after(request: Request) -> str:
+    """The ID of a stream's entry behind which a page begins."""
+    given = request.query_params.get("after", BEGINNING)
+    if not is_id(given):
+        raise BadBody([Problem('expected the "next" of the page before', "after")])
+    return given
+
+
+def actor(request: Request) -> Actor:
+    """Who acts by the API: its key, by name, and the human who is named in the header."""
+    key: Any = request.scope.get("danmaku.key")
+    name = getattr(key, "name", "") or API
+    return Actor(name, _human(request) or name, BACKEND, "api")
+
+
+def _human(request: Request) -> str:
+    given = request.headers.get(ACTOR, "")
+    try:
+        name = given.encode("latin-1").decode()  # headers are bytes, names are UTF-8
+    except UnicodeDecodeError:
+        name = ""
+    if given and not (1 <= len(name) <= MAX_NAME and is_clean(name)):
+        words = f"a name is 1 to {MAX_NAME} characters of UTF-8 on one line"
+        raise BadBody([Problem(words, ACTOR)])
+    return name

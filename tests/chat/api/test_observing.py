@@ -1,0 +1,272 @@
+"""What moderators look at by HTTP: users, the audit, reports; the shards played by the test."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import redis
+
+from chat.bus.audit import Audit
+from chat.bus.entries import Asked, read_broadcast
+from chat.bus.inquiry import Connection, Found, Inquiry
+from chat.bus.keys import Keys
+from chat.bus.reports import Report, Reports
+from chat.bus.store import Store, open_store
+from chat.ops.engine import EmbeddedEngine
+from chat.wire.schema import Msg
+from tests.chat.api.rig import Answer, Api, new_room, path_of, quoted
+from tests.chat.api.test_app_failures import assert_unavailable, stopped
+
+ACTOR = "X-Danmaku-Actor"
+
+
+def with_store(api: Api, work: Callable[[Store], Awaitable[Any]]) -> Any:
+    """What somebody else does on the same Redis."""
+
+    async def run() -> Any:
+        store = open_store(api.config, api.url)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def said(room: str, seq: int = 1, uid: str = "u9") -> Msg:
+    return Msg(room, seq, f"e1-{seq}", uid, "n", "rude", 1, "scroll", 25, 1_000)
+
+
+def report(api: Api, message: Msg, uid: str = "u1", **fields: Any) -> None:
+    with_store(api, lambda store: Reports(store).add(Report(2_000, uid, message, **fields)))
+
+
+def everything(api: Api, path: str, what: str, limit: int = 3) -> list[Any]:
+    """A log, page by page."""
+    found: list[Any] = []
+    after: str | None = "0-0"
+    while after is not None:
+        page = api.get(f"{path}?limit={limit}&after={after}").json
+        assert len(page[what]) <= limit
+        found += page[what]
+        after = page["next"]
+    return found
+
+
+def newest(api: Api) -> dict[str, Any]:
+    """The last entry of the audit."""
+    found: dict[str, Any] = everything(api, "/v1/audit", "entries", 500)[-1]
+    return found
+
+
+class TestUsers:
+    def test_one_that_is_nowhere_has_nothing(self, api: Api) -> None:
+        uid = new_room("u")
+        assert api.get(f"/v1/users/{uid}").json == {
+            "uid": uid, "count": 0, "connections": [], "mutes": [], "bans": [],
+            "complete": True, "answered": 0, "known": 0,
+        }  # fmt: skip
+
+    def test_connections_are_those_that_shards_tell_of(self, keyless: Api, room: str) -> None:
+        one = Connection("s1-1-a", "vip", [room])
+
+        def ask(store: Store) -> Awaitable[Answer]:
+            return while_a_shard_answers(keyless, store, "/v1/users/a%2Fb", Found(3, [one]))
+
+        user = with_store(keyless, ask).json
+        assert (user["uid"], user["count"]) == ("a/b", 3)
+        listed = {"conn": "s1-1-a", "shard": "s1", "role": "vip", "rooms": [room]}
+        assert user["connections"] == [listed]
+        assert (user["complete"], user["answered"], user["known"]) == (True, 1, 1)
+
+    def test_who_has_not_answered_makes_it_incomplete(self, stoppable: Api) -> None:
+        with_store(stoppable, lambda store: Inquiry(store, 0.0).alive("frozen"))
+        user = stoppable.get("/v1/users/u1").json
+        assert (user["complete"], user["answered"], user["known"]) == (False, 0, 1)
+        done = stoppable.send("DELETE", "/v1/users/u1/connections").json
+        assert done == {"uid": "u1", "count": 0, "complete": False, "answered": 0, "known": 1}
+
+    def test_mutes_and_bans_are_those_of_everywhere_and_of_its_rooms(
+        self, keyless: Api, room: str
+    ) -> None:
+        uid, elsewhere = new_room("u"), new_room()
+        for path in ("/v1/mutes", f"{path_of(room)}/bans", f"{path_of(elsewhere)}/bans"):
+            assert keyless.send("PUT", f"{path}/{uid}", {"reason": path}).status == 200
+
+        def ask(store: Store) -> Awaitable[Answer]:
+            found = Found(1, [Connection("s1-1-a", "user", [room])])
+            return while_a_shard_answers(keyless, store, f"/v1/users/{uid}", found)
+
+        user = with_store(keyless, ask).json
+        assert user["mutes"] == [{"until": 0, "reason": "/v1/mutes", "by": "api"}]
+        where = f"{path_of(room)}/bans"
+        assert user["bans"] == [{"until": 0, "room": room, "reason": where, "by": "api"}]
+
+    def test_closing_connections_is_told_to_all_shards_and_audited(self, api: Api) -> None:
+        uid = new_room("u")
+        answer = api.send("DELETE", f"/v1/users/{uid}/connections", **{ACTOR: "eve"})
+        assert (answer.status, answer.json["count"]) == (200, 0)
+        assert any(uid.encode() in entry for entry in api.notices())
+        assert (newest(api)["action"], newest(api)["uid"]) == ("kick", uid)
+
+    @pytest.mark.parametrize("uid", ["", " u", "u" * 65])
+    def test_what_is_no_uid_is_refused(self, api: Api, uid: str) -> None:
+        for method, path in (("GET", ""), ("DELETE", "/connections")):
+            answer = api.send(method, f"/v1/users/{quoted(uid)}{path}")
+            if uid:
+                assert (answer.status, answer.paths) == (400, ["uid"])
+            else:
+                assert answer.status == 404
+
+
+async def while_a_shard_answers(api: Api, store: Store, path: str, found: Found) -> Answer:
+    """The answer to a GET, the question of which the shard s1 answers."""
+    inquiry = Inquiry(store, 0.0)
+    await inquiry.alive("s1")
+    loop = asyncio.get_running_loop()
+    [before] = await store.last_ids([store.keys.broadcast])
+    asking = loop.run_in_executor(None, api.get, path)
+    stream = store.keys.broadcast
+    while True:
+        new = await store.servers.ask(
+            stream, lambda pipe, on: pipe.xrange(stream, b"(" + before, "+")
+        )
+        if new:
+            break
+        await asyncio.sleep(0.001)
+    asked = read_broadcast(new[0][1][b"m"])
+    assert isinstance(asked, Asked)
+    await inquiry.answer(asked.inquiry, "s1", found)
+    answer = await asking
+    await inquiry.gone("s1")
+    return answer
+
+
+class TestAudit:
+    def test_what_was_done_to_whom_and_by_whom(self, api: Api, room: str) -> None:
+        here = path_of(room)
+        for method, path, body, entry in (
+            ("PUT", f"{here}/mutes/u1", {"seconds": 60, "reason": "rude"},
+             {"action": "mute", "room": room, "uid": "u1", "seconds": 60, "reason": "rude"}),
+            ("DELETE", f"{here}/mutes/u1", None, {"action": "unmute", "room": room, "uid": "u1"}),
+            ("PUT", "/v1/bans/u1", {}, {"action": "ban", "uid": "u1"}),
+            ("PUT", "/v1/bans/addresses/10.0.0.0%2F8", {"seconds": 9},
+             {"action": "ban", "address": "10.0.0.0/8", "seconds": 9}),
+            ("POST", f"{here}/kicks", {"uid": "u1"}, {"action": "kick", "room": room, "uid": "u1"}),
+            ("PATCH", f"{here}/settings", {"slow_s": 5, "announcement": None},
+             {"action": "settings", "room": room, "settings": {"slow_s": 5, "announcement": None}}),
+            ("PATCH", f"{here}/settings", {"owners": ["u2"]},
+             {"action": "owners", "room": room, "owners": ["u2"]}),
+        ):  # fmt: skip
+            assert api.send(method, path, body, **{ACTOR: "Eve"}).status == 200
+            found = newest(api)
+            assert found.pop("id").endswith(("-0", "-1"))
+            assert found.pop("ts") > 1_700_000_000_000
+            by = {"actor": "api", "name": "Eve", "role": "backend", "via": "api"}
+            assert found == entry | by
+
+    def test_it_comes_in_pages_the_newest_last(self, api: Api) -> None:
+        uids = [new_room("u") for _ in range(7)]
+        for uid in uids:
+            api.send("PUT", f"/v1/mutes/{uid}")
+        for limit in (1, 3, 500):
+            found = [one.get("uid") for one in everything(api, "/v1/audit", "entries", limit)]
+            assert [uid for uid in found if uid in uids] == uids
+
+    def test_what_cannot_be_read_is_passed_over(self, api: Api) -> None:
+        async def write(store: Store) -> None:
+            for entry in (b"\xff", b"[]", b'{"ts": "now", "action": "mute"}', b"{}"):
+                await Audit(store, 100).write(entry)
+
+        with_store(api, write)
+        uid = new_room("u")
+        api.send("PUT", f"/v1/mutes/{uid}")
+        assert newest(api)["uid"] == uid
+
+    @pytest.mark.parametrize("after", ["x", "1", "-", "+", f"{2**63}-0", "1-1 "])
+    def test_what_is_no_next_is_refused(self, api: Api, after: str) -> None:
+        for path in ("/v1/audit", "/v1/reports"):
+            answer = api.get(f"{path}?after={quoted(after)}")
+            assert (answer.status, answer.paths) == (400, ["after"])
+            assert api.get(f"{path}?limit=1001").paths == ["limit"]
+
+
+class TestActors:
+    @pytest.mark.parametrize(("given", "name"), [("Eve", "Eve"), ("阿花", "阿花"), ("", "api")])
+    def test_the_header_names_the_human(self, api: Api, given: str, name: str) -> None:
+        header = given.encode().decode("latin-1")
+        assert api.send("PUT", "/v1/mutes/u1", **{ACTOR: header}).status == 200
+        assert newest(api)["name"] == name
+
+    @pytest.mark.parametrize(
+        "given", ["x" * 33, "\xff", "a\tb", "\u200b".encode().decode("latin-1")]
+    )
+    def test_what_is_no_name_is_refused_and_nothing_done(
+        self, api: Api, room: str, given: str
+    ) -> None:
+        for method, path in (("PUT", f"{path_of(room)}/mutes/u1"), ("DELETE", "/v1/reports/1-1")):
+            answer = api.send(method, path, **{ACTOR: given})
+            assert (answer.status, answer.paths) == (400, [ACTOR])
+        assert api.get(f"{path_of(room)}/mutes").json["mutes"] == []
+
+
+class TestReports:
+    def test_one_names_who_reported_what_as_it_was(self, api: Api, room: str) -> None:
+        report(api, said(room, 7), reason="粗话")
+        found = everything(api, "/v1/reports", "reports", 500)[-1]
+        assert found.pop("id")
+        assert found == {
+            "ts": 2_000, "reporter": "u1", "room": room, "seq": 7, "reason": "粗话",
+            "message": {
+                "t": "msg", "room": room, "seq": 7, "id": "e1-7", "uid": "u9", "name": "n",
+                "text": "rude", "color": 1, "mode": "scroll", "size": 25, "ts": 1_000,
+            },
+        }  # fmt: skip
+
+    def test_one_that_is_dealt_with_is_gone_and_in_the_audit(self, api: Api, room: str) -> None:
+        for uid in ("u1", "u2", "u3"):
+            report(api, said(room), uid)
+        mine = [one for one in everything(api, "/v1/reports", "reports", 2) if one["room"] == room]
+        assert [one["reporter"] for one in mine] == ["u1", "u2", "u3"]
+        path = f"/v1/reports/{mine[1]['id']}"
+        assert api.send("DELETE", path, **{ACTOR: "Eve"}).json == {
+            "id": mine[1]["id"],
+            "found": True,
+        }
+        entry = newest(api)
+        assert (entry["action"], entry["room"], entry["seq"]) == ("dealt", room, 1)
+        assert (entry["uid"], entry["name"]) == ("u9", "Eve")
+        answer = api.send("DELETE", path)
+        assert (answer.status, answer.json["found"]) == (200, False)
+        left = everything(api, "/v1/reports", "reports", 500)
+        assert [one["reporter"] for one in left if one["room"] == room] == ["u1", "u3"]
+
+    def test_what_is_no_id_is_refused(self, api: Api) -> None:
+        for report_id in ("x", "1", "0-x", "9" * 30 + "-0"):
+            answer = api.send("DELETE", f"/v1/reports/{report_id}")
+            assert (answer.status, answer.paths) == (400, ["id"])
+
+
+class TestRedisIsAway:
+    def test_all_of_it_is_refused(self, stoppable: Api, own_valkey: EmbeddedEngine) -> None:
+        asked = (
+            *(("GET", "/v1/users/u1"), ("DELETE", "/v1/users/u1/connections")),
+            *(("GET", "/v1/audit"), ("GET", "/v1/reports"), ("DELETE", "/v1/reports/1-1")),
+        )
+        with stopped(own_valkey):
+            for method, path in asked:
+                assert_unavailable(stoppable.send(method, path))
+
+    def test_a_report_stays_when_it_cannot_be_written_down_that_it_was_dealt_with(
+        self, stoppable: Api, room: str
+    ) -> None:
+        report(stoppable, said(room))
+        [one] = everything(stoppable, "/v1/reports", "reports")
+        keys = Keys(stoppable.config.bus.prefix, stoppable.config.bus.partitions)
+        with redis.Redis.from_url(stoppable.url, protocol=2) as client:
+            client.set(keys.audit, "no stream")
+            assert_unavailable(stoppable.send("DELETE", f"/v1/reports/{one['id']}"))
+            assert len(everything(stoppable, "/v1/reports", "reports")) == 1
+            client.delete(keys.audit)
+        assert stoppable.send("DELETE", f"/v1/reports/{one['id']}").json["found"] is True
