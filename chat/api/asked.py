@@ -58,6 +58,14 @@ def number(request: Request, name: str, default: int, least: int, most: int) -> 
     return default if raw is None else _number(raw, name, least, most)
 
 
+def flag(request: Request, name: str) -> bool:
+    """Whether the query asks for something."""
+    given = request.query_params.get(name, "false")
+    if given not in ("true", "false"):
+        raise BadBody([Problem("expected true or false", name)])
+    return given == "true"
+
+
 def seq(request: Request) -> int:
     """The seq in a path."""
     return _number(request.path_params["seq"], "seq", 1, MOST)

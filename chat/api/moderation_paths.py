@@ -91,9 +91,13 @@ def paths(room: Item) -> dict[str, Item]:
             "parameters": [uid],
             "get": _moderate(
                 "See a user",
-                "Connections and rooms, asked of all shards; mutes and bans.",
+                "Connections and rooms, asked of all shards; mutes and bans. The audit has who "
+                "asked for addresses.",
                 r.UserOut,
                 READ,
+                parameters=[
+                    parameter("addresses", "query", {"type": "boolean"}, "from where it came, too")
+                ],
             ),
         },
         "/v1/users/{uid}/connections": {

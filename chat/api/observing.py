@@ -1,8 +1,8 @@
 """What moderators look at by HTTP: a user on all nodes, the audit, and what viewers reported.
 
 Rules. Shards are asked about a user when somebody wants to know, and the answer says whether all
-have answered. A viewer's address is told nobody. What is dealt with or closed here is in the audit
-like any action.
+have answered. What is dealt with or closed here is in the audit like any action; so is who has
+asked for a user's addresses, which are personal data and are told only then.
 """
 
 import time
@@ -34,7 +34,7 @@ from chat.api.rulings import (
 )
 from chat.bus.inquiry import Answers
 from chat.bus.pages import is_id
-from chat.bus.reports import Listed, Report
+from chat.bus.reports import Listed
 from chat.policy.orders import SETTINGS, Actor, Everywhere
 from chat.policy.rules import BAN, MUTE, read_sanction
 from chat.wire.schema import UNREADABLE
@@ -64,9 +64,12 @@ class Observing:
 
     async def user(self, request: Request) -> Response:
         uid = asked.uid(request.path_params["uid"])
-        answers = await self._doors.inquiry.ask(uid)
+        addresses = asked.flag(request, "addresses")
+        if addresses:
+            await self._write("addresses", asked.actor(request), uid)
+        answers = await self._doors.inquiry.ask(uid, addresses)
         connections = [
-            ConnectionOut(one.name, shard, one.role, one.rooms)
+            ConnectionOut(one.name, shard, one.role, one.rooms, one.address)
             for shard, found in sorted(answers.found.items())
             for one in found.connections
         ]
@@ -104,6 +107,15 @@ class Observing:
 
     # --- the audit -----------------------------------------------------------------------------
 
+    async def _write(
+        self, action: str, actor: Actor, uid: str, room: str | None = None, seq: int | None = None
+    ) -> None:
+        """Write down what is no order, and is to be known all the same."""
+        entry = AuditEntryOut("", int(time.time() * 1000), action, actor.uid, actor.name)
+        entry.role, entry.via = actor.role, actor.via
+        entry.uid, entry.room, entry.seq = uid, room, seq
+        await self._doors.audit.write(msgspec.json.encode(entry))
+
     async def audit(self, request: Request) -> Response:
         limit = asked.number(request, "limit", 100, 1, MAX_PAGE)
         entries, more = await self._doors.audit.page(asked.after(request), limit)
@@ -125,7 +137,8 @@ class Observing:
         found = False
         if report is not None:
             # First, because of one that is gone nobody knows any more what it was.
-            await self._doors.audit.write(_dealt(report, actor))
+            message = report.message
+            await self._write("dealt", actor, message.uid, message.room, message.seq)
             found = await self._doors.reports.take(report_id)
         return answer(DealtOut(report_id, found))
 
@@ -146,15 +159,6 @@ def _report(listed: Listed) -> ReportOut:
         *(report_id, report.ts, report.reporter, message.room, message.seq, message),
         None if reason is UNSET else reason,
     )
-
-
-def _dealt(report: Report, actor: Actor) -> bytes:
-    """An entry of the audit: somebody has dealt with a report."""
-    message = report.message
-    entry = AuditEntryOut("", int(time.time() * 1000), "dealt", actor.uid, actor.name)
-    entry.role, entry.via = actor.role, actor.via
-    entry.room, entry.seq, entry.uid = message.room, message.seq, message.uid
-    return msgspec.json.encode(entry)
 
 
 def _entries(page: Sequence[tuple[str, bytes]]) -> list[AuditEntryOut]:

@@ -157,13 +157,17 @@ class ClearedOut(Struct, omit_defaults=True):
     uid: str | None = None
 
 
-class ConnectionOut(Struct):
-    """One connection: its name, as its `welcome` said it, the shard it is on, its rooms."""
+class ConnectionOut(Struct, omit_defaults=True):
+    """One connection: its name, as its `welcome` said it, the shard it is on, its rooms.
+
+    `address` is the viewer's, where it was asked for.
+    """
 
     conn: str
     shard: str
     role: str
     rooms: list[str]
+    address: str | None = None
 
 
 class RoomSanction(Struct, omit_defaults=True):

@@ -146,10 +146,14 @@ class Disconnected(Struct, array_like=True, tag="k", gc=False, frozen=True):
 
 
 class Asked(Struct, array_like=True, tag="q", gc=False, frozen=True):
-    """Every shard is to say which connections of a user it has; `inquiry` is where."""
+    """Every shard is to say which connections of a user it has; `inquiry` is where.
+
+    addresses  whether it is to say from where they came
+    """
 
     inquiry: str
     uid: str
+    addresses: bool = False
 
 
 Control = Changed | Disconnected | Asked

@@ -33,11 +33,15 @@ MOST_LISTED: Final = 100
 
 
 class Connection(Struct):
-    """One connection of a user: its `name`, as `welcome.conn` has it, and the rooms it is in."""
+    """One connection of a user: its `name`, as `welcome.conn` has it, and the rooms it is in.
+
+    address  of the viewer, where it was asked for
+    """
 
     name: str
     role: str
     rooms: list[str]
+    address: str | None = None
 
 
 class Found(Struct):
@@ -67,10 +71,10 @@ class Inquiry:
 
     # --- asking --------------------------------------------------------------------------------
 
-    async def ask(self, uid: str) -> Answers:
-        """What all shards have of a user."""
+    async def ask(self, uid: str, addresses: bool = False) -> Answers:
+        """What all shards have of a user; with `addresses`, also from where it came."""
         known = await self._known()
-        asked = Asked(secrets.token_hex(8), uid)
+        asked = Asked(secrets.token_hex(8), uid, addresses)
         await self._store.notify(pack(asked))
         found = await self._collect(asked.inquiry, known)
         some = {shard: one for shard, one in found.items() if one.count}

@@ -2,8 +2,8 @@
 
 Rules. A page begins behind an ID or a name, and says behind which the next one does: what comes and
 goes meanwhile moves nothing else. A page of a stream costs what it holds, however long that is. One
-of a hash costs all its names, which are at most as many as its owner allows: HSCAN would cost less,
-but its pages are as long as they like.
+of a hash costs all its names, of which its owner bounds the number: 3 ms of 10,000, 33 ms of
+100,000. HSCAN would cost less, but its pages are as long as they like.
 """
 
 import heapq

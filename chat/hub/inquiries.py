@@ -1,7 +1,7 @@
 """What is asked of this shard: which connections of a user it has.
 
 Rules. It says that it lives, so that it is waited for, and answers every question, also when it has
-nothing. A viewer's address is not told: it is nobody's business but the door's.
+nothing. A viewer's address is personal data: it is told where it was asked for, and else not.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Inquiries:
 
     def hear(self, asked: Asked) -> None:
         """A question."""
-        self._tasks.spawn(self._answer(asked.inquiry, self._found(asked.uid)))
+        self._tasks.spawn(self._answer(asked.inquiry, self._found(asked)))
 
     async def _answer(self, inquiry: str, found: Found) -> None:
         try:
@@ -63,11 +63,13 @@ class Inquiries:
         except StoreError as error:
             log.debug("a question is not answered: %s", error)
 
-    def _found(self, uid: str) -> Found:
-        fds = [fd for fd in self._users.find(uid) if self._connections.is_open(fd)]
-        return Found(len(fds), [self._connection(fd) for fd in fds[:MOST_LISTED]])
+    def _found(self, asked: Asked) -> Found:
+        fds = [fd for fd in self._users.find(asked.uid) if self._connections.is_open(fd)]
+        listed = [self._connection(fd, asked.addresses) for fd in fds[:MOST_LISTED]]
+        return Found(len(fds), listed)
 
-    def _connection(self, fd: int) -> Connection:
+    def _connection(self, fd: int, addresses: bool) -> Connection:
         name = self._users.name(self._connections.handle(fd))
         rooms = [room.name for room in self._members.of(fd) if self._members.has(fd, room)]
-        return Connection(name, self._users.of(fd).role, rooms)
+        address = self._connections.address(fd) if addresses else None
+        return Connection(name, self._users.of(fd).role, rooms, address)

@@ -80,6 +80,22 @@ class TestUsers:
         assert user["connections"] == [listed]
         assert (user["complete"], user["answered"], user["known"]) == (True, 1, 1)
 
+    def test_addresses_are_told_to_who_asks_for_them_which_is_written_down(
+        self, keyless: Api
+    ) -> None:
+        one = Connection("s1-1-a", "user", [], "192.0.2.7")
+        uid = new_room("u")
+
+        def ask(store: Store) -> Awaitable[Answer]:
+            path = f"/v1/users/{uid}?addresses=true"
+            return while_a_shard_answers(keyless, store, path, Found(1, [one]))
+
+        user = with_store(keyless, ask).json
+        assert [one["address"] for one in user["connections"]] == ["192.0.2.7"]
+        assert (newest(keyless)["action"], newest(keyless)["uid"]) == ("addresses", uid)
+        for query in ("?addresses=", "?addresses=yes"):
+            assert keyless.get(f"/v1/users/{uid}{query}").paths == ["addresses"]
+
     def test_who_has_not_answered_makes_it_incomplete(self, stoppable: Api) -> None:
         with_store(stoppable, lambda store: Inquiry(store, 0.0).alive("frozen"))
         user = stoppable.get("/v1/users/u1").json

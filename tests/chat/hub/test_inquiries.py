@@ -59,6 +59,16 @@ class TestWhoIsHere:
                 (names[2], "user", []),
             ]
 
+    async def test_from_where_it_came_is_told_when_it_is_asked_for(
+        self, shards: tuple[Shard, Shard]
+    ) -> None:
+        one, _ = shards
+        async with one.viewer(token("u1")) as viewer:
+            await viewer.hear("welcome")
+            for addresses, told in ((False, None), (True, "127.0.0.1")):
+                answers = await Inquiry(one.store, 0.0).ask("u1", addresses)
+                assert [c.address for c in answers.found[one.name].connections] == [told]
+
     async def test_a_guest_is_found_while_it_is_here(self, shards: tuple[Shard, Shard]) -> None:
         one, two = shards
         async with one.viewer() as guest:
