@@ -102,7 +102,8 @@ class Reporting:
 
     async def _added(self, reporter: str, room: Room, command: Report) -> ServerEvent:
         message = await self._message(room, command.seq)
-        if message is None:
+        of = message and message.id.removesuffix(f"-{command.seq}")
+        if message is None or command.epoch not in (UNSET, of):
             return _no_message(command)
         reason = UNSET if command.reason is UNSET else clean_text(command.reason) or UNSET
         reported = Reported(int(self._wall() * 1000), reporter, message, reason)

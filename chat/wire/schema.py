@@ -128,12 +128,13 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
 
 
 class Report(Struct, tag_field="t", tag="report", frozen=True):
-    """A viewer asks those who judge it to look at the message at `seq`."""
+    """A viewer asks those who judge it to look at the message at `seq`, of `epoch` if named."""
 
     room: str
     seq: Annotated[int, Meta(ge=1, le=2**53)]
     reason: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
+    epoch: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
 
 
 Command = Join | Leave | Send | Auth | Ping | Moderate | Report

@@ -83,8 +83,8 @@ def answer(command: Command) -> ServerEvent:
             return Authed(str(token), str(guest), "user", 0, ref)
         case Moderate(room, action, ref):
             return Done(room, action, ref)
-        case Report(room, seq, reason, ref):
-            return Done(room, f"{seq} {reason}", ref)
+        case Report(room, seq, reason, ref, epoch):
+            return Done(room, f"{seq} {reason} {epoch}", ref)
 
 
 COMMANDS: Final[list[Any]] = [
@@ -98,7 +98,8 @@ COMMANDS: Final[list[Any]] = [
      "size": 25, "id": "c-1", "ref": "r"},
     {"t": "send", "room": "a", "text": "x", "color": 0xFF0000, "mode": "top", "size": 30, "ref": 6},
     {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
-    {"t": "report", "room": "a", "seq": 2**53, "reason": "粗话", "ref": 5},
+    {"t": "report", "room": "a", "seq": 2**53, "reason": "粗话", "ref": 5,
+     "epoch": "k3f9"},
     {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
     {"t": "moderate", "room": "a", "action": "mute", "uid": "u7", "seconds": 60.0, "reason": "幕"},
     {"t": "moderate", "room": "a", "action": "settings", "pinned": None, "uid": None},

@@ -87,6 +87,15 @@ class TestRefusals:
                 assert "no message" in answer["message"]
         assert await queue(shard) == []
 
+    async def test_a_message_of_an_epoch_that_is_over(self, shard: Shard) -> None:
+        await publish(shard.store, ROOM, "a", "b", "c", epoch="e2")
+        async with shard.viewer() as viewer:
+            await viewer.join(ROOM)
+            for seq in (1, 3):  # in the history, and at hand
+                assert (await report(viewer, seq, epoch="e1"))["code"] == "bad_request"
+                assert (await report(viewer, seq, epoch="e2"))["t"] == "done"
+        assert len(await queue(shard)) == 2
+
     @pytest.mark.parametrize(
         "fields", [{"seq": 0}, {"seq": "1"}, {"seq": 2**53 + 1}, {"seq": 1, "reason": "x" * 201}]
     )
