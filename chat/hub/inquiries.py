@@ -7,6 +7,7 @@ nothing. A viewer's address is personal data: it is told where it was asked for,
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Final
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import Asked
@@ -17,6 +18,9 @@ from chat.tasks import Tasks
 from shard.connections import Connections
 
 log = logging.getLogger(__name__)
+
+GONE_S: Final = 0.5
+"""How long an end waits for Redis to be told of it; else it is noticed."""
 
 
 class Inquiries:
@@ -50,8 +54,9 @@ class Inquiries:
     async def stop(self) -> None:
         """It is waited for no longer."""
         await self._tasks.stop()
-        with suppress(StoreError):
-            await self._inquiry.gone(self._shard)
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                await self._inquiry.gone(self._shard)
 
     def hear(self, asked: Asked) -> None:
         """A question."""

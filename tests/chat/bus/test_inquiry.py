@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 
 from chat.bus import inquiry as inquiry_module
+from chat.bus.audit import Audit
 from chat.bus.entries import Asked, read_broadcast
 from chat.bus.inquiry import KEPT_S, SILENT_S, Answers, Connection, Found, Inquiry
+from chat.bus.pages import BEGINNING, page_of_fields
+from chat.bus.reports import Report, Reports
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
+from chat.wire.schema import Msg
 from tests.chat.rig import a_store
+from tests.servers import Cluster
 
 NOTHING = Found(0, [])
 SOME = Found(2, [Connection("s1-1-a", "user", ["live:42"]), Connection("s1-1-b", "vip", [])])
@@ -101,3 +106,24 @@ class TestLiving:
         await hasty.gone("s1")
         assert await raw.zcard(store.keys.shards) == 0
         assert (await hasty.ask("u1")).known == 0
+
+
+class TestCluster:
+    async def test_what_is_of_everywhere_may_be_asked_for_there_too(
+        self, cluster: Cluster, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inquiry_module, "ANSWER_S", 0.0)
+        store = a_store(cluster.url, prefix)
+        inquiry = Inquiry(store, 0.0)
+        await inquiry.alive("s1")
+        await inquiry.answer("i1", "s1", SOME)
+        assert await inquiry.ask("u1") == Answers({}, 0, 1)
+        await inquiry.gone("s1")
+        message = Msg("r", 1, "e1-1", "u", "n", "x", 1, "scroll", 25, 1)
+        assert await Reports(store).add(Report(1, "u1", message)) == (True, 0)
+        assert len((await Reports(store).page(BEGINNING, 9))[0]) == 1
+        await Audit(store, 9).write(b"x")
+        assert len((await Audit(store, 9).page(BEGINNING, 9))[0]) == 1
+        for room in (None, "r"):
+            assert await page_of_fields(store, store.keys.rules(room), "mute", "", 9) == ([], None)
+        await store.close()

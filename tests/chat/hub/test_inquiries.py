@@ -97,3 +97,10 @@ class TestLiving:
                 while (await ask(one, "u1")).known < 2:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
             assert (await ask(one, "u1")).known == 1
+
+    async def test_one_that_ends_while_the_bus_is_away_ends(
+        self, own_valkey: EmbeddedEngine
+    ) -> None:
+        async with Shard(own_valkey.url, new_prefix()) as shard:
+            assert (await ask(shard, "u1")).known == 1
+            own_valkey.stop()
