@@ -15,8 +15,10 @@ from starlette.responses import Response
 
 from chat.api import asked
 from chat.api.answers import answer
+from chat.api.bodies import MAX_QUOTED, BadBody
 from chat.api.doors import Doors
 from chat.api.incoming import Drain
+from chat.api.models import Problem
 from chat.api.parts import Parts
 from chat.api.rulings import (
     AddressBanned,
@@ -180,11 +182,21 @@ class Moderating:
 
     async def clear(self, request: Request) -> Response:
         room = asked.room(request, self._config)
-        given = request.query_params.get("uid")
-        uid = None if given is None else asked.uid(given)
+        uid = self._whose_messages(request)
         order = Moderate(room, "clear", uid=UNSET if uid is None else uid)
         await self._doors.moderation.act(order, asked.actor(request))
         return answer(ClearedOut(room, True, uid))
+
+    def _whose_messages(self, request: Request) -> str | None:
+        """The uid of a query; None for everybody, but only where nothing else was meant."""
+        for name, given in request.query_params.multi_items():
+            if name != "uid":
+                raise BadBody([Problem("expected uid or nothing", name[:MAX_QUOTED])])
+            asked.uid(given)
+        uids = request.query_params.getlist("uid")
+        if len(uids) > 1:
+            raise BadBody([Problem("one at a time", "uid")])
+        return uids[0] if uids else None
 
     async def settings(self, request: Request) -> Response:
         return await self._settings(asked.room(request, self._config))

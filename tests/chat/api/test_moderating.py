@@ -271,6 +271,16 @@ class TestRequests:
             answer = api.send(method, f"{here}/{path}", {} if method in ("PATCH", "POST") else None)
             assert (answer.status, answer.paths) == (400, ["room"]), path
 
+    @pytest.mark.parametrize(
+        ("query", "path"),
+        [("user=u1", "user"), ("uid=", "uid"), ("uid=u1&uid=u2", "uid"), ("uid=u1&UID=u2", "UID")],
+    )
+    def test_nobody_clears_a_whole_room_by_a_slip(
+        self, api: Api, room: str, query: str, path: str
+    ) -> None:
+        answer = api.send("DELETE", f"{messages_of(room)}?{query}")
+        assert (answer.status, answer.paths) == (400, [path])
+
     @pytest.mark.parametrize("seq", ["0", "x", "-1", "9" * 30, "٣"])
     def test_what_is_no_seq_is_refused(self, api: Api, room: str, seq: str) -> None:
         answer = api.send("DELETE", f"{messages_of(room)}/{quoted(seq)}")
@@ -291,6 +301,14 @@ class TestRequests:
         answer = api.send("POST", "/v1/mutes/u1")
         assert answer.status == 405
         assert set(answer.headers["allow"].split(", ")) == {"PUT", "DELETE"}
+
+    def test_they_are_counted_by_their_route_not_by_their_names(self, api: Api, room: str) -> None:
+        api.send("PUT", f"{path_of(room)}/mutes/u1")
+        line = 'danmaku_api_requests_total{route="/v1/rooms/{room}/mutes/{uid}",status="200"}'
+        metrics = api.get("/metrics").body.decode()
+        assert line in metrics
+        assert quoted(room) not in metrics
+        assert room not in metrics
 
     def test_a_key_is_wanted_where_there_is_one(self, keyed: Api) -> None:
         for method, path in (("PUT", "/v1/mutes/u1"), ("GET", "/v1/bans"), ("GET", "/v1/audit")):
