@@ -22,8 +22,12 @@ from chat.policy.text import is_clean, room_problem
 JSON: Final = "application/json"
 ACTOR: Final = "X-Danmaku-Actor"
 """The header that names the human behind a backend's action."""
+CALLER: Final = "danmaku.key"
+"""Where a request's scope has its caller, by the key's name."""
 API: Final = "api"
 """Who acts when nobody is named."""
+UNNAMED: Final = frozenset({"", "default", "local"})
+"""What a caller is called whose key has no name, or who has none."""
 MOST: Final = 2**53
 
 S = TypeVar("S", bound=Struct)
@@ -105,8 +109,10 @@ def after(request: Request) -> str:
 
 def actor(request: Request) -> Actor:
     """Who acts by the API: its key, by name, and the human who is named in the header."""
-    key: Any = request.scope.get("danmaku.key")
-    name = getattr(key, "name", "") or API
+    caller: Any = request.scope.get(CALLER)
+    name = getattr(caller, "name", "")
+    if name in UNNAMED:
+        name = API
     return Actor(name, _human(request) or name, BACKEND, "api")
 
 

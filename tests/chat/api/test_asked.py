@@ -1,5 +1,6 @@
 """What a request names, checked; without a server."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from chat.policy.identity import BACKEND, MAX_UID
 from chat.policy.orders import Actor
 
 
+@dataclass
 class Key:
     """What a guard that knows keys leaves in the scope."""
 
-    name = "mod-panel"
+    name: str = "mod-panel"
 
 
 def request(
@@ -72,8 +74,9 @@ class TestPlaces:
 
 
 class TestActors:
-    def test_nobody_is_named(self) -> None:
-        assert asked.actor(request()) == Actor("api", "api", BACKEND, "api")
+    @pytest.mark.parametrize("key", [None, Key(""), Key("default"), Key("local")])
+    def test_nobody_is_named(self, key: Key | None) -> None:
+        assert asked.actor(request(key=key)) == Actor("api", "api", BACKEND, "api")
 
     def test_a_key_has_a_name_and_the_human_another(self) -> None:
         found = asked.actor(request(header="阿花".encode(), key=Key()))
