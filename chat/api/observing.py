@@ -73,9 +73,10 @@ class Observing:
             for shard, found in sorted(answers.found.items())
             for one in found.connections
         ]
-        rooms = sorted({room for one in connections for room in one.rooms})[:MOST_ROOMS]
-        mutes, bans = await self._sanctions(uid, rooms)
-        return answer(UserOut(uid, _count(answers), connections, mutes, bans, *_whole(answers)))
+        rooms = sorted({room for one in connections for room in one.rooms})
+        mutes, bans = await self._sanctions(uid, rooms[:MOST_ROOMS])
+        found = UserOut(uid, _count(answers), connections, rooms, mutes, bans, *_whole(answers))
+        return answer(found)
 
     async def _sanctions(
         self, uid: str, rooms: Sequence[str]

@@ -182,13 +182,15 @@ class RoomSanction(Struct, omit_defaults=True):
 class UserOut(Struct):
     """A user, on all nodes. Of many connections not all are listed; `count` has them all.
 
-    `answered` of the `known` shards have said what they have of the user; `complete` when all have.
-    Mutes and bans are those of everywhere and of the rooms the user is in.
+    `rooms` are those of all listed connections. `answered` of the `known` shards have said what
+    they have of the user; `complete` when all have. Mutes and bans are those of everywhere and of
+    the rooms the user is in.
     """
 
     uid: str
     count: int
     connections: list[ConnectionOut]
+    rooms: list[str]
     mutes: list[RoomSanction]
     bans: list[RoomSanction]
     complete: bool

@@ -64,7 +64,7 @@ class TestUsers:
     def test_one_that_is_nowhere_has_nothing(self, api: Api) -> None:
         uid = new_room("u")
         assert api.get(f"/v1/users/{uid}").json == {
-            "uid": uid, "count": 0, "connections": [], "mutes": [], "bans": [],
+            "uid": uid, "count": 0, "connections": [], "rooms": [], "mutes": [], "bans": [],
             "complete": True, "answered": 0, "known": 0,
         }  # fmt: skip
 
@@ -77,7 +77,7 @@ class TestUsers:
         user = with_store(keyless, ask).json
         assert (user["uid"], user["count"]) == ("a/b", 3)
         listed = {"conn": "s1-1-a", "shard": "s1", "role": "vip", "rooms": [room]}
-        assert user["connections"] == [listed]
+        assert (user["connections"], user["rooms"]) == ([listed], [room])
         assert (user["complete"], user["answered"], user["known"]) == (True, 1, 1)
 
     def test_addresses_are_told_to_who_asks_for_them_which_is_written_down(
