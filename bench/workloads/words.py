@@ -1,0 +1,111 @@
+"""Word lists: how long one of 100,000 words takes to load, and what looking into a message costs.
+
+What it measures: in this process, on one core, wall time of making a Matcher of 100,000 words (half
+Chinese, half Latin letters, by chance), the longest that the interpreter stood still meanwhile for
+another thread, and CPU per message of 50 characters that no word is in, that one is in, and with no
+list at all. A shard makes its lists the same way, in slices between its other work.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+
+from bench.harness import Figures, medians
+from bench.report import Aim, Column, Section
+from bench.workloads import Settings
+from chat.policy.gate import Attempt
+from chat.policy.identity import Identity
+from chat.policy.words import Making, Matcher, Words, words
+
+WORDS, TIMES = 100_000, 5_000
+HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 3_000)]
+LATIN = "etaoinshrdlucmfwyp"
+CHINESE = (
+    "前方高能，预警这波操作太秀了！主播加油我们都支持你今天晚上吃什么好呢"
+    + "大家一起来刷弹幕吧好不好啊？"
+)
+ENGLISH = "This play was really something else, hi! Go team!!"
+MOST_LOAD_S, MOST_US, MOST_STALL_MS = 1, 5, 100
+MESSAGES = {
+    "no list": ("", ENGLISH),
+    "English, nothing found": ("list", ENGLISH),
+    "Chinese, nothing found": ("list", CHINESE),
+    "English, a word masked": ("list", ENGLISH[:-12] + "zzbadword zz"),
+}
+
+COLUMNS = [Column("us", "CPU µs a message", "{:.2f}")]
+
+
+def a_list(chance: random.Random) -> Words:
+    """Words of 2 to 5 Chinese characters, and of 5 to 12 letters."""
+    found = {"zzbadword"}
+    while len(found) < WORDS:
+        letters, length = (HAN, (2, 5)) if len(found) % 2 else (LATIN, (5, 12))
+        found.add("".join(chance.choice(letters) for _ in range(chance.randint(*length))))
+    return Words(mask=sorted(found))
+
+
+class Stalls:
+    """The longest that another thread did not get to run, seconds."""
+
+    def __enter__(self) -> "Stalls":
+        self.longest, self._over = 0.0, False
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        last = time.perf_counter()
+        while not self._over:
+            time.sleep(0.0005)
+            now = time.perf_counter()
+            self.longest, last = max(self.longest, now - last), now
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        self._thread.join()
+
+
+def load(listed: Words) -> tuple[Matcher, Figures]:
+    began = time.perf_counter()
+    making = Making(listed)
+    for _ in making.read():
+        pass
+    with Stalls() as stalls:
+        matcher = making.matcher([making.automaton(part) for part in making.parts()])
+    return matcher, {"s": time.perf_counter() - began, "stall_ms": stalls.longest * 1e3}
+
+
+def cost(lists: Sequence[Matcher], text: str) -> Figures:
+    """CPU of the gate's check, µs a message."""
+    check, who = words(lambda room: lists), Identity("u", "u", "user")
+    attempts = [Attempt("r", text, who) for _ in range(TIMES)]
+    began = time.process_time_ns()
+    for attempt in attempts:
+        check(attempt)
+    return {"us": (time.process_time_ns() - began) / TIMES / 1e3}
+
+
+def run(settings: Settings) -> Section:
+    listed = a_list(random.Random(1))
+    loads = list[Figures]()
+    for _ in range(settings.rounds):
+        matcher, figures = load(listed)
+        loads.append(figures)
+    loaded = medians(loads)
+    lists: dict[str, Sequence[Matcher]] = {"": (), "list": (matcher,)}
+    rows = {
+        name: medians([cost(lists[which], text) for _ in range(settings.rounds)])
+        for name, (which, text) in MESSAGES.items()
+    }
+    aims = [
+        Aim("seconds to load them", loaded["s"], at_most=MOST_LOAD_S),
+        Aim("ms stood still meanwhile", loaded["stall_ms"], at_most=MOST_STALL_MS),
+        *(
+            Aim(f"CPU µs: {name}", row["us"], at_most=MOST_US)
+            for name, row in rows.items()
+            if "nothing" in name
+        ),
+    ]
+    return Section(f"Words: a list of {len(listed):,}", COLUMNS, rows, aims)

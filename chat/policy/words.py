@@ -1,0 +1,300 @@
+"""Words that may not be said: lists of them, and what of a text is on one.
+
+    {refuse: […], mask: […], shadow: […]}  ->  Matcher  ->  hits in a text  ->  Judged
+
+Rules. Pure. A word of a script that separates words is found as a whole word; `ass*`, `*ass` and
+`*ass*` also find it where a word begins so, ends so, or has it inside. A word of a script that does
+not (Chinese, Japanese, Korean with its endings, Thai), and a picture, are found anywhere. Digits
+are no letters: "ass2" has the word.
+
+Compared is what is folded (`folding`). Found are also: what is written with digits for letters
+beside other letters ("a55"), with a character three times or more where the word has one or two of
+it ("fuuuck"; "good" is not "god"), with punctuation between its letters ("f.u-ck"), and spelt with
+spaces, letter by letter ("f u c k"); between Chinese characters any spaces. A phrase is found with
+its spaces and without. All of these have their price: a Russian word that prints like a Latin one
+is that one.
+
+A list is one automaton (Aho-Corasick) over the compacted words, which only proposes; what it
+proposes is looked at with its boundaries, at the original. Where nothing is proposed, nothing else
+is done. Large lists are several automata, because making one cannot be interrupted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Literal
+
+from ahocorasick_rs import AhoCorasick
+from msgspec import Struct, field
+
+from chat.policy.folding import (
+    PASSED_OVER,
+    SPACE,
+    Trace,
+    clusters,
+    compact,
+    edge,
+    fold,
+    has_leet,
+    has_repeats,
+    squeeze,
+    unleet,
+)
+from chat.policy.gate import PASS, Attempt, Check, Refusal, Verdict
+from chat.policy.roles import MODERATOR, RANKS, rank
+from chat.wire.schema import ErrorCode
+
+Kind = Literal["refuse", "mask", "shadow"]
+KINDS: Final[tuple[Kind, ...]] = ("refuse", "mask", "shadow")
+MASK: Final = "*"
+MAX_WORDS: Final = 250_000
+"""Words of one list, all kinds together."""
+MAX_WORD: Final = 64
+"""Characters of a word."""
+AUTOMATON_WORDS: Final = 50_000
+"""Words of one automaton. The interpreter stands still for 40 to 50 ms while one is made."""
+SLICE: Final = 256
+"""Words looked at between two pauses: about a millisecond."""
+
+
+class Words(Struct, frozen=True, forbid_unknown_fields=True):
+    """A list: what each word on it does to a text."""
+
+    refuse: list[str] = field(default_factory=list)
+    mask: list[str] = field(default_factory=list)
+    shadow: list[str] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> list[str]:
+        found: list[str] = getattr(self, kind)
+        return found
+
+    def __len__(self) -> int:
+        return len(self.refuse) + len(self.mask) + len(self.shadow)
+
+
+class Word(Struct, frozen=True, gc=False):
+    """A word as it is looked for.
+
+    word         as it stands on the list
+    left, right  what must not go on beside it: see `folding.edge`
+    gaps         a sign for each character of its compacted form: what may be before it
+    """
+
+    word: str
+    kind: Kind
+    left: str
+    right: str
+    gaps: str
+
+
+class Hit(Struct, frozen=True):
+    """A word that was found, and in which clusters of the text, counted from 0."""
+
+    word: str
+    kind: Kind
+    clusters: tuple[int, ...]
+
+
+class Judged(Struct, frozen=True):
+    """What becomes of a text: `text` is masked; `hits` says by which words."""
+
+    text: str
+    refused: bool
+    shadowed: bool
+    hits: tuple[Hit, ...]
+
+
+def read_word(word: str, kind: Kind) -> tuple[str, Word] | str:
+    """A word in its compacted form and how it is looked for; or what is wrong with it."""
+    if len(word) > MAX_WORD:
+        return f"a word is at most {MAX_WORD} characters"
+    inner = word.strip()
+    starts, ends = inner.startswith(MASK), inner.endswith(MASK)
+    inner = inner.strip(MASK).strip()
+    if not inner:
+        return "there is nothing to look for"
+    if MASK in inner:
+        return "a * stands at the beginning or the end only"
+    folded = fold(inner)
+    compacted = compact(folded)
+    if not compacted:
+        return "punctuation and symbols are passed over: there is nothing to look for"
+    if folded[0] == PASSED_OVER or folded[-1] == PASSED_OVER:
+        return "it begins or ends in what is passed over in texts: write it without"
+    left = "" if starts else edge(compacted[0])
+    right = "" if ends else edge(compacted[-1])
+    return compacted, Word(word, kind, left, right, _gaps_of(folded))
+
+
+def _gaps_of(folded: str) -> str:
+    """A sign for each character of a folded word: SPACE where a space is before it."""
+    if SPACE not in folded:
+        return ""
+    found, before = [], ""
+    for one in folded:
+        if one not in (SPACE, PASSED_OVER):
+            found.append(SPACE if SPACE in before else PASSED_OVER)
+            before = ""
+        else:
+            before += one
+    return "".join(found)
+
+
+def problems(words: Words) -> Iterator[tuple[str, str]]:
+    """All that is wrong with a list: (path, sentence)."""
+    if len(words) > MAX_WORDS:
+        yield "", f"at most {MAX_WORDS} words"
+        return
+    for kind in KINDS:
+        for i, word in enumerate(words.of(kind)):
+            found = read_word(word, kind)
+            if isinstance(found, str):
+                yield f"{kind}[{i}]", found
+
+
+class Matcher:
+    """One list, ready to look into texts."""
+
+    def __init__(self, words: Words) -> None:
+        making = Making(words)
+        for _ in making.read():
+            pass
+        self._automata = [making.automaton(part) for part in making.parts()]
+        self._words = making.words
+
+    @classmethod
+    def made(cls, automata: Sequence[AhoCorasick], words: list[tuple[Word, ...]]) -> "Matcher":
+        """One whose parts were made step by step."""
+        matcher = cls.__new__(cls)
+        matcher._automata, matcher._words = list(automata), words
+        return matcher
+
+    def hits(self, text: str) -> list[Hit]:  # hot: once per message typed
+        """The words in a text, each with all places where it is."""
+        found: dict[Word, set[int]] | None = None
+        for written in (text, unleet(text)) if has_leet(text) else (text,):
+            compacted = compact(fold(written))
+            if self._proposes(compacted):
+                found = self._found(Trace(written), {} if found is None else found)
+            if has_repeats(compacted):
+                for most in (1, 2):
+                    if self._proposes(squeeze(compacted, most)):
+                        squeezed = Trace(written).squeezed(most)
+                        found = self._found(squeezed, {} if found is None else found)
+        if not found:
+            return []
+        return [Hit(word.word, word.kind, tuple(sorted(at))) for word, at in found.items()]
+
+    def _proposes(self, compacted: str) -> bool:
+        return any(one.find_matches_as_indexes(compacted) for one in self._automata)
+
+    def _found(self, trace: Trace, found: dict[Word, set[int]]) -> dict[Word, set[int]]:
+        base = 0
+        for automaton in self._automata:
+            for number, start, end in automaton.find_matches_as_indexes(trace.text, True):
+                for word in self._words[base + number]:
+                    if is_word(word, trace, start, end):
+                        where = found.setdefault(word, set())
+                        for first, last in trace.spans[start:end]:
+                            where.update(range(first, last + 1))
+            base += AUTOMATON_WORDS
+        return found
+
+
+class Making:
+    """A Matcher being made, in steps that somebody may pause between.
+
+    for _ in making.read(): …            then an `automaton` of each of `parts()`, in any thread
+    """
+
+    def __init__(self, words: Words) -> None:
+        self.words: list[tuple[Word, ...]] = []
+        self._list = words
+        self._compacted: dict[str, int] = {}
+
+    def read(self) -> Iterator[None]:
+        """Read the words; what is none is left out."""
+        number = 0
+        for kind in KINDS:
+            for word in self._list.of(kind):
+                found = read_word(word, kind)
+                if not isinstance(found, str):
+                    self._add(*found)
+                number += 1
+                if number % SLICE == 0:
+                    yield
+
+    def _add(self, compacted: str, word: Word) -> None:
+        at = self._compacted.setdefault(compacted, len(self.words))
+        if at == len(self.words):
+            self.words.append((word,))
+        else:
+            self.words[at] += (word,)
+
+    def parts(self) -> list[list[str]]:
+        """The compacted words, as many at a time as an automaton has."""
+        every = list(self._compacted)
+        return [every[i : i + AUTOMATON_WORDS] for i in range(0, len(every), AUTOMATON_WORDS)]
+
+    @staticmethod
+    def automaton(part: list[str]) -> AhoCorasick:
+        """What finds these."""
+        return AhoCorasick(part, store_patterns=False)
+
+    def matcher(self, automata: Sequence[AhoCorasick]) -> Matcher:
+        """What was made, out of an automaton for each part, in order."""
+        return Matcher.made(automata, self.words)
+
+
+def is_word(word: Word, trace: Trace, start: int, end: int) -> bool:
+    """Whether what was proposed is the word: it ends where words end, and what separates its
+    characters is what one passes over."""
+    text, gaps = trace.text, trace.gaps
+    if word.left and not gaps[start] and start and edge(text[start - 1]) == word.left:
+        return False
+    if word.right and not gaps[end] and end < len(text) and edge(text[end]) == word.right:
+        return False
+    inner = range(start + 1, end)
+    spaced = [
+        at
+        for at in inner
+        if gaps[at] == SPACE and (not word.gaps or word.gaps[at - start] != SPACE)
+    ]
+    if all(not (edge(text[at - 1]) and edge(text[at])) for at in spaced):
+        return True
+    return all(gaps[at] for at in inner)
+
+
+def judge(matchers: Iterable[Matcher], text: str) -> Judged | None:
+    """What lists make of a text; None where nothing of it is on any. For what is typed, and as well
+    for names and announcements."""
+    hits = [hit for matcher in matchers for hit in matcher.hits(text)]
+    if not hits:
+        return None
+    kinds = {hit.kind for hit in hits}
+    masked = text if "mask" not in kinds else _masked(text, hits)
+    return Judged(masked, "refuse" in kinds, "shadow" in kinds, tuple(hits))
+
+
+def _masked(text: str, hits: Iterable[Hit]) -> str:
+    hidden = {at for hit in hits if hit.kind == "mask" for at in hit.clusters}
+    return "".join(MASK if at in hidden else cluster for at, cluster in enumerate(clusters(text)))
+
+
+def words(lists: Callable[[str], Sequence[Matcher]]) -> Check:
+    """The gate's check: a text on a list is refused, masked, or shown to its sender only. It is not
+    said by which word. `lists` finds those that hold in a room; moderators are above them."""
+    exempt = RANKS[MODERATOR]
+
+    def check(attempt: Attempt) -> Verdict:
+        matchers = lists(attempt.room)
+        if not matchers or rank(attempt.role) >= exempt:
+            return PASS
+        judged = judge(matchers, attempt.text)
+        if judged is None:
+            return PASS
+        if judged.refused:
+            return Refusal(ErrorCode.WORD_REFUSED, "this may not be said here", field="text")
+        attempt.text = judged.text
+        attempt.shadowed = attempt.shadowed or judged.shadowed
+        return PASS
+
+    return check
