@@ -294,7 +294,7 @@ class Shard:
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)
         mutes = Mutes(users, book, wall)
-        replies = Replies(connections, variants, members, mutes.until)
+        replies = Replies(connections, variants, members, users.find, mutes.until)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             *(limits, self._rules),

@@ -176,27 +176,30 @@ class Connection:
             self._report("delivery", oldest, size=size)
 
     def _on_batch(self, batch: Msgs) -> float | None:
-        """Check every message; when the oldest with a stamp was typed."""
-        oldest = None
+        """Check what it covers; when the oldest message with a stamp was typed."""
+        oldest, before = None, batch.seq - 1
         for place in expand(batch.room, batch.epoch, batch.m, batch.seq):
-            self._on_place(place, batch.epoch)
+            if not before < place.seq <= batch.to:
+                self._fail("order", "a message that its batch does not cover")
+            before = place.seq
             if isinstance(place, Msg):
                 oldest = oldest or _stamp(place.text)
-        position = self.positions.get(batch.room)
-        if position and position.seq != max(batch.to, position.again):
-            self._fail("order", "a batch that ends elsewhere than it says")
+        self._on_span(batch.room, batch.epoch, batch.seq, batch.to)
         return oldest
 
     def _on_place(self, place: Sequenced, epoch: str = "") -> None:
         """Check one place; what is an event of its own names no epoch."""
-        position = self.positions.get(place.room)
+        self._on_span(place.room, epoch, place.seq, place.seq)
+
+    def _on_span(self, room: str, epoch: str, first: int, last: int) -> None:
+        position = self.positions.get(room)
         if position is None:
             self._fail("order", "a message of a room never joined")
-        elif problem := position.see(epoch or position.epoch, place.seq):
+        elif problem := position.see(epoch or position.epoch, first, last):
             self._fail("order", problem)
-            if epoch not in ("", position.epoch) and place.room not in self._rejoining:
-                self._rejoining.add(place.room)
-                gevent.spawn(self._rejoin, place.room)
+            if epoch not in ("", position.epoch) and room not in self._rejoining:
+                self._rejoining.add(room)
+                gevent.spawn(self._rejoin, room)
 
     def _rejoin(self, room: str) -> None:
         """Ask where a room is of which an epoch came that nobody told of."""
@@ -212,10 +215,11 @@ class Connection:
             self._fail("order", "not recovered after coming back")
             self.positions[event.room] = Position(event.epoch, event.seq)
         else:
-            for missed in expand(event.room, event.epoch, event.history):
-                self._on_place(missed, event.epoch)
-            if known.seq != event.seq:
+            missed = [place.seq for place in expand(event.room, event.epoch, event.history)]
+            if any(seq > event.seq for seq in missed) or event.seq < known.seq:
                 self._fail("order", "resumed at another position than the room's")
+            elif event.seq > known.seq:
+                self._on_span(event.room, event.epoch, known.seq + 1, event.seq)
         self._answered(event.ref)
         if isinstance(event.ref, int) and (waiting := self._joined.get(event.ref)):
             waiting.set()

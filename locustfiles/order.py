@@ -28,18 +28,20 @@ class Position:
         """The viewer joins again, with this position."""
         self.again = self.seq
 
-    def see(self, epoch: str, seq: int) -> str | None:
-        """Move to `seq` of `epoch`; what was wrong with it, if anything."""
+    def see(self, epoch: str, seq: int, to: int = 0) -> str | None:
+        """Move over places `seq` to `to` (0: that one) of `epoch`; what was wrong with them, if
+        anything."""
         if self.epoch not in (epoch, UNSPOKEN):
             return f"of epoch {epoch}, which nobody told of"
         self.epoch = epoch
-        if seq <= self.again:
+        last = to or seq
+        if last <= self.again:
             return None
-        self.again = 0
-        expected, self.seq = self.seq + 1, max(self.seq, seq)
-        if seq > expected:
-            return f"gap of {seq - expected}"
-        return "repeated or out of order" if seq < expected else None
+        first, self.again = max(seq, self.again + 1), 0
+        expected, self.seq = self.seq + 1, max(self.seq, last)
+        if first > expected:
+            return f"gap of {first - expected}"
+        return "repeated or out of order" if first < expected else None
 
 
 @dataclass

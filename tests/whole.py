@@ -13,8 +13,9 @@ def whole(events: Iterable[Event]) -> Iterator[Event]:
     for event in events:
         if event["t"] == "msgs":
             messages = written_out(event["room"], event["epoch"], event["m"], event["seq"])
-            assert messages, "an empty batch"
-            assert messages[-1]["seq"] == event["to"]
+            seqs = [event["seq"] - 1, *(message["seq"] for message in messages)]
+            assert seqs == sorted(set(seqs)), "a message that its batch does not cover"
+            assert seqs[-1] <= event["to"]
             yield from messages
         elif event["t"] == "joined":
             history = written_out(event["room"], event["epoch"], event["history"], None)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct
 
-from chat.wire.schema import UNREADABLE, Clear, Delete, Msg, Notice, Sequenced, State
+from chat.wire.schema import UNREADABLE, Clear, Delete, Msg, Notice, Sequenced, Shadowed, State
 
 
 class BadEntry(Exception):
@@ -40,9 +40,9 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
     badges: tuple[str, ...] = ()
     shadowed: bool = False
 
-    def at(self, room: str, epoch: str, seq: int) -> Msg:
+    def at(self, room: str, epoch: str, seq: int) -> Msg | Shadowed:
         """The event it is at its place; likewise below."""
-        return Msg(
+        msg = Msg(
             room,
             seq,
             f"{epoch}-{seq}",
@@ -58,6 +58,7 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
             self.level or UNSET,
             self.badges or UNSET,
         )
+        return Shadowed(msg) if self.shadowed else msg
 
     def content(self) -> tuple[Any, ...]:
         """What was sent: not who, nor when; likewise below."""

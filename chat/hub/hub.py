@@ -379,7 +379,10 @@ class Hub:
                 self._counts[REFUSED[refusal.code]] += 1
             return refused(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
-        said = Said(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms)
+        said = Said(
+            *(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms),
+            shadowed=attempt.shadowed,
+        )
         message_id = None if send.id is UNSET else str(send.id)
         self._publisher.submit(
             Outgoing(send.room, who.uid, pack(said), message_id),

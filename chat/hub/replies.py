@@ -3,10 +3,14 @@
 Rules. Here events become frames; who says what to whom is its callers'. What many get is written
 once per dialect, wrapped once per variant (which may compress it), and sent once per viewer. What
 is very much, after a pause or under more load than a shard can carry, is several frames.
+
+A shadowed message is in nobody's frame but its sender's: their connections are left out of what all
+others get, and get frames of their own by the same queue, so that nothing overtakes.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
 
@@ -15,10 +19,22 @@ from chat.rooms.members import Members
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Error, Gap, Joined, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
+from chat.wire.schema import (
+    Error,
+    Gap,
+    Joined,
+    Msg,
+    Msgs,
+    Online,
+    Ref,
+    Sequenced,
+    ServerEvent,
+    Shadowed,
+)
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
+BATCHED: Final = (Msg, Shadowed)
 Written = tuple[bytes, str]
 """An event in a dialect, and the position of its room behind it; "" where it has none."""
 
@@ -26,6 +42,7 @@ Written = tuple[bytes, str]
 class Replies:
     """Events to the connections of one group.
 
+    find         the connections of a uid
     muted_until  when a connection's mutes in a room end, in ms since 1970; None: it is not muted
     """
 
@@ -34,11 +51,13 @@ class Replies:
         connections: Connections,
         variants: Variants,
         members: Members,
+        find: Callable[[str], Collection[int]],
         muted_until: Callable[[int, str], int | None] = lambda fd, room: None,
     ) -> None:
         self._connections = connections
         self._variants = variants
         self._members = members
+        self._find = find
         self._muted_until = muted_until
         self._variant_of = connections.variant
         self._kinds = tuple(variants)
@@ -135,9 +154,35 @@ class Replies:
     # --- to many -------------------------------------------------------------------------------
 
     def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
-        """Events to all members of a room, in order."""
+        """Events to all members of a room, in order; what is shadowed to its sender only."""
+        everyone: Sequence[Collection[int]] = room.members
+        if Shadowed in map(type, events):
+            everyone = self._to_senders(room, events)
+        self._to_members(room, everyone, events)
+
+    def _to_senders(
+        self, room: Room, events: Sequence[Sequenced | Gap | Online]
+    ) -> Sequence[Collection[int]]:
+        """What is shadowed to whom it came from, with all the rest; the members that are left."""
+        left = list(room.members)
+        for uid in dict.fromkeys(one.msg.uid for one in events if isinstance(one, Shadowed)):
+            own: list[set[int]] = [set() for _ in left]
+            for fd in self._find(uid):
+                if self._members.has(fd, room):
+                    own[self._variant_of(fd)].add(fd)
+            pairs = zip(left, own, strict=True)
+            left = [others - some if some else others for others, some in pairs]
+            self._to_members(room, own, [_shown_to(uid, event) for event in events])
+        return left
+
+    def _to_members(
+        self,
+        room: Room,
+        members_by_variant: Sequence[Collection[int]],
+        events: Sequence[Sequenced | Gap | Online],
+    ) -> None:
         present: dict[Dialect, list[tuple[Variant, Collection[int]]]] = {}
-        for variant, members in zip(self._kinds, room.members, strict=True):
+        for variant, members in zip(self._kinds, members_by_variant, strict=True):
             if members:
                 present.setdefault(variant.dialect, []).append((variant, members))
         steps = _steps(room, events) if present else []
@@ -207,12 +252,16 @@ def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
     return ",".join(found) if any(found) else ""
 
 
+def _shown_to(uid: str, event: Sequenced | Gap | Online) -> Sequenced | Gap | Online:
+    return event.msg if isinstance(event, Shadowed) and event.msg.uid == uid else event
+
+
 def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:
     """Events as members get them, messages in batches; and the room's position behind each."""
     steps: list[tuple[ServerEvent, str]] = []
-    messages: list[Msg] = []
+    messages: list[Msg | Shadowed] = []
     for event in events:
-        if isinstance(event, Msg):
+        if isinstance(event, BATCHED):
             messages.append(event)
             continue
         steps += _batched(room, messages)
@@ -222,7 +271,7 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple
     return steps + _batched(room, messages)
 
 
-def _batched(room: Room, messages: Sequence[Msg]) -> list[tuple[ServerEvent, str]]:
+def _batched(room: Room, messages: Sequence[Msg | Shadowed]) -> list[tuple[ServerEvent, str]]:
     epoch = room.position.epoch
     return [(batch, f"{epoch}-{batch.to}") for batch in batches(room.name, epoch, messages)]
 

@@ -2,7 +2,8 @@
 
 Rules. Pure. `shorten` and `expand` are each other's inverse: what one leaves out the other puts
 back, and a test holds them to it. A place's number is left out where it follows the one before; a
-name where it is what `default_name` makes of the uid.
+name where it is what `default_name` makes of the uid. A shadowed message is not written: its place
+is a hole, which whoever reads passes over because the next place says its number.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from chat.wire.schema import (
     Msg,
     Msgs,
     Sequenced,
+    Shadowed,
     State,
 )
 
@@ -29,6 +31,9 @@ FRAME_BYTES: Final = 65_536
 room for at the default of limits.send_buffer_bytes. Larger ones make slow readers of them all."""
 MESSAGE_BYTES: Final = 100
 """What a message's names of fields and numbers come to, about, beside its texts."""
+
+
+Shown = Msg | Delete | Clear | State
 
 
 def default_name(uid: str) -> str:
@@ -40,13 +45,15 @@ def shorten(places: Iterable[Sequenced], after: int | None) -> list[Message]:
     """Places as they are written behind seq `after`; None: nothing before them is known."""
     written = []
     for place in places:
+        if type(place) is Shadowed:
+            continue
         seq = place.seq
         written.append(_written(place, UNSET if after is not None and seq == after + 1 else seq))
         after = seq
     return written
 
 
-def _written(place: Sequenced, seq: int | UnsetType) -> Message:  # hot: once per message
+def _written(place: Shown, seq: int | UnsetType) -> Message:  # hot: once per message
     match place:
         case Msg():
             return Message(
@@ -99,11 +106,16 @@ def expand(
                 )
 
 
-def batches(room: str, epoch: str, messages: Sequence[Msg]) -> Iterator[Msgs]:
-    """Messages in order as events of at most about FRAME_BYTES each; one message always fits."""
+def batches(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Iterator[Msgs]:
+    """Messages in order as events of at most about FRAME_BYTES each; one message always fits.
+
+    Their numbers are all covered: where all messages are shadowed, the batch is empty.
+    """
     start = size = 0
     for i, message in enumerate(messages):
-        weight = MESSAGE_BYTES + len(message.uid) + len(message.name) + len(message.text.encode())
+        weight = MESSAGE_BYTES
+        if type(message) is Msg:
+            weight += len(message.uid) + len(message.name) + len(message.text.encode())
         if size and size + weight > FRAME_BYTES:
             yield _batch(room, epoch, messages[start:i])
             start, size = i, 0
@@ -112,6 +124,6 @@ def batches(room: str, epoch: str, messages: Sequence[Msg]) -> Iterator[Msgs]:
         yield _batch(room, epoch, messages[start:])
 
 
-def _batch(room: str, epoch: str, messages: Sequence[Msg]) -> Msgs:
+def _batch(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Msgs:
     first = messages[0].seq
     return Msgs(room, epoch, first, messages[-1].seq, shorten(messages, first - 1))

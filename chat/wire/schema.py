@@ -7,7 +7,7 @@ limits that are not are here.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -217,7 +217,19 @@ class State(Struct, tag_field="t", tag="state"):
     state: dict[str, Any]
 
 
-Sequenced = Msg | Delete | Clear | State
+@final
+class Shadowed:
+    """A message that only its sender is to see. It takes a place like any other, and to all others
+    it is a hole in the numbers. No Struct: where one is about to be written, that fails."""
+
+    __slots__ = ("msg", "room", "seq", "ts")
+
+    def __init__(self, msg: Msg) -> None:
+        self.msg = msg
+        self.room, self.seq, self.ts = msg.room, msg.seq, msg.ts
+
+
+Sequenced = Msg | Delete | Clear | State | Shadowed
 """What takes a place in a room: numbered without a hole, kept in the history."""
 
 

@@ -213,7 +213,7 @@ class Shard:
 
 
 class Viewer:
-    """A client that writes down every event."""
+    """A client that writes down every event, and of every batch (room, epoch, seq, to)."""
 
     def __init__(
         self,
@@ -224,6 +224,7 @@ class Viewer:
         subprotocol: str = "",
     ) -> None:
         self.events: list[Event] = []
+        self.spans: list[tuple[str, str, int, int]] = []
         self.close_code = 0
         self._address = address
         self._binary = binary
@@ -262,6 +263,11 @@ class Viewer:
                 found = msgpack.unpackb(frame) if self._binary else json.loads(frame)
                 assert isinstance(found, list)
                 self.events += whole(found)
+                self.spans += [
+                    (one["room"], one["epoch"], one["seq"], one["to"])
+                    for one in found
+                    if one["t"] == "msgs"
+                ]
         except ConnectionClosed as closed:
             self.close_code = closed.rcvd.code if closed.rcvd else 1006
 

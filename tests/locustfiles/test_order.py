@@ -41,6 +41,15 @@ class TestPosition:
         assert position.seq == 7
         assert position.see("e1", 8) is None
 
+    def test_a_span_is_all_its_places_whatever_of_them_is_shown(self) -> None:
+        position = Position("e1", 7)
+        assert [position.see("e1", *span) for span in ((8, 11), (12, 12))] == [None, None]
+        assert position.see("e1", 14, 15) == "gap of 1"
+        assert position.see("e1", 15, 16) == "repeated or out of order"
+        position.come_back()
+        assert position.see("e1", 12, 18) is None
+        assert position == Position("e1", 18)
+
 
 class TestLedger:
     def test_what_was_acknowledged_long_ago_and_never_came_is_missing(self) -> None:

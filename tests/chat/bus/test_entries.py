@@ -11,7 +11,7 @@ import msgpack
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from chat.bus.entries import (
     BadEntry,
@@ -28,7 +28,7 @@ from chat.bus.entries import (
 )
 from chat.wire.batch import shorten
 from chat.wire.dialects.native import JSON, MSGPACK
-from chat.wire.schema import Clear, Delete, Msg, Msgs, Notice, Sequenced, State
+from chat.wire.schema import Clear, Delete, Msg, Msgs, Notice, Sequenced, Shadowed, State
 from tests.chat.rig import read_notice
 
 WHOLE = ["m", "u7", "阿花", "前方高能", 0xFFFFFF, "scroll", 25, 1764000000123]
@@ -103,6 +103,13 @@ class TestOtherKinds:
     )  # fmt: skip
     def test_on_the_stream(self, entry: Entry | Noticed, fields: list[Any]) -> None:
         assert msgpack.unpackb(pack(entry)) == fields
+
+    def test_what_is_shadowed_is_no_message_to_who_does_not_ask(self) -> None:
+        said = Said("u7", "u7", "psst", 1, "top", 25, 9, shadowed=True)
+        place = read(pack(said), "r", "e", 9)
+        assert isinstance(place, Shadowed)
+        assert (place.room, place.seq, place.ts, place.msg.text) == ("r", 9, 9, "psst")
+        assert digest(pack(said)) == digest(pack(structs.replace(said, shadowed=False)))
 
     @pytest.mark.parametrize("fields", [DELETED, CLEARED, RULED])
     def test_a_newer_entry_has_more(self, fields: list[Any]) -> None:

@@ -197,6 +197,12 @@ class TestBatches:
         assert follower.since == Since("e1", 12)
         assert seqs(follower.take(batch(13), 100)) == [13]
 
+    def test_an_empty_one_moves_the_position(self) -> None:
+        follower = following(5)
+        assert follower.take(Msgs("lobby", "e1", 6, 7, []), 100) == []
+        assert follower.since == Since("e1", 7)
+        assert seqs(follower.take(batch(8), 100)) == [8]
+
     def test_one_that_begins_after_a_hole_of_its_own_is_next(self) -> None:
         assert seqs(following(5).take(batch(8, seq=6), 100)) == [8]
 

@@ -23,6 +23,7 @@ from chat.wire.schema import (
     Msg,
     Msgs,
     Sequenced,
+    Shadowed,
     State,
 )
 from tests.whole import whole
@@ -125,6 +126,38 @@ class TestInverse:
             (7, "ho"),
         ]
         assert len(found) == 2
+
+
+class TestHoles:
+    """Shadowed messages: they have a place, and are not written."""
+
+    @given(st.data())
+    def test_a_batch_covers_them_and_says_the_number_behind_each(self, data: st.DataObject) -> None:
+        count = data.draw(st.integers(1, 8))
+        some = [data.draw(messages(seq)) for seq in range(5, 5 + count)]
+        hidden = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+        places = [Shadowed(one) if hide else one for one, hide in zip(some, hidden, strict=True)]
+        [batch] = batches(ROOM, EPOCH, places)
+        shown = [one for one, hide in zip(some, hidden, strict=True) if not hide]
+        assert (batch.seq, batch.to) == (5, 4 + count)
+        assert list(expand(ROOM, EPOCH, crossed(batch.m), batch.seq)) == shown
+        seqs = [one.seq for one in shown]
+        told = [UNSET if seq == last + 1 else seq for last, seq in pairwise([4, *seqs])]
+        assert [one.seq for one in batch.m] == told
+        history = crossed(shorten(places, None))
+        assert list(expand(ROOM, EPOCH, history)) == shown
+
+    def test_no_dialect_can_write_one(self) -> None:
+        msg = Msg(ROOM, 1, f"{EPOCH}-1", "u", "u", "psst", *LOOK, 5)
+        for dialect in (JSON, MSGPACK):
+            with pytest.raises(TypeError):
+                dialect.event(Shadowed(msg))  # type: ignore[arg-type]
+
+    def test_many_of_them_are_batches_without_a_gap(self) -> None:
+        some = [Shadowed(Msg(ROOM, seq, "", "u", "u", "", *LOOK, 5)) for seq in range(1, 1_001)]
+        found = list(batches(ROOM, EPOCH, some))
+        assert (found[0].seq, found[-1].to) == (1, 1_000)
+        assert [batch.seq for batch in found[1:]] == [batch.to + 1 for batch in found[:-1]]
 
 
 class TestDefaults:
