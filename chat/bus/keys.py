@@ -12,6 +12,8 @@
     {prefix}:broadcast           stream   notices to everyone and to users; m entry
     {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
     {{prefix}:broadcast}:rules   hash     the same of everywhere
+    {prefix}:{p}:words:ROOM:D    string   a long list of words of a room, by its digest
+    {{prefix}:broadcast}:words:D string   the same of everywhere
     {{prefix}:broadcast}:audit   stream   m what moderators did, JSON
     {{prefix}:broadcast}:reports stream   m messages that viewers reported, JSON
     {{prefix}:broadcast}:reporters:ROOM:EPOCH-SEQ
@@ -75,6 +77,11 @@ class Keys:
     def rules(self, room: str | None) -> str:
         """Those of a room; None: of everywhere."""
         return f"{{{self.broadcast}}}:rules" if room is None else self._of(room, "rules")
+
+    def words(self, room: str | None, digest: str) -> str:
+        """A list of words, likewise."""
+        name = f"{{{self.broadcast}}}:words" if room is None else self._of(room, "words")
+        return f"{name}:{digest}"
 
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"

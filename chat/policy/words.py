@@ -20,6 +20,7 @@ is done. Large lists are several automata, because making one cannot be interrup
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, Literal
 
 from ahocorasick_rs import AhoCorasick
@@ -49,13 +50,18 @@ MAX_WORDS: Final = 250_000
 """Words of one list, all kinds together."""
 MAX_WORD: Final = 64
 """Characters of a word."""
-AUTOMATON_WORDS: Final = 50_000
-"""Words of one automaton. The interpreter stands still for 40 to 50 ms while one is made."""
+AUTOMATON_BYTES: Final = 500_000
+"""Bytes of words of one automaton: some 50,000 of usual length. The interpreter stands still for 40
+to 80 ms while one is made, and every one more costs half a microsecond a message."""
 SLICE: Final = 256
 """Words looked at between two pauses: about a millisecond."""
 
 
-class Words(Struct, frozen=True, forbid_unknown_fields=True):
+REFUSED: Final = Refusal(ErrorCode.WORD_REFUSED, "this may not be said here", field="text")
+UNKNOWN: Final = Refusal(ErrorCode.UNAVAILABLE, "the room is being opened; send it again", 1.0)
+
+
+class WordList(Struct, frozen=True, forbid_unknown_fields=True):
     """A list: what each word on it does to a text."""
 
     refuse: list[str] = field(default_factory=list)
@@ -138,34 +144,35 @@ def _gaps_of(folded: str) -> str:
     return "".join(found)
 
 
-def problems(words: Words) -> Iterator[tuple[str, str]]:
-    """All that is wrong with a list: (path, sentence)."""
-    if len(words) > MAX_WORDS:
-        yield "", f"at most {MAX_WORDS} words"
-        return
-    for kind in KINDS:
-        for i, word in enumerate(words.of(kind)):
-            found = read_word(word, kind)
-            if isinstance(found, str):
-                yield f"{kind}[{i}]", found
-
-
 class Matcher:
     """One list, ready to look into texts."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: WordList) -> None:
         making = Making(words)
         for _ in making.read():
             pass
-        self._automata = [making.automaton(part) for part in making.parts()]
-        self._words = making.words
+        self._finish([making.automaton(part) for part in making.parts], making)
 
     @classmethod
-    def made(cls, automata: Sequence[AhoCorasick], words: list[tuple[Word, ...]]) -> "Matcher":
+    def made(cls, automata: Sequence[AhoCorasick], making: "Making") -> "Matcher":
         """One whose parts were made step by step."""
         matcher = cls.__new__(cls)
-        matcher._automata, matcher._words = list(automata), words
+        matcher._finish(automata, making)
         return matcher
+
+    def _finish(self, automata: Sequence[AhoCorasick], making: "Making") -> None:
+        # Each with the number of its first word.
+        firsts = accumulate(map(len, making.parts), initial=0)
+        self._automata = list(zip(automata, firsts, strict=False))
+        self._words = making.words
+
+    def listed(self) -> WordList:
+        """The list it was made of, but for the order, and what was no word."""
+        lists: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        for several in self._words:
+            for word in several:
+                lists[word.kind].append(word.word)
+        return WordList(**lists)
 
     def hits(self, text: str) -> list[Hit]:  # hot: once per message typed
         """The words in a text, each with all places where it is."""
@@ -184,31 +191,31 @@ class Matcher:
         return [Hit(word.word, word.kind, tuple(sorted(at))) for word, at in found.items()]
 
     def _proposes(self, compacted: str) -> bool:
-        return any(one.find_matches_as_indexes(compacted) for one in self._automata)
+        return any(one.find_matches_as_indexes(compacted) for one, _ in self._automata)
 
     def _found(self, trace: Trace, found: dict[Word, set[int]]) -> dict[Word, set[int]]:
-        base = 0
-        for automaton in self._automata:
+        for automaton, base in self._automata:
             for number, start, end in automaton.find_matches_as_indexes(trace.text, True):
                 for word in self._words[base + number]:
                     if is_word(word, trace, start, end):
                         where = found.setdefault(word, set())
                         for first, last in trace.spans[start:end]:
                             where.update(range(first, last + 1))
-            base += AUTOMATON_WORDS
         return found
 
 
 class Making:
     """A Matcher being made, in steps that somebody may pause between.
 
-    for _ in making.read(): …            then an `automaton` of each of `parts()`, in any thread
+    for _ in making.read(): …            then an `automaton` of each of `parts`, in any thread
     """
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: WordList) -> None:
         self.words: list[tuple[Word, ...]] = []
+        self.parts: list[list[str]] = []
         self._list = words
         self._compacted: dict[str, int] = {}
+        self._left = 0
 
     def read(self) -> Iterator[None]:
         """Read the words; what is none is left out."""
@@ -226,13 +233,13 @@ class Making:
         at = self._compacted.setdefault(compacted, len(self.words))
         if at == len(self.words):
             self.words.append((word,))
+            if self._left <= 0:
+                self.parts.append([])
+                self._left = AUTOMATON_BYTES
+            self.parts[-1].append(compacted)
+            self._left -= len(compacted.encode())
         else:
             self.words[at] += (word,)
-
-    def parts(self) -> list[list[str]]:
-        """The compacted words, as many at a time as an automaton has."""
-        every = list(self._compacted)
-        return [every[i : i + AUTOMATON_WORDS] for i in range(0, len(every), AUTOMATON_WORDS)]
 
     @staticmethod
     def automaton(part: list[str]) -> AhoCorasick:
@@ -241,7 +248,7 @@ class Making:
 
     def matcher(self, automata: Sequence[AhoCorasick]) -> Matcher:
         """What was made, out of an automaton for each part, in order."""
-        return Matcher.made(automata, self.words)
+        return Matcher.made(automata, self)
 
 
 def is_word(word: Word, trace: Trace, start: int, end: int) -> bool:
@@ -279,22 +286,42 @@ def _masked(text: str, hits: Iterable[Hit]) -> str:
     return "".join(MASK if at in hidden else cluster for at, cluster in enumerate(clusters(text)))
 
 
-def words(lists: Callable[[str], Sequence[Matcher]]) -> Check:
+def shown(matchers: Iterable[Matcher], text: str) -> str | None:
+    """A name or an announcement as it may be shown to all, masked; None where it may not be."""
+    judged = judge(matchers, text)
+    if judged is None:
+        return text
+    return None if judged.refused or judged.shadowed else judged.text
+
+
+def words(
+    lists: Callable[[str], Sequence[Matcher] | None], counted: Callable[[Kind], object]
+) -> Check:
     """The gate's check: a text on a list is refused, masked, or shown to its sender only. It is not
-    said by which word. `lists` finds those that hold in a room; moderators are above them."""
+    said by which word. Moderators are above them.
+
+    lists    finds those that hold in a room; None: they are not known yet
+    counted  told of what is masked or shadowed
+    """
     exempt = RANKS[MODERATOR]
 
     def check(attempt: Attempt) -> Verdict:
         matchers = lists(attempt.room)
-        if not matchers or rank(attempt.role) >= exempt:
+        if (matchers is not None and not matchers) or rank(attempt.role) >= exempt:
             return PASS
+        if matchers is None:
+            return UNKNOWN
         judged = judge(matchers, attempt.text)
         if judged is None:
             return PASS
         if judged.refused:
-            return Refusal(ErrorCode.WORD_REFUSED, "this may not be said here", field="text")
-        attempt.text = judged.text
-        attempt.shadowed = attempt.shadowed or judged.shadowed
+            return REFUSED
+        if judged.text != attempt.text:
+            counted("mask")
+            attempt.text = judged.text
+        if judged.shadowed:
+            counted("shadow")
+            attempt.shadowed = True
         return PASS
 
     return check

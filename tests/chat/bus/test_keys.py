@@ -28,10 +28,10 @@ def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> No
     p = keys.partition(room)
     assert 0 <= p < partitions
     of_room = [keys.room(room), keys.history(room), keys.online(room), keys.dup(room, "u", "i")]
-    of_room.append(keys.rules(room))
+    of_room += [keys.rules(room), keys.words(room, "d")]
     of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
     assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
-    assert len({*of_room, *of_partition}) == 8
+    assert len({*of_room, *of_partition}) == 9
 
 
 @given(MESSAGES, MESSAGES)
@@ -54,6 +54,8 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.wake("s1") == "danmaku:wake:s1"
     assert KEYS.rules("live:42") == f"danmaku:{{{p}}}:rules:live:42"
     assert KEYS.rules(None) == "{danmaku:broadcast}:rules"
+    assert KEYS.words("live:42", "d1") == f"danmaku:{{{p}}}:words:live:42:d1"
+    assert KEYS.words(None, "d1") == "{danmaku:broadcast}:words:d1"
     assert KEYS.audit == "{danmaku:broadcast}:audit"
     assert KEYS.reports == "{danmaku:broadcast}:reports"
     assert KEYS.shards == "{danmaku:broadcast}:shards"
@@ -65,7 +67,7 @@ def test_what_is_of_everywhere_is_in_the_slot_of_the_broadcast_stream() -> None:
     # Of a key without braces the whole name counts.
     assert "{" not in KEYS.broadcast
     beside = [KEYS.rules(None), KEYS.audit, KEYS.reports, KEYS.reporters("r", "e1-7")]
-    beside += [KEYS.shards, KEYS.found("i1")]
+    beside += [KEYS.shards, KEYS.found("i1"), KEYS.words(None, "d")]
     assert {slot_tag(key) for key in beside} == {KEYS.broadcast}
 
 

@@ -14,10 +14,10 @@ from chat.policy.words import (
     MAX_WORD,
     Making,
     Matcher,
-    Words,
+    WordList,
     judge,
-    problems,
     read_word,
+    shown,
     words,
 )
 from chat.wire.schema import ErrorCode
@@ -27,7 +27,7 @@ LIST = ["ass", "fuck", "傻逼", "god", "sex", "kill yourself", "🖕", "69", "g
 
 
 def masked(text: str, *listed: str) -> str:
-    judged = judge([Matcher(Words(mask=list(listed or LIST)))], text)
+    judged = judge([Matcher(WordList(mask=list(listed or LIST)))], text)
     return text if judged is None else judged.text
 
 
@@ -108,7 +108,7 @@ class TestMasking:
     def test_clusters_are_replaced_and_nothing_else_is_touched(
         self, text: str, listed: list[str]
     ) -> None:
-        made = Words(mask=listed)
+        made = WordList(mask=listed)
         judged = judge([Matcher(made)], text)
         if judged is None:
             return
@@ -123,7 +123,7 @@ class TestMasking:
     def test_every_word_is_found_among_others(self, word: str, before: str, after: str) -> None:
         if isinstance(read_word(word, "refuse"), str) or MASK in word:
             return
-        judged = judge([Matcher(Words(refuse=[word]))], f"{before} {word} {after}")
+        judged = judge([Matcher(WordList(refuse=[word]))], f"{before} {word} {after}")
         assert judged is not None
         assert judged.refused
 
@@ -135,59 +135,71 @@ class TestLists:
     def test_what_cannot_be_looked_for_is_a_problem(self, word: str) -> None:
         assert isinstance(read_word(word, "mask"), str)
 
-    def test_every_bad_word_is_told_by_its_path(self) -> None:
-        listed = Words(refuse=["ok", ""], shadow=["...", "fine", "c++"])
-        assert [path for path, _ in problems(listed)] == ["refuse[1]", "shadow[0]", "shadow[2]"]
-
-    def test_there_are_at_most_so_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_WORDS", 2)
-        assert [path for path, _ in problems(Words(refuse=["a", "b", "c"]))] == [""]
-
     def test_several_automata_are_one_list(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "AUTOMATON_WORDS", 3)
+        monkeypatch.setattr(module, "AUTOMATON_BYTES", 3 * len("bada"))
         listed = [f"bad{letter}" for letter in "abcdefghij"]
-        making = Making(Words(refuse=listed))
+        making = Making(WordList(refuse=listed))
         assert not list(making.read())
-        assert [len(part) for part in making.parts()] == [3, 3, 3, 1]
+        assert [len(part) for part in making.parts] == [3, 3, 3, 1]
         for word in listed:
             assert masked(f"so {word}!", *listed) == "so ****!"
 
     def test_what_two_kinds_have_counts_as_both(self) -> None:
-        judged = judge([Matcher(Words(mask=["x"], shadow=["X", "y"]))], "x y")
+        judged = judge([Matcher(WordList(mask=["x"], shadow=["X", "y"]))], "x y")
         assert judged is not None
         assert (judged.text, judged.refused, judged.shadowed) == ("* y", False, True)
         assert sorted(hit.word for hit in judged.hits) == ["X", "x", "y"]
 
     def test_all_lists_that_hold_are_asked(self) -> None:
-        server, room = Matcher(Words(mask=["one"])), Matcher(Words(mask=["two"]))
+        server, room = Matcher(WordList(mask=["one"])), Matcher(WordList(mask=["two"]))
         judged = judge([server, room], "one two three")
         assert judged is not None
         assert judged.text == "*** *** three"
 
 
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "as_shown"), [("Ann", "Ann"), ("ugly", "****"), ("bad", None), ("spam", None)]
+    )
+    def test_are_shown_to_all_or_not_at_all(self, name: str, as_shown: str | None) -> None:
+        lists = Matcher(WordList(refuse=["bad"], mask=["ugly"], shadow=["spam"]))
+        assert shown([lists], name) == as_shown
+        assert shown([], name) == name
+
+
 class TestCheck:
-    LISTS = Matcher(Words(refuse=["bad"], mask=["ugly"], shadow=["spam"]))
+    LISTS = Matcher(WordList(refuse=["bad"], mask=["ugly"], shadow=["spam"]))
 
     def said(self, text: str, role: str = "user", room: str = "r") -> tuple[object, Attempt]:
         attempt = Attempt(room, text, Identity("u", "u", "user"), 1, role)
-        lists = {"r": (self.LISTS,)}
-        return Gate(words(lambda name: lists.get(name, ()))).passes(attempt), attempt
+        self.counted = list[str]()
+        lists: dict[str, tuple[Matcher, ...] | None] = {"r": (self.LISTS,), "loading": None}
+        check = words(lambda name: lists.get(name, ()), self.counted.append)
+        return Gate(check).passes(attempt), attempt
 
     def test_a_word_is_refused_and_not_named(self) -> None:
         verdict, _ = self.said("so bad")
         assert isinstance(verdict, Refusal)
         assert (verdict.code, verdict.field) == (ErrorCode.WORD_REFUSED, "text")
         assert "bad" not in verdict.message
+        assert self.counted == []
 
     def test_a_word_is_masked_or_makes_it_the_senders_own(self) -> None:
         verdict, attempt = self.said("so ugly")
         assert (verdict, attempt.text, attempt.shadowed) == (PASS, "so ****", False)
         verdict, attempt = self.said("buy spam")
         assert (verdict, attempt.text, attempt.shadowed) == (PASS, "buy spam", True)
+        assert self.counted == ["shadow"]
 
     def test_where_no_list_holds_all_may_be_said(self) -> None:
         verdict, attempt = self.said("bad ugly spam", room="elsewhere")
         assert (verdict, attempt.text, attempt.shadowed) == (PASS, "bad ugly spam", False)
+
+    def test_while_lists_are_not_known_nothing_passes_but_moderators(self) -> None:
+        verdict, _ = self.said("hi", room="loading")
+        assert isinstance(verdict, Refusal)
+        assert (verdict.code, verdict.retry_after) == (ErrorCode.UNAVAILABLE, 1.0)
+        assert self.said("hi", MODERATOR, "loading")[0] is PASS
 
     @pytest.mark.parametrize("role", [MODERATOR, OWNER, ADMIN])
     def test_moderators_are_above_them(self, role: str) -> None:
