@@ -39,6 +39,7 @@ from chat.api.moderating import Moderating
 from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
+from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
 from chat.config.sections import Config
@@ -70,6 +71,7 @@ class Api:
         self._drain = drain
         self._moderating = Moderating(config, doors, drain)
         self._observing = Observing(doors)
+        self._wording = Wording(config, doors, drain)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -95,6 +97,7 @@ class Api:
             Route("/metrics", self.metrics, methods=["GET"]),
             *self._moderating.routes(),
             *self._observing.routes(),
+            *self._wording.routes(),
         ]
 
     # --- publishing ----------------------------------------------------------------------------

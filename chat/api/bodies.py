@@ -35,7 +35,7 @@ class BadBody(Exception):
 
 def read_messages(data: bytes, limits: Limits) -> list[MessageIn]:
     """The messages of a JSON document: one object or an array. Raises BadBody."""
-    document = _parse(data)
+    document = parse(data)
     if isinstance(document, dict):
         return _messages({"": document}, limits)
     if not isinstance(document, list):
@@ -48,14 +48,14 @@ def read_messages(data: bytes, limits: Limits) -> list[MessageIn]:
 def read_line(line: bytes, limits: Limits) -> MessageIn | Problem:
     """The message of one NDJSON line, or what is wrong with it."""
     try:
-        return _message(_parse(line), "", limits)
+        return _message(parse(line), "", limits)
     except BadBody as bad:
         return bad.problems[0]
 
 
 def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[MessageIn]]:
     """A broadcast and its messages. Raises BadBody."""
-    document = _parse(data)
+    document = parse(data)
     if not isinstance(document, dict):
         raise BadBody([Problem("expected an object")])
     document = {name: value for name, value in document.items() if value is not None}
@@ -149,7 +149,7 @@ def _field_problems(document: Any, path: str) -> list[Problem]:
 
 def read_fields(data: bytes, kind: type[S]) -> S:
     """A JSON object as a Struct, all its fields checked by themselves. Raises BadBody."""
-    document = _parse(data)
+    document = parse(data)
     if not isinstance(document, dict):
         raise BadBody([Problem("expected an object")])
     known = {field.name: field for field in structs.fields(kind)}
@@ -172,7 +172,8 @@ def _at(path: str, name: str) -> str:
     return f"{path}.{name}".lstrip(".")
 
 
-def _parse(data: bytes) -> Any:
+def parse(data: bytes) -> Any:
+    """A JSON document. Raises BadBody."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat.api import moderation_paths
+from chat.api import moderation_paths, word_paths
 from chat.api.models import (
     MAX_TARGETS,
     BroadcastIn,
@@ -36,6 +36,7 @@ STRUCTS: Final = (
     RoomDetailOut,
     RoomsOut,
     *moderation_paths.STRUCTS,
+    *word_paths.STRUCTS,
 )
 
 PAGE: Final = """<!doctype html>
@@ -131,6 +132,7 @@ def document() -> dict[str, Any]:
                 )
             },
             **moderation_paths.paths(room),
+            **word_paths.paths(room),
         },
     }
 
