@@ -68,6 +68,10 @@ class ChatCount(IntEnum):
     REPORTS_REPEATED = _BASE + 40
     REPORTS_DROPPED = _BASE + 41
 
+    REFUSED_WORD = _BASE + 42
+    MASKED = _BASE + 43
+    SHADOWED = _BASE + 44
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

@@ -28,6 +28,7 @@ from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
 from chat.bus.rules import Rules
 from chat.bus.store import Store, open_store
+from chat.bus.wordlists import WordLists
 from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
@@ -46,6 +47,8 @@ from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
 from chat.policy.moderation import Moderation
 from chat.policy.rules import Rulebook
+from chat.policy.wordbook import Wordbook
+from chat.policy.words import words
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
@@ -281,10 +284,7 @@ class Shard:
         self._counts = counts
         self._store = store
         self._reader = Reader(
-            store,
-            name,
-            bus.flush_interval_ms / 1000,
-            bus.read_count,
+            *(store, name, bus.flush_interval_ms / 1000, bus.read_count),
             lambda: connections.fanning_out,
             counts,
         )
@@ -313,7 +313,8 @@ class Shard:
         self._enforcement = Enforcement(
             *(connections, users, self.rooms, members, self._resume, replies, book, counts, wall)
         )
-        self._rules.listeners.append(self._enforcement.changed)
+        self._words = Wordbook(book, WordLists(store), chance)
+        self._rules.listeners += [self._enforcement.changed, self._words.changed]
         self._inquiries = Inquiries(
             *(connections, users, members, Inquiry(store, bus.flush_interval_ms / 1000), name)
         )
@@ -326,10 +327,8 @@ class Shard:
             *(connections, users, members, replies, store, rows, counts, clock, wall)
         )
         gate = Gate(
-            membership(members.named),
-            rights(config.auth),
-            rules(book, wall),
-            text(limits),
+            *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
+            words(self._words.lists, counts),
         )
         self.handler = Hub(
             *(connections, config, variants, users, self.rooms, members, self._resume, replies),
@@ -381,6 +380,7 @@ class Shard:
         if self._store.keys.broadcast in streams:
             await self._rules.resync([None])
         await self.rooms.resync(streams)
+        await self._words.resync()
 
     def drain(self) -> None:
         self.handler.drain()
@@ -389,6 +389,7 @@ class Shard:
     async def stop(self) -> None:
         await self._tasks.stop()
         await self._moderators.stop()
+        await self._words.stop()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()

@@ -69,6 +69,7 @@ REFUSED: Final = {
     ErrorCode.MUTED: ChatCount.REFUSED_MUTED,
     ErrorCode.SILENCED: ChatCount.REFUSED_SILENCED,
     ErrorCode.FORBIDDEN: ChatCount.REFUSED_ROLE,
+    ErrorCode.WORD_REFUSED: ChatCount.REFUSED_WORD,
     ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
 }
 """Refusals of the gate that are counted."""

@@ -1,6 +1,6 @@
 """The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
 
-    a viewer    rate -> membership -> rights -> rules -> text
+    a viewer    rate -> membership -> rights -> rules -> text -> words
     a backend                    uid -> name -> text
 
 Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones

@@ -26,6 +26,7 @@ from typing import Final, Literal
 from ahocorasick_rs import AhoCorasick
 from msgspec import Struct, field
 
+from chat.counters import ChatCount
 from chat.policy.folding import (
     PASSED_OVER,
     SPACE,
@@ -294,14 +295,12 @@ def shown(matchers: Iterable[Matcher], text: str) -> str | None:
     return None if judged.refused or judged.shadowed else judged.text
 
 
-def words(
-    lists: Callable[[str], Sequence[Matcher] | None], counted: Callable[[Kind], object]
-) -> Check:
+def words(lists: Callable[[str], Sequence[Matcher] | None], counts: "memoryview[int]") -> Check:
     """The gate's check: a text on a list is refused, masked, or shown to its sender only. It is not
     said by which word. Moderators are above them.
 
-    lists    finds those that hold in a room; None: they are not known yet
-    counted  told of what is masked or shadowed
+    lists   finds those that hold in a room; None: they are not known yet
+    counts  has what is masked or shadowed; what is refused its caller counts
     """
     exempt = RANKS[MODERATOR]
 
@@ -317,10 +316,10 @@ def words(
         if judged.refused:
             return REFUSED
         if judged.text != attempt.text:
-            counted("mask")
+            counts[ChatCount.MASKED] += 1
             attempt.text = judged.text
         if judged.shadowed:
-            counted("shadow")
+            counts[ChatCount.SHADOWED] += 1
             attempt.shadowed = True
         return PASS
 

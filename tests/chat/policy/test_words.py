@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.counters import FIELDS, ChatCount
 from chat.policy import words as module
 from chat.policy.folding import clusters
 from chat.policy.gate import PASS, Attempt, Gate, Refusal
@@ -21,6 +22,7 @@ from chat.policy.words import (
     words,
 )
 from chat.wire.schema import ErrorCode
+from pool.scoreboard import Scoreboard
 from tests.chat.policy.test_folding import TEXT
 
 LIST = ["ass", "fuck", "傻逼", "god", "sex", "kill yourself", "🖕", "69", "gr*", "*ship", "*cum*"]
@@ -172,9 +174,9 @@ class TestCheck:
 
     def said(self, text: str, role: str = "user", room: str = "r") -> tuple[object, Attempt]:
         attempt = Attempt(room, text, Identity("u", "u", "user"), 1, role)
-        self.counted = list[str]()
+        self.counts = Scoreboard(FIELDS, 1).row(0)
         lists: dict[str, tuple[Matcher, ...] | None] = {"r": (self.LISTS,), "loading": None}
-        check = words(lambda name: lists.get(name, ()), self.counted.append)
+        check = words(lambda name: lists.get(name, ()), self.counts)
         return Gate(check).passes(attempt), attempt
 
     def test_a_word_is_refused_and_not_named(self) -> None:
@@ -182,14 +184,14 @@ class TestCheck:
         assert isinstance(verdict, Refusal)
         assert (verdict.code, verdict.field) == (ErrorCode.WORD_REFUSED, "text")
         assert "bad" not in verdict.message
-        assert self.counted == []
 
     def test_a_word_is_masked_or_makes_it_the_senders_own(self) -> None:
         verdict, attempt = self.said("so ugly")
         assert (verdict, attempt.text, attempt.shadowed) == (PASS, "so ****", False)
+        assert self.counts[ChatCount.MASKED] == 1
         verdict, attempt = self.said("buy spam")
         assert (verdict, attempt.text, attempt.shadowed) == (PASS, "buy spam", True)
-        assert self.counted == ["shadow"]
+        assert self.counts[ChatCount.SHADOWED] == 1
 
     def test_where_no_list_holds_all_may_be_said(self) -> None:
         verdict, attempt = self.said("bad ugly spam", room="elsewhere")
