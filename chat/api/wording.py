@@ -35,6 +35,7 @@ from chat.policy.words import (
     WordList,
     judge,
     read_word,
+    readings,
 )
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -130,8 +131,9 @@ class Wording:
         judged = judge([everywhere, own], text)
         if judged is None:
             return CheckOut("pass", text, [])
-        hits = [HitOut(hit.word, hit.kind, "everywhere") for hit in everywhere.hits(text)]
-        hits += [HitOut(hit.word, hit.kind, "room") for hit in own.hits(text)]
+        read = readings(text)
+        hits = [HitOut(hit.word, hit.kind, "everywhere") for hit in everywhere.hits(read)]
+        hits += [HitOut(hit.word, hit.kind, "room") for hit in own.hits(read)]
         kinds = {hit.kind for hit in hits}
         outcome = next(kind for kind in STRONGEST if kind in kinds)
         return CheckOut(outcome, judged.text, hits)

@@ -175,34 +175,24 @@ class Matcher:
                 lists[word.kind].append(word.word)
         return WordList(**lists)
 
-    def hits(self, text: str) -> list[Hit]:  # hot: once per message typed
+    def hits(self, readings: Iterable["Reading"]) -> list[Hit]:  # hot: once per message typed
         """The words in a text, each with all places where it is."""
-        found: dict[Word, set[int]] | None = None
-        for written in (text, unleet(text)) if has_leet(text) else (text,):
-            compacted = compact(fold(written))
-            if self._proposes(compacted):
-                found = self._found(Trace(written), {} if found is None else found)
-            if has_repeats(compacted):
-                for most in (1, 2):
-                    if self._proposes(squeeze(compacted, most)):
-                        squeezed = Trace(written).squeezed(most)
-                        found = self._found(squeezed, {} if found is None else found)
-        if not found:
-            return []
+        found: dict[Word, set[int]] = {}
+        for reading in readings:
+            for automaton, base in self._automata:
+                if automaton.find_matches_as_indexes(reading.compacted):
+                    self._look(automaton, base, reading.trace(), found)
         return [Hit(word.word, word.kind, tuple(sorted(at))) for word, at in found.items()]
 
-    def _proposes(self, compacted: str) -> bool:
-        return any(one.find_matches_as_indexes(compacted) for one, _ in self._automata)
-
-    def _found(self, trace: Trace, found: dict[Word, set[int]]) -> dict[Word, set[int]]:
-        for automaton, base in self._automata:
-            for number, start, end in automaton.find_matches_as_indexes(trace.text, True):
-                for word in self._words[base + number]:
-                    if is_word(word, trace, start, end):
-                        where = found.setdefault(word, set())
-                        for first, last in trace.spans[start:end]:
-                            where.update(range(first, last + 1))
-        return found
+    def _look(
+        self, automaton: AhoCorasick, base: int, trace: Trace, found: dict[Word, set[int]]
+    ) -> None:
+        for number, start, end in automaton.find_matches_as_indexes(trace.text, True):
+            for word in self._words[base + number]:
+                if is_word(word, trace, start, end):
+                    where = found.setdefault(word, set())
+                    for first, last in trace.spans[start:end]:
+                        where.update(range(first, last + 1))
 
 
 class Making:
@@ -252,6 +242,37 @@ class Making:
         return Matcher.made(automata, self)
 
 
+class Reading:
+    """One way to read a text: as `written`, which may have letters for digits, and with repeats as
+    `most` of them; 0: as they are."""
+
+    __slots__ = ("_trace", "_written", "compacted", "most")
+
+    def __init__(self, written: str, compacted: str, most: int = 0) -> None:
+        self.compacted = compacted
+        self.most = most
+        self._written = written
+        self._trace: Trace | None = None
+
+    def trace(self) -> Trace:
+        """Where each character of `compacted` comes from."""
+        if self._trace is None:
+            trace = Trace(self._written)
+            self._trace = trace.squeezed(self.most) if self.most else trace
+        return self._trace
+
+
+def readings(text: str) -> list[Reading]:  # hot: once per message typed
+    """All ways to read a text; mostly one."""
+    found = []
+    for written in (text, unleet(text)) if has_leet(text) else (text,):
+        compacted = compact(fold(written))
+        found.append(Reading(written, compacted))
+        if has_repeats(compacted):
+            found += [Reading(written, squeeze(compacted, most), most) for most in (1, 2)]
+    return found
+
+
 def is_word(word: Word, trace: Trace, start: int, end: int) -> bool:
     """Whether what was proposed is the word: it ends where words end, and what separates its
     characters is what one passes over."""
@@ -274,7 +295,8 @@ def is_word(word: Word, trace: Trace, start: int, end: int) -> bool:
 def judge(matchers: Iterable[Matcher], text: str) -> Judged | None:
     """What lists make of a text; None where nothing of it is on any. For what is typed, and as well
     for names and announcements."""
-    hits = [hit for matcher in matchers for hit in matcher.hits(text)]
+    read = readings(text)
+    hits = [hit for matcher in matchers for hit in matcher.hits(read)]
     if not hits:
         return None
     kinds = {hit.kind for hit in hits}
