@@ -14,7 +14,7 @@ from msgspec import Meta, field
 
 from chat.config import busurl
 
-SECRETS = frozenset({"bus.url", "auth.secret", "api.key"})
+SECRETS = frozenset({"bus.url", "auth.secret", "auth.secret_before", "api.key"})
 """Keys whose values are never shown; `bus.url` because it may carry a password."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -121,7 +121,10 @@ class Rooms(Section, frozen=True):
 
 class Auth(Section, frozen=True):
     secret: str = ""
+    secret_before: str = ""
+    public_keys: str = ""
     audience: str = ""
+    issuer: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from chat.config.sections import Auth
 from chat.policy.guestkeys import GuestKeys
-from chat.policy.identity import Identity, Refused, guest, verify
+from chat.policy.identity import Identity, Refused, guest
+from chat.policy.tokens import Tokens
 from chat.wire.schema import GUEST
 from pool.handle import Handle
 from shard.closecodes import CloseCode
@@ -44,6 +45,7 @@ class Users:
     ) -> None:
         self._connections = connections
         self._auth = auth
+        self._tokens = Tokens(auth)
         self._keys = keys or GuestKeys(auth.secret)
         self._shard = shard
         self._wall = wall
@@ -58,7 +60,7 @@ class Users:
         """Who a connection is, by its token, as the guest whose `key` it has, or as a new one.
         Raises Refused."""
         if token:
-            return self._keep(handle.fd, verify(token, self._auth))
+            return self._keep(handle.fd, self._tokens.verify(token))
         if self._auth.guests == "refuse":
             raise Refused(CloseCode.GUESTS_REFUSED)
         return (key and self.readmit(handle.fd, key)) or self._guest(handle)

@@ -1,5 +1,7 @@
 """What single values may be; the secrets among them are never quoted back."""
 
+from pathlib import Path
+
 import pytest
 
 from chat.config.checks import (
@@ -10,10 +12,12 @@ from chat.config.checks import (
     check_path,
     check_prefix,
     check_proxies,
+    check_public_keys,
     check_secret,
     check_url,
 )
 from chat.config.sections import TYPES
+from tests.chat.config.keys import P256, private_pem, public_pem
 
 
 def test_every_check_is_for_a_key_there_is() -> None:
@@ -32,6 +36,21 @@ class TestPath:
     def test_the_health_check_keeps_its_own(self) -> None:
         assert check_path("/healthz") == "is taken by the health check"
         assert check_path("/readyz") == "is taken by the readiness check"
+
+
+class TestPublicKeys:
+    def test_a_file_of_them_or_none_may_be(self, tmp_path: Path) -> None:
+        (tmp_path / "keys").write_bytes(public_pem(P256))
+        assert check_public_keys(str(tmp_path / "keys")) is None
+        assert check_public_keys("") is None
+
+    def test_another_may_not(self, tmp_path: Path) -> None:
+        path = tmp_path / "keys"
+        assert check_public_keys(str(path)) == f'"{path}" cannot be read: No such file or directory'
+        path.write_bytes(private_pem(P256))
+        fault = check_public_keys(str(path))
+        assert fault is not None
+        assert "has a private key" in fault
 
 
 class TestHost:

@@ -11,7 +11,7 @@ import pytest
 from chat.counters import ChatCount
 from chat.hub import hub as hub_module
 from chat.ops.engine import EmbeddedEngine
-from chat.policy.identity import LEEWAY_S
+from chat.policy.claims import LEEWAY_S
 from tests.chat.rig import Shard, Viewer, until
 
 ROOM = "live:42"
