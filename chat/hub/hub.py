@@ -317,7 +317,10 @@ class Hub:
                 self._counts[ChatCount.REFUSED_READ_ONLY] += 1
             return _error(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
-        said = Said(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms)
+        said = Said(
+            *(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms, None),
+            *(who.avatar, who.level, who.badges),
+        )
         message_id = None if send.id is UNSET else str(send.id)
         self._publisher.submit(
             Outgoing(send.room, who.uid, pack(said), message_id),

@@ -1,7 +1,7 @@
 """The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
 
     a viewer    rate -> membership -> rights -> text
-    a backend                    uid -> name -> text
+    a backend                    uid -> name -> badges -> text
 
 Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones
 come first; a viewer is told the first refusal, a backend all of them. A check may clean what is to
@@ -16,6 +16,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from chat.config.sections import Auth, Limits
+from chat.policy.claims import badges_problem
 from chat.policy.identity import USER, Identity
 from chat.policy.rates import Rates
 from chat.policy.text import clean_text, is_clean, text_problem
@@ -131,10 +132,16 @@ def name(attempt: Attempt) -> Verdict:
     return Refusal(ErrorCode.BAD_REQUEST, "the name is empty", field="name")
 
 
+def badges(attempt: Attempt) -> Verdict:
+    """What a backend says of who speaks can be shown."""
+    wrong = badges_problem(attempt.who.badges)
+    return Refusal(ErrorCode.BAD_REQUEST, wrong, field="badges") if wrong else PASS
+
+
 @lru_cache
 def backend_gate(limits: Limits) -> Gate:
     """What messages of the HTTP API pass."""
-    return Gate(uid, name, text(limits))
+    return Gate(uid, name, badges, text(limits))
 
 
 class CommandRate:

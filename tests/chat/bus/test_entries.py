@@ -61,6 +61,20 @@ class TestMessages:
             "live:42", 12, "k3f9-12", "u7", "阿花", "前方高能", 1, "top", 25, 1764, found
         )
 
+    @given(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=256),
+        st.integers(0, 2**53),
+        st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6).map(tuple),
+    )
+    def test_whoever_says_it(self, avatar: str, level: int, badges: tuple[str, ...]) -> None:
+        entry = pack(Said("u", "n", "x", 0, "top", 12, 3, None, avatar, level, badges))
+        message = said(entry)
+        shown = (message.avatar or "", message.level or 0, message.badges or ())
+        assert shown == (avatar, level, badges)
+        assert UNSET not in (message.avatar, message.level, message.badges) or not (
+            avatar and level and badges
+        )
+
     @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 2**53))
     def test_whatever_the_text(self, text: str, ts: int) -> None:
         message = said(pack(Said("u", "n", text, 0, "scroll", 12, ts)))

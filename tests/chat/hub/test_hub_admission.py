@@ -42,6 +42,24 @@ class TestTokens:
             message = await guest.hear("msg")
             assert (message["uid"], message["name"]) == ("u7", "阿花")
 
+    async def test_what_it_says_of_its_bearer_goes_with_every_message(self, shard: Shard) -> None:
+        shown: dict[str, Any] = {
+            "avatar": "https://a.example/7.png",
+            "level": 7,
+            "badges": ["fan", "徽"],
+        }
+        async with shard.viewer(token(**shown)) as viewer, shard.viewer() as guest:
+            await guest.join(ROOM)
+            await viewer.join(ROOM)
+            await viewer.say(ROOM, "hi")
+            message = await guest.hear("msg")
+            assert {name: message[name] for name in shown} == shown
+        async with shard.viewer() as late, shard.viewer(token(sub="u8")) as plain:
+            assert (await late.join(ROOM))["history"][0].items() >= shown.items()
+            await plain.join(ROOM)
+            await plain.say(ROOM, "ho")
+            assert not shown.keys() & (await late.hear("msg", text="ho")).keys()
+
     @pytest.mark.parametrize(
         ("query", "code"),
         [
