@@ -27,6 +27,7 @@ from chat.bus.store import Store, open_store
 from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
+from chat.hub.admission import Admission
 from chat.hub.hub import Hub
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
@@ -279,7 +280,7 @@ class Shard:
         members = Members(connections, rows)
         replies = Replies(connections, variants, members)
         self._guest_keys = GuestKeys(config.auth.secret)
-        users = Users(connections, config.auth, name, wall, self._guest_keys)
+        users = Users(connections, config.auth, name, self._guest_keys)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             limits,
@@ -296,14 +297,15 @@ class Shard:
             lambda: int(wall() * 1000),
         )
         self._notices = Notices(connections, users, replies, counts)
+        admission = Admission(connections, users, replies, config.heartbeat.ping_s, counts, wall)
         gate = Gate(
             membership(members.named),
             rights(config.auth),
             text(limits),
         )
         self.handler = Hub(
-            *(connections, config, variants, users, self.rooms, members, self._resume, replies),
-            *(CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
+            *(connections, config, variants, users, admission, self.rooms, members, self._resume),
+            *(replies, CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
             chance,
         )
 

@@ -126,6 +126,7 @@ class Auth(Section, frozen=True):
     audience: str = ""
     issuer: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
+    guest_names: bool = True
 
 
 class Api(Section, frozen=True):

@@ -2,7 +2,8 @@
 
 Rules. Synchronous: a command is answered at once, or when Redis has answered, through `alive`
 checks, never by waiting. Every command gets its answer: an event, or an error with a code. Who a
-connection is, is Users'; its rooms are Members'; what it may say is the Gate's.
+connection is, is Admission's to say and Users' to know; its rooms are Members'; what it may say is
+the Gate's.
 
 Danger: answers come later than commands. Whoever waits is kept as a Handle.
 """
@@ -20,6 +21,7 @@ from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
 from chat.hub.acks import Sender
+from chat.hub.admission import Admission, given
 from chat.hub.replies import Replies, again
 from chat.hub.users import Users
 from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
@@ -31,7 +33,6 @@ from chat.wire.batch import FRAME_BYTES
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.schema import (
     Auth,
-    Authed,
     Bye,
     Command,
     Error,
@@ -44,7 +45,6 @@ from chat.wire.schema import (
     Ref,
     Send,
     ServerEvent,
-    Welcome,
 )
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
@@ -54,7 +54,6 @@ from shard.handshake import Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
-EXPIRY_TICKS: Final = 10
 BYE_FRAMES: Final = 128
 """Different `reconnect_in` of one drain; clients behind one share it."""
 
@@ -73,6 +72,7 @@ class Hub:
         config: Config,
         variants: Variants,
         users: Users,
+        admission: Admission,
         rooms: Rooms,
         members: Members,
         resume: Resume,
@@ -90,6 +90,7 @@ class Hub:
         self._most_rooms = config.limits.rooms_per_connection
         self._variants = variants
         self._users = users
+        self._admission = admission
         self._rooms = rooms
         self._members = members
         self._resume = resume
@@ -113,7 +114,9 @@ class Hub:
             self._unintroduced[fd] = self._tick
             return dialect.greeting()
         try:
-            welcome = self._admit(fd, request.token, request.first("guest"))
+            welcome = self._admission.admit(
+                fd, request.token, request.first("guest"), request.first("name")
+            )
         except Refused as refused:
             if dialect.watches:
                 return answer(HTTPStatus.UNAUTHORIZED, str(refused))
@@ -179,7 +182,7 @@ class Hub:
     def on_close(self, fd: int, code: int) -> None:
         self._resume.close(fd)
         self._members.close(fd)
-        self._users.close(fd)
+        self._admission.close(fd)
         if self._strikes:
             self._strikes.pop(fd, None)
         if self._unintroduced:
@@ -192,9 +195,7 @@ class Hub:
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
-        if tick % EXPIRY_TICKS == 0:
-            for fd in self._users.expired():
-                self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
+        self._admission.tick()
 
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""
@@ -210,31 +211,15 @@ class Hub:
 
     # --- who -----------------------------------------------------------------------------------
 
-    def _admit(self, fd: int, token: str | None, key: str | None) -> Welcome:
-        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one."""
-        handle = self._connections.handle(fd)
-        try:
-            who = self._users.admit(handle, token, key)
-        except Refused:
-            self._counts[ChatCount.REFUSED_TOKEN] += 1
-            raise
-        name = self._users.name(handle)
-        theirs = self._users.key(who)
-        if key and not token:
-            self._count_guest(returned=theirs == key)
-        ping_s = self._heartbeat.ping_s
-        return Welcome(name, who.uid, who.name, who.role, ping_s, guest=theirs or UNSET)
-
-    def _count_guest(self, returned: bool) -> None:
-        self._counts[ChatCount.GUESTS_RETURNED if returned else ChatCount.REFUSED_GUEST_KEY] += 1
-
     def _introduce(self, fd: int, command: Command) -> None:
         """The first command of one whose request did not say who it is."""
         if not isinstance(command, Auth):
             self._connections.close(fd, CloseCode.BAD_TOKEN, "the first message says who it is")
             return
         try:
-            welcome = self._admit(fd, _given(command.token), _given(command.guest))
+            welcome = self._admission.admit(
+                fd, given(command.token), given(command.guest), given(command.name)
+            )
         except Refused as refused:
             self._connections.close(fd, refused.code, str(refused))
             return
@@ -268,7 +253,7 @@ class Hub:
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
-                found = self._authenticate(fd, command)
+                found = self._admission.authenticate(fd, command)
             case Ping():
                 found = Pong(command.ref)
         return None if found is None else dialect.event(found)
@@ -287,24 +272,6 @@ class Hub:
             return Error(ErrorCode.NOT_JOINED, "not in this room", leave.ref)
         self._resume.leave(fd, room)
         return Left(leave.room, leave.ref)
-
-    def _authenticate(self, fd: int, auth: Auth) -> ServerEvent:
-        if auth.token is UNSET:
-            return self._readmit(fd, auth)
-        try:
-            who = self._users.admit(self._connections.handle(fd), auth.token)
-        except Refused as refused:
-            self._counts[ChatCount.REFUSED_TOKEN] += 1
-            return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
-        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
-
-    def _readmit(self, fd: int, auth: Auth) -> ServerEvent:
-        """A guest comes back by a command."""
-        who = self._users.readmit(fd, str(auth.guest))
-        self._count_guest(returned=who is not None)
-        if who is None:
-            return Error(ErrorCode.FORBIDDEN, "this is no guest's key of ours", auth.ref)
-        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -327,10 +294,6 @@ class Hub:
             Sender(self._connections.handle(fd), send.room, send.ref),
         )
         return None
-
-
-def _given(field: str | UnsetType) -> str | None:
-    return None if field is UNSET else field
 
 
 def _error(refusal: Refusal, ref: Ref | UnsetType) -> Error:

@@ -1,13 +1,15 @@
 """Who a connection is: a guest with a generated name, or the bearer of a token.
 
 Rules. Everything shown of a user comes from the token's claims, never from the client's messages.
-A guest is computed from a number, so guests cost no memory.
+A guest is computed from a number, so guests cost no memory. What a guest says of itself is shown as
+that.
 """
 
 from typing import Final
 
 from msgspec import Struct
 
+from chat.policy.text import clean_name
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
@@ -16,6 +18,8 @@ BACKEND: Final = "backend"
 """Who speaks by the HTTP API, whatever name it gives."""
 MAX_NAME: Final = 32
 MAX_UID: Final = 64
+GUEST_NAME: Final = 16
+"""Of a name that a guest chooses; what is put behind it makes it some more."""
 
 
 class Identity(Struct, frozen=True, gc=False):
@@ -42,6 +46,12 @@ class Refused(Exception):
         self.code = code
 
 
-def guest(number: str) -> Identity:
-    """The guest of a number nobody else has, under its default name."""
-    return Identity(f"{GUEST}:{number}", f"{GUEST}-{number[-4:]}", GUEST)
+def guest(number: str, name: str = "") -> Identity:
+    """The guest of a number nobody else has, under its default name.
+
+    One who has chosen a `name` is shown by that and the default: nobody is taken for a user of that
+    name, for staff or for another guest.
+    """
+    default = f"{GUEST}-{number[-4:]}"
+    chosen = name and clean_name(name, GUEST_NAME)
+    return Identity(f"{GUEST}:{number}", f"{chosen} ({default})" if chosen else default, GUEST)
