@@ -50,7 +50,7 @@ from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 from shard.handler import Opening
-from shard.handshake import Request, answer
+from shard.handshake import Answer, Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
@@ -107,16 +107,16 @@ class Hub:
 
     # --- the connections' handler --------------------------------------------------------------
 
-    def on_open(self, fd: int, request: Request) -> Opening:
+    def on_open(self, fd: int, request: Request) -> Opening:  # hot: once per viewer that connects
         self._rate.reset(fd)
-        dialect = self._replies.dialect(fd)
+        variant = self._replies.variant(fd)
+        dialect = variant.dialect
         if dialect.introduces:
             self._unintroduced[fd] = self._tick
             return dialect.greeting()
+        first = request.first
         try:
-            welcome = self._admission.admit(
-                fd, request.token, request.first("guest"), request.first("name")
-            )
+            welcome = self._admission.admit(fd, request.token, first("guest"), first("name"))
         except Refused as refused:
             if dialect.watches:
                 return answer(HTTPStatus.UNAUTHORIZED, str(refused))
@@ -125,23 +125,40 @@ class Hub:
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
         if dialect.places and len(joins) > 1:
-            variant = self._connections.variant(fd)
-            self._connections.become(fd, self._variants.unshared(variant))
-        written = [dialect.event(welcome) or b""]
-        for join in joins[: self._most_rooms + 1]:  # what is beyond would all be refused alike
+            number = self._connections.variant(fd)
+            self._connections.become(fd, self._variants.unshared(number))
+        written = self._open_rooms(fd, dialect, dialect.event(welcome), joins)
+        if isinstance(written, Answer):
+            return written
+        if dialect.places:
+            return dialect.greeting() + self._replies.frame(fd, written)
+        return dialect.greeting() + variant.frame(written)
+
+    def _open_rooms(
+        self, fd: int, dialect: Dialect, welcome: bytes | None, joins: list[Join]
+    ) -> list[bytes] | Answer:
+        """What a newcomer is told, its rooms joined; or why a watcher is not served."""
+        written = [welcome] if welcome else []
+        size = len(welcome or b"")
+        if len(joins) > self._most_rooms:
+            joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
+        for join in joins:
             self._rate.spend(fd)
-            at_once = sum(map(len, written)) < FRAME_BYTES
-            found = self._resume.join(fd, join, patient=True, at_once=at_once)
-            if dialect.watches and isinstance(found, Error):
+            found = self._resume.join(fd, join, patient=True, at_once=size < FRAME_BYTES)
+            if found is None:
+                continue
+            if not isinstance(found, Error):
+                one = self._replies.joined(dialect, found, join.ref)
+            elif not dialect.watches:
+                one = dialect.event(found)
+            else:
                 later = found.retry_after is not UNSET
                 status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
                 return answer(status, f"{found.code}: {found.message}")
-            if isinstance(found, Error):
-                written.append(dialect.event(found) or b"")
-            elif found is not None:
-                written.append(self._replies.joined(dialect, found, join.ref) or b"")
-        frame = self._replies.frame(fd, [one for one in written if one])
-        return dialect.greeting() + frame
+            if one:
+                written.append(one)
+                size += len(one)
+        return written
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         variant = self._replies.variant(fd)

@@ -17,6 +17,8 @@ from shard.closecodes import CloseCode
 from shard.connections import Connections
 
 GUEST_UID: Final = f"{GUEST}:"
+UID_BEGINS: Final = len(GUEST_UID)
+"""Where in a guest's uid stands the number it is computed from."""
 FD_BITS: Final = 20
 """As many as `shard.listen.MOST_ROWS` takes; a generation takes 32 more."""
 HANDLE_BITS: Final = FD_BITS + 32
@@ -24,11 +26,6 @@ SPREAD: Final = 0x9E3779B97F4A7
 """Odd, so that multiplying by it can be undone: neighbours get names that do not look alike."""
 GATHER: Final = pow(SPREAD, -1, 1 << HANDLE_BITS)
 HANDLES: Final = (1 << HANDLE_BITS) - 1
-
-
-def number_of(who: Identity) -> str:
-    """What a guest is computed from."""
-    return who.uid[len(GUEST_UID) :]
 
 
 class Users:
@@ -70,7 +67,7 @@ class Users:
             raise Refused(CloseCode.GUESTS_REFUSED)
         who = (key and self.readmit(handle.fd, key, name)) or self._guest(handle)
         if name and self._auth.guest_names and handle.fd not in self._identities:
-            return self._keep(handle.fd, guest(number_of(who), name))
+            return self._keep(handle.fd, guest(who.uid[UID_BEGINS:], name))
         return who
 
     def authenticate(self, fd: int, token: str) -> Identity:
@@ -96,8 +93,8 @@ class Users:
             raise Refused(CloseCode.BAD_TOKEN, "the name of a user is its token's")
         if not self._auth.guest_names:
             raise Refused(CloseCode.BAD_TOKEN, "guests do not choose names here")
-        named = guest(number_of(who), name)
-        if name and named == guest(number_of(who)):
+        named = guest(who.uid[UID_BEGINS:], name)
+        if name and named == guest(who.uid[UID_BEGINS:]):
             raise Refused(CloseCode.BAD_TOKEN, "nothing of this name can be seen")
         return self._keep(fd, named)
 
@@ -111,7 +108,7 @@ class Users:
         """What brings a guest back as who it is; None for others, and while there are no keys."""
         if not who.uid.startswith(GUEST_UID):
             return None
-        return self._keys.of(number_of(who))
+        return self._keys.of(who.uid[UID_BEGINS:])
 
     def _keep(self, fd: int, identity: Identity) -> Identity:
         self._forget(fd)
@@ -136,7 +133,7 @@ class Users:
 
     def _first(self, uid: str) -> int | None:
         """The connection that a guest's uid was made for, if that is what it still is."""
-        shard, number = uid[len(GUEST_UID) : -13], uid[-13:]
+        shard, number = uid[UID_BEGINS:-13], uid[-13:]
         if not uid.startswith(GUEST_UID) or shard != self._shard:
             return None
         try:

@@ -10,7 +10,8 @@ Danger: who has a guest's key is that guest. It goes to nobody else and into no 
 import hmac
 import re
 import secrets
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
+from hashlib import sha256
 from typing import Final
 
 from chat.bus.store import Store
@@ -19,6 +20,10 @@ _KEY: Final = re.compile(r"([0-9a-z]{1,48})\.([0-9A-Za-z_-]{22})")
 _PURPOSE: Final = b"guests of danmaku"
 """What `auth.secret` signs for users can never be a guest's key, nor the other way round."""
 _MAC_BYTES: Final = 16
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_PAD: Final = b"=\n"
+_BLOCK: Final = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class GuestKeys:
@@ -33,6 +38,13 @@ class GuestKeys:
 
     def _use(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode(), _PURPOSE, "sha256")
+        # A MAC goes on from the two blocks that every one of this key begins with: a fourth of
+        # what `hmac.digest` takes, once per guest that connects.
+        padded = self._key.ljust(_BLOCK, b"\0")
+        self._inner, self._outer = (
+            sha256(padded.translate(_INNER)),
+            sha256(padded.translate(_OUTER)),
+        )
 
     @property
     def known(self) -> bool:
@@ -60,6 +72,9 @@ class GuestKeys:
         number, mac = parts.groups()
         return number if hmac.compare_digest(mac, self._mac(number)) else None
 
-    def _mac(self, number: str) -> str:
-        mac = hmac.digest(self._key, number.encode(), "sha256")[:_MAC_BYTES]
-        return urlsafe_b64encode(mac)[:-2].decode()
+    def _mac(self, number: str) -> str:  # hot: once per guest that connects
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(number.encode())
+        outer.update(inner.digest())
+        mac = outer.digest()[:_MAC_BYTES]
+        return b2a_base64(mac).translate(_URL_SAFE, _PAD).decode()
