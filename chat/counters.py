@@ -55,6 +55,10 @@ class ChatCount(IntEnum):
     NOTICES_DROPPED = _BASE + 29
     REFUSED_ID_REUSED = _BASE + 30
 
+    DEVICES_REPLACED = _BASE + 31
+    DEVICES_UNCHECKED = _BASE + 32
+    REFUSED_DEVICE = _BASE + 33
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

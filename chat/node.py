@@ -20,6 +20,8 @@ from functools import partial
 from chat.api import server as api
 from chat.api.metrics import API_FIELDS
 from chat.bus.connect import StoreError
+from chat.bus.devices import Leases
+from chat.bus.entries import Control, Replaced
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
 from chat.bus.reader import Reader
@@ -28,6 +30,7 @@ from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
 from chat.hub.admission import Admission
+from chat.hub.devices import Devices
 from chat.hub.hub import Hub
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
@@ -296,8 +299,15 @@ class Shard:
             clock,
             lambda: int(wall() * 1000),
         )
-        self._notices = Notices(connections, users, replies, counts)
-        admission = Admission(connections, users, replies, config.heartbeat.ping_s, counts, wall)
+        self._devices: Devices | None = None
+        if config.auth.devices != "allow":
+            self._devices = Devices(
+                *(connections, users, Leases(store), store.notify, config.auth.devices, counts)
+            )
+        self._notices = Notices(connections, users, replies, counts, self._control)
+        admission = Admission(
+            connections, users, replies, config.heartbeat.ping_s, counts, wall, self._devices
+        )
         gate = Gate(
             membership(members.named),
             rights(config.auth),
@@ -316,6 +326,12 @@ class Shard:
         self._tasks.spawn(self._agree())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._agreed.wait(), FIRST_S)
+
+    def _control(self, control: Control) -> None:
+        """What the broadcast stream has for shards."""
+        match control:
+            case Replaced() if self._devices is not None:
+                self._devices.replaced(control)
 
     async def _agree(self) -> None:
         """Try until guests have keys."""
@@ -344,6 +360,8 @@ class Shard:
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()
+        if self._devices is not None:
+            await self._devices.stop()
         await self._resume.stop()
         await self.rooms.stop()
         await self._store.close()

@@ -1,4 +1,5 @@
-"""What travels in a stream entry: a place in a room without its number, or a notice; packed small.
+"""What travels in a stream entry: a place in a room without its number, a notice, or a control that
+is for shards; packed small.
 
 Rules. MessagePack arrays, the kind first, then fields by position; a new field goes at the end with
 a default, older entries lack it and newer ones may have more. Each kind is packed and read here and
@@ -126,12 +127,24 @@ class Noticed(Struct, array_like=True, tag="n", gc=False, frozen=True):
         return Notice(notice_id, scope, self.name, self.text, self.color, self.ts, kind)
 
 
+class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):
+    """Newer connections have the users of these, by their names."""
+
+    conns: list[str]
+
+
+Control = Replaced
+"""What is for shards, not for viewers: it takes no place, and is in no history."""
+
+
 _encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
-pack: Final[Callable[[Entry | Noticed], bytes]] = _encode
+pack: Final[Callable[[Entry | Noticed | Control], bytes]] = _encode
 """An entry as bytes for a stream."""
 
 _entry: Final[Callable[[bytes], Entry]] = msgspec.msgpack.Decoder(Entry).decode
-_notice: Final[Callable[[bytes], Noticed]] = msgspec.msgpack.Decoder(Noticed).decode
+_broadcast: Final[Callable[[bytes], Noticed | Control]] = msgspec.msgpack.Decoder(
+    Noticed | Control
+).decode
 
 
 def read(packed: bytes, room: str, epoch: str, seq: int) -> Sequenced:
@@ -151,10 +164,10 @@ def digest(packed: bytes) -> str:
     return blake2b(_encode(content), digest_size=8).hexdigest()
 
 
-def read_notice(packed: bytes) -> Noticed:
-    """Raises BadEntry."""
+def read_broadcast(packed: bytes) -> Noticed | Control:
+    """An entry of the broadcast stream. Raises BadEntry."""
     try:
-        return _notice(packed)
+        return _broadcast(packed)
     except UNREADABLE as error:
         raise BadEntry(str(error)) from None
 

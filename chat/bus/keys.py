@@ -8,6 +8,7 @@
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:{p}:health          string   written to see that it can be
+    {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
@@ -30,7 +31,7 @@ class Keys:
         self.guests = f"{prefix}:guests"
 
     def partition(self, room: str) -> int:
-        """Which partition a room's messages travel in."""
+        """Which partition a room's messages travel in; likewise where a user's keys are."""
         return crc32(room.encode()) % self.partitions
 
     def fanout(self, partition: int) -> str:
@@ -58,8 +59,11 @@ class Keys:
         # The lengths make it unambiguous: all three may contain colons.
         return f"{self._of(room, f'dup:{len(room)}')}:{len(uid)}:{uid}:{message_id}"
 
+    def device(self, uid: str) -> str:
+        return self._of(uid, "device")
+
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"
 
-    def _of(self, room: str, what: str) -> str:
-        return f"{self._prefix}:{{{self.partition(room)}}}:{what}:{room}"
+    def _of(self, name: str, what: str) -> str:
+        return f"{self._prefix}:{{{self.partition(name)}}}:{what}:{name}"

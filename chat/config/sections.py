@@ -127,6 +127,7 @@ class Auth(Section, frozen=True):
     issuer: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
     guest_names: bool = True
+    devices: Literal["allow", "replace", "refuse"] = "allow"
 
 
 class Api(Section, frozen=True):

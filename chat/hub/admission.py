@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec import UNSET, UnsetType
 
 from chat.counters import ChatCount
+from chat.hub.devices import Devices
 from chat.hub.expiries import Expiries
 from chat.hub.replies import Replies
 from chat.hub.users import Users
@@ -25,6 +26,7 @@ class Admission:
 
     ping_s  what a welcome says of the heartbeat
     wall    seconds since 1970
+    devices of users who may have only one; None: as many as they like
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Admission:
         ping_s: int,
         counts: "memoryview[int]",
         wall: Callable[[], float],
+        devices: Devices | None = None,
     ) -> None:
         self._connections = connections
         self._users = users
@@ -42,6 +45,7 @@ class Admission:
         self._ping_s = ping_s
         self._counts = counts
         self._wall = wall
+        self._devices = devices
         self._expiries = Expiries()
 
     def admit(self, fd: int, token: str | None, key: str | None, name: str | None) -> Welcome:
@@ -54,6 +58,8 @@ class Admission:
             raise
         if who.expires:
             self._expiries.set(fd, who.expires)
+            if self._devices is not None:
+                self._devices.claim(fd, who.uid)
         theirs = self._users.key(who)
         if key and not token:
             self._count_guest(returned=theirs == key)
@@ -62,11 +68,14 @@ class Admission:
 
     def authenticate(self, fd: int, auth: Auth) -> Authed | Error:
         """Who an open connection is from now on, or why it stays who it is."""
+        before = self._users.of(fd).uid
         try:
             who = self._become(fd, auth)
         except Refused as refused:
             return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
         self._expiries.set(fd, who.expires)
+        if self._devices is not None and who.expires and who.uid != before:
+            self._devices.claim(fd, who.uid)
         return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
 
     def _become(self, fd: int, auth: Auth) -> Identity:
@@ -92,14 +101,18 @@ class Admission:
         """The connection is over."""
         self._users.close(fd)
         self._expiries.forget(fd)
+        if self._devices is not None:
+            self._devices.close(fd)
 
-    def tick(self) -> None:
+    def tick(self, tick: int) -> None:
         """A second has passed: tell whose token ends soon, close whose token has ended."""
         for fd, left_s in self._expiries.due(self._wall()):
             if left_s:
                 self._replies.send(fd, [Expiring(max(1, round(left_s)))])
             else:
                 self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
+        if self._devices is not None:
+            self._devices.tick(tick)
 
 
 def given(field: str | UnsetType) -> str | None:

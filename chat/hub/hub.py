@@ -212,7 +212,7 @@ class Hub:
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
-        self._admission.tick()
+        self._admission.tick(tick)
 
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""

@@ -8,10 +8,10 @@ frame, not by all. What waits meanwhile is bounded; what is beyond is not delive
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from chat.bus.entries import BadEntry, read_notice
+from chat.bus.entries import BadEntry, Control, Noticed, read_broadcast
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
@@ -34,15 +34,21 @@ Waiting = tuple[list[str] | None, Notice]
 
 
 class Notices:
-    """Those for one shard's connections."""
+    """Those for one shard's connections. `control` takes what is in their stream for shards."""
 
     def __init__(
-        self, connections: Connections, users: Users, replies: Replies, counts: "memoryview[int]"
+        self,
+        connections: Connections,
+        users: Users,
+        replies: Replies,
+        counts: "memoryview[int]",
+        control: Callable[[Control], object],
     ) -> None:
         self._connections = connections
         self._users = users
         self._replies = replies
         self._counts = counts
+        self._control = control
         self._waiting: deque[Waiting] = deque()
         self._tasks = Tasks("notices")
 
@@ -55,9 +61,12 @@ class Notices:
         busy = bool(self._waiting)
         for entry_id, fields in entries:
             try:
-                noticed = read_notice(fields[1])
+                noticed = read_broadcast(fields[1])
             except BadEntry:
                 self._counts[ChatCount.BAD_ENTRIES] += 1
+                continue
+            if not isinstance(noticed, Noticed):
+                self._control(noticed)
                 continue
             if len(self._waiting) == MOST:
                 self._counts[ChatCount.NOTICES_DROPPED] += 1

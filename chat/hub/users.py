@@ -54,6 +54,21 @@ class Users:
         """A connection's name: no other connection of any shard ever has it."""
         return f"{self._shard}-{handle.generation:x}-{handle.fd:x}"
 
+    def ours(self, name: str) -> bool:
+        """Whether a connection of that name is, or was, this shard's."""
+        return name.rpartition("-")[0].rpartition("-")[0] == self._shard
+
+    def named(self, name: str) -> Handle | None:
+        """The open connection of that name, if it is here."""
+        if not self.ours(name):
+            return None
+        generation, fd = name.split("-")[-2:]
+        try:
+            handle = Handle(int(fd, 16), int(generation, 16))
+        except ValueError:
+            return None
+        return handle if handle.fd >= 0 and self._connections.has(handle) else None
+
     def admit(
         self, handle: Handle, token: str | None, key: str | None = None, name: str | None = None
     ) -> Identity:

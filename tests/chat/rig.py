@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from chat import node
-from chat.bus.entries import Said, pack
+from chat.bus.entries import Noticed, Said, pack, read_broadcast
 from chat.bus.keys import Keys
 from chat.bus.store import Outgoing, Receipt, Store
 from chat.bus.topology import open_servers
@@ -78,6 +78,13 @@ def a_store(url: str, prefix: str, partitions: int = 4, **options: Any) -> Store
         "ttl_s": 600,
     }
     return Store(servers, Keys(prefix, partitions), **(usual | options))
+
+
+def read_notice(entry: bytes) -> Noticed:
+    """An entry of the broadcast stream that is a notice."""
+    found = read_broadcast(entry)
+    assert isinstance(found, Noticed)
+    return found
 
 
 async def clock_ms(raw: Any) -> int:

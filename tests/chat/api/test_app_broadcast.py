@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chat.bus.entries import read_notice
 from tests.chat.api.rig import Api, new_room
+from tests.chat.rig import read_notice
 
 HI = {"text": "hi"}
 

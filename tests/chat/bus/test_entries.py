@@ -19,17 +19,19 @@ from chat.bus.entries import (
     Deleted,
     Entry,
     Noticed,
+    Replaced,
     Ruled,
     Said,
     digest,
     id_order,
     pack,
     read,
-    read_notice,
+    read_broadcast,
 )
 from chat.wire.batch import shorten
 from chat.wire.dialects.native import JSON, MSGPACK
 from chat.wire.schema import Clear, Delete, Msg, Msgs, Notice, Sequenced, State
+from tests.chat.rig import read_notice
 
 WHOLE = ["m", "u7", "阿花", "前方高能", 0xFFFFFF, "scroll", 25, 1764000000123]
 DELETED, CLEARED = ["d", 3, 1764], ["c", "u7", 1764]
@@ -226,6 +228,12 @@ class TestNotices:
         noticed = read_notice(pack(Noticed(["u1", "guest:x"], "sys", "hi", 1, 2, "gift")))
         assert noticed.users == ["u1", "guest:x"]
         assert noticed.event("5-0") == Notice("5-0", "user", "sys", "hi", 1, 2, "gift")
+
+    def test_what_is_for_shards_is_told_apart(self) -> None:
+        control = Replaced(["k3j2h1g0-1f-2a"])
+        assert read_broadcast(pack(control)) == control
+        with pytest.raises(BadEntry):
+            read(pack(control), "r", "e", 1)
 
     def test_an_older_one_lacks_what_came_later_and_a_newer_one_has_more(self) -> None:
         assert read_notice(packed(NOTICED)).kind is None

@@ -204,5 +204,21 @@ class TestUsers:
         assert users.of(5).uid == "u1"
         assert users.find("u1") == (5,)
 
+    def test_connections_are_found_by_their_names(self, rows: Rows, users: Users) -> None:
+        rows.generations |= {5: 1, 0x1F: 0x2A}
+        for fd in (5, 0x1F):
+            assert users.named(users.name(rows.handle(fd))) == rows.handle(fd)
+        name = users.name(rows.handle(5))
+        rows.generations[5] = 2
+        assert (users.ours(name), users.named(name)) == (True, None)
+        assert not users.ours(f"x{name}")
+
+    @given(st.text(max_size=9), st.text(max_size=9))
+    def test_names_of_strangers_are_nobodys(self, one: str, other: str) -> None:
+        rows = Rows()
+        users = Users(cast(Connections, rows), Auth(), SHARD)
+        for name in (one, f"{SHARD}-{one}", f"{SHARD}-{one}-{other}"):
+            assert users.named(name) is None
+
     def test_closing_a_guest_is_nothing(self, users: Users) -> None:
         users.close(5)
