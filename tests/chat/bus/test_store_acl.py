@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chat.bus.devices import Asked, Leases
 from chat.bus.store import MIN_ID, Receipt, Store
 from chat.ops.busserver import look
 from chat.ops.engine import EmbeddedEngine
@@ -54,6 +55,8 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
         assert await store.online("r") == count
     assert await store.rooms_reported(partition, "s1") == []
     assert await store.top_rooms(5) == []
+    devices = [Asked(what, "u7", "s1-0-a") for what in ("take", "keep", "free")]
+    assert await Leases(store).settle(devices) == [""] * 3
     await store.wake("s1")
     await store.notify(b"x")
     assert await store.clock_ms()
