@@ -77,6 +77,8 @@ class Tokens:
             wanted = self._auth.audience
             wrong = f"is not {wanted!r}" if wanted else "needs auth.audience to be set"
             raise Refused(CloseCode.BAD_TOKEN, f"the token's audience (aud) {wrong}") from None
+        except jwt.InvalidAlgorithmError:
+            raise Refused(CloseCode.BAD_TOKEN, _not_taken(SHARED)) from None
         except jwt.InvalidIssuerError:
             wrong = f"the token's issuer (iss) is not {self._auth.issuer!r}"
             raise Refused(CloseCode.BAD_TOKEN, wrong) from None
@@ -85,7 +87,9 @@ class Tokens:
 
     def _claims(self, token: str) -> dict[str, Any]:
         """Raises Refused, and what PyJWT does."""
-        candidates = self._candidates(jwt.get_unverified_header(token))
+        candidates = self._secrets
+        if not candidates or self._file:  # else there is nothing to choose by, and PyJWT reads it
+            candidates = self._candidates(jwt.get_unverified_header(token))
         for key in candidates[:-1]:
             try:
                 return self._decode(token, key)
@@ -105,7 +109,7 @@ class Tokens:
         )
         return claims
 
-    def _candidates(self, header: Mapping[str, Any]) -> list[PublicKey]:
+    def _candidates(self, header: Mapping[str, Any]) -> tuple[PublicKey, ...]:
         """The keys a token may be signed with, one at least. Raises Refused."""
         keys = self._secrets + (self._file.keys() if self._file else ())
         if not keys:
@@ -115,14 +119,17 @@ class Tokens:
             )
         kid = header.get("kid")
         alike = [key for key in keys if key.algorithm == header.get("alg")]
-        found = [key for key in alike if not kid or key.kid in ("", kid)]
+        found = tuple(key for key in alike if not kid or key.kid in ("", kid))
         if found:
             return found
         if alike:
             raise Refused(CloseCode.BAD_TOKEN, "the token's key (kid) is none of this server's")
         taken = ", ".join(dict.fromkeys(key.algorithm for key in keys))
-        wrong = f"the token's algorithm (alg) is not one this server takes: {taken}"
-        raise Refused(CloseCode.BAD_TOKEN, wrong)
+        raise Refused(CloseCode.BAD_TOKEN, _not_taken(taken))
+
+
+def _not_taken(taken: str) -> str:
+    return f"the token's algorithm (alg) is not one this server takes: {taken}"
 
 
 class CannotSign(Exception):
