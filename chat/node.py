@@ -282,7 +282,7 @@ class Shard:
         )
         members = Members(connections, rows)
         replies = Replies(connections, variants, members)
-        self._guest_keys = GuestKeys(config.auth.secret)
+        self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
         users = Users(connections, config.auth, name, self._guest_keys)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),

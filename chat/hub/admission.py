@@ -16,7 +16,7 @@ from chat.hub.expiries import Expiries
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.identity import Identity, Refused
-from chat.wire.schema import Auth, Authed, Error, ErrorCode, Expiring, Welcome
+from chat.wire.schema import GUEST, Auth, Authed, Error, ErrorCode, Expiring, Welcome
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
@@ -62,7 +62,7 @@ class Admission:
                 self._devices.claim(fd, who.uid)
         theirs = self._users.key(who)
         if key and not token:
-            self._count_guest(returned=theirs == key)
+            self._count_guest(returned=who.uid == f"{GUEST}:{key.partition('.')[0]}")
         conn = self._users.name(handle)
         return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
 

@@ -45,7 +45,7 @@ class Users:
         self._connections = connections
         self._auth = auth
         self._tokens = Tokens(auth)
-        self._keys = keys or GuestKeys(auth.secret)
+        self._keys = keys or GuestKeys(auth.secret, auth.secret_before)
         self._shard = shard
         self._identities: dict[int, Identity] = {}
         self._by_uid: dict[str, tuple[int, ...]] = {}

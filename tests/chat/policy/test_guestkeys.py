@@ -48,6 +48,13 @@ class TestKeys:
     def test_one_made_with_another_secret_does_not(self) -> None:
         assert OURS.number(key(GuestKeys("another secret"))) is None
 
+    def test_one_of_the_secret_before_does_until_that_is_forgotten(self) -> None:
+        old = key(GuestKeys("the secret before"))
+        changing = GuestKeys(SECRET, "the secret before")
+        assert changing.number(old) == changing.number(key(OURS)) == NUMBER
+        assert key(changing) == key(OURS)
+        assert OURS.number(old) is None
+
     @given(at=st.integers(0, len(NUMBER) + 22), character=st.characters(codec="utf-8"))
     def test_nor_one_that_is_changed_anywhere(self, at: int, character: str) -> None:
         good = key(OURS)
