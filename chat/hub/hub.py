@@ -302,8 +302,17 @@ class Hub:
             return _error(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
         said = Said(
-            *(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms, None),
-            *(who.avatar, who.level, who.badges),
+            who.uid,
+            who.name,
+            attempt.text,
+            send.color,
+            send.mode,
+            send.size,
+            now_ms,
+            None,
+            who.avatar,
+            who.level,
+            who.badges,
         )
         message_id = None if send.id is UNSET else str(send.id)
         self._publisher.submit(
