@@ -34,6 +34,7 @@ from chat.hub.devices import Devices
 from chat.hub.hub import Hub
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
+from chat.hub.sending import Sending
 from chat.hub.users import Users
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
@@ -292,13 +293,15 @@ class Shard:
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
         )
+        acks = Acks(connections, replies, counts)
         self._publisher = Publisher(
             store,
-            Acks(connections, replies, counts).published,
+            acks.published,
             bus.timeout_ms / 1000,
             clock,
             lambda: int(wall() * 1000),
         )
+        self._sending = Sending(self._publisher, acks.refused, (), counts, clock)
         self._devices: Devices | None = None
         if config.auth.devices != "allow":
             self._devices = Devices(
@@ -315,7 +318,7 @@ class Shard:
         )
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
-            *(replies, CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
+            *(replies, CommandRate(rows, limits, clock), gate, self._sending, counts, wall),
             chance,
         )
 
@@ -357,6 +360,7 @@ class Shard:
 
     async def stop(self) -> None:
         await self._tasks.stop()
+        await self._sending.close()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()

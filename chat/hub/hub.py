@@ -13,18 +13,18 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from chat.bus.entries import Said, pack
-from chat.bus.publisher import Publisher
 from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
-from chat.hub.acks import Sender
+from chat.hub.acks import Sender, error
 from chat.hub.admission import Admission, given
 from chat.hub.replies import Replies, again
+from chat.hub.sending import Sending
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
+from chat.policy.gate import Attempt, CommandRate, Gate
 from chat.policy.identity import Refused
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
@@ -42,7 +42,6 @@ from chat.wire.schema import (
     Left,
     Ping,
     Pong,
-    Ref,
     Send,
     ServerEvent,
 )
@@ -79,7 +78,7 @@ class Hub:
         replies: Replies,
         rate: CommandRate,
         gate: Gate,
-        publisher: Publisher[Sender],
+        sending: Sending,
         counts: "memoryview[int]",
         wall: Callable[[], float],
         chance: random.Random,
@@ -97,7 +96,8 @@ class Hub:
         self._replies = replies
         self._rate = rate
         self._gate = gate
-        self._publisher = publisher
+        self._sending = sending
+        self._publish = sending.direct
         self._counts = counts
         self._wall = wall
         self._chance = chance
@@ -257,7 +257,7 @@ class Hub:
         if strikes > MAX_STRIKES:
             self._connections.close(fd, CloseCode.FLOODING)
         elif command is not None:
-            self._replies.send(fd, [_error(refusal, command.ref)])
+            self._replies.send(fd, [error(refusal, command.ref)])
         return False
 
     def _obey(self, fd: int, dialect: Dialect, command: Command) -> bytes | None:
@@ -299,7 +299,7 @@ class Hub:
         if refusal is not None:
             if refusal.code is ErrorCode.READ_ONLY:
                 self._counts[ChatCount.REFUSED_READ_ONLY] += 1
-            return _error(refusal, send.ref)
+            return error(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
         said = Said(
             who.uid,
@@ -315,13 +315,10 @@ class Hub:
             who.badges,
         )
         message_id = None if send.id is UNSET else str(send.id)
-        self._publisher.submit(
-            Outgoing(send.room, who.uid, pack(said), message_id),
-            Sender(self._connections.handle(fd), send.room, send.ref),
-        )
+        outgoing = Outgoing(send.room, who.uid, pack(said), message_id)
+        sender = Sender(self._connections.handle(fd), send.room, send.ref)
+        if self._publish is not None:
+            self._publish(outgoing, sender)
+        else:
+            self._sending.submit(attempt, said, outgoing, sender)
         return None
-
-
-def _error(refusal: Refusal, ref: Ref | UnsetType) -> Error:
-    after = UNSET if refusal.retry_after is None else refusal.retry_after
-    return Error(refusal.code, refusal.message, ref, after)

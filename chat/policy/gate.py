@@ -20,7 +20,7 @@ from chat.policy.claims import badges_problem
 from chat.policy.identity import USER, Identity
 from chat.policy.rates import Rates
 from chat.policy.text import clean_text, is_clean, text_problem
-from chat.wire.schema import GUEST, ErrorCode
+from chat.wire.schema import GUEST, NORMAL_SIZE, SCROLL, WHITE, ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Attempt(Struct):
 
     role      what `who` is in the room
     shadowed  whether only its sender is to see it
+
+    color, mode, size, id  the rest of a viewer's message, for who is asked after the gate
     """
 
     room: str
@@ -54,6 +56,10 @@ class Attempt(Struct):
     fd: int = -1
     role: str = USER
     shadowed: bool = False
+    color: int = WHITE
+    mode: str = SCROLL
+    size: int = NORMAL_SIZE
+    id: str = ""
 
 
 Check = Callable[[Attempt], Verdict]
