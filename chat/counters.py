@@ -59,10 +59,19 @@ class ChatCount(IntEnum):
     DEVICES_UNCHECKED = _BASE + 32
     REFUSED_DEVICE = _BASE + 33
 
+    REFUSED_BY_HOOK = _BASE + 34
+    REFUSED_BY_PRESEND = _BASE + 35
+    REFUSED_UNCHECKED = _BASE + 36
+    PASSED_UNCHECKED = _BASE + 37
+    HOOKS_FAILED = _BASE + 38
+    HOOKS_SLOW = _BASE + 39
+    PRESEND_FAILED = _BASE + 40
+    PRESEND_OPEN = _BASE + 41
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""
-GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected"}
+GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected", "presend_open"}
 
 
 def clear_gauges(row: "memoryview[int]") -> None:

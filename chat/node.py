@@ -41,6 +41,8 @@ from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.gate import CommandRate, Gate, membership, rights, text
 from chat.policy.guestkeys import GuestKeys
+from chat.policy.hooks import BadHooks
+from chat.policy.outsiders import Outsiders, check_outsiders
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
@@ -82,6 +84,10 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
 
     Raises CannotServe, RunDirError, EngineError, Unusable.
     """
+    try:
+        check_outsiders(config)
+    except BadHooks as bad:
+        raise CannotServe(f"rooms.hooks: {bad}") from None
     count = config.server.shards or len(os.sched_getaffinity(0))
     rows = descriptors(count)
     listeners = open_listeners(config, count)
@@ -301,7 +307,9 @@ class Shard:
             clock,
             lambda: int(wall() * 1000),
         )
-        self._sending = Sending(self._publisher, acks.refused, (), counts, clock)
+        self._outsiders = Outsiders(config, counts, clock)
+        stages = self._outsiders.stages
+        self._sending = Sending(self._publisher, acks.refused, stages, counts, clock)
         self._devices: Devices | None = None
         if config.auth.devices != "allow":
             self._devices = Devices(
@@ -361,6 +369,7 @@ class Shard:
     async def stop(self) -> None:
         await self._tasks.stop()
         await self._sending.close()
+        await self._outsiders.close()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()

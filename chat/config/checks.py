@@ -119,6 +119,23 @@ def check_key(key: str) -> str | None:
     return "expected visible ASCII characters without spaces"
 
 
+def check_hooks(path: str) -> str | None:
+    if not path or re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", path):
+        return None
+    return f'expected "module:Class", got {shown(path)}'
+
+
+def check_presend_url(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not url or (sound and re.fullmatch(r"[!-~]*", url) and not parts.fragment):
+        return None
+    return "expected a URL like https://moderation.example/check"
+
+
 def check_run_dir(path: str) -> str | None:
     return "expected a path without NUL" if "\0" in path else None
 
@@ -135,5 +152,8 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "auth.secret_before": check_secret,
     "auth.public_keys": check_public_keys,
     "api.key": check_key,
+    "rooms.hooks": check_hooks,
+    "rooms.presend_url": check_presend_url,
+    "rooms.presend_secret": check_secret,
     "node.run_dir": check_run_dir,
 }

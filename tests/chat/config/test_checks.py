@@ -6,11 +6,13 @@ import pytest
 
 from chat.config.checks import (
     CHECKS,
+    check_hooks,
     check_host,
     check_key,
     check_origins,
     check_path,
     check_prefix,
+    check_presend_url,
     check_proxies,
     check_public_keys,
     check_secret,
@@ -195,3 +197,31 @@ class TestSecrets:
     @pytest.mark.parametrize("key", ["with space", "dan幕", "line\nbreak", "tab\t"])
     def test_a_key_no_header_can_carry_is_refused_unseen(self, key: str) -> None:
         assert check_key(key) == "expected visible ASCII characters without spaces"
+
+
+class TestHooks:
+    @pytest.mark.parametrize("path", ["", "hooks:Hooks", "a.b_c.d1:_X", "模块:类"])
+    def test_they_may_be(self, path: str) -> None:
+        assert check_hooks(path) is None
+
+    @pytest.mark.parametrize(
+        "path", ["hooks", "hooks.Hooks", ":X", "a:", "a:b:c", "a..b:C", "a/b.py:C", "1a:B", "a:B()"]
+    )
+    def test_they_may_not_be(self, path: str) -> None:
+        assert check_hooks(path) == f'expected "module:Class", got "{path}"'
+
+
+class TestPresendUrl:
+    @pytest.mark.parametrize(
+        "url", ["", "http://h", "https://a.example:8443/check?x=1", "http://u:p@[::1]:80/"]
+    )
+    def test_it_may_be(self, url: str) -> None:
+        assert check_presend_url(url) is None
+
+    @pytest.mark.parametrize(
+        "url",
+        ["h", "ftp://h/", "http://", "http:///p", "http://h:0/", "http://h:99999/", "http://[/",
+         "http://h/ a", "http://h/#top"],
+    )  # fmt: skip
+    def test_it_may_not_be_and_is_not_quoted(self, url: str) -> None:
+        assert check_presend_url(url) == "expected a URL like https://moderation.example/check"
