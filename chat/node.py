@@ -315,7 +315,6 @@ class Shard:
             self._devices = Devices(
                 *(connections, users, Leases(store), store.notify, config.auth.devices, counts)
             )
-        self._notices = Notices(connections, users, replies, counts, self._control)
         admission = Admission(
             connections, users, replies, config.heartbeat.ping_s, counts, wall, self._devices
         )
@@ -326,9 +325,11 @@ class Shard:
         )
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
-            *(replies, CommandRate(rows, limits, clock), gate, self._sending, counts, wall),
-            chance,
+            *(replies, CommandRate(rows, limits, clock), gate, self._sending),
+            *(self._outsiders.hooks, counts, wall, chance),
         )
+        newcomers = self.handler.arrivals.newcomers
+        self._notices = Notices(connections, users, replies, counts, self._control, newcomers)
 
     async def start(self) -> None:
         await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
@@ -368,6 +369,7 @@ class Shard:
 
     async def stop(self) -> None:
         await self._tasks.stop()
+        await self.handler.arrivals.stop()
         await self._sending.close()
         await self._outsiders.close()
         await self._publisher.close()

@@ -9,7 +9,7 @@ Danger: answers come later than commands. Whoever waits is kept as a Handle.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -21,13 +21,17 @@ from chat.config.sections import Config
 from chat.counters import ChatCount
 from chat.hub.acks import Sender, error
 from chat.hub.admission import Admission, given
+from chat.hub.arrivals import Arrivals
 from chat.hub.replies import Replies, again
 from chat.hub.sending import Sending
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, CommandRate, Gate
+from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
+from chat.policy.hooks import Hooks
 from chat.policy.identity import Refused
+from chat.rooms.answers import Answer
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
+from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
 from chat.wire.dialects.dialect import BadCommand, Dialect
@@ -44,15 +48,17 @@ from chat.wire.schema import (
     Pong,
     Send,
     ServerEvent,
+    Welcome,
 )
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 from shard.handler import Opening
-from shard.handshake import Answer, Request, answer
+from shard.handshake import Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
+NOTHING: Final[Mapping[str, Refusal]] = {}
 BYE_FRAMES: Final = 128
 """Different `reconnect_in` of one drain; clients behind one share it."""
 
@@ -79,6 +85,7 @@ class Hub:
         rate: CommandRate,
         gate: Gate,
         sending: Sending,
+        hooks: Hooks | None,
         counts: "memoryview[int]",
         wall: Callable[[], float],
         chance: random.Random,
@@ -101,6 +108,12 @@ class Hub:
         self._counts = counts
         self._wall = wall
         self._chance = chance
+        self.arrivals = Arrivals(
+            *(connections, hooks, users, admission, members, replies, config.limits, counts),
+            obey=self._obey_later,
+            open_rooms=self._open_rooms,
+        )
+        self._asks = self.arrivals.asks
         self._strikes: dict[int, int] = {}
         self._unintroduced: dict[int, int] = {}
         self._tick = 0
@@ -127,24 +140,39 @@ class Hub:
         if dialect.places and len(joins) > 1:
             number = self._connections.variant(fd)
             self._connections.become(fd, self._variants.unshared(number))
-        written = self._open_rooms(fd, dialect, dialect.event(welcome), joins)
-        if isinstance(written, Answer):
-            return written
+        if self._asks:
+            self.arrivals.admit(fd, welcome, joins)
+            return dialect.greeting()
+        written = self._open_rooms(fd, dialect, welcome, joins, NOTHING)
+        if isinstance(written, Error):
+            later = written.retry_after is not UNSET
+            status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
+            return answer(status, f"{written.code}: {written.message}")
         if dialect.places:
             return dialect.greeting() + self._replies.frame(fd, written)
         return dialect.greeting() + variant.frame(written)
 
     def _open_rooms(
-        self, fd: int, dialect: Dialect, welcome: bytes | None, joins: list[Join]
-    ) -> list[bytes] | Answer:
-        """What a newcomer is told, its rooms joined; or why a watcher is not served."""
-        written = [welcome] if welcome else []
-        size = len(welcome or b"")
+        self,
+        fd: int,
+        dialect: Dialect,
+        welcome: Welcome,
+        joins: Sequence[Join],
+        closed: Mapping[str, Refusal],
+    ) -> list[bytes] | Error:
+        """What a newcomer is told, its rooms joined but for those `closed` to it; or why a watcher
+        is not served."""
+        first = dialect.event(welcome)
+        written = [first] if first else []
+        size = len(first or b"")
         if len(joins) > self._most_rooms:
             joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
         for join in joins:
             self._rate.spend(fd)
-            found = self._resume.join(fd, join, patient=True, at_once=size < FRAME_BYTES)
+            if join.room in closed:
+                found: Room | Answer | Error | None = error(closed[join.room], join.ref)
+            else:
+                found = self._resume.join(fd, join, patient=True, at_once=size < FRAME_BYTES)
             if found is None:
                 continue
             if not isinstance(found, Error):
@@ -152,9 +180,7 @@ class Hub:
             elif not dialect.watches:
                 one = dialect.event(found)
             else:
-                later = found.retry_after is not UNSET
-                status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
-                return answer(status, f"{found.code}: {found.message}")
+                return found
             if one:
                 written.append(one)
                 size += len(one)
@@ -178,6 +204,8 @@ class Hub:
             if self._unintroduced and fd in self._unintroduced:
                 self._introduce(fd, command)
             elif self._within_rate(fd, command):
+                if self._asks and self.arrivals.takes(fd, command):
+                    continue
                 written = self._obey(fd, dialect, command)
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
@@ -200,6 +228,8 @@ class Hub:
         self._resume.close(fd)
         self._members.close(fd)
         self._admission.close(fd)
+        if self._asks:
+            self.arrivals.close(fd)
         if self._strikes:
             self._strikes.pop(fd, None)
         if self._unintroduced:
@@ -241,7 +271,10 @@ class Hub:
             self._connections.close(fd, refused.code, str(refused))
             return
         del self._unintroduced[fd]
-        self._replies.send(fd, [welcome])
+        if self._asks:
+            self.arrivals.admit(fd, welcome, ())
+        else:
+            self._replies.send(fd, [welcome])
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -274,6 +307,13 @@ class Hub:
             case Ping():
                 found = Pong(command.ref)
         return None if found is None else dialect.event(found)
+
+    def _obey_later(self, fd: int, command: Command) -> None:
+        """Carry out a command that had to wait."""
+        variant = self._replies.variant(fd)
+        written = self._obey(fd, variant.dialect, command)
+        if written is not None:
+            self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
         found = self._resume.join(fd, join)
