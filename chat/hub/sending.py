@@ -1,12 +1,13 @@
 """Between the gate and the publisher: asking others whether a message may be said.
 
-    gate -> (no stages: `direct`) ---------------> publisher
-         -> the turn's batch -> stage -> stage -> publisher, or an error
+    gate -> (no stages: `direct`) -> publisher
+         -> stage -> stage --------> publisher, or an error
 
-Rules. Without stages there is nothing here to do, and nothing is done. With them the messages of a
-turn are a batch. Several batches are under way at once, but never two with messages of the same
-connection, so each connection's keep their order. Every message gets one answer: it goes on to the
-publisher, which has its own, or it is refused. How many wait is bounded, and for how long.
+Rules. Without stages there is nothing here to do, and nothing is done. A stage is asked about the
+messages of a turn in batches, of one or of many. Several of its batches are under way at once, but
+never two with messages of the same connection, so each connection's keep their order. Every message
+gets one answer: it goes on to the publisher, which has its own, or it is refused. How many wait is
+bounded, and for how long.
 
 Danger: a connection may be over when its message has passed. It was said, so it is published;
 nobody is told.
@@ -14,7 +15,8 @@ nobody is told.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -33,10 +35,10 @@ from pool.handle import Handle
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH: Final = 200
-"""Messages that are asked about together: some 50 KB of a request to a moderation service."""
 UNDER_WAY: Final = 8
-"""Batches at once: of a service that takes 100 ms, 16,000 messages a second."""
+"""Batches of many at once: 200 each, of a service that takes 100 ms, are 16,000 a second."""
+ONE_BY_ONE: Final = 256
+"""Batches of one at once."""
 MAX_WAITING: Final = 10_000
 """Messages of a shard that are asked about, or are to be; one more is refused."""
 WAIT_S: Final = 5.0
@@ -82,11 +84,69 @@ class _Waiting:
         return structs.replace(self.outgoing, entry=pack(said), asked=self.outgoing.entry)
 
 
+class _Lane:
+    """The messages that a stage is asked about, or is to be.
+
+    lines      of each connection that has any here, those not in a batch yet
+    ready      connections with a line and none in a batch, in turn
+    under_way  batches
+    """
+
+    def __init__(self, stage: Stage, batch: int) -> None:
+        self.stage = stage
+        self.lines: dict[Handle, list[_Waiting]] = {}
+        self.ready: deque[Handle] = deque()
+        self.under_way: list[list[_Waiting]] = []
+        self.launching = False
+        self._batch = batch
+        self._most = UNDER_WAY if batch > 1 else ONE_BY_ONE
+
+    def put(self, one: _Waiting) -> None:
+        """A message comes."""
+        handle = one.sender.handle
+        if handle in self.lines:
+            self.lines[handle].append(one)
+        else:
+            self.lines[handle] = [one]
+            self.ready.append(handle)
+
+    def take(self) -> Iterator[list[_Waiting]]:
+        """The batches that may begin now."""
+        while self.ready and len(self.under_way) < self._most:
+            batch: list[_Waiting] = []
+            while self.ready and len(batch) < self._batch:
+                handle = self.ready.popleft()
+                line, most = self.lines[handle], self._batch - len(batch)
+                batch += line[:most]
+                self.lines[handle] = line[most:]
+            self.under_way.append(batch)
+            yield batch
+
+    def finish(self, batch: list[_Waiting]) -> None:
+        """A batch is through: what the same connections have said since is next."""
+        self.under_way.remove(batch)
+        for handle in dict.fromkeys(one.sender.handle for one in batch):
+            if self.lines[handle]:
+                self.ready.append(handle)
+            else:
+                del self.lines[handle]
+
+    def clear(self) -> list[_Waiting]:
+        """Nobody is asked any more: all that is still here."""
+        left = [one for batch in self.under_way for one in batch]
+        left += [one for line in self.lines.values() for one in line]
+        self.lines.clear()
+        self.ready.clear()
+        self.under_way.clear()
+        return left
+
+
 class Sending:
     """The messages of one shard's viewers.
 
     refused  tells senders why their messages are not published
-    stages   are asked in this order; those that one refuses the next ones do not see
+    stages   are asked in this order, each about so many at once at most; those that one refuses the
+             next ones do not see
     clock    seconds, monotonic
 
     direct   without stages, what takes a message instead of `submit`
@@ -96,21 +156,17 @@ class Sending:
         self,
         publisher: Publisher[Sender],
         refused: Callable[[Sequence[tuple[Sender, Refusal]]], None],
-        stages: Sequence[Stage],
+        stages: Sequence[tuple[Stage, int]],
         counts: "memoryview[int]",
         clock: Callable[[], float],
     ) -> None:
+        self.direct = None if stages else publisher.submit
         self._publisher = publisher
         self._refused = refused
-        self._stages = tuple(stages)
-        self.direct = None if stages else publisher.submit
+        self._lanes = [_Lane(stage, batch) for stage, batch in stages]
         self._counts = counts
         self._clock = clock
-        self._next: list[_Waiting] = []
-        self._behind: dict[Handle, list[_Waiting]] = {}
-        self._under_way: list[list[_Waiting]] = []
         self._waiting = 0
-        self._launching = False
         self._tasks = Tasks("messages")
         self._through = asyncio.Event()
         self._closed = False
@@ -125,12 +181,7 @@ class Sending:
         attempt.color, attempt.mode, attempt.size = said.color, said.mode, said.size
         attempt.id = outgoing.message_id or ""
         self._waiting += 1
-        waiting = _Waiting(attempt, said, outgoing, sender, self._clock())
-        if sender.handle in self._behind:
-            self._behind[sender.handle].append(waiting)
-        else:
-            self._next.append(waiting)
-            self._launch_soon()
+        self._enter(0, [_Waiting(attempt, said, outgoing, sender, self._clock())])
 
     async def close(self) -> None:
         """Wait for what is under way, for a moment; what is not through by then is refused."""
@@ -141,56 +192,57 @@ class Sending:
                     await self._through.wait()
         self._closed = True
         await self._tasks.stop()
-        for batch in list(self._under_way):  # which had not even begun
-            self._refuse(batch, UNCHECKED)
-            self._finish(batch)
-        self._refuse(self._next, UNCHECKED)
-        self._waiting -= len(self._next)
-        self._next = []
+        for lane in self._lanes:
+            self._refuse(lane.clear(), UNCHECKED)
 
     # --- batches -------------------------------------------------------------------------------
 
-    def _launch_soon(self) -> None:
-        if not self._launching:
-            self._launching = True
-            asyncio.get_running_loop().call_soon(self._launch)
-
-    def _launch(self) -> None:
-        """The turn is over: batches begin, as far as there may be more."""
-        self._launching = False
-        while self._next and len(self._under_way) < UNDER_WAY and not self._closed:
-            batch, rest = self._next[:MAX_BATCH], self._next[MAX_BATCH:]
-            self._behind |= {one.sender.handle: [] for one in batch}
-            self._next = [one for one in rest if one.sender.handle not in self._behind]
-            for one in rest:
-                if one.sender.handle in self._behind:
-                    self._behind[one.sender.handle].append(one)
-            self._under_way.append(batch)
-            self._tasks.spawn(self._pass(batch))
-
-    async def _pass(self, batch: list[_Waiting]) -> None:
-        """A batch goes through all stages; who is left goes on to the publisher."""
-        standing = self._in_time(batch)
-        try:
-            for stage in self._stages:
-                if standing:
-                    standing = self._judged(standing, await self._ask(stage, standing))
-            for one in standing:
+    def _enter(self, number: int, messages: Sequence[_Waiting]) -> None:
+        """Messages come to a stage, or behind the last of them."""
+        if number == len(self._lanes):
+            self._answered(len(messages))
+            for one in messages:
                 self._publisher.submit(one.result(), one.sender)
+            return
+        for one in messages:
+            self._lanes[number].put(one)
+        self._launch_soon(number)
+
+    def _launch_soon(self, number: int) -> None:
+        lane = self._lanes[number]
+        if lane.ready and not lane.launching:
+            lane.launching = True
+            asyncio.get_running_loop().call_soon(self._launch, number)
+
+    def _launch(self, number: int) -> None:
+        """The turn is over: batches begin, as far as there may be more."""
+        lane = self._lanes[number]
+        lane.launching = False
+        if not self._closed:
+            for batch in lane.take():
+                self._tasks.spawn(self._pass(number, batch))
+
+    async def _pass(self, number: int, batch: list[_Waiting]) -> None:
+        """A stage is asked about a batch; whom it lets through goes on."""
+        lane = self._lanes[number]
+        left = self._in_time(batch)
+        try:
+            if left:
+                passed = self._judged(left, await self._ask(lane.stage, left))
+                self._enter(number + 1, passed)
         except asyncio.CancelledError:
-            self._refuse(standing, UNCHECKED)
+            self._refuse(left, UNCHECKED)
             raise
         finally:
-            self._finish(batch)
+            lane.finish(batch)
+            self._launch_soon(number)
 
     def _in_time(self, batch: list[_Waiting]) -> list[_Waiting]:
         """Those that have not waited too long."""
         oldest = self._clock() - WAIT_S
         late = [one for one in batch if one.since < oldest]
-        if not late:
-            return batch
         self._refuse(late, BUSY)
-        return [one for one in batch if one.since >= oldest]
+        return [one for one in batch if one.since >= oldest] if late else batch
 
     async def _ask(self, stage: Stage, batch: list[_Waiting]) -> Sequence[Verdict]:
         """A verdict for each, whatever becomes of the stage."""
@@ -211,20 +263,16 @@ class Sending:
         refused = [(one.sender, verdict) for one, verdict in both if verdict is not None]
         if refused:
             self._refused(refused)
+            self._answered(len(refused))
         return [one for one, verdict in both if verdict is None]
 
     def _refuse(self, left: Sequence[_Waiting], refusal: Refusal) -> None:
         if left:
             self._counts[ChatCount.REFUSED_UNAVAILABLE] += len(left)
             self._refused([(one.sender, refusal) for one in left])
+            self._answered(len(left))
 
-    def _finish(self, batch: list[_Waiting]) -> None:
-        """A batch is through: what the same connections have said since is next."""
-        for one in batch:
-            self._next += self._behind.pop(one.sender.handle, ())
-        self._under_way.remove(batch)
-        self._waiting -= len(batch)
+    def _answered(self, messages: int) -> None:
+        self._waiting -= messages
         if not self._waiting:
             self._through.set()
-        if self._next:
-            self._launch_soon()

