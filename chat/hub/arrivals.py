@@ -63,7 +63,7 @@ class Arrivals:
     obey   carries out a command that has waited
 
     asks       whether anybody is ever asked about
-    newcomers  connections that have not been let in yet
+    newcomers  connections that have not been let in yet, or not said who they are
     """
 
     def __init__(

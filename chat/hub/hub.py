@@ -126,6 +126,7 @@ class Hub:
         dialect = variant.dialect
         if dialect.introduces:
             self._unintroduced[fd] = self._tick
+            self.arrivals.newcomers.add(fd)
             return dialect.greeting()
         first = request.first
         try:
@@ -228,7 +229,7 @@ class Hub:
         self._resume.close(fd)
         self._members.close(fd)
         self._admission.close(fd)
-        if self._asks:
+        if self.arrivals.newcomers or self._asks:
             self.arrivals.close(fd)
         if self._strikes:
             self._strikes.pop(fd, None)
@@ -271,6 +272,7 @@ class Hub:
             self._connections.close(fd, refused.code, str(refused))
             return
         del self._unintroduced[fd]
+        self.arrivals.newcomers.discard(fd)
         if self._asks:
             self.arrivals.admit(fd, welcome, ())
         else:
