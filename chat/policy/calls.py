@@ -58,11 +58,10 @@ class Calls:
             raise TooSlow(f"{len(self._lost)} calls before it never came back")
         awaits = inspect.iscoroutinefunction(function)
         turns = self._coroutines if awaits else self._threads
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await turns.acquire()
-        except TimeoutError:
-            raise TooSlow(f"others took all turns of {WAIT_S:g} s") from None
+        if turns.locked():
+            await _turn(turns)
+        else:
+            await turns.acquire()  # at once
         try:
             if awaits:
                 return await self._awaited(_begun(function, args))
@@ -111,6 +110,14 @@ class Calls:
         answer.add_done_callback(self._lost.discard)
         if isinstance(answer, asyncio.Task):
             answer.cancel()
+
+
+async def _turn(turns: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await turns.acquire()
+    except TimeoutError:
+        raise TooSlow(f"others took all turns of {WAIT_S:g} s") from None
 
 
 async def _begun(function: Callable[..., Any], args: Sequence[Any]) -> Any:

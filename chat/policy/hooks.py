@@ -158,6 +158,8 @@ class Hooks:
 
     async def check(self, attempts: Sequence[Attempt]) -> Sequence[Verdict]:
         """What of a turn's messages may be said; each by itself, at once."""
+        if len(attempts) == 1:
+            return [await self._check(attempts[0])]
         return await asyncio.gather(*map(self._check, attempts))
 
     async def _check(self, attempt: Attempt) -> Verdict:
