@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Coroutine
 from enum import StrEnum
 from importlib import metadata
@@ -179,29 +178,56 @@ def doctor(config: ConfigFile = None) -> None:
 
 @app.command()
 def token(
-    sub: Annotated[str, typer.Argument(help="The user's id.")],
+    uid: Annotated[str, typer.Argument(help="The user's id.")],
     name: Annotated[str, typer.Option(help="The name shown; else the id.")] = "",
-    role: str = "user",
+    role: Annotated[str, typer.Option(help="user, vip, moderator, admin or a word of yours.")] = "",
+    room: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOM=ROLE", help="A role in a room, or in live:*; repeatable."),
+    ] = None,
+    avatar: Annotated[str, typer.Option(metavar="URL")] = "",
+    level: Annotated[int | None, typer.Option()] = None,
+    badge: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
     ttl: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Valid for so long.")] = 3600,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEMFILE", help="Sign with this private key, not with auth.secret."),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make a token signed with auth.secret, for trying things out."""
+    """Make a token signed with auth.secret or a private key, for trying things out."""
     auth = load(config).auth
-    if not auth.secret:
-        fail("auth.secret is not set, in the configuration or as DANMAKU_AUTH_SECRET")
+    roles = dict(parse_role(one) for one in room or ())
+    said: dict[str, Any] = {
+        "name": name,
+        "role": role,
+        "rooms": roles,
+        "avatar": avatar,
+        "badges": badge,
+    }
+    claims = {"sub": uid} | {claim: value for claim, value in said.items() if value}
+    if level is not None:
+        claims["level"] = level
 
-    import jwt
+    from chat.policy import identity, tokens
 
-    from chat.policy import identity
-
-    claims = {"sub": sub, "name": name or sub, "role": role, "exp": int(time.time()) + ttl}
-    claims |= {"aud": auth.audience} if auth.audience else {}
-    made = jwt.encode(claims, auth.secret, algorithm="HS256")
     try:
-        identity.verify(made, auth)
+        made = tokens.sign(claims, ttl, auth, key.read_bytes() if key else b"")
     except identity.Refused as refused:
         fail(str(refused), status=2)
+    except tokens.CannotSign as why:
+        fail(str(why))
+    except OSError as error:
+        fail(f"{key} cannot be read: {error.strerror}")
     print(made)
+
+
+def parse_role(text: str) -> tuple[str, str]:
+    """`live:1=moderator` as a room and a role."""
+    room, equals, role = text.rpartition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not ROOM=ROLE, as live:1=moderator is")
+    return room, role
 
 
 def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":

@@ -72,10 +72,23 @@ class ChatCount(IntEnum):
     MASKED = _BASE + 43
     SHADOWED = _BASE + 44
 
+    DEVICES_REPLACED = _BASE + 45
+    DEVICES_UNCHECKED = _BASE + 46
+    REFUSED_DEVICE = _BASE + 47
+
+    REFUSED_BY_HOOK = _BASE + 48
+    REFUSED_BY_PRESEND = _BASE + 49
+    REFUSED_UNCHECKED = _BASE + 50
+    PASSED_UNCHECKED = _BASE + 51
+    HOOKS_FAILED = _BASE + 52
+    HOOKS_SLOW = _BASE + 53
+    PRESEND_FAILED = _BASE + 54
+    PRESEND_OPEN = _BASE + 55
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""
-GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected"}
+GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected", "presend_open"}
 
 
 def clear_gauges(row: "memoryview[int]") -> None:

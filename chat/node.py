@@ -21,7 +21,8 @@ from chat.api import server as api
 from chat.api.metrics import API_FIELDS
 from chat.bus.audit import Audit
 from chat.bus.connect import StoreError
-from chat.bus.entries import Asked, Changed, Control, Disconnected
+from chat.bus.devices import Leases
+from chat.bus.entries import Asked, Changed, Control, Disconnected, Replaced
 from chat.bus.inquiry import Inquiry
 from chat.bus.names import new_shard
 from chat.bus.publisher import Publisher
@@ -32,6 +33,8 @@ from chat.bus.wordlists import WordLists
 from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
 from chat.hub.acks import Acks
+from chat.hub.admission import Admission
+from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement, Mutes
 from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
@@ -39,13 +42,16 @@ from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.replies import Replies
 from chat.hub.reporting import Reporting
+from chat.hub.sending import Sending
 from chat.hub.users import Users
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
+from chat.policy.hooks import BadHooks
 from chat.policy.moderation import Moderation
+from chat.policy.outsiders import Outsiders, check_outsiders
 from chat.policy.rules import Rulebook
 from chat.policy.wordbook import Wordbook
 from chat.policy.words import words
@@ -92,6 +98,10 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
 
     Raises CannotServe, RunDirError, EngineError, Unusable.
     """
+    try:
+        check_outsiders(config)
+    except BadHooks as bad:
+        raise CannotServe(f"rooms.hooks: {bad}") from None
     count = config.server.shards or len(os.sched_getaffinity(0))
     rows = descriptors(count)
     listeners = open_listeners(config, count)
@@ -289,8 +299,8 @@ class Shard:
             counts,
         )
         members = Members(connections, rows)
-        self._guest_keys = GuestKeys(config.auth.secret)
-        users = Users(connections, config.auth, name, wall, self._guest_keys)
+        self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
+        users = Users(connections, config.auth, name, self._guest_keys)
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)
         mutes = Mutes(users, book, wall)
@@ -303,9 +313,10 @@ class Shard:
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
         )
+        acks = Acks(connections, replies, counts)
         self._publisher = Publisher(
             store,
-            Acks(connections, replies, counts).published,
+            acks.published,
             bus.timeout_ms / 1000,
             clock,
             lambda: int(wall() * 1000),
@@ -318,7 +329,6 @@ class Shard:
         self._inquiries = Inquiries(
             *(connections, users, members, Inquiry(store, bus.flush_interval_ms / 1000), name)
         )
-        self._notices = Notices(connections, users, replies, counts, self._obey)
         moderation = Moderation(
             *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
         )
@@ -326,15 +336,30 @@ class Shard:
         self._reporting = Reporting(
             *(connections, users, members, replies, store, rows, counts, clock, wall)
         )
+        self._outsiders = Outsiders(config, counts, clock)
+        stages = self._outsiders.stages
+        self._sending = Sending(self._publisher, acks.refused, stages, counts, clock)
+        self._devices: Devices | None = None
+        if config.auth.devices != "allow":
+            self._devices = Devices(
+                *(connections, users, Leases(store), store.notify, config.auth.devices, counts)
+            )
+        admission = Admission(
+            *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
+            *(wall, self._devices),
+        )
         gate = Gate(
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
             words(self._words.lists, counts),
         )
         self.handler = Hub(
-            *(connections, config, variants, users, self.rooms, members, self._resume, replies),
-            *(CommandRate(rows, limits, clock), gate, book, self._enforcement, self._moderators),
-            *(self._publisher, self._reporting, counts, wall, chance),
+            *(connections, config, variants, users, admission, self.rooms, members, self._resume),
+            *(replies, CommandRate(rows, limits, clock), gate, book, self._enforcement),
+            *(self._moderators, self._reporting, self._sending, self._outsiders.hooks, counts),
+            *(wall, chance),
         )
+        newcomers = self.handler.arrivals.newcomers
+        self._notices = Notices(connections, users, replies, counts, self._obey, newcomers)
 
     def _obey(self, control: Control, version: int) -> None:
         """What the broadcast stream has for shards."""
@@ -345,6 +370,8 @@ class Shard:
                 self._enforcement.disconnect(control)
             case Asked():
                 self._inquiries.hear(control)
+            case Replaced() if self._devices is not None:
+                self._devices.replaced(control)
 
     async def start(self) -> None:
         self._rules.start()
@@ -390,11 +417,16 @@ class Shard:
         await self._tasks.stop()
         await self._moderators.stop()
         await self._words.stop()
+        await self.handler.arrivals.stop()
+        await self._sending.close()
+        await self._outsiders.close()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()
         await self._reporting.stop()
         await self._inquiries.stop()
+        if self._devices is not None:
+            await self._devices.stop()
         await self._resume.stop()
         await self.rooms.stop()
         await self._store.close()

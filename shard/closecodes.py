@@ -39,6 +39,7 @@ class CloseCode(IntEnum):
     BANNED = 4504, "banned"
     KICKED = 4505, "sent away by a moderator"
     REPLACED = 4506, "replaced by a newer connection of the same user"
+    ALREADY_CONNECTED = 4507, "the user is connected already, and may be only once"
 
 
 class ProtocolError(Exception):

@@ -43,8 +43,11 @@ class Request:
     @property
     def token(self) -> str | None:
         """What the client shows of itself: `?token=`, or a bearer token (RFC 6750)."""
-        kind, _, token = self.headers.get("authorization", "").partition(" ")
-        return self.first("token") or (token.strip() if kind.lower() == "bearer" else None)
+        shown = self.first("token")
+        if shown or "authorization" not in self.headers:
+            return shown
+        kind, _, token = self.headers["authorization"].partition(" ")
+        return token.strip() if kind.lower() == "bearer" else None
 
 
 @dataclass(slots=True)

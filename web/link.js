@@ -26,6 +26,8 @@ const REASONS = {
   4501: "Your token has expired",
   4502: "Guests may not enter here",
   4503: "Disconnected for sending too much",
+  4506: "You have connected anew elsewhere",
+  4507: "You are connected elsewhere already",
 };
 
 export const BROWSER = {

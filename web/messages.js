@@ -28,9 +28,14 @@ export function expand(lean, { room, epoch, seq }, seen = 0) {
   return messages;
 }
 
-function whole({ uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind }, room, epoch, seq) {
+function whole(lean, room, epoch, seq) {
+  const { uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind } = lean;
+  const { avatar, level, badges } = lean;
   const id = `${epoch}-${seq}`;
-  return { room, seq, id, uid, name: name ?? nameOf(uid), text, color, mode, size, ts, kind };
+  return {
+    room, seq, id, uid, name: name ?? nameOf(uid), text, color, mode, size, ts, kind,
+    avatar, level, badges,
+  };
 }
 
 function nameOf(uid) {

@@ -121,7 +121,8 @@ def _message(document: Any, path: str, limits: Limits) -> MessageIn:
         message = msgspec.convert(document, MessageIn)
     except msgspec.ValidationError as error:
         raise BadBody(_field_problems(document, path) or [_problem(error, path)]) from None
-    attempt = Attempt("", message.text, Identity(message.uid, message.name, BACKEND))
+    who = Identity(message.uid, message.name, BACKEND, badges=tuple(message.badges))
+    attempt = Attempt("", message.text, who)
     refusals = backend_gate(limits).refusals(attempt)
     if refusals:
         raise BadBody([Problem(one.message, _at(path, one.field)) for one in refusals])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from chat.policy.claims import AVATAR_PATTERN, MAX_AVATAR, MAX_BADGE, MAX_BADGES, MAX_LEVEL
 from chat.policy.identity import MAX_NAME, MAX_UID
 from chat.wire.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
 
@@ -15,6 +16,9 @@ MAX_PRODUCT = 20_000
 """Messages times rooms of one broadcast: what is published in about a second."""
 
 SYSTEM = "system"
+
+
+Badge = Annotated[str, Meta(min_length=1, max_length=MAX_BADGE)]
 
 
 class MessageIn(Struct, forbid_unknown_fields=True):
@@ -28,6 +32,9 @@ class MessageIn(Struct, forbid_unknown_fields=True):
     size: Size = NORMAL_SIZE
     kind: Kind | None = None
     id: MessageId | None = None
+    avatar: Annotated[str, Meta(max_length=MAX_AVATAR, pattern=AVATAR_PATTERN)] = ""
+    level: Annotated[int, Meta(ge=0, le=MAX_LEVEL)] = 0
+    badges: Annotated[list[Badge], Meta(max_length=MAX_BADGES)] = []
 
 
 class BroadcastIn(Struct, forbid_unknown_fields=True):

@@ -128,5 +128,6 @@ def packed(message: MessageIn) -> bytes:
             *(message.uid, message.name, message.text, message.color, message.mode, message.size),
             wall_ms(),
             message.kind,
+            *(message.avatar, message.level, tuple(message.badges)),
         )
     )

@@ -157,7 +157,13 @@ class Asked(Struct, array_like=True, tag="q", gc=False, frozen=True):
     addresses: bool = False
 
 
-Control = Changed | Disconnected | Asked
+class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):
+    """Newer connections have the users of these, by their names."""
+
+    conns: list[str]
+
+
+Control = Changed | Disconnected | Asked | Replaced
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 

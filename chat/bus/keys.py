@@ -8,6 +8,7 @@
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:{p}:health          string   written to see that it can be
+    {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users; m entry
     {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
@@ -46,7 +47,7 @@ class Keys:
         self.shards = self._beside_broadcast("shards")
 
     def partition(self, room: str) -> int:
-        """Which partition a room's messages travel in."""
+        """Which partition a room's messages travel in; likewise where a user's keys are."""
         return crc32(room.encode()) % self.partitions
 
     def fanout(self, partition: int) -> str:
@@ -83,6 +84,9 @@ class Keys:
         name = f"{{{self.broadcast}}}:words" if room is None else self._of(room, "words")
         return f"{name}:{digest}"
 
+    def device(self, uid: str) -> str:
+        return self._of(uid, "device")
+
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"
 
@@ -95,8 +99,8 @@ class Keys:
     def _beside_broadcast(self, what: str) -> str:
         return f"{{{self.broadcast}}}:{what}"
 
-    def _of(self, room: str, what: str) -> str:
-        return f"{self._prefix}:{{{self.partition(room)}}}:{what}:{room}"
+    def _of(self, name: str, what: str) -> str:
+        return f"{self._prefix}:{{{self.partition(name)}}}:{what}:{name}"
 
 
 @dataclass(frozen=True, slots=True)

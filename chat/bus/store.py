@@ -34,13 +34,15 @@ PEEKED: Final = 500
 class Outgoing(Struct, gc=False):
     """A message for the publish script. `message_id` guards against publishing it twice.
 
-    An entry that has one must be readable.
+    An entry that has one must be readable. `asked` is what the client sent, where `entry` was made
+    of it meanwhile: that is what the id is for.
     """
 
     room: str
     uid: str
     entry: bytes
     message_id: str | None = None
+    asked: bytes = b""
 
 
 @dataclass(slots=True)
@@ -177,7 +179,7 @@ class Store:
             keys += (room, self.keys.history(message.room), room)
             if message.message_id is not None:
                 keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
-                content = digest(message.entry)
+                content = digest(message.asked or message.entry)
             args += (message.room, message.entry, content)
         return keys, args
 

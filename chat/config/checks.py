@@ -1,7 +1,8 @@
 """What a single configured value must be, beyond its type and range.
 
-Lives here: pure functions from a value to what is wrong with it, or None, and the table that says
-which key each belongs to. Must not: look at a second key (those rules are in `rules.py`).
+Lives here: functions from a value to what is wrong with it, or None, and the table that says which
+key each belongs to. Must not: look at a second key (those rules are in `rules.py`), nor at the
+machine, but for a file that a value names and a node cannot serve without.
 The one danger: URL, secret and key must never appear in what is returned.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chat.config import busurl
+from chat.config.keyfiles import BadKeys, read_keys
 from chat.config.words import shown
 from shard.addresses import network
 
@@ -101,11 +103,37 @@ def check_secret(secret: str) -> str | None:
     return f"expected at least {SECRET_BYTES} bytes, got {size}"
 
 
+def check_public_keys(path: str) -> str | None:
+    try:
+        if path:
+            read_keys(path)
+    except BadKeys as bad:
+        return f"{shown(path)} {bad}"
+    return None
+
+
 def check_key(key: str) -> str | None:
     # It travels in an HTTP header, which carries neither spaces within a token nor other scripts.
     if re.fullmatch(r"[!-~]*", key):
         return None
     return "expected visible ASCII characters without spaces"
+
+
+def check_hooks(path: str) -> str | None:
+    if not path or re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", path):
+        return None
+    return f'expected "module:Class", got {shown(path)}'
+
+
+def check_presend_url(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not url or (sound and re.fullmatch(r"[!-~]*", url) and not parts.fragment):
+        return None
+    return "expected a URL like https://moderation.example/check"
 
 
 def check_run_dir(path: str) -> str | None:
@@ -121,6 +149,11 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "bus.url": check_url,
     "bus.prefix": check_prefix,
     "auth.secret": check_secret,
+    "auth.secret_before": check_secret,
+    "auth.public_keys": check_public_keys,
     "api.key": check_key,
+    "rooms.hooks": check_hooks,
+    "rooms.presend_url": check_presend_url,
+    "rooms.presend_secret": check_secret,
     "node.run_dir": check_run_dir,
 }

@@ -58,8 +58,15 @@ def _history_is_kept(config: Config) -> str | None:
 
 
 def _someone_may_enter(config: Config) -> str | None:
-    if config.auth.guests == "refuse" and not config.auth.secret:
-        return '"refuse" without auth.secret leaves nobody who could connect'
+    auth = config.auth
+    if auth.guests == "refuse" and not auth.secret and not auth.public_keys:
+        return '"refuse" without auth.secret or auth.public_keys leaves nobody who could connect'
+    return None
+
+
+def _a_secret_came_after(config: Config) -> str | None:
+    if config.auth.secret_before and not config.auth.secret:
+        return "only has a meaning with auth.secret, the one that signs now"
     return None
 
 
@@ -71,5 +78,6 @@ RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("limits.backlog_hard_bytes", "limits.backlog_soft_bytes"), _hard_above_soft),
     (("limits.backlog_total_bytes", "limits.backlog_hard_bytes"), _total_above_hard),
     (("rooms.history", "rooms.history_on_join"), _history_is_kept),
-    (("auth.guests", "auth.secret"), _someone_may_enter),
+    (("auth.guests", "auth.secret", "auth.public_keys"), _someone_may_enter),
+    (("auth.secret_before", "auth.secret"), _a_secret_came_after),
 ]

@@ -14,8 +14,10 @@ from msgspec import Meta, field
 
 from chat.config import busurl
 
-SECRETS = frozenset({"bus.url", "auth.secret", "api.key"})
-"""Keys whose values are never shown; `bus.url` because it may carry a password."""
+URLS = frozenset({"bus.url", "rooms.presend_url"})
+"""Keys whose values may carry a password."""
+SECRETS = URLS | {"auth.secret", "auth.secret_before", "api.key", "rooms.presend_secret"}
+"""Keys whose values are never shown."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
@@ -38,7 +40,7 @@ class Section(msgspec.Struct, frozen=True):
 
 
 def _printable(path: str, value: Any) -> Any:
-    if path == "bus.url":
+    if path in URLS:
         return public_url(value)
     return "***" if value and path in SECRETS else value
 
@@ -118,12 +120,24 @@ class Rooms(Section, frozen=True):
     history_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
     online_interval_s: Seconds = 5
     linger_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    hooks: str = ""
+    hooks_budget_ms: Annotated[int, Meta(ge=1, le=5000)] = 100
+    hooks_failing: Literal["open", "closed"] = "open"
+    presend_url: str = ""
+    presend_secret: str = ""
+    presend_timeout_ms: Annotated[int, Meta(ge=1, le=5000)] = 300
+    presend_failing: Literal["open", "closed"] = "open"
 
 
 class Auth(Section, frozen=True):
     secret: str = ""
+    secret_before: str = ""
+    public_keys: str = ""
     audience: str = ""
+    issuer: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
+    guest_names: bool = True
+    devices: Literal["allow", "replace", "refuse"] = "allow"
 
 
 class Api(Section, frozen=True):

@@ -6,11 +6,12 @@ Rules. Every message gets one answer; those of one flush go to a sender in one f
 from collections import defaultdict
 from collections.abc import Sequence
 
-from msgspec import Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from chat.bus.publisher import Outcome, Unpublished
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
+from chat.policy.gate import Refusal
 from chat.wire.schema import Ack, Error, ErrorCode, Ref, ServerEvent
 from pool.handle import Handle
 from shard.connections import Connections
@@ -34,6 +35,15 @@ class Acks:
         self._replies = replies
         self._counts = counts
 
+    def refused(self, refusals: Sequence[tuple[Sender, Refusal]]) -> None:
+        """Messages that passed the gate, and are not published all the same."""
+        answers: dict[int, list[ServerEvent]] = defaultdict(list)
+        for sender, refusal in refusals:
+            if self._connections.alive(sender.handle):
+                answers[sender.handle.fd].append(error(refusal, sender.ref))
+        for fd, events in answers.items():
+            self._replies.send(fd, events)
+
     def published(self, results: Sequence[tuple[Sender, Outcome]]) -> None:
         """A flush is done."""
         answers: dict[int, list[ServerEvent]] = defaultdict(list)
@@ -48,6 +58,12 @@ class Acks:
                 answers[sender.handle.fd].append(_answer(sender, outcome))
         for fd, events in answers.items():
             self._replies.send(fd, events)
+
+
+def error(refusal: Refusal, ref: Ref | UnsetType) -> Error:
+    """What a command is answered that is refused."""
+    after = UNSET if refusal.retry_after is None else refusal.retry_after
+    return Error(refusal.code, refusal.message, ref, after)
 
 
 def _reason(outcome: Unpublished) -> ChatCount:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from typing import Final
 
-from msgspec import UNSET, UnsetType
-
 from chat.bus.entries import Disconnected
 from chat.counters import ChatCount
+from chat.hub.acks import error
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.gate import Refusal, barred
@@ -22,7 +21,7 @@ from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
-from chat.wire.schema import Bye, Error, Left, Ref
+from chat.wire.schema import Bye, Left
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
@@ -83,6 +82,11 @@ class Enforcement:
             self._counts[ChatCount.REFUSED_BANNED] += 1
         return found
 
+    def became(self, fd: int, uid: str) -> None:
+        """A connection is somebody else, who may not be in all of the rooms it is in."""
+        for room in self._members.of(fd):
+            self.changed(room.name, [f"{kind}:{uid}" for kind in (BAN, KICK)])
+
     # --- who has to go -------------------------------------------------------------------------
 
     def changed(self, room: str | None, fields: Collection[str] | None) -> None:
@@ -116,7 +120,7 @@ class Enforcement:
             self._replies.send(fd, [Left(room.name, reason=reason)])
         refusal = barred(rules, uid, self._now_ms())
         if refusal is not None and refs:
-            self._replies.send(fd, [refused(refusal, ref) for ref in refs])
+            self._replies.send(fd, [error(refusal, ref) for ref in refs])
         if self._replies.dialect(fd).watches and not self._members.of(fd):
             code = CloseCode.BANNED if kind == BAN else CloseCode.KICKED
             self._connections.close(fd, code, reason)
@@ -202,9 +206,3 @@ class Mutes:
 def why(kind: str, sanction: Sanction) -> str:
     """What one is told who has to go: a word, and the moderator's reason behind a colon."""
     return ": ".join(filter(None, (WORDS[kind], sanction.reason)))
-
-
-def refused(refusal: Refusal, ref: Ref | UnsetType) -> Error:
-    """A refusal as the answer to a command."""
-    after = UNSET if refusal.retry_after is None else refusal.retry_after
-    return Error(refusal.code, refusal.message, ref, after)

@@ -2,33 +2,37 @@
 
 Rules. Synchronous: a command is answered at once, or when Redis has answered, through `alive`
 checks, never by waiting. Every command gets its answer: an event, or an error with a code. Who a
-connection is, is Users'; its rooms are Members'; what it may say is the Gate's.
+connection is, is Admission's to say and Users' to know; its rooms are Members'; what it may say is
+the Gate's.
 
 Danger: answers come later than commands. Whoever waits is kept as a Handle.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from chat.bus.entries import Said, pack
-from chat.bus.publisher import Publisher
 from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
-from chat.hub.acks import Sender
-from chat.hub.enforcement import Enforcement, refused
+from chat.hub.acks import Sender, error
+from chat.hub.admission import Admission, given
+from chat.hub.arrivals import Arrivals
+from chat.hub.enforcement import Enforcement
 from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
 from chat.hub.reporting import Reporting
+from chat.hub.sending import Sending
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, CommandRate, Gate
-from chat.policy.identity import Identity, Refused
+from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
+from chat.policy.hooks import Hooks
+from chat.policy.identity import Refused
 from chat.policy.roles import role_in
-from chat.policy.rules import BAN, KICK, Rulebook
+from chat.policy.rules import Rulebook
 from chat.rooms.answers import Answer
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
@@ -38,7 +42,6 @@ from chat.wire.batch import FRAME_BYTES
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.schema import (
     Auth,
-    Authed,
     Bye,
     Command,
     Error,
@@ -62,7 +65,6 @@ from shard.handshake import Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
-EXPIRY_TICKS: Final = 10
 REFUSED: Final = {
     ErrorCode.READ_ONLY: ChatCount.REFUSED_READ_ONLY,
     ErrorCode.BANNED: ChatCount.REFUSED_BANNED,
@@ -78,6 +80,7 @@ WATCHERS: Final = {
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
 }
 """How one is answered who can only watch and may not."""
+NOTHING: Final[Mapping[str, Refusal]] = {}
 BYE_FRAMES: Final = 128
 """Different `reconnect_in` of one drain; clients behind one share it."""
 
@@ -97,6 +100,7 @@ class Hub:
         config: Config,
         variants: Variants,
         users: Users,
+        admission: Admission,
         rooms: Rooms,
         members: Members,
         resume: Resume,
@@ -106,8 +110,9 @@ class Hub:
         book: Rulebook,
         enforcement: Enforcement,
         moderators: Moderators,
-        publisher: Publisher[Sender],
         reporting: Reporting,
+        sending: Sending,
+        hooks: Hooks | None,
         counts: "memoryview[int]",
         wall: Callable[[], float],
         chance: random.Random,
@@ -118,6 +123,7 @@ class Hub:
         self._most_rooms = config.limits.rooms_per_connection
         self._variants = variants
         self._users = users
+        self._admission = admission
         self._rooms = rooms
         self._members = members
         self._resume = resume
@@ -127,54 +133,94 @@ class Hub:
         self._book = book
         self._enforcement = enforcement
         self._moderators = moderators
-        self._publisher = publisher
         self._reporting = reporting
+        self._sending = sending
+        self._publish = sending.direct
         self._counts = counts
         self._wall = wall
         self._chance = chance
+        self.arrivals = Arrivals(
+            *(connections, hooks, users, admission, members, replies, config.limits, counts),
+            obey=self._obey_later,
+            open_rooms=self._open_rooms,
+        )
+        self._asks = self.arrivals.asks
         self._strikes: dict[int, int] = {}
         self._unintroduced: dict[int, int] = {}
         self._tick = 0
 
     # --- the connections' handler --------------------------------------------------------------
 
-    def on_open(self, fd: int, request: Request) -> Opening:
+    def on_open(self, fd: int, request: Request) -> Opening:  # hot: once per viewer that connects
         self._rate.reset(fd)
         self._reporting.reset(fd)
-        dialect = self._replies.dialect(fd)
+        variant = self._replies.variant(fd)
+        dialect = variant.dialect
         if dialect.introduces:
             self._unintroduced[fd] = self._tick
+            self.arrivals.newcomers.add(fd)
             return dialect.greeting()
+        first = request.first
         try:
-            welcome = self._admit(fd, request.token, request.first("guest"))
-        except Refused as out:
+            welcome = self._admission.admit(fd, request.token, first("guest"), first("name"))
+        except Refused as refused:
             if dialect.watches:
-                banned = out.code is CloseCode.BANNED
+                banned = refused.code is CloseCode.BANNED
                 status = HTTPStatus.FORBIDDEN if banned else HTTPStatus.UNAUTHORIZED
-                return answer(status, str(out))
-            return out.code, str(out)
+                return answer(status, str(refused))
+            return refused.code, str(refused)
         joins = dialect.opening(request)
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
         if dialect.places and len(joins) > 1:
-            variant = self._connections.variant(fd)
-            self._connections.become(fd, self._variants.unshared(variant))
-        written = [dialect.event(welcome) or b""]
-        for join in joins[: self._most_rooms + 1]:  # what is beyond would all be refused alike
+            number = self._connections.variant(fd)
+            self._connections.become(fd, self._variants.unshared(number))
+        if self._asks:
+            self.arrivals.admit(fd, welcome, joins)
+            return dialect.greeting()
+        written = self._open_rooms(fd, dialect, welcome, joins, NOTHING)
+        if isinstance(written, Error):
+            later = written.retry_after is not UNSET
+            status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
+            status = WATCHERS.get(written.code, status)
+            return answer(status, f"{written.code}: {written.message}")
+        if dialect.places:
+            return dialect.greeting() + self._replies.frame(fd, written)
+        return dialect.greeting() + variant.frame(written)
+
+    def _open_rooms(
+        self,
+        fd: int,
+        dialect: Dialect,
+        welcome: Welcome,
+        joins: Sequence[Join],
+        closed: Mapping[str, Refusal],
+    ) -> list[bytes] | Error:
+        """What a newcomer is told, its rooms joined but for those `closed` to it; or why a watcher
+        is not served."""
+        first = dialect.event(welcome)
+        written = [first] if first else []
+        size = len(first or b"")
+        if len(joins) > self._most_rooms:
+            joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
+        for join in joins:
             self._rate.spend(fd)
-            at_once = sum(map(len, written)) < FRAME_BYTES
-            found = self._enter(fd, join, patient=True, at_once=at_once)
-            if dialect.watches and isinstance(found, Error):
-                later = found.retry_after is not UNSET
-                status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
-                status = WATCHERS.get(found.code, status)
-                return answer(status, f"{found.code}: {found.message}")
-            if isinstance(found, Error):
-                written.append(dialect.event(found) or b"")
-            elif found is not None:
-                written.append(self._replies.joined(fd, found, join.ref) or b"")
-        frame = self._replies.frame(fd, [one for one in written if one])
-        return dialect.greeting() + frame
+            if join.room in closed:
+                found: Room | Answer | Error | None = error(closed[join.room], join.ref)
+            else:
+                found = self._enter(fd, join, patient=True, at_once=size < FRAME_BYTES)
+            if found is None:
+                continue
+            if not isinstance(found, Error):
+                one = self._replies.joined(fd, found, join.ref)
+            elif not dialect.watches:
+                one = dialect.event(found)
+            else:
+                return found
+            if one:
+                written.append(one)
+                size += len(one)
+        return written
 
     def on_message(self, fd: int, payload: bytes, binary: bool) -> None:
         variant = self._replies.variant(fd)
@@ -194,6 +240,8 @@ class Hub:
             if self._unintroduced and fd in self._unintroduced:
                 self._introduce(fd, command)
             elif self._within_rate(fd, command):
+                if self._asks and self.arrivals.takes(fd, command):
+                    continue
                 written = self._obey(fd, dialect, command)
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
@@ -215,7 +263,9 @@ class Hub:
     def on_close(self, fd: int, code: int) -> None:
         self._resume.close(fd)
         self._members.close(fd)
-        self._users.close(fd)
+        self._admission.close(fd)
+        if self.arrivals.newcomers or self._asks:
+            self.arrivals.close(fd)
         if self._strikes:
             self._strikes.pop(fd, None)
         if self._unintroduced:
@@ -229,9 +279,7 @@ class Hub:
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
-        if tick % EXPIRY_TICKS == 0:
-            for fd in self._users.expired():
-                self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
+        self._admission.tick(tick)
 
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""
@@ -247,37 +295,24 @@ class Hub:
 
     # --- who -----------------------------------------------------------------------------------
 
-    def _admit(self, fd: int, token: str | None, key: str | None) -> Welcome:
-        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one."""
-        handle = self._connections.handle(fd)
-        try:
-            who = self._users.admit(handle, token, key)
-        except Refused:
-            self._counts[ChatCount.REFUSED_TOKEN] += 1
-            raise
-        self._enforcement.admit(fd, who.uid)
-        name = self._users.name(handle)
-        theirs = self._users.key(who)
-        if key and not token:
-            self._count_guest(returned=theirs == key)
-        ping_s = self._heartbeat.ping_s
-        return Welcome(name, who.uid, who.name, who.role, ping_s, guest=theirs or UNSET)
-
-    def _count_guest(self, returned: bool) -> None:
-        self._counts[ChatCount.GUESTS_RETURNED if returned else ChatCount.REFUSED_GUEST_KEY] += 1
-
     def _introduce(self, fd: int, command: Command) -> None:
         """The first command of one whose request did not say who it is."""
         if not isinstance(command, Auth):
             self._connections.close(fd, CloseCode.BAD_TOKEN, "the first message says who it is")
             return
         try:
-            welcome = self._admit(fd, _given(command.token), _given(command.guest))
-        except Refused as out:
-            self._connections.close(fd, out.code, str(out))
+            welcome = self._admission.admit(
+                fd, given(command.token), given(command.guest), given(command.name)
+            )
+        except Refused as refused:
+            self._connections.close(fd, refused.code, str(refused))
             return
         del self._unintroduced[fd]
-        self._replies.send(fd, [welcome])
+        self.arrivals.newcomers.discard(fd)
+        if self._asks:
+            self.arrivals.admit(fd, welcome, ())
+        else:
+            self._replies.send(fd, [welcome])
 
     # --- commands ------------------------------------------------------------------------------
 
@@ -293,7 +328,7 @@ class Hub:
         if strikes > MAX_STRIKES:
             self._connections.close(fd, CloseCode.FLOODING)
         elif command is not None:
-            self._replies.send(fd, [refused(refusal, command.ref)])
+            self._replies.send(fd, [error(refusal, command.ref)])
         return False
 
     def _obey(self, fd: int, dialect: Dialect, command: Command) -> bytes | None:
@@ -306,7 +341,7 @@ class Hub:
             case Leave():
                 found = self._leave(fd, command)
             case Auth():
-                found = self._authenticate(fd, command)
+                found = self._admission.authenticate(fd, command)
             case Report():
                 found = self._reporting.report(fd, command)
             case Ping():
@@ -314,6 +349,13 @@ class Hub:
             case Moderate():
                 found = self._moderators.act(fd, command)
         return None if found is None else dialect.event(found)
+
+    def _obey_later(self, fd: int, command: Command) -> None:
+        """Carry out a command that had to wait."""
+        variant = self._replies.variant(fd)
+        written = self._obey(fd, variant.dialect, command)
+        if written is not None:
+            self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
         found = self._enter(fd, join)
@@ -329,7 +371,7 @@ class Hub:
         """As `Resume.join`, for who may be in the room."""
         refusal = self._enforcement.bars(fd, join.room)
         if refusal is not None:
-            return refused(refusal, join.ref)
+            return error(refusal, join.ref)
         return self._resume.join(fd, join, patient, at_once)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
@@ -338,35 +380,6 @@ class Hub:
             return Error(ErrorCode.NOT_JOINED, "not in this room", leave.ref)
         self._resume.leave(fd, room)
         return Left(leave.room, leave.ref)
-
-    def _authenticate(self, fd: int, auth: Auth) -> ServerEvent | None:
-        if auth.token is UNSET:
-            return self._readmit(fd, auth)
-        try:
-            who = self._users.admit(self._connections.handle(fd), auth.token)
-        except Refused as out:
-            self._counts[ChatCount.REFUSED_TOKEN] += 1
-            return Error(ErrorCode.FORBIDDEN, str(out), auth.ref)
-        return self._authed(fd, who, auth)
-
-    def _readmit(self, fd: int, auth: Auth) -> ServerEvent | None:
-        """A guest comes back by a command."""
-        who = self._users.readmit(fd, str(auth.guest))
-        self._count_guest(returned=who is not None)
-        if who is None:
-            return Error(ErrorCode.FORBIDDEN, "this is no guest's key of ours", auth.ref)
-        return self._authed(fd, who, auth)
-
-    def _authed(self, fd: int, who: Identity, auth: Auth) -> ServerEvent | None:
-        """Who a connection is now, unless that is who may not be here."""
-        try:
-            self._enforcement.admit(fd, who.uid)
-        except Refused as out:
-            self._connections.close(fd, out.code, str(out))
-            return None
-        for room in self._members.of(fd):
-            self._enforcement.changed(room.name, [f"{kind}:{who.uid}" for kind in (BAN, KICK)])
-        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -378,19 +391,27 @@ class Hub:
         if refusal is not None:
             if refusal.code in REFUSED:
                 self._counts[REFUSED[refusal.code]] += 1
-            return refused(refusal, send.ref)
+            return error(refusal, send.ref)
         now_ms = int(self._wall() * 1000)
         said = Said(
-            *(who.uid, who.name, attempt.text, send.color, send.mode, send.size, now_ms),
-            shadowed=attempt.shadowed,
+            who.uid,
+            who.name,
+            attempt.text,
+            send.color,
+            send.mode,
+            send.size,
+            now_ms,
+            None,
+            who.avatar,
+            who.level,
+            who.badges,
+            attempt.shadowed,
         )
         message_id = None if send.id is UNSET else str(send.id)
-        self._publisher.submit(
-            Outgoing(send.room, who.uid, pack(said), message_id),
-            Sender(self._connections.handle(fd), send.room, send.ref),
-        )
+        outgoing = Outgoing(send.room, who.uid, pack(said), message_id)
+        sender = Sender(self._connections.handle(fd), send.room, send.ref)
+        if self._publish is not None:
+            self._publish(outgoing, sender)
+        else:
+            self._sending.submit(attempt, said, outgoing, sender)
         return None
-
-
-def _given(field: str | UnsetType) -> str | None:
-    return None if field is UNSET else field

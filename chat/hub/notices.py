@@ -8,7 +8,7 @@ frame, not by all. What waits meanwhile is bounded; what is beyond is not delive
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from chat.bus.entries import BadEntry, Control, Noticed, read_broadcast
@@ -34,7 +34,7 @@ Waiting = tuple[list[str] | None, Notice]
 
 
 class Notices:
-    """Those for one shard's connections.
+    """Those for one shard's connections, but for `newcomers`, who are not let in yet.
 
     obey  is given what is in their stream for shards, as soon as it comes, and its version
     """
@@ -46,12 +46,14 @@ class Notices:
         replies: Replies,
         counts: "memoryview[int]",
         obey: Callable[[Control, int], None] = lambda control, version: None,
+        newcomers: Collection[int] = (),
     ) -> None:
         self._connections = connections
         self._users = users
         self._replies = replies
         self._counts = counts
         self._obey = obey
+        self._newcomers = newcomers
         self._waiting: deque[Waiting] = deque()
         self._tasks = Tasks("notices")
 
@@ -105,6 +107,8 @@ class Notices:
             self._tell(self._connections.open_connections(), for_all)
 
     def _tell(self, fds: list[int], notices: list[Notice]) -> None:
+        if self._newcomers:
+            fds = [fd for fd in fds if fd not in self._newcomers]
         self._counts[ChatCount.NOTICES_DELIVERED] += len(fds) * len(notices)
         self._replies.to_connections(fds, notices)
 

@@ -1,22 +1,24 @@
 """Who the connections of a shard are: admitted, named, found again by uid.
 
-Rules. An identity is kept for who came with a token, or with the key of a guest that was here
-before. Nothing is kept for a new guest: its uid is computed from its handle and read back to it, so
-that looking up either is no search.
+Rules. An identity is kept for who came with a token, with the key of a guest that was here before,
+or with a name it chose. Nothing is kept for a new guest: its uid is computed from its handle and
+read back to it, so that looking up either is no search.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Final
 
 from chat.config.sections import Auth
 from chat.policy.guestkeys import GuestKeys
-from chat.policy.identity import Identity, Refused, guest, verify
+from chat.policy.identity import Identity, Refused, guest
+from chat.policy.tokens import Tokens
 from chat.wire.schema import GUEST
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
 GUEST_UID: Final = f"{GUEST}:"
+UID_BEGINS: Final = len(GUEST_UID)
+"""Where in a guest's uid stands the number it is computed from."""
 FD_BITS: Final = 20
 """As many as `shard.listen.MOST_ROWS` takes; a generation takes 32 more."""
 HANDLE_BITS: Final = FD_BITS + 32
@@ -30,7 +32,6 @@ class Users:
     """The identities of one shard's connections.
 
     shard  this shard's name, unlike any other's, living or dead
-    wall   seconds since 1970
     keys   of guests; by default those of `auth.secret`
     """
 
@@ -39,14 +40,13 @@ class Users:
         connections: Connections,
         auth: Auth,
         shard: str,
-        wall: Callable[[], float],
         keys: GuestKeys | None = None,
     ) -> None:
         self._connections = connections
         self._auth = auth
-        self._keys = keys or GuestKeys(auth.secret)
+        self._tokens = Tokens(auth)
+        self._keys = keys or GuestKeys(auth.secret, auth.secret_before)
         self._shard = shard
-        self._wall = wall
         self._identities: dict[int, Identity] = {}
         self._by_uid: dict[str, tuple[int, ...]] = {}
 
@@ -54,25 +54,76 @@ class Users:
         """A connection's name: no other connection of any shard ever has it."""
         return f"{self._shard}-{handle.generation:x}-{handle.fd:x}"
 
-    def admit(self, handle: Handle, token: str | None, key: str | None = None) -> Identity:
+    def ours(self, name: str) -> bool:
+        """Whether a connection of that name is, or was, this shard's."""
+        return name.rpartition("-")[0].rpartition("-")[0] == self._shard
+
+    def named(self, name: str) -> Handle | None:
+        """The open connection of that name, if it is here."""
+        if not self.ours(name):
+            return None
+        generation, fd = name.split("-")[-2:]
+        try:
+            handle = Handle(int(fd, 16), int(generation, 16))
+        except ValueError:
+            return None
+        return handle if handle.fd >= 0 and self._connections.has(handle) else None
+
+    def admit(
+        self, handle: Handle, token: str | None, key: str | None = None, name: str | None = None
+    ) -> Identity:
         """Who a connection is, by its token, as the guest whose `key` it has, or as a new one.
-        Raises Refused."""
+
+        Guests may choose a `name`; one that cannot be shown is none. Raises Refused.
+        """
         if token:
-            return self._keep(handle.fd, verify(token, self._auth))
+            return self._keep(handle.fd, self._tokens.verify(token))
         if self._auth.guests == "refuse":
             raise Refused(CloseCode.GUESTS_REFUSED)
-        return (key and self.readmit(handle.fd, key)) or self._guest(handle)
+        who = (key and self.readmit(handle.fd, key, name)) or self._guest(handle)
+        if name and self._auth.guest_names and handle.fd not in self._identities:
+            return self._keep(handle.fd, guest(who.uid[UID_BEGINS:], name))
+        return who
 
-    def readmit(self, fd: int, key: str) -> Identity | None:
-        """The guest whose key it is, which a connection is from now on; None for no key of ours."""
+    def authenticate(self, fd: int, token: str) -> Identity:
+        """Who an open connection is from now on, by a token. Raises Refused."""
+        who = self._tokens.verify(token)
+        self._stay(fd, who.uid)
+        return self._keep(fd, who)
+
+    def readmit(self, fd: int, key: str, name: str | None = None) -> Identity | None:
+        """The guest whose key it is, which a connection is from now on; None for no key of ours.
+        Raises Refused."""
         number = None if self._auth.guests == "refuse" else self._keys.number(key)
-        return None if number is None else self._keep(fd, guest(number))
+        if number is None:
+            return None
+        self._stay(fd, f"{GUEST_UID}{number}")
+        chosen = name if name and self._auth.guest_names else ""
+        return self._keep(fd, guest(number, chosen))
+
+    def rename(self, fd: int, name: str) -> Identity:
+        """The name a guest has from now on; "" for the default. Raises Refused."""
+        who = self.of(fd)
+        if not who.uid.startswith(GUEST_UID):
+            raise Refused(CloseCode.BAD_TOKEN, "the name of a user is its token's")
+        if not self._auth.guest_names:
+            raise Refused(CloseCode.BAD_TOKEN, "guests do not choose names here")
+        named = guest(who.uid[UID_BEGINS:], name)
+        if name and named == guest(who.uid[UID_BEGINS:]):
+            raise Refused(CloseCode.BAD_TOKEN, "nothing of this name can be seen")
+        return self._keep(fd, named)
+
+    def _stay(self, fd: int, uid: str) -> None:
+        """Who came with a token becomes nobody else. Raises Refused."""
+        before = self._identities.get(fd)
+        if before is not None and before.uid != uid and not before.uid.startswith(GUEST_UID):
+            raise Refused(CloseCode.BAD_TOKEN, "another user needs another connection")
 
     def key(self, who: Identity) -> str | None:
         """What brings a guest back as who it is; None for others, and while there are no keys."""
         if not who.uid.startswith(GUEST_UID):
             return None
-        return self._keys.of(who.uid[len(GUEST_UID) :])
+        return self._keys.of(who.uid[UID_BEGINS:])
 
     def _keep(self, fd: int, identity: Identity) -> Identity:
         self._forget(fd)
@@ -97,7 +148,7 @@ class Users:
 
     def _first(self, uid: str) -> int | None:
         """The connection that a guest's uid was made for, if that is what it still is."""
-        shard, number = uid[len(GUEST_UID) : -13], uid[-13:]
+        shard, number = uid[UID_BEGINS:-13], uid[-13:]
         if not uid.startswith(GUEST_UID) or shard != self._shard:
             return None
         try:
@@ -108,13 +159,6 @@ class Users:
         if handle.fd in self._identities or not self._connections.has(handle):
             return None
         return handle.fd
-
-    def expired(self) -> Iterator[int]:
-        """Connections whose token has ended."""
-        now = self._wall()
-        for fd, identity in list(self._identities.items()):
-            if identity.expires and identity.expires <= now:
-                yield fd
 
     def _guest(self, handle: Handle) -> Identity:
         code = (handle.generation << FD_BITS | handle.fd) * SPREAD & HANDLES

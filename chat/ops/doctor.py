@@ -233,8 +233,9 @@ def _addresses(config: Config, machine: Machine) -> Iterator[Finding]:
 def _tokens(config: Config, machine: Machine) -> Iterator[Finding]:
     guests = {"type": "may type", "read": "may only read", "refuse": "are refused"}
     policy = f"guests {guests[config.auth.guests]}"
-    if config.auth.secret:
-        yield Finding("auth.secret", "ok", f"set; {policy}")
+    keys = [name for name in ("secret", "public_keys") if getattr(config.auth, name)]
+    if keys:
+        yield Finding("auth.secret", "ok", f"{' and '.join(keys)} set; {policy}")
     elif config.auth.guests == "type":
         advice = (
             "fine for a trial; in public set DANMAKU_AUTH_SECRET (openssl rand -base64 32) and "

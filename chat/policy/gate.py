@@ -1,7 +1,7 @@
 """The gate: what may be said, decided by a chain of checks, for viewers and backends alike.
 
     a viewer    rate -> membership -> rights -> rules -> text -> words
-    a backend                    uid -> name -> text
+    a backend                    uid -> name -> badges -> text
 
 Rules. A check looks at one Attempt and lets it pass or refuses it; it sends nothing. The cheap ones
 come first; a viewer is told the first refusal, a backend all of them. A check may clean what is to
@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from chat.config.sections import Auth, Limits
+from chat.policy.claims import badges_problem
 from chat.policy.identity import USER, Identity
 from chat.policy.rates import Rates
 from chat.policy.roles import MODERATOR, rank
@@ -31,7 +32,7 @@ from chat.policy.rules import (
     Settings,
 )
 from chat.policy.text import clean_text, is_clean, text_problem
-from chat.wire.schema import GUEST, ErrorCode
+from chat.wire.schema import GUEST, NORMAL_SIZE, SCROLL, WHITE, ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Attempt(Struct):
 
     role      what `who` is in the room
     shadowed  whether only its sender is to see it
+
+    color, mode, size, id  the rest of a viewer's message, for who is asked after the gate
     """
 
     room: str
@@ -67,6 +70,10 @@ class Attempt(Struct):
     fd: int = -1
     role: str = USER
     shadowed: bool = False
+    color: int = WHITE
+    mode: str = SCROLL
+    size: int = NORMAL_SIZE
+    id: str = ""
 
 
 Check = Callable[[Attempt], Verdict]
@@ -201,10 +208,16 @@ def name(attempt: Attempt) -> Verdict:
     return Refusal(ErrorCode.BAD_REQUEST, "the name is empty", field="name")
 
 
+def badges(attempt: Attempt) -> Verdict:
+    """What a backend says of who speaks can be shown."""
+    wrong = badges_problem(attempt.who.badges)
+    return Refusal(ErrorCode.BAD_REQUEST, wrong, field="badges") if wrong else PASS
+
+
 @lru_cache
 def backend_gate(limits: Limits) -> Gate:
     """What messages of the HTTP API pass."""
-    return Gate(uid, name, text(limits))
+    return Gate(uid, name, badges, text(limits))
 
 
 class CommandRate:

@@ -116,12 +116,20 @@ def batches(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Iterat
         weight = MESSAGE_BYTES
         if type(message) is Msg:
             weight += len(message.uid) + len(message.name) + len(message.text.encode())
+            if message.avatar is not UNSET or message.badges is not UNSET:
+                weight += _adornment_bytes(message)
         if size and size + weight > FRAME_BYTES:
             yield _batch(room, epoch, messages[start:i])
             start, size = i, 0
         size += weight
     if size:
         yield _batch(room, epoch, messages[start:])
+
+
+def _adornment_bytes(message: Msg) -> int:
+    """What an avatar and badges come to, about."""
+    avatar = 0 if message.avatar is UNSET else len(message.avatar)
+    return avatar + sum(len(badge.encode()) + 3 for badge in message.badges or ())
 
 
 def _batch(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Msgs:

@@ -87,15 +87,17 @@ class Send(Struct, tag_field="t", tag="send", frozen=True):
 
 
 class Auth(Struct, tag_field="t", tag="auth", frozen=True):
-    """By a user's token, or by the key a guest was given; the token counts where both are."""
+    """By a user's token, or by the key a guest was given; the token counts where both are. `name`
+    is one that a guest chooses."""
 
     token: str | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
     guest: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if self.token is UNSET and self.guest is UNSET:
-            raise ValueError("auth needs a token or a guest's key")
+        if self.token is UNSET and self.guest is UNSET and self.name is UNSET:
+            raise ValueError("auth needs a token, a guest's key or a guest's name")
 
 
 class Ping(Struct, tag_field="t", tag="ping", frozen=True):

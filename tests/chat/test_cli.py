@@ -14,7 +14,9 @@ from chat.config.sections import Auth, Config
 from chat.ops import doctor, logs
 from chat.ops.findings import Finding
 from chat.policy import identity
+from chat.policy.tokens import Tokens
 from chat.wire import schema
+from tests.chat.config.keys import P256, private_pem, public_pem
 
 SECRET = "0123456789abcdef0123456789abcdef"
 NOBODY = "ws://127.0.0.1:1/ws"
@@ -210,31 +212,59 @@ class TestToken:
         monkeypatch.setenv("DANMAKU_AUTH_SECRET", SECRET)
         return SECRET
 
-    def made(self, *options: str) -> Any:
+    def made(self, *options: str, **auth: Any) -> identity.Identity:
         done = run("token", "u7", *options)
         assert done.exit_code == 0, done.output
-        return identity.verify(done.stdout.strip(), Auth(secret=SECRET))
+        return Tokens(Auth(**(auth or {"secret": SECRET}))).verify(done.stdout.strip())
 
     @pytest.mark.usefixtures("secret")
     def test_the_node_takes_it(self) -> None:
-        who = self.made("--name", "阿花", "--role", "admin")
-        assert (who.uid, who.name, who.role) == ("u7", "阿花", "admin")
+        options = (
+            *("--name", "阿花", "--role", "vip", "--avatar", "https://a.example/7.png"),
+            *("--level", "7", "--badge", "fan", "--badge", "2 years"),
+            *("--room", "live:1=moderator", "--room", "club:*=vip"),
+        )
+        who = self.made(*options)
+        assert (who.uid, who.name, who.role) == ("u7", "阿花", "vip")
+        assert (who.avatar, who.level) == ("https://a.example/7.png", 7)
+        assert who.badges == ("fan", "2 years")
+        assert who.rooms == (("live:1", "moderator"), ("club:*", "vip"))
 
     @pytest.mark.usefixtures("secret")
-    def test_name_and_role_have_defaults(self) -> None:
+    def test_all_but_the_id_has_defaults(self) -> None:
         who = self.made()
-        assert (who.name, who.role) == ("u7", "user")
+        assert (who.name, who.role, who.rooms) == ("u7", "user", ())
 
     @pytest.mark.usefixtures("secret")
     def test_it_lasts_as_long_as_asked(self) -> None:
         assert self.made("--ttl", "9000").expires - self.made("--ttl", "60").expires > 8000
 
     @pytest.mark.usefixtures("secret")
-    @pytest.mark.parametrize("wrong", [("guest:1",), ("x" * 65,), ("u7", "--role", "two words")])
+    @pytest.mark.parametrize(
+        "wrong",
+        [("guest:1",), ("x" * 65,), ("u7", "--role", "two words"), ("u7", "--avatar", "a.png"),
+         ("u7", "--level", "-1"), ("u7", "--badge", " "), ("u7", "--room", "a b=vip")],
+    )  # fmt: skip
     def test_one_the_node_would_refuse_is_not_made(self, wrong: tuple[str, ...]) -> None:
         done = run("token", *wrong)
         assert (done.exit_code, done.stdout) == (2, "")
         assert "the claim" in done.stderr
+
+    @pytest.mark.usefixtures("secret")
+    def test_a_role_is_in_a_room(self) -> None:
+        done = run("token", "u7", "--room", "live:1")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "ROOM=ROLE" in done.stderr
+
+    def test_a_private_key_signs_too(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_bytes(private_pem(P256))
+        (tmp_path / "public").write_bytes(public_pem(P256))
+        who = self.made("--key", str(tmp_path / "key"), public_keys=str(tmp_path / "public"))
+        assert who.uid == "u7"
+        for path, why in ((tmp_path / "none", "No such file"), (tmp_path / "public", "key cannot")):
+            done = run("token", "u7", "--key", str(path))
+            assert (done.exit_code, done.stdout) == (1, "")
+            assert why in done.stderr
 
     def test_without_a_secret_it_says_what_to_set(self) -> None:
         done = run("token", "u7")

@@ -217,6 +217,13 @@ class TestTrouble:
         assert f"needs {RESERVED_DESCRIPTORS + 3} to hold one viewer" in line
         assert "ulimit -n" in line
 
+    def test_hooks_that_are_not_there(self, tmp_path: Path) -> None:
+        line = self.told(tmp_path, rooms_hooks="nowhere_at_all:Hooks")
+        assert line == (
+            "danmaku: rooms.hooks: nowhere_at_all cannot be imported: "
+            "ModuleNotFoundError: No module named 'nowhere_at_all'"
+        )
+
     def test_an_engine_that_cannot_start(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         line = self.told(tmp_path, bus_data_dir=tmp_path / "file" / "data")

@@ -123,7 +123,8 @@ describe("following a room", () => {
     const said = { uid: "guest:c-12345", text: "hi", ts: 9, color: 255 };
     world.hear(msgs(6, 6, { m: [said] }));
     const unsaid = { room: "r", seq: 6, id: "e-6", name: "guest-2345", mode: "scroll", size: 25 };
-    assert.deepEqual(world.seen("messages"), [["messages", [{ ...said, ...unsaid, kind: undefined }]]]);
+    const absent = { kind: undefined, avatar: undefined, level: undefined, badges: undefined };
+    assert.deepEqual(world.seen("messages"), [["messages", [{ ...said, ...unsaid, ...absent }]]]);
   });
 
   test("of a batch that overlaps the position only the rest is shown", () => {

@@ -22,13 +22,18 @@ describe("what a message leaves out", () => {
       size: 25,
       ts: 1700000000000,
       kind: undefined,
+      avatar: undefined,
+      level: undefined,
+      badges: undefined,
     });
   });
 
   test("and what it says stands", () => {
     const chosen = { name: "Ada", color: 0, mode: "top", size: 36, kind: "gift" };
-    const [message] = expand([line("hi", { ...chosen, seq: 9 })], EVENT);
-    assert.deepEqual(message, { room: "r", seq: 9, id: "e-9", uid: "u", text: "hi", ts: 1, ...chosen });
+    const shown = { avatar: "https://a.example/7.png", level: 7, badges: ["fan"] };
+    const [message] = expand([line("hi", { ...chosen, ...shown, seq: 9 })], EVENT);
+    const place = { room: "r", seq: 9, id: "e-9", uid: "u", text: "hi", ts: 1 };
+    assert.deepEqual(message, { ...place, ...chosen, ...shown });
   });
 
   test("a guest without a name is called by the last four characters of the uid", () => {

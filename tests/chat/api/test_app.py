@@ -49,6 +49,9 @@ class TestPublish:
             "mode": "top",
             "size": 64,
             "kind": "gift",
+            "avatar": "https://a.example/7.png",
+            "level": 7,
+            "badges": ["fan"],
         }
         assert api.post(room, given).status == 200
         [message] = api.history(room)

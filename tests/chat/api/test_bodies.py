@@ -137,9 +137,10 @@ class TestPaths:
         assert problems_of(bad) == ["[1].size", "[2]", "[3].text", "[4]"]
 
     def test_every_field_that_is_wrong_is_named(self) -> None:
-        wrong: dict[str, Any] = {name: [] for name in MessageIn.__struct_fields__}
+        wrong: dict[str, Any] = {name: {} for name in MessageIn.__struct_fields__}
         assert problems_of(wrong) == list(MessageIn.__struct_fields__)
         assert problems_of({"text": "", "uid": "a\nb"}) == ["uid", "text"]
+        assert problems_of({"text": "", "badges": ["fan", " x"]}) == ["badges", "text"]
         assert problems_of([{"size": 1, "color": -1}]) == ["[0].size", "[0].color", "[0]"]
 
     def test_a_broadcast_is_refused_when_rooms_times_messages_are_too_many(self) -> None:

@@ -8,7 +8,8 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from chat.api.models import MAX_TARGETS, BroadcastIn, HistoryOut, MessageIn, PublishedOut
-from chat.policy.identity import MAX_NAME, MAX_UID
+from chat.policy.claims import MAX_AVATAR, MAX_BADGE, MAX_BADGES, MAX_LEVEL, identity_of
+from chat.policy.identity import MAX_NAME, MAX_UID, Refused
 from chat.wire.schema import Msg, Send
 
 
@@ -38,6 +39,26 @@ class TestMessagesIn:
         for size in (0, most + 1):
             with pytest.raises(msgspec.ValidationError, match=rf"\$\.{field}"):
                 msgspec.convert({"text": "hi", field: "x" * size}, MessageIn)
+
+    @pytest.mark.parametrize(
+        ("field", "good", "bad"),
+        [
+            ("avatar", ["", "https://a.example/7.png"], ["a.png", "https://a/" + "x" * MAX_AVATAR]),
+            ("level", [0, MAX_LEVEL], [-1, MAX_LEVEL + 1, 1.5]),
+            ("badges", [[], ["x" * MAX_BADGE] * MAX_BADGES], [["x"] * (MAX_BADGES + 1), [""]]),
+        ],
+    )
+    def test_who_speaks_is_adorned_as_by_a_token(
+        self, field: str, good: list[Any], bad: list[Any]
+    ) -> None:
+        for value in good:
+            assert msgspec.convert({"text": "hi", field: value}, MessageIn)
+            assert identity_of({"sub": "u", "exp": 1, field: value})
+        for value in bad:
+            with pytest.raises(msgspec.ValidationError, match=rf"\$\.{field}"):
+                msgspec.convert({"text": "hi", field: value}, MessageIn)
+            with pytest.raises(Refused):
+                identity_of({"sub": "u", "exp": 1, field: value})
 
     def test_a_misspelt_field_is_refused(self) -> None:
         with pytest.raises(msgspec.ValidationError, match="colour"):

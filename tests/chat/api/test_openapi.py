@@ -54,6 +54,12 @@ def good_values(schema: dict[str, Any]) -> Iterator[Any]:
         yield from schema["enum"]
     elif schema.get("type") == "integer":
         yield from (schema["minimum"], schema["maximum"])
+    elif "pattern" in schema:
+        for url in ("http://a", "https://a.example/".ljust(schema["maxLength"], "x")):
+            assert re.search(schema["pattern"], url)
+            yield url
+    elif schema.get("type") == "array":
+        yield ["x"] * schema["maxItems"]
     elif schema.get("type") == "string":
         yield "x" * schema.get("minLength", 1)
         yield "x" * schema.get("maxLength", 1)
@@ -68,6 +74,12 @@ def bad_values(schema: dict[str, Any]) -> Iterator[Any]:
         yield "neither"
     elif schema.get("type") == "integer":
         yield from (schema["minimum"] - 1, schema["maximum"] + 1)
+    elif "pattern" in schema:
+        yield "https://a.example/".ljust(schema["maxLength"] + 1, "x")
+        yield "javascript:x"
+    elif schema.get("type") == "array":
+        yield ["x"] * (schema["maxItems"] + 1)
+        yield [""]
     elif "minLength" in schema:
         yield "x" * (schema["minLength"] - 1)
         yield "x" * (schema["maxLength"] + 1)

@@ -19,12 +19,14 @@ from chat.bus.entries import (
     Deleted,
     Entry,
     Noticed,
+    Replaced,
     Ruled,
     Said,
     digest,
     id_order,
     pack,
     read,
+    read_broadcast,
 )
 from chat.wire.batch import shorten
 from chat.wire.dialects.native import JSON, MSGPACK
@@ -59,6 +61,20 @@ class TestMessages:
         entry = pack(Said("u7", "阿花", "前方高能", 1, "top", 25, 1764, kind))
         assert read(entry, "live:42", "k3f9", 12) == Msg(
             "live:42", 12, "k3f9-12", "u7", "阿花", "前方高能", 1, "top", 25, 1764, found
+        )
+
+    @given(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=256),
+        st.integers(0, 2**53),
+        st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6).map(tuple),
+    )
+    def test_whoever_says_it(self, avatar: str, level: int, badges: tuple[str, ...]) -> None:
+        entry = pack(Said("u", "n", "x", 0, "top", 12, 3, None, avatar, level, badges))
+        message = said(entry)
+        shown = (message.avatar or "", message.level or 0, message.badges or ())
+        assert shown == (avatar, level, badges)
+        assert UNSET not in (message.avatar, message.level, message.badges) or not (
+            avatar and level and badges
         )
 
     @given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 2**53))
@@ -219,6 +235,12 @@ class TestNotices:
         noticed = read_notice(pack(Noticed(["u1", "guest:x"], "sys", "hi", 1, 2, "gift")))
         assert noticed.users == ["u1", "guest:x"]
         assert noticed.event("5-0") == Notice("5-0", "user", "sys", "hi", 1, 2, "gift")
+
+    def test_what_is_for_shards_is_told_apart(self) -> None:
+        control = Replaced(["k3j2h1g0-1f-2a"])
+        assert read_broadcast(pack(control)) == control
+        with pytest.raises(BadEntry):
+            read(pack(control), "r", "e", 1)
 
     def test_an_older_one_lacks_what_came_later_and_a_newer_one_has_more(self) -> None:
         assert read_notice(packed(NOTICED)).kind is None

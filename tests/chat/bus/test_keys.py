@@ -40,6 +40,11 @@ def test_no_two_messages_share_a_dup_key(one: Message, two: Message) -> None:
     assert (keys.dup(*one) == keys.dup(*two)) == (one == two)
 
 
+@given(st.text(max_size=9))
+def test_a_users_key_is_in_the_partition_of_the_uid(uid: str) -> None:
+    assert slot_tag(KEYS.device(uid)) == str(KEYS.partition(uid))
+
+
 def test_names_as_they_are_written_down() -> None:
     p = crc32(b"live:42") % 64
     assert KEYS.partition("live:42") == p
@@ -47,6 +52,7 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.history("live:42") == f"danmaku:{{{p}}}:history:live:42"
     assert KEYS.online("live:42") == f"danmaku:{{{p}}}:online:live:42"
     assert KEYS.dup("live:42", "u7", "a-1") == f"danmaku:{{{p}}}:dup:7:live:42:2:u7:a-1"
+    assert KEYS.device("live:42") == f"danmaku:{{{p}}}:device:live:42"
     assert KEYS.fanout(7) == "danmaku:{7}:fanout"
     assert KEYS.top(7) == "danmaku:{7}:top"
     assert KEYS.seen(7) == "danmaku:{7}:seen"

@@ -280,6 +280,21 @@ class TestDuplicates:
         assert [type(one) for one in got] == kinds
         assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a")]
 
+    async def test_an_id_stands_for_what_was_sent_whatever_was_made_of_it(
+        self, store: Store
+    ) -> None:
+        sent, changed, other = (outgoing(ROOM, text) for text in ("a", "***", "b"))
+        first = Outgoing(ROOM, "u", changed.entry, "1", asked=sent.entry)
+        again = Outgoing(ROOM, "u", sent.entry, "1")  # nobody could be asked this time
+        another = Outgoing(ROOM, "u", changed.entry, "1", asked=other.entry)
+        got = await store.publish([first, again, another], "e1", 1_000, 0)
+        assert places([one for one in got[:2] if isinstance(one, Receipt)]) == [
+            ("e1", 1, False),
+            ("e1", 1, True),
+        ]
+        assert isinstance(got[2], ReusedError)
+        assert texts(await store.history(ROOM, "e1", 0, 10)) == [(1, "***")]
+
     async def test_ids_are_one_users_in_one_room(self, store: Store) -> None:
         got = await put(store, outgoing(ROOM, "a", "id"), outgoing(ROOM, "b", "id", uid="other"))
         got += await put(store, outgoing("elsewhere", "c", "id"))

@@ -1,19 +1,25 @@
 """What single values may be; the secrets among them are never quoted back."""
 
+from pathlib import Path
+
 import pytest
 
 from chat.config.checks import (
     CHECKS,
+    check_hooks,
     check_host,
     check_key,
     check_origins,
     check_path,
     check_prefix,
+    check_presend_url,
     check_proxies,
+    check_public_keys,
     check_secret,
     check_url,
 )
 from chat.config.sections import TYPES
+from tests.chat.config.keys import P256, private_pem, public_pem
 
 
 def test_every_check_is_for_a_key_there_is() -> None:
@@ -32,6 +38,21 @@ class TestPath:
     def test_the_health_check_keeps_its_own(self) -> None:
         assert check_path("/healthz") == "is taken by the health check"
         assert check_path("/readyz") == "is taken by the readiness check"
+
+
+class TestPublicKeys:
+    def test_a_file_of_them_or_none_may_be(self, tmp_path: Path) -> None:
+        (tmp_path / "keys").write_bytes(public_pem(P256))
+        assert check_public_keys(str(tmp_path / "keys")) is None
+        assert check_public_keys("") is None
+
+    def test_another_may_not(self, tmp_path: Path) -> None:
+        path = tmp_path / "keys"
+        assert check_public_keys(str(path)) == f'"{path}" cannot be read: No such file or directory'
+        path.write_bytes(private_pem(P256))
+        fault = check_public_keys(str(path))
+        assert fault is not None
+        assert "has a private key" in fault
 
 
 class TestHost:
@@ -176,3 +197,31 @@ class TestSecrets:
     @pytest.mark.parametrize("key", ["with space", "dan幕", "line\nbreak", "tab\t"])
     def test_a_key_no_header_can_carry_is_refused_unseen(self, key: str) -> None:
         assert check_key(key) == "expected visible ASCII characters without spaces"
+
+
+class TestHooks:
+    @pytest.mark.parametrize("path", ["", "hooks:Hooks", "a.b_c.d1:_X", "模块:类"])
+    def test_they_may_be(self, path: str) -> None:
+        assert check_hooks(path) is None
+
+    @pytest.mark.parametrize(
+        "path", ["hooks", "hooks.Hooks", ":X", "a:", "a:b:c", "a..b:C", "a/b.py:C", "1a:B", "a:B()"]
+    )
+    def test_they_may_not_be(self, path: str) -> None:
+        assert check_hooks(path) == f'expected "module:Class", got "{path}"'
+
+
+class TestPresendUrl:
+    @pytest.mark.parametrize(
+        "url", ["", "http://h", "https://a.example:8443/check?x=1", "http://u:p@[::1]:80/"]
+    )
+    def test_it_may_be(self, url: str) -> None:
+        assert check_presend_url(url) is None
+
+    @pytest.mark.parametrize(
+        "url",
+        ["h", "ftp://h/", "http://", "http:///p", "http://h:0/", "http://h:99999/", "http://[/",
+         "http://h/ a", "http://h/#top"],
+    )  # fmt: skip
+    def test_it_may_not_be_and_is_not_quoted(self, url: str) -> None:
+        assert check_presend_url(url) == "expected a URL like https://moderation.example/check"

@@ -236,6 +236,17 @@ class TestSecrets:
             "auth.secret: expected at least 32 bytes, got 31 (from DANMAKU_AUTH_SECRET)"
         ]
 
+    def test_the_one_before_is_as_long_and_never_alone(self) -> None:
+        before = {"DANMAKU_AUTH_SECRET_BEFORE": "x" * 32}
+        assert load_config(None, before | {"DANMAKU_AUTH_SECRET": "y" * 32}).auth.secret_before
+        assert problems_of(environ=before) == [
+            "auth.secret_before: only has a meaning with auth.secret, the one that signs now"
+        ]
+        assert problems_of(environ={"DANMAKU_AUTH_SECRET_BEFORE": "hunter2"}) == [
+            "auth.secret_before: expected at least 32 bytes, got 7 "
+            "(from DANMAKU_AUTH_SECRET_BEFORE)"
+        ]
+
     @pytest.mark.parametrize("key", ["with space", "dan幕", "line\nbreak"])
     def test_a_key_no_header_can_carry_is_refused_unseen(self, key: str) -> None:
         assert problems_of(environ={"DANMAKU_API_KEY": key}) == [

@@ -39,7 +39,8 @@ class TestKeysTogether:
             ),
             (
                 {"DANMAKU_AUTH_GUESTS": "refuse"},
-                'auth.guests: "refuse" without auth.secret leaves nobody who could connect',
+                'auth.guests: "refuse" without auth.secret or auth.public_keys '
+                "leaves nobody who could connect",
             ),
         ],
     )

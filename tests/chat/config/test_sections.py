@@ -63,13 +63,17 @@ class TestPrinting:
     def test_no_printed_config_shows_a_secret(self) -> None:
         environ = {
             "DANMAKU_AUTH_SECRET": SECRET,
+            "DANMAKU_AUTH_SECRET_BEFORE": SECRET,
             "DANMAKU_API_KEY": SECRET,
             "DANMAKU_BUS_URL": f"redis://user:{SECRET}@host:6379/0",
+            "DANMAKU_ROOMS_PRESEND_SECRET": SECRET,
+            "DANMAKU_ROOMS_PRESEND_URL": f"https://user:{SECRET}@moderation.example/a?key={SECRET}",
         }
         printed = repr(load_config(None, environ))
         assert SECRET not in printed
         assert "redis://host:6379/0" in printed
-        assert repr(Auth()) == "Auth(secret='', audience='', guests='type')"
+        assert "'https://moderation.example/a'" in printed
+        assert repr(Auth(audience="chat")).startswith("Auth(secret='', secret_before='', ")
         assert "url='embedded'" in repr(Bus())
 
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from chat.bus.store import Receipt
 from chat.counters import FIELDS, ChatCount
 from chat.hub.acks import Acks, Sender
 from chat.hub.replies import Replies
+from chat.policy.gate import Refusal
 from chat.wire.schema import Ack, Error, ErrorCode, ServerEvent
 from pool.handle import Handle
 from pool.scoreboard import Scoreboard
@@ -82,3 +83,13 @@ def test_an_id_that_was_reused_is_counted_apart_and_needs_no_other_try(desk: Des
     assert desk.sent == [(5, [Error(ErrorCode.ID_REUSED, message, 1)])]
     assert desk.counts[ChatCount.REFUSED_ID_REUSED] == 1
     assert desk.counts[ChatCount.REFUSED_UNAVAILABLE] == 0
+
+
+def test_the_refused_are_told_why_in_one_frame_and_who_is_gone_is_not(desk: Desk) -> None:
+    desk.gone.add(Handle(6, 0))
+    no = Refusal(ErrorCode.FORBIDDEN, "no")
+    later = Refusal(ErrorCode.UNAVAILABLE, "later", 1.5)
+    desk.acks.refused([(sender(5, 1), no), (sender(6, 2), no), (sender(5, 3), later)])
+    assert desk.sent == [
+        (5, [Error(ErrorCode.FORBIDDEN, "no", 1), Error(ErrorCode.UNAVAILABLE, "later", 3, 1.5)])
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chat.bus.entries import Noticed, pack
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.wire import variants as module
@@ -108,6 +109,19 @@ class TestIntroductions:
             assert viewer.of("welcome")[0]["uid"] == "u7"
             await viewer.hear("joined")
 
+    async def test_nor_is_a_notice(self, terse: Shard) -> None:
+        async with a_terse_one(terse) as viewer, terse.viewer(binary=True) as other:
+            await other.hear("welcome")
+            await until(lambda: terse.hub._unintroduced)
+            await terse.store.notify(pack(Noticed(None, "sys", "one", 1, 2)))
+            await other.hear("notice", text="one")
+            await viewer.raw(json.dumps([{"t": "auth", "token": bearer()}]))
+            await viewer.hear("welcome")
+            await terse.store.notify(pack(Noticed(None, "sys", "two", 1, 2)))
+            await viewer.hear("notice", text="two")
+            assert [event["t"] for event in viewer.events] == ["welcome", "notice"]
+            assert not terse.hub.arrivals.newcomers
+
     async def test_an_event_without_a_word_is_left_out(self, terse: Shard) -> None:
         async with a_terse_one(terse) as viewer, terse.viewer(binary=True) as other:
             await viewer.raw(json.dumps([{"t": "auth", "token": bearer()}]))
@@ -136,3 +150,4 @@ class TestIntroductions:
             terse.advance(1)
             assert await viewer.closed() == 4500
             assert terse.hub._unintroduced == {}
+            assert not terse.hub.arrivals.newcomers

@@ -45,6 +45,21 @@ class TestComingBack:
                     assert await key_of(viewer) == (uid, key)
                 assert shard.count(ChatCount.GUESTS_RETURNED) == 1
 
+    async def test_while_secrets_change_it_is_given_another_key(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        auth = {"secret": SECRET}
+        async with Shard(valkey.url, prefix, auth=auth) as shard, shard.viewer() as viewer:
+            uid, old = await key_of(viewer)
+        auth = {"secret": SECRET[::-1], "secret_before": SECRET}
+        async with Shard(valkey.url, prefix, auth=auth) as shard:
+            async with shard.viewer(f"?guest={old}") as viewer:
+                same, new = await key_of(viewer)
+                assert (same, new == old) == (uid, False)
+            async with shard.viewer(f"?guest={new}") as viewer:
+                assert await key_of(viewer) == (uid, new)
+            assert shard.count(ChatCount.GUESTS_RETURNED) == 2
+
     async def test_what_it_says_again_is_published_once(self, shard: Shard) -> None:
         async with shard.viewer() as viewer:
             _, key = await key_of(viewer)
@@ -119,7 +134,7 @@ class TestWithoutRedis:
             uid, key = await key_of(viewer)
         async with Shard(own_valkey.url, prefix) as shard:
             keys = shard.service._guest_keys
-            known, keys._key = keys._key, b""  # as a shard is that was started without Redis
+            known, keys._macs = keys.of("1"), None  # as a shard is that was started without Redis
             async with shard.viewer(f"?guest={key}") as viewer:
                 welcome = await viewer.hear("welcome")
                 assert (welcome["uid"] != uid, "guest" in welcome) == (True, False)
@@ -127,7 +142,7 @@ class TestWithoutRedis:
             os.kill(own_valkey.pid, signal.SIGKILL)
             own_valkey.restart()
             await until(lambda: keys.known)
-            assert keys._key == known
+            assert keys.of("1") == known
 
 
 async def test_our_client_comes_back_as_who_it_was(shard: Shard) -> None:

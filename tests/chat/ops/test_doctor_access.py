@@ -83,6 +83,11 @@ class TestSecrets:
         assert found.level == level
         assert SECRET not in str(found)
 
+    def test_tokens_by_public_keys(self) -> None:
+        found = finding("auth.secret", auth={"secret": "", "public_keys": "keys.pem"})
+        assert found.level == "ok"
+        assert "everyone is a guest" not in found.detail
+
     @pytest.mark.parametrize(
         ("key", "host", "level"),
         [

@@ -1,6 +1,8 @@
 """Keys of guests: made, read, shared through Redis, and no others accepted."""
 
 import asyncio
+import hmac
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 
 import pytest
@@ -37,8 +39,21 @@ class TestKeys:
         assert key(OURS) == key(GuestKeys(SECRET))
         assert len(key(OURS)) == len(NUMBER) + 1 + 22
 
+    @given(st.text("0123456789abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=48))
+    def test_it_is_the_numbers_hmac(self, number: str) -> None:
+        secret = hmac.digest(SECRET.encode(), b"guests of danmaku", "sha256")
+        mac = hmac.digest(secret, number.encode(), "sha256")[:16]
+        assert key(OURS, number) == f"{number}.{urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
     def test_one_made_with_another_secret_does_not(self) -> None:
         assert OURS.number(key(GuestKeys("another secret"))) is None
+
+    def test_one_of_the_secret_before_does_until_that_is_forgotten(self) -> None:
+        old = key(GuestKeys("the secret before"))
+        changing = GuestKeys(SECRET, "the secret before")
+        assert changing.number(old) == changing.number(key(OURS)) == NUMBER
+        assert key(changing) == key(OURS)
+        assert OURS.number(old) is None
 
     @given(at=st.integers(0, len(NUMBER) + 22), character=st.characters(codec="utf-8"))
     def test_nor_one_that_is_changed_anywhere(self, at: int, character: str) -> None:

@@ -1,0 +1,132 @@
+"""Who is let in, as whom, and for how long: tokens, keys and names of guests, on a connection's way
+in and by `auth` while it is open.
+
+Rules. A guest may become a user, or another guest. Who came with a token stays who it is: another
+token of the same user goes on where the one before ends, one of somebody else is refused, for what
+a connection has joined and may say hangs on who it was let in as.
+"""
+
+from collections.abc import Callable
+
+from msgspec import UNSET, UnsetType
+
+from chat.counters import ChatCount
+from chat.hub.devices import Devices
+from chat.hub.enforcement import Enforcement
+from chat.hub.expiries import Expiries
+from chat.hub.replies import Replies
+from chat.hub.users import Users
+from chat.policy.identity import Identity, Refused
+from chat.wire.schema import GUEST, Auth, Authed, Error, ErrorCode, Expiring, Welcome
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+
+
+class Admission:
+    """For one shard's connections.
+
+    ping_s  what a welcome says of the heartbeat
+    wall    seconds since 1970
+    devices of users who may have only one; None: as many as they like
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        enforcement: Enforcement,
+        replies: Replies,
+        ping_s: int,
+        counts: "memoryview[int]",
+        wall: Callable[[], float],
+        devices: Devices | None = None,
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._enforcement = enforcement
+        self._replies = replies
+        self._ping_s = ping_s
+        self._counts = counts
+        self._wall = wall
+        self._devices = devices
+        self._expiries = Expiries()
+
+    def admit(self, fd: int, token: str | None, key: str | None, name: str | None) -> Welcome:
+        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one."""
+        handle = self._connections.handle(fd)
+        try:
+            who = self._users.admit(handle, token, key, name)
+        except Refused:
+            self._counts[ChatCount.REFUSED_TOKEN] += 1
+            raise
+        self._enforcement.admit(fd, who.uid)
+        if who.expires:
+            self._expiries.set(fd, who.expires)
+            if self._devices is not None:
+                self._devices.claim(fd, who.uid)
+        theirs = self._users.key(who)
+        if key and not token:
+            self._count_guest(returned=who.uid == f"{GUEST}:{key.partition('.')[0]}")
+        conn = self._users.name(handle)
+        return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
+
+    def authenticate(self, fd: int, auth: Auth) -> Authed | Error | None:
+        """Who an open connection is from now on, or why it stays who it is; None when it is closed,
+        because that is who may not be here."""
+        before = self._users.of(fd).uid
+        try:
+            who = self._become(fd, auth)
+        except Refused as refused:
+            return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
+        self._expiries.set(fd, who.expires)
+        if who.uid != before:
+            try:
+                self._enforcement.admit(fd, who.uid)
+            except Refused as refused:
+                self._connections.close(fd, refused.code, str(refused))
+                return None
+            self._enforcement.became(fd, who.uid)
+            if self._devices is not None and who.expires:
+                self._devices.claim(fd, who.uid)
+        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
+
+    def _become(self, fd: int, auth: Auth) -> Identity:
+        """Raises Refused."""
+        if auth.token is not UNSET:
+            try:
+                return self._users.authenticate(fd, auth.token)
+            except Refused:
+                self._counts[ChatCount.REFUSED_TOKEN] += 1
+                raise
+        if auth.guest is UNSET:
+            return self._users.rename(fd, given(auth.name) or "")
+        who = self._users.readmit(fd, auth.guest, given(auth.name))
+        self._count_guest(returned=who is not None)
+        if who is None:
+            raise Refused(CloseCode.BAD_TOKEN, "this is no guest's key of ours")
+        return who
+
+    def _count_guest(self, returned: bool) -> None:
+        self._counts[ChatCount.GUESTS_RETURNED if returned else ChatCount.REFUSED_GUEST_KEY] += 1
+
+    def close(self, fd: int) -> None:
+        """The connection is over."""
+        self._users.close(fd)
+        self._expiries.forget(fd)
+        if self._devices is not None:
+            self._devices.close(fd)
+
+    def tick(self, tick: int) -> None:
+        """A second has passed: tell whose token ends soon, close whose token has ended."""
+        for fd, left_s in self._expiries.due(self._wall()):
+            if left_s:
+                self._replies.send(fd, [Expiring(max(1, round(left_s)))])
+            else:
+                self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
+        if self._devices is not None:
+            self._devices.tick(tick)
+
+
+def given(field: str | UnsetType) -> str | None:
+    """A field of a command, None for one that is left out."""
+    return None if field is UNSET else field

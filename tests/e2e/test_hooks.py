@@ -1,0 +1,56 @@
+"""A node with hooks from the directory it is started in, and what their worst does to it."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.local import Node
+from tests.e2e.viewers import Viewer
+
+HOOKS = """
+import os
+import threading
+
+from chat.policy.hooks import Refuse
+
+IMPORTED = os.getpid()
+
+
+class Hooks:
+    def __init__(self):
+        self.made = os.getpid()
+
+    async def on_join(self, who, room):
+        if room == "bad":
+            return Refuse(f"closed {self.made != IMPORTED}")
+
+    def on_message(self, who, room, message):
+        if message.text == "stuck":
+            threading.Event().wait()
+        if message.text == "no":
+            raise Refuse("no", 2)
+"""
+
+
+async def test_hooks_are_asked_and_one_that_never_returns_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "myhooks.py").write_text(HOOKS)
+    monkeypatch.chdir(tmp_path)
+    settings = {"rooms_hooks": "myhooks:Hooks", "rooms_hooks_budget_ms": 1000}
+    with Node(tmp_path, **settings) as node:
+        viewer = await Viewer.open(node.ws, "a")
+        closed = await viewer.ask({"t": "join", "room": "bad"})
+        assert closed["message"] == "closed True"  # imported once, made in each shard
+        no = await viewer.type("a", "no")
+        assert (no["code"], no["message"], no["retry_after"]) == ("forbidden", "no", 2)
+        for text in ("hi", "stuck", "stuck", "stuck", "stuck", "stuck", "after"):
+            assert (await viewer.type("a", text))["t"] == "ack"
+        await viewer.until(lambda _: viewer.texts[-1:] == ["after"])
+        _, metrics = node.request("GET", "/metrics")
+        assert "danmaku_node_hooks_slow_total 5.0" in metrics
+        assert "danmaku_node_passed_unchecked_total 5.0" in metrics
+        assert "danmaku_node_refused_by_hook_total 2.0" in metrics
+        assert node.stop() == 0  # with threads that never come back
+        assert "killing" not in node.said()
+        assert "on_message of rooms.hooks failed: it took more than 1000 ms" in node.said()
