@@ -31,7 +31,10 @@ def written_out(room: str, epoch: str, lean: list[Event], seq: int | None) -> li
         assert not DEFAULTS.items() & message.items(), "what is default is left out"
         seq = message.get("seq", seq)
         assert seq is not None, "the first of a history has its own seq"
-        if "t" in message:
+        if "removed" in message:
+            assert message == {"seq": seq, "removed": True}
+            found.append({"t": "removed", "room": room, "seq": seq})
+        elif "t" in message:
             found.append({"room": room, "seq": seq, **message})
         else:
             uid = message["uid"]

@@ -7,6 +7,7 @@ is very much, after a pause or under more load than a shard can carry, is severa
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 
@@ -15,10 +16,11 @@ from chat.rooms.members import Members
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Error, Gap, Msg, Msgs, Online, Ref, Sequenced, ServerEvent
+from chat.wire.schema import Error, Gap, Msg, Msgs, Online, Ref, Removed, Sequenced, ServerEvent
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
+BATCHED: Final = (Msg, Removed)
 Written = tuple[bytes, str]
 """An event in a dialect, and the position of its room behind it; "" where it has none."""
 
@@ -186,9 +188,9 @@ def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
 def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:
     """Events as members get them, messages in batches; and the room's position behind each."""
     steps: list[tuple[ServerEvent, str]] = []
-    messages: list[Msg] = []
+    messages: list[Msg | Removed] = []
     for event in events:
-        if isinstance(event, Msg):
+        if isinstance(event, BATCHED):
             messages.append(event)
             continue
         steps += _batched(room, messages)
@@ -198,7 +200,7 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple
     return steps + _batched(room, messages)
 
 
-def _batched(room: Room, messages: Sequence[Msg]) -> list[tuple[ServerEvent, str]]:
+def _batched(room: Room, messages: Sequence[Msg | Removed]) -> list[tuple[ServerEvent, str]]:
     epoch = room.position.epoch
     return [(batch, f"{epoch}-{batch.to}") for batch in batches(room.name, epoch, messages)]
 

@@ -2,7 +2,8 @@
 
 Rules. Pure. `shorten` and `expand` are each other's inverse: what one leaves out the other puts
 back, and a test holds them to it. A place's number is left out where it follows the one before; a
-name where it is what `default_name` makes of the uid.
+name where it is what `default_name` makes of the uid. Of a message that was taken back only its
+place is written, always with its number.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from chat.wire.schema import (
     Message,
     Msg,
     Msgs,
+    Removed,
     Sequenced,
     State,
 )
@@ -69,6 +71,8 @@ def _written(place: Sequenced, seq: int | UnsetType) -> Message:  # hot: once pe
             return Message(seq, t="clear", uid=place.uid, ts=place.ts)
         case State():
             return Message(seq, t="state", state=place.state, ts=place.ts)
+        case Removed():
+            return Message(place.seq, removed=True)
 
 
 def expand(
@@ -79,6 +83,8 @@ def expand(
     for one in written:
         seq = seq + 1 if one.seq is UNSET else one.seq
         match one:
+            case Message(removed=True):
+                yield Removed(room, seq)
             case Message(t="delete", target=int(target), ts=int(ts)):
                 yield Delete(room, seq, target, ts)
             case Message(t="clear", ts=int(ts)):
@@ -99,11 +105,13 @@ def expand(
                 )
 
 
-def batches(room: str, epoch: str, messages: Sequence[Msg]) -> Iterator[Msgs]:
+def batches(room: str, epoch: str, messages: Sequence[Msg | Removed]) -> Iterator[Msgs]:
     """Messages in order as events of at most about FRAME_BYTES each; one message always fits."""
     start = size = 0
     for i, message in enumerate(messages):
-        weight = MESSAGE_BYTES + len(message.uid) + len(message.name) + len(message.text.encode())
+        weight = MESSAGE_BYTES
+        if isinstance(message, Msg):
+            weight += len(message.uid) + len(message.name) + len(message.text.encode())
         if size and size + weight > FRAME_BYTES:
             yield _batch(room, epoch, messages[start:i])
             start, size = i, 0
@@ -112,6 +120,6 @@ def batches(room: str, epoch: str, messages: Sequence[Msg]) -> Iterator[Msgs]:
         yield _batch(room, epoch, messages[start:])
 
 
-def _batch(room: str, epoch: str, messages: Sequence[Msg]) -> Msgs:
+def _batch(room: str, epoch: str, messages: Sequence[Msg | Removed]) -> Msgs:
     first = messages[0].seq
     return Msgs(room, epoch, first, messages[-1].seq, shorten(messages, first - 1))

@@ -205,7 +205,15 @@ class State(Struct, tag_field="t", tag="state"):
     state: dict[str, Any]
 
 
-Sequenced = Msg | Delete | Clear | State
+class Removed(Struct, tag_field="t", tag="removed"):
+    """Where a message stood that was taken back. Its `ts` is not written: clients have 0."""
+
+    room: str
+    seq: int
+    ts: int = 0
+
+
+Sequenced = Msg | Delete | Clear | State | Removed
 """What takes a place in a room: numbered without a hole, kept in the history."""
 
 
@@ -214,7 +222,7 @@ class Message(Struct):
 
     `seq` is left out where it is one more than that of the place before, `name` where it is the
     uid's default, colour, mode and size where they are those of a Send without. What is no message
-    says so in `t`, with the fields of that event.
+    says so in `t`, with the fields of that event. One that was taken back has `seq` and `removed`.
     """
 
     seq: int | UnsetType = UNSET
@@ -232,6 +240,7 @@ class Message(Struct):
     avatar: str | UnsetType = UNSET
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
+    removed: bool | UnsetType = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):
