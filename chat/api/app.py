@@ -30,6 +30,7 @@ from chat.api.models import (
     HistoryOut,
     Problem,
     PublishedOut,
+    RemovedOut,
     RoomDetailOut,
     RoomOut,
     RoomsOut,
@@ -40,7 +41,7 @@ from chat.bus.entries import Noticed, pack
 from chat.bus.store import Store, open_store
 from chat.config.sections import Config
 from chat.policy import text as rules
-from chat.wire.schema import Msg
+from chat.wire.schema import Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -150,11 +151,12 @@ class Api:
         room = self._room(request)
         after = _number(request, "after", 0, 0, 2**53)
         limit = _number(request, "limit", 100, 1, MAX_PAGE)
-        epoch, seq = await self._head(room)
-        places, end = await self._store.page(room, epoch, after, limit)
-        more = end if after < end < seq else None
-        messages = [place for place in places if isinstance(place, Msg)]
-        return answer(HistoryOut(room, epoch, seq, messages, more))
+        page = await self._store.page(room, after, limit)
+        if not page.epoch:
+            await self._head(room)
+        messages = [said for place in page.places if (said := _said(place)) is not None]
+        more = page.end if page.more else None
+        return answer(HistoryOut(room, page.epoch, page.seq, messages, more))
 
     async def _head(self, room: str) -> tuple[str, int]:
         head = await self._store.peek_room(room)
@@ -192,6 +194,13 @@ class Api:
     async def _document(self, request: Request) -> bytes:
         limits = self._config.api
         return await Incoming(request, limits.body_idle_s, self._drain).whole(limits.body_bytes)
+
+
+def _said(place: Sequenced) -> Msg | RemovedOut | None:
+    """A place as a backend is shown it; None for what is no message."""
+    if isinstance(place, Removed):
+        return RemovedOut(place.seq)
+    return place if isinstance(place, Msg) else None
 
 
 def _want_json(kind: str, *kinds: str) -> None:
