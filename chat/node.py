@@ -37,6 +37,7 @@ from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.gate import CommandRate, Gate, membership, rights, text
 from chat.policy.guestkeys import GuestKeys
 from chat.rooms.members import Members
+from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
@@ -288,6 +289,10 @@ class Shard:
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
         )
+        self._paging = Paging(
+            *(connections, members, store, limits, counts, chance),
+            tell=lambda fd, answer: replies.send(fd, [answer], asked=True),
+        )
         self._publisher = Publisher(
             store,
             Acks(connections, replies, counts).published,
@@ -302,7 +307,10 @@ class Shard:
             text(limits),
         )
         self.handler = Hub(
-            *(connections, config, variants, users, self.rooms, members, self._resume, replies),
+            *(connections, config, variants, users, self.rooms, members),
+            self._resume,
+            self._paging,
+            replies,
             *(CommandRate(rows, limits, clock), gate, self._publisher, counts, wall),
             chance,
         )
@@ -343,5 +351,6 @@ class Shard:
         await self._reader.stop()
         await self._notices.stop()
         await self._resume.stop()
+        await self._paging.stop()
         await self.rooms.stop()
         await self._store.close()

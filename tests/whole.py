@@ -16,7 +16,7 @@ def whole(events: Iterable[Event]) -> Iterator[Event]:
             assert messages, "an empty batch"
             assert messages[-1]["seq"] == event["to"]
             yield from messages
-        elif event["t"] == "joined":
+        elif event["t"] in ("joined", "history"):
             history = written_out(event["room"], event["epoch"], event["history"], None)
             yield {**event, "history": history}
         else:

@@ -25,6 +25,7 @@ from chat.hub.users import Users
 from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
 from chat.policy.identity import Refused
 from chat.rooms.members import Members
+from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
@@ -36,6 +37,7 @@ from chat.wire.schema import (
     Command,
     Error,
     ErrorCode,
+    History,
     Join,
     Leave,
     Left,
@@ -76,6 +78,7 @@ class Hub:
         rooms: Rooms,
         members: Members,
         resume: Resume,
+        paging: Paging,
         replies: Replies,
         rate: CommandRate,
         gate: Gate,
@@ -93,6 +96,7 @@ class Hub:
         self._rooms = rooms
         self._members = members
         self._resume = resume
+        self._paging = paging
         self._replies = replies
         self._rate = rate
         self._gate = gate
@@ -164,6 +168,7 @@ class Hub:
 
     def on_unblocked(self, fd: int) -> None:
         self._resume.unblocked(fd)
+        self._paging.unblocked(fd)
 
     def on_caught_up(self, fd: int) -> None:
         """It missed something, which may have been a gap or a new epoch. A watcher is sent away, to
@@ -178,6 +183,7 @@ class Hub:
 
     def on_close(self, fd: int, code: int) -> None:
         self._resume.close(fd)
+        self._paging.close(fd)
         self._members.close(fd)
         self._users.close(fd)
         if self._strikes:
@@ -189,6 +195,7 @@ class Hub:
         self._tick = tick
         self._rooms.tick(tick)
         self._resume.tick(tick)
+        self._paging.tick(tick)
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
@@ -269,6 +276,8 @@ class Hub:
                 found = self._leave(fd, command)
             case Auth():
                 found = self._authenticate(fd, command)
+            case History():
+                found = self._paging.ask(fd, command)
             case Ping():
                 found = Pong(command.ref)
         return None if found is None else dialect.event(found)

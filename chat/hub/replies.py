@@ -45,12 +45,12 @@ class Replies:
 
     # --- to one --------------------------------------------------------------------------------
 
-    def send(self, fd: int, events: Sequence[ServerEvent]) -> None:
-        """Events to one connection, in one frame."""
+    def send(self, fd: int, events: Sequence[ServerEvent], asked: bool = False) -> None:
+        """Events to one connection, in one frame; `asked` as in `Connections.send`."""
         event = self.dialect(fd).event
         written = [one for one in map(event, events) if one is not None]
         if written:
-            self._connections.send(fd, self.frame(fd, written))
+            self._connections.send(fd, self.frame(fd, written), asked=asked)
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""

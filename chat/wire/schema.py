@@ -76,6 +76,18 @@ class Leave(Struct, tag_field="t", tag="leave", frozen=True):
     ref: Ref | UnsetType = UNSET
 
 
+MAX_PAGE = 100
+
+
+class History(Struct, tag_field="t", tag="history", frozen=True):
+    """What stood in a room before a place, or before what is newest."""
+
+    room: str
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+    ref: Ref | UnsetType = UNSET
+
+
 class Send(Struct, tag_field="t", tag="send", frozen=True):
     room: str
     text: str
@@ -127,8 +139,8 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Auth | Ping
-COMMANDS = frozenset({"join", "leave", "send", "auth", "ping"})
+Command = Join | Leave | Send | Auth | Ping | History
+COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "history"})
 
 
 # --- server to client ------------------------------------------------------------------------
@@ -265,6 +277,16 @@ class Joined(Struct, tag_field="t", tag="joined"):
     ref: Ref | UnsetType = UNSET
 
 
+class Paged(Struct, tag_field="t", tag="history"):
+    """A page of a room's history, oldest first; `more` stands before it. No position changes."""
+
+    room: str
+    epoch: str
+    history: list[Message]
+    more: bool
+    ref: Ref | UnsetType = UNSET
+
+
 class Left(Struct, tag_field="t", tag="left"):
     """The answer to a leave; with a `reason`, the viewer was sent out."""
 
@@ -347,6 +369,7 @@ ServerEvent = (
     | Clear
     | State
     | Joined
+    | Paged
     | Left
     | Done
     | Expiring

@@ -21,10 +21,13 @@ from chat.wire.schema import (
     Command,
     Error,
     Gap,
+    History,
     Join,
     Leave,
     Left,
+    Message,
     Msg,
+    Paged,
     Ping,
     Pong,
     Send,
@@ -76,6 +79,9 @@ def answer(command: Command) -> ServerEvent:
             [batch] = batches(room, "k", [said])
             assert list(expand(room, "k", batch.m, batch.seq)) == [said]
             return batch
+        case History(room, before, limit, ref):
+            written = [Message(before or 1, removed=True)] * min(limit, 3)
+            return Paged(room, "k", written, before is None, ref)
         case Auth(token, ref, guest):
             return Authed(str(token), str(guest), "user", 0, ref)
 
@@ -90,6 +96,8 @@ COMMANDS: Final[list[Any]] = [
     {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
      "size": 25, "id": "c-1", "ref": "r"},
     {"t": "send", "room": "a", "text": "x", "color": 0xFF0000, "mode": "top", "size": 30, "ref": 6},
+    {"t": "history", "room": "a", "before": 9, "limit": 100, "ref": 8},
+    {"t": "history", "room": "a", "limit": 101},
     {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
     {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
     {"t": "shout\n'😀", "ref": [1]},

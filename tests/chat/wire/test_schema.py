@@ -52,7 +52,7 @@ class TestCommands:
 
     def test_every_command_is_known_by_its_tag(self) -> None:
         tags = {kind.__struct_config__.tag for kind in get_args(Command)}
-        assert tags == COMMANDS == {"join", "leave", "send", "auth", "ping"}
+        assert tags == COMMANDS == {"join", "leave", "send", "auth", "ping", "history"}
 
     def test_fields_of_a_newer_client_are_passed_over(self) -> None:
         assert command(t="leave", room="a", why="bored") == schema.Leave("a")
@@ -173,4 +173,4 @@ class TestEvents:
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 17
+        assert len(set(tags)) == len(tags) == 18
