@@ -6,7 +6,6 @@ raised and becomes a response in `_failures`. Starlette routes and streams; bodi
 """
 
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -242,15 +241,13 @@ async def _bad_body(request: Request, error: Exception) -> Response:
 
 async def _unfinished(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unfinished)
-    after = error.retry_after
-    headers = {"Retry-After": str(math.ceil(after))} if after else {}
     return failure(
         error.status,
         error.code,
         str(error),
         accepted=error.accepted,
         lines=error.lines,
-        headers=headers,
+        retry_after=error.retry_after or None,
     )
 
 
@@ -277,7 +274,7 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     return Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
-        middleware=[Middleware(Guard, key=config.api.key, metrics=metrics)],
+        middleware=[Middleware(Guard, api=config.api, metrics=metrics)],
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )

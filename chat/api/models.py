@@ -55,7 +55,7 @@ class Failure(Struct, omit_defaults=True):
     """Why a request was refused, and how much of it had been done before.
 
     `accepted` messages had been published; of a stream so many `lines` had been dealt with, and
-    what stands behind them may be sent again.
+    what stands behind them may be sent again. `retry_after` (seconds) stands where that helps.
     """
 
     code: str
@@ -63,6 +63,7 @@ class Failure(Struct, omit_defaults=True):
     problems: list[Problem] = []
     accepted: int = 0
     lines: int | None = None
+    retry_after: float | None = None
 
 
 class FailureOut(Struct):

@@ -37,12 +37,14 @@ STRUCTS: Final = (
 )
 REFUSALS: Final = {
     400: "Something is wrong with the request; `problems` names each field.",
-    401: "An api.key is set and was not given.",
-    403: "No api.key is set and the caller is not this machine.",
+    401: "There are keys, and none of them was given.",
+    403: "The key lacks the scope that is named, or there are no keys and the caller is not this "
+    "machine.",
     404: "There is no such room.",
     408: "The body stopped coming; `accepted` messages of a stream were published before.",
     413: "The body is too large.",
     415: "The content type is not one of these, or the body has a content encoding.",
+    429: "The key's rate is used up; `retry_after` says when to come again.",
     503: "The bus does not answer, or the server is about to end; `accepted` messages were "
     "published before, `lines` of a stream dealt with.",
 }
@@ -90,7 +92,7 @@ def document() -> dict[str, Any]:
                     "waited 30 ms. The good ones are published, the bad ones listed; when none "
                     "is good, or there is none, that is a 400.",
                     PublishedOut,
-                    (400, 401, 403, 408, 413, 415, 503),
+                    (400, 401, 403, 408, 413, 415, 429, 503),
                     body={
                         "application/json": {
                             "schema": {"oneOf": [message, {"type": "array", "items": message}]}
@@ -103,7 +105,7 @@ def document() -> dict[str, Any]:
                     "Read a room's history",
                     "Oldest first. Page on with `after` = `next`.",
                     HistoryOut,
-                    (400, 401, 403, 404, 503),
+                    (400, 401, 403, 404, 429, 503),
                     parameters=[
                         _parameter("after", "query", _integer(0, None), "messages after this seq"),
                         _parameter("limit", "query", _integer(1, 500), "at most so many"),
@@ -116,7 +118,7 @@ def document() -> dict[str, Any]:
                     "See a room",
                     "Its position and viewers.",
                     RoomDetailOut,
-                    (400, 401, 403, 404, 503),
+                    (400, 401, 403, 404, 429, 503),
                 ),
             },
             "/v1/rooms": {
@@ -124,7 +126,7 @@ def document() -> dict[str, Any]:
                     "See the fullest rooms",
                     "By viewers on all nodes, as last reported.",
                     RoomsOut,
-                    (400, 401, 403, 503),
+                    (400, 401, 403, 429, 503),
                     parameters=[_parameter("top", "query", _integer(1, 1000), "how many rooms")],
                 )
             },
@@ -134,7 +136,7 @@ def document() -> dict[str, Any]:
                     f"To at most {MAX_TARGETS} rooms as messages; to everyone or to at most "
                     f"{MAX_TARGETS} users as notices.",
                     BroadcastOut,
-                    (400, 401, 403, 408, 413, 415, 503),
+                    (400, 401, 403, 408, 413, 415, 429, 503),
                     body={"application/json": {"schema": _ref("BroadcastIn")}},
                 )
             },
