@@ -7,10 +7,15 @@ and ts are kept, beside them: those become Removed places. What is no entry of o
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from chat.bus.entries import BadEntry, read
 from chat.wire.schema import Removed, Sequenced
+
+NONE: Final = b"\x90"
+_numbers: Final = msgspec.msgpack.Decoder(list[int]).decode
 
 
 @dataclass(slots=True)
@@ -45,6 +50,16 @@ def read_places(
         found += [Removed(room, seq, ts) for seq, ts in pairs]
         found.sort(key=lambda place: place.seq)
     return found
+
+
+def removed_at(packed: bytes | None, seq: int) -> tuple[int, ...]:
+    """(seq, ts) of the place at `seq`, if a room's hash says that it was removed."""
+    try:
+        numbers = _numbers(packed or NONE)
+    except msgspec.MsgspecError:
+        return ()
+    pairs = zip(numbers[::2], numbers[1::2], strict=False)
+    return next((pair for pair in pairs if pair[0] == seq), ())
 
 
 def cut(

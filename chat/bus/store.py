@@ -15,7 +15,7 @@ from msgspec import Struct
 from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
 from chat.bus.entries import digest
 from chat.bus.keys import Keys
-from chat.bus.places import Page, cut, read_places
+from chat.bus.places import Page, cut, read_places, removed_at
 from chat.bus.scripts import Call, Script
 from chat.bus.servers import Request, Server, Servers
 from chat.bus.tail import Tail
@@ -229,7 +229,8 @@ class Store:
         # First, so that whatever is in the streams up to there is counted in the positions.
         asked = [_last_of(self.keys.fanout(partition)) for partition in partitions]
         for room, seq in positions:
-            asked += (_head_of(self.keys.room(room)), _entry_of(self.keys.history(room), seq))
+            head = _head_of(self.keys.room(room), "removed")
+            asked += (head, _entry_of(self.keys.history(room), seq))
         found = await self.servers.ask_all(asked)
         ends = {
             partition: last[0][0] if last else MIN_ID
@@ -237,14 +238,15 @@ class Store:
         }
         answers = iter(found[len(partitions) :])
         peeks: list[Peek | None] = []
-        for (room, _), (epoch, seq), entries in zip(positions, answers, answers, strict=True):
+        for (room, at), head, entries in zip(positions, answers, answers, strict=True):
+            epoch, seq, gone = head
             if epoch is None:
                 peeks.append(None)
                 continue
             known = epoch.decode()
-            found_there = next(iter(read_places(room, known, entries)), None)
-            at = ends[self.keys.partition(room)]
-            peeks.append(Peek(known, int(seq or 0), at, found_there))
+            there = read_places(room, known, entries, () if entries else removed_at(gone, at))
+            end = ends[self.keys.partition(room)]
+            peeks.append(Peek(known, int(seq or 0), end, there[0] if there else None))
         return peeks
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
@@ -375,8 +377,8 @@ def _reports(online: str, shard: str) -> Request:
     return online, lambda pipe, on: pipe.hexists(online, shard)
 
 
-def _head_of(room: str) -> Request:
-    return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq"])
+def _head_of(room: str, *more: str) -> Request:
+    return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq", *more])
 
 
 def _entry_of(history: str, seq: int) -> Request:

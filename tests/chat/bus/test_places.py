@@ -1,10 +1,12 @@
 """Histories as Redis gives them, read as places in order."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.bus.entries import Said, pack
-from chat.bus.places import cut, read_places
+from chat.bus.places import cut, read_places, removed_at
 from chat.wire.schema import Msg, Removed
 
 ENTRY = pack(Said("u", "n", "hi", 1, "scroll", 25, 5))
@@ -29,6 +31,19 @@ class TestReading:
 
     def test_what_is_no_entry_is_left_out(self) -> None:
         assert read_places("r", "e", [(b"1-0", [b"m", b"\xc1"]), (b"2-0", {b"x": b""})]) == []
+
+
+class TestRemovedAt:
+    PACKED = msgspec.msgpack.encode([3, 1764000000123, 5, 7])
+
+    def test_a_place_is_found_by_its_seq(self) -> None:
+        assert removed_at(self.PACKED, 3) == (3, 1764000000123)
+        assert removed_at(self.PACKED, 5) == (5, 7)
+        assert removed_at(self.PACKED, 7) == ()
+
+    @pytest.mark.parametrize("packed", [None, b"", b"\xc1", b"\xa1x", b"\x91\x05"])
+    def test_what_is_none_of_ours_has_none(self, packed: bytes | None) -> None:
+        assert removed_at(packed, 5) == ()
 
 
 class TestCutting:

@@ -170,6 +170,15 @@ class TestRemove:
         await store.renew_room(ROOM, "e1", "e9")
         assert await shown(store) == ["-7", "b", "delete 1"]
 
+    async def test_a_place_is_known_by_its_time_though_it_is_removed(
+        self, store: Store, redaction: Redaction
+    ) -> None:
+        await put(store, said("a", ts=11), said("b", ts=12))
+        await redaction.remove(ROOM, 2)
+        [peek] = await store.peek_rooms([(ROOM, 2)])
+        assert peek is not None
+        assert (peek.seq, peek.found) == (3, Removed(ROOM, 2, 12))
+
     async def test_who_is_behind_fills_the_hole_with_the_mark(
         self, store: Store, redaction: Redaction
     ) -> None:

@@ -82,6 +82,22 @@ class TestShards:
             assert room.position.epoch == "e00001"
             assert "vile" not in repr(joined(room))
 
+    async def test_a_number_given_out_again_is_seen_though_its_message_was_removed(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix) as desk:
+            await publish(desk.store, ROOM, "a", "b")
+            room = await desk.open()
+            await desk.stop_reading()
+            await desk.set_back(1)
+            await publish(desk.store, ROOM, "vile")
+            await Redaction(desk.store, lambda: 5.0).remove(ROOM, 2)
+            await desk.rooms.resync()
+            await until(lambda: room.live and room.position.seq == 3)
+            assert desk.count(ChatCount.REWINDS) == 1
+            assert room.position.epoch != "e00001"
+            assert "vile" not in repr(desk.emitted)
+
 
 @dataclass
 class Model:
