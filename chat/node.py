@@ -56,6 +56,7 @@ from chat.policy.rules import Rulebook
 from chat.policy.wordbook import Wordbook
 from chat.policy.words import words
 from chat.rooms.members import Members
+from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
 from chat.rooms.rulefeed import RuleFeed
@@ -314,6 +315,10 @@ class Shard:
             tell=replies.tell,
         )
         acks = Acks(connections, replies, counts)
+        self._paging = Paging(
+            *(connections, members, store, limits, counts, chance),
+            tell=lambda fd, answer: replies.send(fd, [answer], asked=True),
+        )
         self._publisher = Publisher(
             store,
             acks.published,
@@ -354,9 +359,9 @@ class Shard:
         )
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
-            *(replies, CommandRate(rows, limits, clock), gate, book, self._enforcement),
-            *(self._moderators, self._reporting, self._sending, self._outsiders.hooks, counts),
-            *(wall, chance),
+            *(self._paging, replies, CommandRate(rows, limits, clock), gate, book),
+            *(self._enforcement, self._moderators, self._reporting, self._sending),
+            *(self._outsiders.hooks, counts, wall, chance),
         )
         newcomers = self.handler.arrivals.newcomers
         self._notices = Notices(connections, users, replies, counts, self._obey, newcomers)
@@ -420,6 +425,7 @@ class Shard:
         await self.handler.arrivals.stop()
         await self._sending.close()
         await self._outsiders.close()
+        await self._enforcement.stop()
         await self._publisher.close()
         await self._reader.stop()
         await self._notices.stop()
@@ -428,5 +434,6 @@ class Shard:
         if self._devices is not None:
             await self._devices.stop()
         await self._resume.stop()
+        await self._paging.stop()
         await self.rooms.stop()
         await self._store.close()

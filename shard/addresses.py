@@ -104,7 +104,7 @@ class PerAddress:
         if not self._limit:
             return True
         self.leave(row)
-        name = _household(address)
+        name = household(address)
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = _Client(name)
@@ -135,7 +135,7 @@ class _Client:
         self.connections = 0
 
 
-def _household(address: str) -> str:
+def household(address: str) -> str:
     """What an address counts as."""
     if ":" not in address:
         return address

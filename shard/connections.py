@@ -278,7 +278,8 @@ class Connections:
 
 def _peer(fd: int) -> str:
     """The address at a socket's other end; "" where there is none any more."""
-    sock = socket.socket(fileno=fd)
+    # Which family it is of is told by the answer; to leave it out would be three more calls.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
     try:
         return canonical(sock.getpeername()[0]) or ""
     except OSError:

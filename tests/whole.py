@@ -17,7 +17,7 @@ def whole(events: Iterable[Event]) -> Iterator[Event]:
             assert seqs == sorted(set(seqs)), "a message that its batch does not cover"
             assert seqs[-1] <= event["to"]
             yield from messages
-        elif event["t"] == "joined":
+        elif event["t"] in ("joined", "history"):
             history = written_out(event["room"], event["epoch"], event["history"], None)
             yield {**event, "history": history}
         else:
@@ -32,7 +32,10 @@ def written_out(room: str, epoch: str, lean: list[Event], seq: int | None) -> li
         assert not DEFAULTS.items() & message.items(), "what is default is left out"
         seq = message.get("seq", seq)
         assert seq is not None, "the first of a history has its own seq"
-        if "t" in message:
+        if "removed" in message:
+            assert message == {"seq": seq, "removed": True}
+            found.append({"t": "removed", "room": room, "seq": seq})
+        elif "t" in message:
             found.append({"room": room, "seq": seq, **message})
         else:
             uid = message["uid"]

@@ -54,6 +54,12 @@ const client = new Client({
       chat.add(messages, isOwn);
       fly(messages);
     },
+    removed(events) {
+      for (const event of events) {
+        chat.remove(event, isOwn(event.uid));
+        stage.remove(event);
+      }
+    },
     gap({ lost, anew }) {
       if (anew) chat.restart();
       chat.divide(missedText(lost));

@@ -7,6 +7,7 @@
  */
 
 import { WHITE, cssColor } from "./color.js";
+import { means } from "./redaction.js";
 
 const KEEP = 200;
 const FLUSH_MS = 50;
@@ -43,15 +44,28 @@ export class ChatList {
     this.#enqueued(messages.length);
   }
 
+  /** Show no more what a `delete` or `clear` means; `own` when it is all of one's own. */
+  remove(event, own = false) {
+    this.#queue = this.#queue.filter(({ message }) => !message || !means(event, message));
+    for (const item of this.#list.querySelectorAll("[data-seq]")) {
+      const seq = Number(item.dataset.seq);
+      const uid = own && item.classList.contains("own") ? event.uid : item.dataset.uid;
+      if (!means(event, { seq, uid })) continue;
+      item.remove();
+      this.#echoes.delete(seq);
+    }
+  }
+
   divide(text) {
     this.#queue.push({ divider: text });
     this.#enqueued(0);
   }
 
-  /** A new room, or a room numbered anew. */
+  /** A new room, or a room numbered anew: what is shown has no number any more. */
   restart() {
     this.#newest = 0;
     this.#echoes.clear();
+    for (const item of this.#list.children) delete item.dataset.seq;
   }
 
   clear() {
@@ -161,6 +175,7 @@ export class ChatList {
       item.style.setProperty("--tint", cssColor(color));
     }
     if (seq !== undefined) item.dataset.seq = seq;
+    if (uid) item.dataset.uid = uid;
     item.dataset.id = id;
     if (kind) item.dataset.kind = kind;
     if (own) item.classList.add("own");

@@ -11,6 +11,7 @@ import { BROWSER, Link } from "./link.js";
 import { expand } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { JUMP, NEW, Position } from "./position.js";
+import { removals } from "./redaction.js";
 
 const RESYNC_SPACING_MS = 1000;
 const SWEEP_MS = 5000;
@@ -30,7 +31,7 @@ export class Client {
   #joinedAt = -Infinity;
   #timers = {};
 
-  /** `on`: state, welcome, joined, messages, gap, online, notice, settled, failed, error. */
+  /** `on`: state, welcome, joined, messages, removed, gap, online, notice, settled, failed, error. */
   constructor({ url, room, on, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
@@ -114,7 +115,8 @@ export class Client {
         return this.#follows(event) && this.#position.shed(event.seq);
       case "delete":
       case "clear":
-      case "state": // nothing is shown of these, but each takes a number like a message
+        return this.#isNext(event) && this.#on.removed([event]);
+      case "state": // nothing is shown of it, but it takes a number like a message
         return this.#isNext(event);
       case "online":
         return event.room === this.#room && this.#on.online(event.count);
@@ -133,6 +135,7 @@ export class Client {
     const seen = this.#position.seq;
     if (!this.#isNext(event)) return;
     for (const message of expand(event.m, event, seen)) this.#live.push(message);
+    this.#remove(removals(event.m, event.seq, seen));
   }
 
   /** Whether an event goes on from the position, which then is past it. A jump is asked about. */
@@ -154,6 +157,13 @@ export class Client {
     this.#on.messages(messages);
   }
 
+  /** What is still held back may be among what is meant. */
+  #remove(removed) {
+    if (!removed.length) return;
+    this.#hand();
+    this.#on.removed(removed);
+  }
+
   #welcomed(event) {
     this.#uids.add(event.uid);
     this.#on.welcome(event);
@@ -168,6 +178,7 @@ export class Client {
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
     this.#on.joined({ messages, missed, online: event.online });
+    this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();
   }

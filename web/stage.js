@@ -10,6 +10,7 @@
 
 import { cssColor, isDark } from "./color.js";
 import { Lanes } from "./lanes.js";
+import { means } from "./redaction.js";
 
 const MOST_FLYING = 160;
 const RESERVED = 24; // more, for those that go first
@@ -77,6 +78,16 @@ export class Stage {
     this.#resize();
   }
 
+  /** Fly no more what a `delete` or `clear` means. */
+  remove(event) {
+    this.#waiting = this.#waiting.filter(({ message }) => !means(event, message));
+    for (const flier of [...this.#flying]) {
+      if (!means(event, flier.message)) continue;
+      flier.animation.cancel();
+      this.#land(flier);
+    }
+  }
+
   /** Offer a message. A hidden page flies nothing: nobody would see it, and it would all pile up. */
   offer(message, own) {
     if (!this.#on || document.hidden) return;
@@ -88,12 +99,13 @@ export class Stage {
     this.#schedule();
   }
 
-  #shape({ text, color, mode: asked, size, kind }, own) {
+  #shape(message, own) {
+    const { text, color, mode: asked, size, kind } = message;
     const mode = this.#still.matches && asked !== "bottom" ? "top" : asked;
     const fixed = mode === "top" || mode === "bottom";
     const look = kind ? "house" : own ? "own" : fixed ? "fixed" : "plain";
     const px = Math.round(size * this.#scale);
-    return { text: brief(text), color, mode, fixed, look, px, kind: kind ?? "chat" };
+    return { message, text: brief(text), color, mode, fixed, look, px, kind: kind ?? "chat" };
   }
 
   /** Drop the oldest that may be dropped. */
@@ -189,7 +201,8 @@ export class Stage {
     element.style.color = item.look === "house" ? "#fff" : cssColor(item.color);
     element.style.fontSize = `${item.px}px`;
     this.#sky.append(element);
-    const flier = { element, animation: element.animate(path, timing), forced: item.forced };
+    const animation = element.animate(path, timing);
+    const flier = { element, animation, forced: item.forced, message: item.message };
     /* Left alone, an animation starts when its first frame is ready: late by what the frame took, and
      * out of step with the lanes, which count from now. */
     flier.animation.startTime = now;

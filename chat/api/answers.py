@@ -1,5 +1,6 @@
 """Responses: a Struct as JSON, and a refusal in its one shape."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -25,7 +26,10 @@ def failure(
     accepted: int = 0,
     lines: int | None = None,
     headers: dict[str, str] | None = None,
+    retry_after: float | None = None,
 ) -> Response:
-    """`{"error": {"code", "message", "problems"}}`."""
-    told = Failure(code, message, list(problems), accepted, lines)
+    """`{"error": {"code", "message", "problems"}}`; `retry_after` is in a header, too."""
+    told = Failure(code, message, list(problems), accepted, lines, retry_after)
+    if retry_after is not None:
+        headers = {"Retry-After": str(math.ceil(retry_after)), **(headers or {})}
     return answer(FailureOut(told), status, headers)

@@ -6,7 +6,6 @@ raised and becomes a response in `_failures`. Starlette routes and streams; bodi
 """
 
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -31,6 +30,7 @@ from chat.api.models import (
     HistoryOut,
     Problem,
     PublishedOut,
+    RemovedOut,
     RoomDetailOut,
     RoomOut,
     RoomsOut,
@@ -45,7 +45,7 @@ from chat.bus.entries import Noticed, pack
 from chat.config.sections import Config
 from chat.policy import text as rules
 from chat.policy.orders import NotDone
-from chat.wire.schema import ErrorCode, Msg
+from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +157,12 @@ class Api:
         room = asked.room(request, self._config)
         after = asked.number(request, "after", 0, 0, 2**53)
         limit = asked.number(request, "limit", 100, 1, MAX_PAGE)
-        epoch, seq = await self._head(room)
-        places, end = await self._doors.store.page(room, epoch, after, limit)
-        more = end if after < end < seq else None
-        messages = [place for place in places if isinstance(place, Msg)]
-        return answer(HistoryOut(room, epoch, seq, messages, more))
+        page = await self._doors.store.page(room, after, limit)
+        if not page.epoch:
+            await self._head(room)
+        messages = [said for place in page.places if (said := _said(place)) is not None]
+        more = page.end if page.more else None
+        return answer(HistoryOut(room, page.epoch, page.seq, messages, more))
 
     async def _head(self, room: str) -> tuple[str, int]:
         head = await self._doors.store.peek_room(room)
@@ -186,6 +187,13 @@ class Api:
         return Response(
             self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+
+def _said(place: Sequenced) -> Msg | RemovedOut | None:
+    """A place as a backend is shown it; None for what is no message."""
+    if isinstance(place, Removed):
+        return RemovedOut(place.seq)
+    return place if isinstance(place, Msg) else None
 
 
 CODES: Final = {
@@ -225,23 +233,19 @@ async def _not_done(request: Request, error: Exception) -> Response:
     refusal = error.refusal
     status = REFUSALS.get(refusal.code, 409)
     problems = [Problem(refusal.message, refusal.field)] if refusal.field else []
-    after = refusal.retry_after
-    headers = {"Retry-After": str(math.ceil(after))} if after else {}
     code = CODES.get(status, str(refusal.code))
-    return failure(status, code, refusal.message, problems, headers=headers)
+    return failure(status, code, refusal.message, problems, retry_after=refusal.retry_after)
 
 
 async def _unfinished(request: Request, error: Exception) -> Response:
     assert isinstance(error, Unfinished)
-    after = error.retry_after
-    headers = {"Retry-After": str(math.ceil(after))} if after else {}
     return failure(
         error.status,
         error.code,
         str(error),
         accepted=error.accepted,
         lines=error.lines,
-        headers=headers,
+        retry_after=error.retry_after or None,
     )
 
 
@@ -269,7 +273,7 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     return Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
-        middleware=[Middleware(Guard, key=config.api.key, metrics=metrics)],
+        middleware=[Middleware(Guard, api=config.api, metrics=metrics)],
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )

@@ -1,20 +1,29 @@
 """Who may call, and what every response carries.
 
-Rules. With `api.key` set, /v1 and /metrics want it as a bearer token and nothing else counts.
-Without, only this machine may call. "This machine" is also every web page open in a browser on it,
-so then a foreign Origin is refused, and a Host that is no loopback name (DNS rebinding).
+Rules. With `api.key` or `api.keys` set, /v1 and /metrics want one as a bearer token, with the scope
+that the request needs and within its rate, and nothing else counts. Without, only this machine may
+call. "This machine" is also every web page open in a browser on it, so then a foreign Origin is
+refused, and a Host that is no loopback name (DNS rebinding).
 """
 
-import hmac
 import ipaddress
 import time
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.api.answers import failure
+from chat.api.keys import LOCAL, Keyring, needed
 from chat.api.metrics import Metrics
+from chat.config.sections import Api
+from chat.policy.rates import RatesByName
+from shard.addresses import household
 
+CALLER: Final = "danmaku.key"
+"""Where a request's scope names its Caller."""
+BURST_S: Final = 10
+MOST_ADDRESSES: Final = 10_000
 PROTECTED: Final = ("/v1/", "/metrics")
 POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
@@ -28,12 +37,21 @@ HEADERS: Final = (
 
 
 class Guard:
-    """ASGI middleware: lets in, refuses, counts."""
+    """ASGI middleware: lets in, refuses, counts. Who calls is in the request's scope, CALLER."""
 
-    def __init__(self, app: ASGIApp, key: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        api: Api,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
-        self._key = key.encode()
+        self._keys = Keyring(api, clock)
+        per_s = api.open_per_s
+        self._open = RatesByName(per_s, BURST_S * per_s, MOST_ADDRESSES) if per_s else None
         self._metrics = metrics
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,32 +75,64 @@ class Guard:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, status).inc()
             self._metrics.seconds.labels(route).observe(time.monotonic() - began)
+            if CALLER in scope:
+                self._metrics.key_requests.labels(scope[CALLER].name, status).inc()
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if not scope["path"].startswith(PROTECTED):
-            return None
+            return self._too_many(scope)
         headers = dict(scope["headers"])
-        if self._key:
-            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
-            if kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._key):
-                return None
-            return failure(
+        if self._keys:
+            return self._key_refusal(scope, headers)
+        refusal = _other_machine(scope, headers)
+        if refusal is None:
+            scope[CALLER] = LOCAL
+        return refusal
+
+    def _key_refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
+        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+        caller = self._keys.find(given.strip()) if kind.lower() == b"bearer" else None
+        if caller is None:
+            return self._too_many(scope) or failure(
                 401,
                 "unauthorized",
-                "send `Authorization: Bearer <api.key>`",
+                "send `Authorization: Bearer <key>` with a key of this server's",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        client = scope.get("client")
-        if client is None or not is_loopback(client[0]):
-            return failure(
-                403, "forbidden", "without an api.key only this machine may call; set one"
-            )
-        if not is_loopback(_host(headers.get(b"host", b""))):
-            return failure(403, "forbidden", "call by 127.0.0.1 or localhost, or set an api.key")
-        origin = headers.get(b"origin")
-        if origin is not None and not is_loopback(_host(origin.partition(b"://")[2])):
-            return failure(403, "forbidden", "pages of other sites may not call; set an api.key")
+        scope[CALLER] = caller
+        wait_s = self._keys.wait_s(caller)
+        if wait_s:
+            message = f"too many requests with the key {caller.name!r}"
+            return failure(429, "rate_limited", message, retry_after=round(wait_s, 3))
+        scope_needed = needed(scope["method"], scope["path"])
+        if scope_needed not in caller.scopes:
+            message = f"the key {caller.name!r} has no scope {scope_needed!r}, which this needs"
+            return failure(403, "forbidden", message)
         return None
+
+    def _too_many(self, scope: Scope) -> ASGIApp | None:
+        """Why an address may not call without a key just now."""
+        client = scope.get("client")
+        if self._open is None or client is None:
+            return None
+        wait_s = self._open.wait(household(client[0]), self._clock())
+        if not wait_s:
+            return None
+        message = "too many requests without a key from this address"
+        return failure(429, "rate_limited", message, retry_after=round(wait_s, 3))
+
+
+def _other_machine(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
+    """Why a request is not this machine's own."""
+    client = scope.get("client")
+    if client is None or not is_loopback(client[0]):
+        return failure(403, "forbidden", "without an api.key only this machine may call; set one")
+    if not is_loopback(_host(headers.get(b"host", b""))):
+        return failure(403, "forbidden", "call by 127.0.0.1 or localhost, or set an api.key")
+    origin = headers.get(b"origin")
+    if origin is not None and not is_loopback(_host(origin.partition(b"://")[2])):
+        return failure(403, "forbidden", "pages of other sites may not call; set an api.key")
+    return None
 
 
 def _host(authority: bytes) -> str:

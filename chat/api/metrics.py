@@ -74,6 +74,12 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self.key_requests = Counter(
+            "danmaku_api_key_requests",
+            "requests to the API, by the name of their key and status",
+            ["key", "status"],
+            registry=self._registry,
+        )
         self.cut = Counter(
             "danmaku_api_cut",
             "connections a limit ended, by what they were answered, unread, or full",

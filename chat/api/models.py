@@ -3,7 +3,7 @@
 Rules. Types only. A field a message shares with the wire has the wire's type.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -62,7 +62,7 @@ class Failure(Struct, omit_defaults=True):
     """Why a request was refused, and how much of it had been done before.
 
     `accepted` messages had been published; of a stream so many `lines` had been dealt with, and
-    what stands behind them may be sent again.
+    what stands behind them may be sent again. `retry_after` (seconds) stands where that helps.
     """
 
     code: str
@@ -70,6 +70,7 @@ class Failure(Struct, omit_defaults=True):
     problems: list[Problem] = []
     accepted: int = 0
     lines: int | None = None
+    retry_after: float | None = None
 
 
 class FailureOut(Struct):
@@ -117,14 +118,22 @@ class RoomDetailOut(Struct):
     online: int
 
 
+class RemovedOut(Struct, tag_field="t", tag="removed"):
+    """Where a message stood that was taken back."""
+
+    seq: int
+    removed: Literal[True] = True
+
+
 class HistoryOut(Struct):
     """Messages oldest first; `next` is the `after` of the next page, null on the last.
 
-    What is no message is left out, so a page may be short or empty and not be the last.
+    Of what was taken back there is the place. What is no message is left out, so a page may be
+    short or empty and not be the last.
     """
 
     room: str
     epoch: str
     seq: int
-    messages: list[Msg]
+    messages: list[Msg | RemovedOut]
     next: int | None = None

@@ -31,11 +31,11 @@ from chat.api.rulings import (
     KickOut,
     MuteOut,
     MutesOut,
-    RemovedOut,
     Sanctioned,
     SanctionIn,
     SettingsIn,
     SettingsOut,
+    TakenBackOut,
 )
 from chat.bus.pages import page_of_fields
 from chat.config.sections import Config
@@ -178,7 +178,7 @@ class Moderating:
         room, seq = asked.room(request, self._config), asked.seq(request)
         order = Moderate(room, "delete", seq=seq)
         await self._doors.moderation.act(order, asked.actor(request))
-        return answer(RemovedOut(room, seq, True))
+        return answer(TakenBackOut(room, seq, True))
 
     async def clear(self, request: Request) -> Response:
         room = asked.room(request, self._config)

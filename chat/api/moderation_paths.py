@@ -14,11 +14,11 @@ from chat.policy.identity import MAX_UID
 STRUCTS: Final = (
     *(r.SanctionIn, r.KickIn, r.SettingsIn),
     *(r.MuteOut, r.MutesOut, r.BanOut, r.BansOut, r.AddressBanOut, r.AddressBansOut),
-    *(r.KickOut, r.RemovedOut, r.ClearedOut, r.SettingsOut),
+    *(r.KickOut, r.TakenBackOut, r.ClearedOut, r.SettingsOut),
     *(r.UserOut, r.DisconnectedOut, r.AuditOut, r.ReportsOut, r.DealtOut),
 )
-READ: Final = (400, 401, 403, 503)
-WRITE: Final = (400, 401, 403, 408, 413, 415, 503)
+READ: Final = (400, 401, 403, 429, 503)
+WRITE: Final = (400, 401, 403, 408, 413, 415, 429, 503)
 """How what has a body is refused."""
 
 Item = dict[str, Any]
@@ -73,7 +73,7 @@ def paths(room: Item) -> dict[str, Item]:
         f"{here}/messages/{{seq}}": {
             "parameters": [room, parameter("seq", "path", integer(1, 2**53), "which message")],
             "delete": _moderate(
-                "Take a message back", "Viewers are told to remove it.", r.RemovedOut, READ
+                "Take a message back", "Viewers are told to remove it.", r.TakenBackOut, READ
             ),
         },
         f"{here}/settings": {

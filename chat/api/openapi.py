@@ -82,7 +82,7 @@ def document() -> dict[str, Any]:
                     "waited 30 ms. The good ones are published, the bad ones listed; when none "
                     "is good, or there is none, that is a 400.",
                     PublishedOut,
-                    (400, 401, 403, 408, 409, 413, 415, 503),
+                    (400, 401, 403, 408, 409, 413, 415, 429, 503),
                     body={
                         "application/json": {
                             "schema": {"oneOf": [message, {"type": "array", "items": message}]}
@@ -95,7 +95,7 @@ def document() -> dict[str, Any]:
                     "Read a room's history",
                     "Oldest first. Page on with `after` = `next`.",
                     HistoryOut,
-                    (400, 401, 403, 404, 503),
+                    (400, 401, 403, 404, 429, 503),
                     parameters=[
                         parameter("after", "query", integer(0, None), "messages after this seq"),
                         parameter("limit", "query", integer(1, 500), "at most so many"),
@@ -109,7 +109,7 @@ def document() -> dict[str, Any]:
                     "See a room",
                     "Its position and viewers.",
                     RoomDetailOut,
-                    (400, 401, 403, 404, 503),
+                    (400, 401, 403, 404, 429, 503),
                 ),
             },
             "/v1/rooms": {
@@ -117,7 +117,7 @@ def document() -> dict[str, Any]:
                     "See the fullest rooms",
                     "By viewers on all nodes, as last reported.",
                     RoomsOut,
-                    (400, 401, 403, 503),
+                    (400, 401, 403, 429, 503),
                     parameters=[parameter("top", "query", integer(1, 1000), "how many rooms")],
                 )
             },
@@ -127,7 +127,7 @@ def document() -> dict[str, Any]:
                     f"To at most {MAX_TARGETS} rooms as messages; to everyone or to at most "
                     f"{MAX_TARGETS} users as notices.",
                     BroadcastOut,
-                    (400, 401, 403, 408, 409, 413, 415, 503),
+                    (400, 401, 403, 408, 409, 413, 415, 429, 503),
                     body={"application/json": {"schema": ref("BroadcastIn")}},
                 )
             },

@@ -10,13 +10,15 @@ import msgspec
 
 REFUSALS: Final = {
     400: "Something is wrong with the request; `problems` names each field.",
-    401: "An api.key is set and was not given.",
-    403: "This may not be done; or no api.key is set and the caller is not this machine.",
+    401: "There are keys, and none of them was given.",
+    403: "This may not be done; or the key lacks the scope that is named; or there are no keys and "
+    "the caller is not this machine.",
     404: "There is no such room.",
     408: "The body stopped coming; `accepted` messages of a stream were published before.",
     409: "An `id` was given to another message; `accepted` messages were published before.",
     413: "The body is too large.",
     415: "The content type is not one of these, or the body has a content encoding.",
+    429: "The key's rate is used up; `retry_after` says when to come again.",
     503: "The bus does not answer, or the server is about to end; `accepted` messages were "
     "published before, `lines` of a stream dealt with.",
 }

@@ -141,7 +141,7 @@ class KickOut(Struct):
     kicked: bool
 
 
-class RemovedOut(Struct):
+class TakenBackOut(Struct):
     """The message is gone from every history."""
 
     room: str

@@ -44,7 +44,7 @@ def run(
     serving: Callable[[], None],
 ) -> None:
     """In the API's process: serve on `listener` until SIGTERM; `serving` is called when it does."""
-    if not config.api.key:
+    if not config.api.keyed:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
     make_server(config, url, board, own, ws_port, serving).run(sockets=[listener])

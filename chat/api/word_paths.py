@@ -12,8 +12,8 @@ from chat.policy.words import MAX_WORD, MAX_WORDS, Kind, WordList
 
 MAX_TEXT: Final = 2_000
 TAG: Final = "words"
-GET: Final = (400, 401, 403, 503)
-SEND: Final = (400, 401, 403, 408, 413, 415, 503)
+GET: Final = (400, 401, 403, 429, 503)
+SEND: Final = (400, 401, 403, 408, 413, 415, 429, 503)
 Item = dict[str, Any]
 
 

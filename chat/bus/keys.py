@@ -1,8 +1,9 @@
 """Names in Redis, and what lies under them.
 
     {prefix}:{p}:fanout          stream   what shards read: r room, p "epoch-seq", m entry
-    {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent
-    {prefix}:{p}:history:ROOM    stream   m entry, under the ID seq-0
+    {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent;
+                                          removed: seq, ts, seq, ts… of messages taken back
+    {prefix}:{p}:history:ROOM    stream   m entry, f its ID in fanout, under the ID seq-0
     {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts digest" of a message already published
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count

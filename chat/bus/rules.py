@@ -51,7 +51,7 @@ class Rules:
         self._store = store
         self._most_of_room = most_of_room
         self._most_everywhere = most_everywhere
-        self._change = Script(store.servers, "change")
+        self._change = Script(store.servers, "change", "append")
 
     async def load_room(self, room: str) -> Kept:
         """A room's rules. Raises StoreError, as all here."""

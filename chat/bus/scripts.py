@@ -21,11 +21,12 @@ Call = tuple[Keys, Args]
 
 
 class Script:
-    """`lua/NAME.lua`."""
+    """`lua/NAME.lua`, behind the pieces it shares with others."""
 
-    def __init__(self, servers: Servers, name: str) -> None:
+    def __init__(self, servers: Servers, name: str, *shared: str) -> None:
         self._servers = servers
-        self._source = (files("chat.bus") / "lua" / f"{name}.lua").read_text("utf-8")
+        lua = files("chat.bus") / "lua"
+        self._source = "".join((lua / f"{one}.lua").read_text("utf-8") for one in (*shared, name))
         self._hash = sha1(self._source.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, keys: Keys, args: Sequence[Any]) -> Any:

@@ -7,15 +7,15 @@ StoreError.
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from msgspec import Struct
 
 from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
-from chat.bus.entries import BadEntry, digest, read
+from chat.bus.entries import digest
 from chat.bus.keys import Keys, Retention
+from chat.bus.places import Page, cut, read_places, removed_at
 from chat.bus.scripts import Call, Script
 from chat.bus.servers import Request, Server, Servers
 from chat.bus.tail import Tail
@@ -103,8 +103,10 @@ class Store:
         self.servers = servers
         self.retention = Retention(history, fanout_entries, ttl_s)
         self._dup_ttl_s = dup_ttl_s
-        self._publish = Script(servers, "publish")
-        self._open = Script(servers, "open")
+        self._publish = Script(servers, "publish", "append")
+        self._open = Script(servers, "open", "removed")
+        self._page = Script(servers, "page", "removed")
+        self._redact = Script(servers, "redact", "append", "removed")
         self._renew = Script(servers, "renew")
         self._online = Script(servers, "online")
 
@@ -204,10 +206,24 @@ class Store:
             *([self.keys.rules(room)] if rules else ()),
         ]
         args: list[Any] = [newest, "" if after is None else after, of]
-        found, seq, base, fanout_id, entries, flat = await self._open.run(keys, args)
+        found, seq, base, fanout_id, entries, flat, removed = await self._open.run(keys, args)
         known = found.decode()
         fields = dict(zip(*[iter(flat)] * 2, strict=True))
-        return RoomState(known, seq, base, fanout_id, _places(room, known, entries), fields)
+        places = read_places(room, known, entries, removed)
+        return RoomState(known, seq, base, fanout_id, places, fields)
+
+    async def redact(
+        self, room: str, entry: bytes, *, epoch: str, seq: int | None, uid: str | None
+    ) -> tuple[int, str, int, int]:
+        """Take back the message at `seq`, or all, or those of `uid`; `redact.lua` says what came
+        of it. The entry is what tells of it."""
+        fanout = self.keys.fanout(self.keys.partition(room))
+        keys = [fanout, self.keys.room(room), self.keys.history(room)]
+        kept = self.retention
+        bounds = (kept.history, kept.fanout_entries, kept.ttl_s)
+        args = [*bounds, room, entry, epoch, "" if seq is None else seq, uid or ""]
+        outcome, found, at, count = await self._redact.run(keys, args)
+        return outcome, found.decode(), at, count
 
     async def renew_room(self, room: str, old: str, new: str) -> None:
         """Begin epoch `new` of a room whose count was set back, unless `old` is over already."""
@@ -225,7 +241,8 @@ class Store:
         # First, so that whatever is in the streams up to there is counted in the positions.
         asked = [_last_of(self.keys.fanout(partition)) for partition in partitions]
         for room, seq in positions:
-            asked += (_head_of(self.keys.room(room)), _entry_of(self.keys.history(room), seq))
+            head = _head_of(self.keys.room(room), "removed")
+            asked += (head, _entry_of(self.keys.history(room), seq))
         found = await self.servers.ask_all(asked)
         ends = {
             partition: last[0][0] if last else MIN_ID
@@ -233,14 +250,15 @@ class Store:
         }
         answers = iter(found[len(partitions) :])
         peeks: list[Peek | None] = []
-        for (room, _), (epoch, seq), entries in zip(positions, answers, answers, strict=True):
+        for (room, at), head, entries in zip(positions, answers, answers, strict=True):
+            epoch, seq, gone = head
             if epoch is None:
                 peeks.append(None)
                 continue
             known = epoch.decode()
-            found_there = next(iter(_places(room, known, entries)), None)
-            at = ends[self.keys.partition(room)]
-            peeks.append(Peek(known, int(seq or 0), at, found_there))
+            there = read_places(room, known, entries, () if entries else removed_at(gone, at))
+            end = ends[self.keys.partition(room)]
+            peeks.append(Peek(known, int(seq or 0), end, there[0] if there else None))
         return peeks
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
@@ -249,19 +267,24 @@ class Store:
         return None if epoch is None else (epoch.decode(), int(seq or 0))
 
     async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Sequenced]:
-        """At most `limit` messages of a room after a seq, oldest first."""
-        return (await self.page(room, epoch, after, limit))[0]
+        """At most `limit` places of a room after a seq, oldest first; none in another epoch."""
+        page = await self.page(room, after, limit)
+        return page.places if page.epoch == epoch else []
 
-    async def page(
-        self, room: str, epoch: str, after: int, limit: int
-    ) -> tuple[list[Sequenced], int]:
-        """A room's `history`, and the seq it was read to, be that readable or not."""
-        key = self.keys.history(room)
-        entries = await self.servers.ask(
-            key, lambda pipe, on: pipe.xrange(key, f"({after}-0", "+", limit)
-        )
-        end = int(entries[-1][0].partition(b"-")[0]) if entries else after
-        return _places(room, epoch, entries), end
+    async def page(self, room: str, after: int, limit: int) -> Page:
+        """The first `limit` places of a room's history after a seq."""
+        return await self._read_page(room, after, None, limit)
+
+    async def page_before(self, room: str, before: int, limit: int) -> Page:
+        """The last `limit` places of a room's history before a seq."""
+        return await self._read_page(room, 0, before, limit)
+
+    async def _read_page(self, room: str, after: int, before: int | None, limit: int) -> Page:
+        keys = [self.keys.room(room), self.keys.history(room)]
+        # One more than is given tells whether there are more.
+        args = [after, "" if before is None else before, limit + 1]
+        found, seq, entries, removed = await self._page.run(keys, args)
+        return cut(room, found.decode(), seq, entries, removed, limit, backwards=before is not None)
 
     async def report_online(
         self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
@@ -366,8 +389,8 @@ def _reports(online: str, shard: str) -> Request:
     return online, lambda pipe, on: pipe.hexists(online, shard)
 
 
-def _head_of(room: str) -> Request:
-    return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq"])
+def _head_of(room: str, *more: str) -> Request:
+    return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq", *more])
 
 
 def _entry_of(history: str, seq: int) -> Request:
@@ -386,16 +409,3 @@ def _outcomes(places: Sequence[Any]) -> list[Receipt | StoreError]:
 
 def _refusal(outcome: int, why: str) -> RefusedError:
     return ReusedError() if outcome == REUSED else RefusedError(why)
-
-
-def _places(room: str, epoch: str, entries: Sequence[Any]) -> list[Sequenced]:
-    """History entries at their places; their ID is seq-0, their one field the entry.
-
-    A script gives fields as a list, redis-py as a dict. What is no entry of ours is left out.
-    """
-    places = []
-    for entry_id, fields in entries:
-        entry = fields.get(b"m", b"") if isinstance(fields, dict) else fields[1]
-        with suppress(BadEntry):
-            places.append(read(entry, room, epoch, int(entry_id.partition(b"-")[0])))
-    return places

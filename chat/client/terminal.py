@@ -26,7 +26,7 @@ from rich.text import Text
 from chat.client.client import Client
 from chat.client.follower import News
 from chat.client.link import ClientError
-from chat.wire.schema import WHITE, Error, Gap, Joined, Msg, Notice, Welcome
+from chat.wire.schema import WHITE, Clear, Delete, Error, Gap, Joined, Msg, Notice, Welcome
 
 STEERING: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, among them the one that begins an escape sequence
@@ -37,7 +37,7 @@ STEERING: Final = re.compile(
 OUTPUT: Final = 1  # standard output's file descriptor
 FIRST_TRIES: Final = 3
 
-Content = Msg | Gap | Notice
+Content = Msg | Gap | Notice | Delete | Clear
 Show = Callable[[Content], None]
 
 
@@ -84,7 +84,7 @@ async def follow(events: AsyncIterator[News], show: Show, note: Callable[[str], 
     """
     async for event in events:
         match event:
-            case Msg() | Gap() | Notice():
+            case Msg() | Gap() | Notice() | Delete() | Clear():
                 show(event)
             case Welcome():
                 note(f"connected as {plain(event.name)} ({plain(event.role)})")
@@ -108,7 +108,9 @@ def as_text(console: Console) -> Show:
 
 
 def line(content: Content) -> Text:
-    """A message, a notice or a gap as a line."""
+    """A message, a notice, a gap or what was taken back as a line: nothing can be unprinted."""
+    if isinstance(content, Delete | Clear):
+        return Text(f"-- {taken_back(content)} --", style="dim")
     if isinstance(content, Gap):
         lost = {0: "messages were lost, nobody knows how many", 1: "1 message was lost"}
         text = lost.get(content.lost, f"{content.lost} messages were lost")
@@ -121,6 +123,14 @@ def line(content: Content) -> Text:
         (f"{plain(content.name)}: ", "bold"),
         (plain(content.text), "" if content.color == WHITE else f"#{content.color:06x}"),
     )
+
+
+def taken_back(told: Delete | Clear) -> str:
+    """What of the lines before should be there no more."""
+    if isinstance(told, Delete):
+        return f"message {told.target} was taken back"
+    whose = "" if told.uid is UNSET else f" of {plain(told.uid)}"
+    return f"all messages{whose} were taken back"
 
 
 def plain(text: str) -> str:

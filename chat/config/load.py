@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from chat.config import words
+from chat.config.apikeys import read_keys
 from chat.config.checks import CHECKS
 from chat.config.rules import RULES
 from chat.config.sections import KEYS, SECRETS, SECTIONS, TYPES, Config
@@ -119,6 +120,9 @@ class _Draft:
             hint = words.did_you_mean(key, KEYS | own)
             self.problems.append(f"{words.name(path)}: unknown key{hint}")
             return
+        if path == "api.keys":
+            self.take_keys(value, source)
+            return
         try:
             sound = msgspec.convert(value, TYPES[path])
         except msgspec.ValidationError:
@@ -131,6 +135,14 @@ class _Draft:
             return
         section, _, key = path.partition(".")
         self.values[section][key] = sound
+
+    def take_keys(self, value: Any, source: str) -> None:
+        keys, faults = read_keys(value)
+        for fault in faults:
+            self.doubtful.add("api.keys")
+            self.problems.append(f"api.keys{fault}{source}")
+        if not faults:
+            self.values["api"]["keys"] = keys
 
     def refuse(self, path: str, fault: str) -> None:
         self.doubtful.add(path)

@@ -6,6 +6,7 @@ and a test keeps the two equal. Nothing here looks at the machine (that is `ops.
 Danger: a section is printed in tracebacks and logs. Nothing may show the value of a key in SECRETS.
 """
 
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from chat.config import busurl
 
 URLS = frozenset({"bus.url", "rooms.presend_url"})
 """Keys whose values may carry a password."""
-SECRETS = URLS | {"auth.secret", "auth.secret_before", "api.key", "rooms.presend_secret"}
+SECRETS = URLS | {
+    *("auth.secret", "auth.secret_before", "api.key", "api.keys", "rooms.presend_secret")
+}
 """Keys whose values are never shown."""
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -140,15 +143,47 @@ class Auth(Section, frozen=True):
     devices: Literal["allow", "replace", "refuse"] = "allow"
 
 
+Scope = Literal["publish", "moderate", "read", "metrics"]
+"""What a key of the API opens."""
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """One key of several; it, or its SHA-256 in hexadecimal. A rate of 0 is none."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    key: str = ""
+    key_sha256: str = ""
+    per_s: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    burst: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+    def __repr__(self) -> str:
+        return f"ApiKey(name={self.name!r}, scopes={self.scopes!r})"
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the key."""
+        if self.key_sha256:
+            return bytes.fromhex(self.key_sha256)
+        return sha256(self.key.encode()).digest()
+
+
 class Api(Section, frozen=True):
     host: Word = "127.0.0.1"
     port: Port = 8001
     key: str = ""
+    keys: tuple[ApiKey, ...] = ()
+    open_per_s: Annotated[int, Meta(ge=0, le=100_000)] = 0
     body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 1_048_576
     body_idle_s: Seconds = 10
     stream_idle_s: Seconds = 60
     connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 250
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a key is needed; else only this machine may call."""
+        return bool(self.key or self.keys)
 
 
 class Node(Section, frozen=True):

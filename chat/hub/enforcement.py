@@ -5,7 +5,8 @@ ban of an address looks at every connection. A room is left by an event, because
 in fifty others; only bans everywhere and of addresses close it.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -21,12 +22,16 @@ from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
+from chat.tasks import Tasks
 from chat.wire.schema import Bye, Left
+from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
 WORDS: Final = {BAN: "banned", ADDRESS: "banned", KICK: "kicked"}
 """What somebody is told who has to go."""
+SIFTED: Final = 500
+"""Connections whose addresses are looked at together: some 5 ms."""
 
 
 class Enforcement:
@@ -53,6 +58,11 @@ class Enforcement:
         self._book = book
         self._counts = counts
         self._wall = wall
+        self._tasks = Tasks("enforcement")
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._tasks.stop()
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
@@ -130,11 +140,19 @@ class Enforcement:
         for fd, _, sanction in list(self._whom(rules, BAN, fields, everyone)):
             self._close(fd, sanction)
         if any(True for _ in self._new(rules, ADDRESS, fields)):
-            now_ms = self._now_ms()
-            for fd in self._connections.open_connections():
-                found = rules.address(self._connections.address(fd), now_ms)
+            connections = self._connections
+            handles = [connections.handle(fd) for fd in connections.open_connections()]
+            self._tasks.spawn(self._sift(handles))
+
+    async def _sift(self, handles: Sequence[Handle]) -> None:
+        """Look at everybody's address, some at a time; who comes meanwhile is looked at then."""
+        for start in range(0, len(handles), SIFTED):
+            rules, now_ms = self._book.everywhere, self._now_ms()
+            for handle in filter(self._connections.alive, handles[start : start + SIFTED]):
+                found = rules.address(self._connections.address(handle.fd), now_ms)
                 if found is not None:
-                    self._close(fd, found)
+                    self._close(handle.fd, found)
+            await asyncio.sleep(0)
 
     def _close(self, fd: int, sanction: Sanction) -> None:
         self._counts[ChatCount.SENT_OUT] += 1

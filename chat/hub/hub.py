@@ -35,6 +35,7 @@ from chat.policy.roles import role_in
 from chat.policy.rules import Rulebook
 from chat.rooms.answers import Answer
 from chat.rooms.members import Members
+from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
@@ -46,6 +47,7 @@ from chat.wire.schema import (
     Command,
     Error,
     ErrorCode,
+    History,
     Join,
     Leave,
     Left,
@@ -104,6 +106,7 @@ class Hub:
         rooms: Rooms,
         members: Members,
         resume: Resume,
+        paging: Paging,
         replies: Replies,
         rate: CommandRate,
         gate: Gate,
@@ -127,6 +130,7 @@ class Hub:
         self._rooms = rooms
         self._members = members
         self._resume = resume
+        self._paging = paging
         self._replies = replies
         self._rate = rate
         self._gate = gate
@@ -248,6 +252,7 @@ class Hub:
 
     def on_unblocked(self, fd: int) -> None:
         self._resume.unblocked(fd)
+        self._paging.unblocked(fd)
 
     def on_caught_up(self, fd: int) -> None:
         """It missed something, which may have been a gap or a new epoch. A watcher is sent away, to
@@ -262,6 +267,7 @@ class Hub:
 
     def on_close(self, fd: int, code: int) -> None:
         self._resume.close(fd)
+        self._paging.close(fd)
         self._members.close(fd)
         self._admission.close(fd)
         if self.arrivals.newcomers or self._asks:
@@ -276,6 +282,7 @@ class Hub:
         self._book.sweep(int(self._wall() * 1000))
         self._rooms.tick(tick)
         self._resume.tick(tick)
+        self._paging.tick(tick)
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
@@ -344,6 +351,8 @@ class Hub:
                 found = self._admission.authenticate(fd, command)
             case Report():
                 found = self._reporting.report(fd, command)
+            case History():
+                found = self._paging.ask(fd, command)
             case Ping():
                 found = Pong(command.ref)
             case Moderate():

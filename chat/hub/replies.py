@@ -20,6 +20,7 @@ from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
+    Batched,
     Error,
     Gap,
     Joined,
@@ -27,6 +28,7 @@ from chat.wire.schema import (
     Msgs,
     Online,
     Ref,
+    Removed,
     Sequenced,
     ServerEvent,
     Shadowed,
@@ -34,7 +36,7 @@ from chat.wire.schema import (
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
-BATCHED: Final = (Msg, Shadowed)
+BATCHED: Final = (Msg, Removed, Shadowed)
 Written = tuple[bytes, str]
 """An event in a dialect, and the position of its room behind it; "" where it has none."""
 
@@ -72,12 +74,12 @@ class Replies:
 
     # --- to one --------------------------------------------------------------------------------
 
-    def send(self, fd: int, events: Sequence[ServerEvent]) -> None:
-        """Events to one connection, in one frame."""
+    def send(self, fd: int, events: Sequence[ServerEvent], asked: bool = False) -> None:
+        """Events to one connection, in one frame; `asked` as in `Connections.send`."""
         event = self.dialect(fd).event
         written = [one for one in map(event, events) if one is not None]
         if written:
-            self._connections.send(fd, self.frame(fd, written))
+            self._connections.send(fd, self.frame(fd, written), asked=asked)
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""
@@ -259,7 +261,7 @@ def _shown_to(uid: str, event: Sequenced | Gap | Online) -> Sequenced | Gap | On
 def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:
     """Events as members get them, messages in batches; and the room's position behind each."""
     steps: list[tuple[ServerEvent, str]] = []
-    messages: list[Msg | Shadowed] = []
+    messages: list[Batched] = []
     for event in events:
         if isinstance(event, BATCHED):
             messages.append(event)
@@ -271,7 +273,7 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple
     return steps + _batched(room, messages)
 
 
-def _batched(room: Room, messages: Sequence[Msg | Shadowed]) -> list[tuple[ServerEvent, str]]:
+def _batched(room: Room, messages: Sequence[Batched]) -> list[tuple[ServerEvent, str]]:
     epoch = room.position.epoch
     return [(batch, f"{epoch}-{batch.to}") for batch in batches(room.name, epoch, messages)]
 

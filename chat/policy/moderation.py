@@ -20,6 +20,7 @@ from msgspec import UNSET, Struct, structs
 from chat.bus.audit import Audit
 from chat.bus.connect import StoreError
 from chat.bus.entries import Disconnected, Ruled, pack
+from chat.bus.redaction import Redaction
 from chat.bus.rules import Full, Outdated, Rules
 from chat.bus.store import Store
 from chat.config.sections import Limits
@@ -64,6 +65,9 @@ TRIES: Final = 5
 ENDED: Final = 1_000
 """Mutes and bans that are taken out together, when there is no room for one more."""
 MOST_OWNERS: Final = 100
+MOST_REASON: Final = 200
+MOST_SECONDS: Final = 315_360_000
+"""As in the wire's Moderate."""
 
 
 class Outcome(Struct, frozen=True):
@@ -73,13 +77,13 @@ class Outcome(Struct, frozen=True):
     settings: Settings | None = None
 
 
-class Redaction(Protocol):
+class TakingBack(Protocol):
     """Takes messages back, and tells the room's viewers. Both raise StoreError."""
 
-    async def remove(self, room: str, seq: int) -> None:
-        """One message."""
+    async def remove(self, room: str, seq: int) -> object:
+        """One message. Raises LookupError where there never was one."""
 
-    async def clear(self, room: str, uid: str | None) -> None:
+    async def clear(self, room: str, uid: str | None) -> object:
         """All messages so far, or all of one user."""
 
 
@@ -90,7 +94,7 @@ RoleOf = Callable[[str, str], str | None]
 class Moderation:
     """Carries out what moderators and backends ask for.
 
-    redaction  takes messages back; None: nobody can
+    redaction  takes messages back; by default that of the store
     role_of    the role of whom an action is about
     wall       seconds since 1970
     """
@@ -102,7 +106,7 @@ class Moderation:
         audit: Audit,
         wall: Callable[[], float],
         role_of: RoleOf = lambda uid, room: None,
-        redaction: Redaction | None = None,
+        redaction: TakingBack | None = None,
     ) -> None:
         self.rules = Rules(store)
         self._store = store
@@ -110,7 +114,7 @@ class Moderation:
         self._audit = audit
         self._wall = wall
         self._role_of = role_of
-        self._redaction = redaction
+        self._redaction = redaction or Redaction(store, wall)
 
     async def act(self, order: Order, actor: Actor) -> Outcome:
         """Do it. Raises NotDone."""
@@ -257,17 +261,15 @@ class Moderation:
         message = await self._find(room, seq)
         if message is not None:
             self._check_target(message.uid, room, rules.owners, role)
-        await self._redact().remove(room, seq)
+        try:
+            await self._redaction.remove(room, seq)
+        except LookupError as error:
+            raise bad("seq", str(error)) from None
         await self._unpin(room, lambda pinned: pinned.get("seq") == seq)
 
     async def _clear(self, room: str, uid: str | None) -> None:
-        await self._redact().clear(room, uid)
+        await self._redaction.clear(room, uid)
         await self._unpin(room, lambda pinned: uid is None or pinned.get("uid") == uid)
-
-    def _redact(self) -> Redaction:
-        if self._redaction is None:
-            raise forbidden("messages cannot be taken back here")
-        return self._redaction
 
     async def _unpin(self, room: str, gone: Callable[[dict[str, Any]], bool]) -> None:
         """A message that was taken back is not pinned any more."""
@@ -284,6 +286,10 @@ class Moderation:
         require(ADMIN, actor)
         if bool(order.uid) == bool(order.address):
             raise bad("uid", "it is of a user or of an address")
+        if len(order.reason) > MOST_REASON:
+            raise bad("reason", f"at most {MOST_REASON} characters")
+        if order.seconds is not None and not 1 <= order.seconds <= MOST_SECONDS:
+            raise bad("seconds", f"1 to {MOST_SECONDS}")
         if order.address and order.action not in ("ban", "unban"):
             raise bad("address", "an address can only be banned")
         if order.address:

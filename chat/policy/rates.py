@@ -36,3 +36,35 @@ class Rates:
     def reset(self, row: int) -> None:
         """A new connection has the row."""
         self._full_at[row] = 0.0
+
+
+class RatesByName:
+    """The same for names that come and go; at most `most` of them are remembered.
+
+    Who used nothing lately needs no memory. When more than that are busy at once, those are
+    forgotten who may go on the soonest.
+    """
+
+    def __init__(self, per_s: float, burst: int, most: int) -> None:
+        self._full_at: dict[str, float] = {}
+        self._cost = 1.0 / per_s
+        self._room = (burst + 0.01) * self._cost
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def wait(self, name: str, now: float) -> float:
+        """As `Rates.wait`."""
+        full_at = max(self._full_at.get(name, 0.0), now) + self._cost
+        excess = full_at - now - self._room
+        if excess > 0:
+            return excess
+        self._full_at[name] = full_at
+        if len(self._full_at) > self._most:
+            self._forget(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        busy = sorted(self._full_at.items(), key=lambda one: one[1])[-self._most // 2 :]
+        self._full_at = {name: full_at for name, full_at in busy if full_at > now}

@@ -9,9 +9,10 @@ A mute or ban stays the bytes it came as, because there may be a hundred thousan
 somebody who is here are ever looked at. Bytes that are nothing of ours forbid nothing.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum, auto
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any, Final
 
@@ -120,6 +121,7 @@ class RoomRules:
         self.words = b""
         self.sanctions: dict[str, dict[str, bytes]] = {}
         self._others: dict[str, bytes] = {}
+        self._lengths: Counter[int] = Counter()
         if kept is not None:
             self.version = kept.version
             self.put(kept.fields)
@@ -143,12 +145,19 @@ class RoomRules:
                 self.words = value or b""
 
     def _sanction(self, kind: str, whose: str, value: bytes | None) -> None:
+        there = self.sanctions.get(kind, {})
+        if kind == ADDRESS and (whose in there) is (value is None):
+            self._count(_length(whose), -1 if value is None else 1)
         if value is not None:
-            self.sanctions.setdefault(kind, {})[whose] = value
-        elif kind in self.sanctions:
-            self.sanctions[kind].pop(whose, None)
-            if not self.sanctions[kind]:
-                del self.sanctions[kind]
+            self.sanctions.setdefault(kind, there)[whose] = value
+        elif there.pop(whose, None) is not None and not there:
+            del self.sanctions[kind]
+
+    def _count(self, length: int, more: int) -> None:
+        """So many more networks of such a prefix are banned."""
+        self._lengths[length] += more
+        if not self._lengths[length]:
+            del self._lengths[length]
 
     def fields(self) -> dict[str, bytes]:
         """What it was made of, and changed by."""
@@ -188,10 +197,7 @@ class RoomRules:
 
     def address(self, address: str, now_ms: int) -> Sanction | None:
         """The ban that holds for an address, by itself or by a network it is in."""
-        there = self.sanctions.get(ADDRESS)
-        if not there:
-            return None
-        for name in _covering(address, {_length(network) for network in there}):
+        for name in _covering(address, list(self._lengths)):
             found = self.get(ADDRESS, name, now_ms)
             if found is not None:
                 return found
@@ -224,11 +230,13 @@ def _covering(address: str, lengths: Iterable[int]) -> Iterator[str]:
         ip = ip_address(address)
     except ValueError:
         return
+    bits, kind = int(ip), type(ip)
     for length in lengths:
+        rest = ip.max_prefixlen - length
         if length < 0:
             yield str(ip)
-        elif length <= ip.max_prefixlen:
-            yield str(ip_network((ip, length), strict=False))
+        elif rest >= 0:
+            yield f"{kind(bits >> rest << rest)}/{length}"
 
 
 class Step(Enum):

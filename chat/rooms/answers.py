@@ -14,6 +14,7 @@ from chat.bus.store import RoomState
 from chat.rooms.position import UNSPOKEN
 from chat.rooms.room import Room
 from chat.wire.batch import shorten
+from chat.wire.redaction import redacted
 from chat.wire.schema import Joined, Ref, Sequenced
 
 Since = tuple[str, int]
@@ -69,7 +70,8 @@ def missed_since(room: Room, since: Since, state: RoomState) -> list[Sequenced] 
         and after <= state.seq
         and len(missed) == max(0, here.seq - after)
     )
-    return missed if whole else None
+    # What was read may have been taken back since.
+    return redacted(missed) if whole else None
 
 
 def is_stale(room: Room, since: Since, state: RoomState) -> bool:

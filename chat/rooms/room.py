@@ -11,7 +11,8 @@ from typing import Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
 from chat.rooms.position import UNSPOKEN, Position, Sync, continues
-from chat.wire.schema import Sequenced
+from chat.wire.redaction import without
+from chat.wire.schema import Clear, Delete, Sequenced
 
 
 class Waiter(Protocol):
@@ -46,6 +47,7 @@ class Room:
 
     members      descriptors by variant
     recent       its newest places, oldest first; `keep` of them are shown to those who join
+    redacted_at  the seq at which messages were last taken back
     waiting      who asked to join before the room was live
     snapshots    the room as it is, written for those who join, by dialect
     resuming     joins for which the history is being read
@@ -57,7 +59,8 @@ class Room:
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "members"),
-        *("name", "partition", "position", "recent", "resuming", "rules", "snapshots", "waiting"),
+        *("name", "partition", "position", "recent", "redacted_at", "resuming", "rules"),
+        *("snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -68,6 +71,7 @@ class Room:
         self.members: tuple[set[int], ...] = tuple(set() for _ in range(variants))
         # One at least: it is what Redis' idea of the position is compared with.
         self.recent: deque[Sequenced] = deque(maxlen=max(1, keep))
+        self.redacted_at = 0
         self.waiting: list[Waiter] = []
         self.snapshots: dict[object, Snapshot] = {}
         self.resuming = 0
@@ -113,6 +117,14 @@ class Room:
         self.recent.clear()
         self.recent.extend(places)
         self.snapshots.clear()
+
+    def forget(self, told: Delete | Clear) -> None:
+        """Messages are taken back: nobody who comes later is shown them."""
+        kept = without(told, self.recent)
+        self.recent.clear()
+        self.recent.extend(kept)
+        self.snapshots.clear()
+        self.redacted_at = told.seq
 
     def missed(self, since: tuple[str, int]) -> list[Sequenced] | None:
         """The places after `since`, or None when they are not all among the recent ones.

@@ -37,7 +37,7 @@ from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
 from chat.tasks import Tasks
 from chat.wire import schema
-from chat.wire.schema import Gap, Msg, Sequenced
+from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,10 @@ class Rooms:
         if taken.ready:
             events = [self._event(room.name, new) for new in taken.ready]
             room.recent.extend([event for event in events if not isinstance(event, Gap)])
-            self._send(room, events)
+            if self._send(room, events) < len(events):
+                for event in events:
+                    if isinstance(event, Delete | Clear):
+                        room.forget(event)
         if taken.gap:
             self._counts[ChatCount.GAPS] += 1
             self._tasks.spawn(self._fill(room, taken.rewound))
@@ -253,11 +256,13 @@ class Rooms:
             self._counts[ChatCount.GAP_MESSAGES_LOST] += 1
             return Gap(room, new.epoch, new.seq, 1)
 
-    def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> None:
+    def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
+        """Give events out; how many of them are messages."""
         self._counts[ChatCount.FLUSHES] += 1
         messages = [type(event) for event in events].count(Msg)
         self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
         self._emit(room, events)
+        return messages
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:
         """Bring a room in step from its history; it holds back arrivals meanwhile."""
@@ -271,6 +276,7 @@ class Rooms:
         )
         self._counts[ChatCount.GAP_MESSAGES_LOST] += filled.lost
         self._counts[ChatCount.GAP_MESSAGES_FILLED] += len(filled.places)
+        room.redacted_at = filled.seq  # something may have been: older reads are not to be shown
         events = in_order(room.name, filled)
         if events:
             self._send(room, events)

@@ -2,8 +2,9 @@
 
 Rules. Pure. `shorten` and `expand` are each other's inverse: what one leaves out the other puts
 back, and a test holds them to it. A place's number is left out where it follows the one before; a
-name where it is what `default_name` makes of the uid. A shadowed message is not written: its place
-is a hole, which whoever reads passes over because the next place says its number.
+name where it is what `default_name` makes of the uid. Of a message that was taken back only its
+place is written, always with its number. A shadowed message is not written: its place is a hole,
+which whoever reads passes over because the next place says its number.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,11 +17,13 @@ from chat.wire.schema import (
     NORMAL_SIZE,
     SCROLL,
     WHITE,
+    Batched,
     Clear,
     Delete,
     Message,
     Msg,
     Msgs,
+    Removed,
     Sequenced,
     Shadowed,
     State,
@@ -33,7 +36,7 @@ MESSAGE_BYTES: Final = 100
 """What a message's names of fields and numbers come to, about, beside its texts."""
 
 
-Shown = Msg | Delete | Clear | State
+Shown = Msg | Delete | Clear | State | Removed
 
 
 def default_name(uid: str) -> str:
@@ -76,6 +79,8 @@ def _written(place: Shown, seq: int | UnsetType) -> Message:  # hot: once per me
             return Message(seq, t="clear", uid=place.uid, ts=place.ts)
         case State():
             return Message(seq, t="state", state=place.state, ts=place.ts)
+        case Removed():
+            return Message(place.seq, removed=True)
 
 
 def expand(
@@ -86,6 +91,8 @@ def expand(
     for one in written:
         seq = seq + 1 if one.seq is UNSET else one.seq
         match one:
+            case Message(removed=True):
+                yield Removed(room, seq)
             case Message(t="delete", target=int(target), ts=int(ts)):
                 yield Delete(room, seq, target, ts)
             case Message(t="clear", ts=int(ts)):
@@ -106,7 +113,7 @@ def expand(
                 )
 
 
-def batches(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Iterator[Msgs]:
+def batches(room: str, epoch: str, messages: Sequence[Batched]) -> Iterator[Msgs]:
     """Messages in order as events of at most about FRAME_BYTES each; one message always fits.
 
     Their numbers are all covered: where all messages are shadowed, the batch is empty.
@@ -132,6 +139,6 @@ def _adornment_bytes(message: Msg) -> int:
     return avatar + sum(len(badge.encode()) + 3 for badge in message.badges or ())
 
 
-def _batch(room: str, epoch: str, messages: Sequence[Msg | Shadowed]) -> Msgs:
+def _batch(room: str, epoch: str, messages: Sequence[Batched]) -> Msgs:
     first = messages[0].seq
     return Msgs(room, epoch, first, messages[-1].seq, shorten(messages, first - 1))

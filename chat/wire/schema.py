@@ -76,6 +76,18 @@ class Leave(Struct, tag_field="t", tag="leave", frozen=True):
     ref: Ref | UnsetType = UNSET
 
 
+MAX_PAGE = 100
+
+
+class History(Struct, tag_field="t", tag="history", frozen=True):
+    """What stood in a room before a place, or before what is newest."""
+
+    room: str
+    before: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+    ref: Ref | UnsetType = UNSET
+
+
 class Send(Struct, tag_field="t", tag="send", frozen=True):
     room: str
     text: str
@@ -139,8 +151,8 @@ class Report(Struct, tag_field="t", tag="report", frozen=True):
     epoch: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Auth | Ping | Moderate | Report
-COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate", "report"})
+Command = Join | Leave | Send | Auth | Ping | Moderate | Report | History
+COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate", "report", "history"})
 MEAN_NULL = frozenset({"pinned", "announcement"})
 """Fields of commands in which null is not as good as nothing: it takes away what is there."""
 
@@ -219,6 +231,14 @@ class State(Struct, tag_field="t", tag="state"):
     state: dict[str, Any]
 
 
+class Removed(Struct, tag_field="t", tag="removed"):
+    """Where a message stood that was taken back. Its `ts` is not written: clients have 0."""
+
+    room: str
+    seq: int
+    ts: int = 0
+
+
 @final
 class Shadowed:
     """A message that only its sender is to see. It takes a place like any other, and to all others
@@ -231,8 +251,10 @@ class Shadowed:
         self.room, self.seq, self.ts = msg.room, msg.seq, msg.ts
 
 
-Sequenced = Msg | Delete | Clear | State | Shadowed
+Sequenced = Msg | Delete | Clear | State | Removed | Shadowed
 """What takes a place in a room: numbered without a hole, kept in the history."""
+Batched = Msg | Removed | Shadowed
+"""What goes out in a batch; anything else is an event of its own."""
 
 
 class Message(Struct):
@@ -240,7 +262,7 @@ class Message(Struct):
 
     `seq` is left out where it is one more than that of the place before, `name` where it is the
     uid's default, colour, mode and size where they are those of a Send without. What is no message
-    says so in `t`, with the fields of that event.
+    says so in `t`, with the fields of that event. One that was taken back has `seq` and `removed`.
     """
 
     seq: int | UnsetType = UNSET
@@ -258,6 +280,7 @@ class Message(Struct):
     avatar: str | UnsetType = UNSET
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
+    removed: bool | UnsetType = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):
@@ -285,6 +308,16 @@ class Joined(Struct, tag_field="t", tag="joined"):
     history: list[Message]
     ref: Ref | UnsetType = UNSET
     state: dict[str, Any] | UnsetType = UNSET
+
+
+class Paged(Struct, tag_field="t", tag="history"):
+    """A page of a room's history, oldest first; `more` stands before it. No position changes."""
+
+    room: str
+    epoch: str
+    history: list[Message]
+    more: bool
+    ref: Ref | UnsetType = UNSET
 
 
 class Left(Struct, tag_field="t", tag="left"):
@@ -369,6 +402,7 @@ ServerEvent = (
     | Clear
     | State
     | Joined
+    | Paged
     | Left
     | Done
     | Expiring

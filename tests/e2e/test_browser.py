@@ -1,16 +1,24 @@
 """The page in a real browser: what one types flies in the other, and survives a killed shard."""
 
+import asyncio
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bench.local import Node
+from chat.bus.redaction import Redaction
+from chat.bus.store import open_store
+from chat.config.sections import Config
+from chat.ops.engine import EmbeddedEngine
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -40,6 +48,21 @@ def open_page(browser: Browser, node: Node, room: str) -> Page:
     return page
 
 
+def take_back(url: str, room: str, seq: int | None = None, uid: str | None = None) -> None:
+    """As a moderator does: one message, one user's, or all."""
+
+    async def done() -> None:
+        store = open_store(Config(), url)
+        redaction = Redaction(store, time.time)
+        await (redaction.clear(room, uid) if seq is None else redaction.remove(room, seq))
+        await store.close()
+
+    # A loop of its own: Playwright's runs in this thread.
+    thread = threading.Thread(target=lambda: asyncio.run(done()))
+    thread.start()
+    thread.join()
+
+
 class TestPage:
     def test_what_one_types_flies_in_the_other(self, node: Node) -> None:
         with chromium() as browser:
@@ -60,6 +83,30 @@ class TestPage:
             status, _ = node.request("POST", "/v1/rooms/page:api/messages", {"text": "from afar"})
             assert status == 200
             expect(page.locator("#chat .message", has_text="from afar")).to_have_count(1)
+
+    def test_what_is_taken_back_is_shown_no_more(
+        self, engine: EmbeddedEngine, tmp_path: Path
+    ) -> None:
+        room = "page:gone"
+        with Node(tmp_path, bus_url=engine.url) as node, chromium() as browser:
+            page = open_page(browser, node, room)
+            page.fill("#input", "my own")
+            page.click("#send")
+            for uid, text in (("u", "vile"), ("v", "fine"), ("u", "worse")):
+                said = {"uid": uid, "text": text}
+                assert node.request("POST", f"/v1/rooms/{room}/messages", said)[0] == 200
+            lines = page.locator("#chat .message")
+            expect(lines).to_have_count(4)
+            take_back(engine.url, room, seq=2)
+            expect(lines).to_have_count(3)
+            expect(lines.filter(has_text="vile")).to_have_count(0)
+            expect(page.locator("#stage .danmaku", has_text="vile")).to_have_count(0)
+            take_back(engine.url, room, uid="u")
+            expect(lines).to_have_count(2)
+            expect(lines.filter(has_text="fine")).to_have_count(1)
+            take_back(engine.url, room)
+            expect(lines).to_have_count(0)
+            expect(page.locator("#stage .danmaku")).to_have_count(0)
 
     def test_no_link_points_it_at_another_server(self, node: Node) -> None:
         with chromium() as browser:

@@ -22,11 +22,14 @@ from chat.wire.schema import (
     Done,
     Error,
     Gap,
+    History,
     Join,
     Leave,
     Left,
+    Message,
     Moderate,
     Msg,
+    Paged,
     Ping,
     Pong,
     Report,
@@ -79,6 +82,9 @@ def answer(command: Command) -> ServerEvent:
             [batch] = batches(room, "k", [said])
             assert list(expand(room, "k", batch.m, batch.seq)) == [said]
             return batch
+        case History(room, before, limit, ref):
+            written = [Message(before or 1, removed=True)] * min(limit, 3)
+            return Paged(room, "k", written, before is None, ref)
         case Auth(token, ref, guest):
             return Authed(str(token), str(guest), "user", 0, ref)
         case Moderate(room, action, ref):
@@ -97,6 +103,8 @@ COMMANDS: Final[list[Any]] = [
     {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
      "size": 25, "id": "c-1", "ref": "r"},
     {"t": "send", "room": "a", "text": "x", "color": 0xFF0000, "mode": "top", "size": 30, "ref": 6},
+    {"t": "history", "room": "a", "before": 9, "limit": 100, "ref": 8},
+    {"t": "history", "room": "a", "limit": 101},
     {"t": "send", "room": "a", "text": "x", "mode": "under", "ref": 7},
     {"t": "report", "room": "a", "seq": 2**53, "reason": "粗话", "ref": 5,
      "epoch": "k3f9"},

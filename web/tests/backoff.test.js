@@ -14,6 +14,6 @@ test("jitter is full: it reaches down to nothing", () => {
 });
 
 test("only 4500 to 4999 forbid coming back", () => {
-  assert.deepEqual([1006, 1011, 4000, 4499, 5000].map(mayReturn), [true, true, true, true, true]);
+  assert.ok([1006, 1011, 4000, 4499, 4505, 5000].every(mayReturn));
   assert.deepEqual([4500, 4503, 4999].map(mayReturn), [false, false, false]);
 });

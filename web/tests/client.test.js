@@ -203,6 +203,23 @@ describe("following a room", () => {
     assert.equal(world.sent("join").length, 1);
   });
 
+  test("what takes messages back is told behind them, live, in a batch and in a history", () => {
+    enter();
+    world.hear(msgs(6), { t: "delete", room: "r", epoch: "e", seq: 7, target: 6 });
+    world.hear({ t: "delete", room: "r", epoch: "e", seq: 7, target: 6 });
+    world.hear(msgs(8, 9, { m: [line(), { t: "clear", uid: "u", ts: 1 }] }));
+    const told = () => world.seen("removed").map(([, list]) => list.map(({ t, seq }) => [t, seq]));
+    assert.deepEqual(told(), [[["delete", 7]], [["clear", 9]]]);
+    const order = world.happened.map(([name]) => name).filter((name) => /messages|removed/.test(name));
+    assert.deepEqual(order, ["messages", "removed", "messages", "removed"]);
+    world.lose();
+    world.advance(250);
+    world.hear(WELCOME);
+    const history = [{ seq: 10, removed: true }, { t: "delete", target: 3, ts: 1 }];
+    joined({ seq: 11, recovered: true, history });
+    assert.deepEqual(told().at(-1), [["delete", 11]]);
+  });
+
   test("a jump to such a number, or one of another epoch, is asked about", () => {
     enter();
     world.advance(2000);

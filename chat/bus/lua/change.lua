@@ -10,7 +10,7 @@
 -- Returns 0, the new version, and the state's epoch and seq; or 1 and the version they have, which is
 -- another; or 2 and how many fields there are, which is too many. Then nothing was done.
 --
--- A version is one more than the one before: who misses a change sees it at the next. What may fail
+-- Before this stands append.lua. A version is one more than the one before: who misses a change sees it at the next. What may fail
 -- comes before the first write, which is refused where memory is short; later ones are not.
 local version = tonumber(redis.call('HGET', KEYS[1], 'v') or 0)
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= version then
@@ -29,24 +29,10 @@ if ARGV[10] == '' and fields + set > most then
   end
 end
 redis.call('XLEN', KEYS[2])
-local state, epoch, seq = ARGV[6] ~= '', '', 0
-if state then
-  local known = redis.call('HMGET', KEYS[3], 'epoch', 'seq')
+local head
+if ARGV[6] ~= '' then
   redis.call('XLEN', KEYS[4])
-  epoch, seq = known[1], tonumber(known[2] or 0) + 1
-end
-
-if state then
-  if not epoch then
-    -- As in publish.lua: what is left of a history is another epoch's.
-    epoch = ARGV[7]
-    redis.call('HSET', KEYS[3], 'epoch', epoch)
-    redis.call('DEL', KEYS[4])
-  end
-  redis.call('XADD', KEYS[4], 'MAXLEN', ARGV[8], seq .. '-0', 'm', ARGV[6])
-  redis.call('HSET', KEYS[3], 'seq', seq)
-  redis.call('EXPIRE', KEYS[3], ARGV[9])
-  redis.call('EXPIRE', KEYS[4], ARGV[9])
+  head = head_of(KEYS[3], KEYS[4], ARGV[7])
 end
 
 version = version + 1
@@ -67,9 +53,10 @@ else
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*',
     'r', ARGV[5], 'p', '', 'm', ARGV[3], 'v', version)
 end
--- After that: who joins in between is told the new state twice, not the old one for good.
-if state then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*',
-    'r', ARGV[5], 'p', epoch .. '-' .. seq, 'm', ARGV[6])
+if not head then
+  return {0, version, '', 0}
 end
-return {0, version, epoch, seq}
+-- After that: who joins in between is told the new state twice, not the old one for good.
+append(head, KEYS[2], ARGV[5], ARGV[6], ARGV[8], ARGV[4])
+keep(head, ARGV[9])
+return {0, version, head.epoch, head.seq}

@@ -9,9 +9,8 @@
 -- published, 1 when it was a duplicate or 3 when its ID was another content's; or its error, 0, 0, 2
 -- when it was refused, of which nothing is left then. The time alone when the deadline had passed: then nothing was done.
 --
--- A message is published by its entry in the fanout stream. What may fail comes before that, and all
--- else can be done without. An ID cannot be given back, so a number is spent even if the fanout
--- stream takes no entry; whether it is one is therefore asked first.
+-- Before this stands append.lua. What may fail comes before a message's place, and all else can be
+-- done without. A room is not begun where the fanout stream is none; that is therefore asked first.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local reply = {now}
@@ -28,21 +27,9 @@ local function answer(epoch, seq, ts, outcome)
   reply[last + 1], reply[last + 2], reply[last + 3], reply[last + 4] = epoch, seq, ts, outcome
 end
 
-local function head_of(room, history)
-  local head = heads[room]
-  if not head then
-    local known = redis.call('HMGET', room, 'epoch', 'seq')
-    head = {epoch = known[1], seq = tonumber(known[2] or 0), history = history}
-    if not head.epoch then
-      -- The room is new, or its state was lost: what is left of its history is another epoch's.
-      -- Memory is asked for before anything is removed: a script that has written is given it.
-      head.epoch = ARGV[6]
-      redis.call('HSET', room, 'epoch', head.epoch)
-      redis.call('DEL', history)
-    end
-    heads[room] = head
-  end
-  return head
+local function known_head(room, history)
+  heads[room] = heads[room] or head_of(room, history, ARGV[6])
+  return heads[room]
 end
 
 local function publish(room, history, dup, name, entry, digest)
@@ -54,16 +41,8 @@ local function publish(room, history, dup, name, entry, digest)
   if type(fanout) == 'table' then
     error(fanout)
   end
-  local head = head_of(room, history)
-  local seq = head.seq + 1
-  redis.call('XADD', history, 'MAXLEN', ARGV[2], seq .. '-0', 'm', entry)
-  head.seq = seq
-  local sent = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*',
-    'r', name, 'p', head.epoch .. '-' .. seq, 'm', entry)
-  if type(sent) == 'table' then
-    redis.call('XDEL', history, seq .. '-0')
-    error(sent)
-  end
+  local head = known_head(room, history)
+  local seq = append(head, KEYS[1], name, entry, ARGV[2], ARGV[3])
   if digest ~= '' then
     local record = table.concat({head.epoch, seq, ARGV[7], digest}, ' ')
     redis.pcall('SET', dup, record, 'EX', ARGV[5])
@@ -76,7 +55,7 @@ for i = 2, #KEYS, 3 do
   local done, problem = pcall(
     publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2])
   if not done then
-    local why = type(problem) == 'table' and problem.err or problem
+    local why = why_of(problem)
     -- This is no server to publish on, which is told of the whole call: nothing of it was done.
     local wrong = why:match('READONLY') or why:match('MASTERDOWN')
     if wrong then
@@ -85,9 +64,7 @@ for i = 2, #KEYS, 3 do
     answer(why, 0, 0, 2)
   end
 end
-for room, head in pairs(heads) do
-  redis.pcall('HSET', room, 'seq', head.seq)
-  redis.pcall('EXPIRE', room, ARGV[4])
-  redis.pcall('EXPIRE', head.history, ARGV[4])
+for _, head in pairs(heads) do
+  keep(head, ARGV[4])
 end
 return reply

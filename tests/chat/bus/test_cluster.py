@@ -8,6 +8,7 @@ import pytest
 
 from chat.bus.cluster import ClusterServers
 from chat.bus.connect import StoreError
+from chat.bus.redaction import Redaction
 from chat.bus.store import MIN_ID, Receipt, Store
 from tests.chat.bus.desk import NOTICES, running
 from tests.chat.bus.desk import Desk as Reading
@@ -40,6 +41,8 @@ class TestAsking:
         for room in ROOMS[::10]:
             assert texts(await store.history(room, "e1", 0, 9)) == ["a", "b"]
             assert (await store.open_room(room, newest=1)).seq == 2
+            assert (await Redaction(store, lambda: 5.0).remove(room, 1)).seq == 3
+            assert [one.seq for one in (await store.page_before(room, 4, 9)).places] == [1, 2, 3]
         assert isinstance(store.servers, ClusterServers)
         served = {store.servers.of(store.keys.room(room)) for room in ROOMS}
         assert len(served) == 3

@@ -106,7 +106,7 @@ class TestOpening:
         await publish(store, ROOM, "d")
         state = await store.open_room(ROOM, newest=9)
         assert texts(state.places) == [(1, "a"), (5, "d")]
-        assert texts(await store.history(ROOM, "e1", 0, 9)) == [(1, "a"), (5, "d")]
+        assert texts(await store.history(ROOM, "e00001", 0, 9)) == [(1, "a"), (5, "d")]
 
 
 class TestRenewing:

@@ -13,6 +13,7 @@ from chat.bus.devices import Asked, Leases
 from chat.bus.entries import Ruled, pack
 from chat.bus.inquiry import Found, Inquiry
 from chat.bus.pages import BEGINNING, page_of_fields
+from chat.bus.redaction import Redaction
 from chat.bus.reports import Report, Reports
 from chat.bus.rules import Rules
 from chat.bus.store import MIN_ID, Receipt, Store
@@ -57,6 +58,8 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
     assert peek.epoch == "e2"
     assert await store.peek_room("r") == ("e2", 2)
     assert len(await store.history("r", "e2", 0, 9)) == 2
+    assert (await Redaction(store, lambda: 5.0).remove("r", 1)).count == 1
+    assert len((await store.page_before("r", 9, 9)).places) == 3
     partition = store.keys.partition("r")
     for count in (3, 0):
         await store.report_online(partition, "s1", [("r", count)], 60_000)
@@ -109,6 +112,7 @@ async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
     await raw.execute_command("ACL", "LOG", "RESET")
     for _ in range(2):
         await store.publish([outgoing("r", "a", "id"), outgoing("r", "b")], "e1", 1, 60.0)
+    await Redaction(store, lambda: 5.0).clear("r", None)
     await store.report_online(store.keys.partition("r"), "dead", [("r", 1)], 1)
     await store.report_online(store.keys.partition("r"), "s1", [("r", 1)], 60_000)
     refused = await raw.execute_command("ACL", "LOG")

@@ -37,7 +37,7 @@ class TestBackoff:
 
 
 class TestMayReturn:
-    @pytest.mark.parametrize("code", [0, 1000, 1001, 1006, 1011, 4000, 4003, 4499, 5000])
+    @pytest.mark.parametrize("code", [0, 1000, 1001, 1006, 1011, 4000, 4003, 4499, 4505, 5000])
     def test_most_ends_are_worth_another_try(self, code: int) -> None:
         assert may_return(code)
 

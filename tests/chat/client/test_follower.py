@@ -16,8 +16,10 @@ from chat.wire.schema import (
     Gap,
     Join,
     Joined,
+    Message,
     Msg,
     Msgs,
+    Removed,
     Since,
     State,
 )
@@ -73,6 +75,18 @@ def seqs(events: Sequence[News]) -> list[int]:
     """The messages' seqs; an answer to a join comes without its history."""
     assert not any(event.history for event in events if isinstance(event, Joined))
     return [event.seq for event in events if isinstance(event, Msg)]
+
+
+class TestTakenBack:
+    def test_places_of_what_was_taken_back_are_no_holes(self) -> None:
+        follower = rejoining(5)
+        history = shorten([Removed("lobby", 6), msg(7), Removed("lobby", 8)], None)
+        answer = Joined(
+            "lobby", "e1", 9, 1, True, [*history, Message(t="delete", target=8, ts=1)], 2
+        )
+        new = follower.take(answer, 200)
+        assert [type(one) for one in new] == [Joined, Removed, Msg, Removed, Delete]
+        assert follower.since == Since("e1", 9)
 
 
 class TestJoining:

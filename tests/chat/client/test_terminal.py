@@ -71,6 +71,19 @@ class TestLines:
     def test_a_gap_says_how_much_is_missing(self, lost: int, said: str) -> None:
         assert line(Gap("lobby", "e1", 20, lost)).plain == said
 
+    @pytest.mark.parametrize(
+        ("told", "said"),
+        [
+            (Delete("lobby", 6, 3, 1), "-- message 3 was taken back --"),
+            (Clear("lobby", 6, 1), "-- all messages were taken back --"),
+            (Clear("lobby", 6, 1, f"u{ESCAPE}9"), "-- all messages of u [2J9 were taken back --"),
+        ],
+    )
+    def test_what_was_taken_back_is_said_because_it_cannot_be_unprinted(
+        self, told: Delete | Clear, said: str
+    ) -> None:
+        assert line(told).plain == said
+
     def test_a_time_no_calendar_has_is_no_error(self) -> None:
         assert clock(2**62) == "--:--:--"
 
@@ -109,7 +122,8 @@ class TestFollow:
             Authed("u7", "阿花", "user", 1_764_003_600),
         )
         await follow(coming_now, shown.append, notes.append)
-        assert shown == [msg(1), gap, notice, msg(5)]
+        gone = [Delete("lobby", 2, 1, 5), Clear("lobby", 3, 5)]
+        assert shown == [msg(1), gap, notice, *gone, msg(5)]
         assert notes == [
             "connected as guest-4e5f (guest)",
             "no; again in 1.5 s",

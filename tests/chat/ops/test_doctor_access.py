@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from chat.config.sections import ApiKey
 from chat.ops.findings import Level
 from tests.chat.ops.machines import SECRET, finding, machine, names
 
@@ -104,3 +105,7 @@ class TestSecrets:
         found = finding("api.key", api={"key": key, "host": host})
         assert found.level == level
         assert SECRET not in str(found)
+
+    def test_keys_with_names(self) -> None:
+        found = finding("api.keys", api={"keys": (ApiKey("game", ("publish",), SECRET),)})
+        assert (found.level, found.detail) == ("ok", "set: game")

@@ -50,6 +50,8 @@ class Desk:
         self.act = self.moderation.act
 
     async def remove(self, room: str, seq: int) -> None:
+        if seq > 100:
+            raise LookupError("never was")
         self.taken_back.append(seq)
 
     async def clear(self, room: str, uid: str | None) -> None:
@@ -189,6 +191,7 @@ class TestFields:
             (Moderate(ROOM, "unban", uid="u1", seconds=1), "seconds"),
             (Moderate(ROOM, "kick", uid="u1", seconds=1), "seconds"),
             (Moderate(ROOM, "delete"), "seq"),
+            (Moderate(ROOM, "delete", seq=101), "seq"),
             (Moderate(ROOM, "settings"), "settings"),
             (Moderate(ROOM, "settings", uid="u1", slow_s=1), "uid"),
             (Moderate(ROOM, "settings", announcement=" \n"), "announcement"),
@@ -210,6 +213,8 @@ class TestFields:
             (Everywhere("mute", address="10.0.0.1"), "address"),
             (Everywhere("ban", address="10.0.0.1/8"), "address"),
             (Everywhere("ban", address="somewhere"), "address"),
+            (Everywhere("ban", "u1", reason="x" * 201), "reason"),
+            (Everywhere("ban", "u1", seconds=0), "seconds"),
             (Owners(ROOM, ("a", "")), "owners"),
             (Owners(ROOM, tuple(map(str, range(101)))), "owners"),
         ],

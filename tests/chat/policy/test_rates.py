@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.policy.rates import Rates
+from chat.policy.rates import Rates, RatesByName
 
 
 def allowed(flow: Rates, row: int, now: float, tries: int) -> int:
@@ -63,3 +63,28 @@ def test_what_was_spent_is_owed_also_beyond_a_burst() -> None:
         flow.spend(0, 5.0)
     assert flow.wait(0, 5.0) == pytest.approx(0.4, rel=0.02)
     assert allowed(flow, 0, 5.45, 9) == 1
+
+
+class TestByName:
+    @given(st.integers(1, 100), st.integers(1, 50))
+    def test_each_name_has_its_own_burst(self, per_s: int, burst: int) -> None:
+        rates = RatesByName(per_s, burst, 10)
+        for name in "ab":
+            assert sum(not rates.wait(name, 5.0) for _ in range(2 * burst)) == burst
+
+    def test_it_is_a_row_of_rates(self) -> None:
+        named, rows = RatesByName(10, 4, 10), Rates(1, 10, 4)
+        for i in range(300):
+            assert named.wait("a", 1 + i / 50) == rows.wait(0, 1 + i / 50)
+
+    def test_so_many_are_remembered_the_busiest_of_all(self) -> None:
+        rates = RatesByName(1, 5, 100)
+        for _ in range(5):
+            rates.wait("busy", 1.0)
+        for i in range(1_000):
+            rates.wait(f"n{i}", 1.0)
+            assert len(rates) <= 100
+        assert rates.wait("busy", 1.0) > 0
+        for i in range(101):
+            rates.wait(f"m{i}", 1_000.0)
+        assert len(rates) <= 50

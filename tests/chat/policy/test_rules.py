@@ -1,6 +1,8 @@
 """What a shard knows of rules: whatever order it comes in, it is what Redis had, or something was
 missed and it says so."""
 
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,6 +155,50 @@ class TestAddresses:
         ended, holds = pack_sanction(Sanction(NOW - 1)), pack_sanction(Sanction(NOW + 1, "wide"))
         fields = {f"{ADDRESS}:10.0.0.1": ended, f"{ADDRESS}:10.0.0.0/8": holds}
         assert RoomRules(Kept(1, fields)).address("10.0.0.1", NOW) == Sanction(NOW + 1, "wide")
+
+    @given(
+        st.lists(st.tuples(st.booleans(), st.sampled_from(["4", "6"]), st.integers(0, 32))),
+        st.integers(0, 2**32 - 1),
+    )
+    def test_are_found_as_the_standard_library_would(
+        self, changes: list[tuple[bool, str, int]], bits: int
+    ) -> None:
+        rules = RoomRules(Kept())
+        banned: set[IPv4Network | IPv6Network] = set()
+        for bans, version, length in changes:
+            kind = IPv4Network if version == "4" else IPv6Network
+            network = kind((bits if version == "4" else bits << 96, length), strict=False)
+            name = str(network) if length < network.max_prefixlen else str(network[0])
+            rules.put({f"{ADDRESS}:{name}": pack_sanction(Sanction(0)) if bans else None})
+            (banned.add if bans else banned.discard)(network)
+        for address in (IPv4Address(bits), IPv4Address(bits ^ 1), IPv6Address(bits << 96)):
+            found = rules.address(str(address), NOW) is not None
+            assert found == any(address in network for network in banned)
+
+
+@given(st.dictionaries(UIDS, SANCTIONS), st.integers(1, 3))
+def test_what_has_ended_is_forgotten_and_nothing_else(
+    sanctions: dict[str, Sanction], times: int
+) -> None:
+    book = Rulebook()
+    book.load(ROOM, Kept(1, {f"mute:{uid}": pack_sanction(one) for uid, one in sanctions.items()}))
+    for _ in range(1 + times):
+        book.sweep(NOW)
+    holds = {uid for uid, one in sanctions.items() if one.holds(NOW)}
+    assert book.of(ROOM).sanctions.get(MUTE, {}).keys() == holds
+    assert set(book.of(ROOM).fields()) == {f"mute:{uid}" for uid in holds}
+
+
+@given(st.one_of(st.none(), SANCTIONS), st.one_of(st.none(), SANCTIONS))
+def test_of_two_mutes_the_later_end_counts(
+    here: Sanction | None, all_over: Sanction | None
+) -> None:
+    book = Rulebook()
+    for room, one in ((ROOM, here), (None, all_over)):
+        book.load(room, Kept(1, {"mute:u1": pack_sanction(one)} if one else {}))
+    held = [one.until for one in (here, all_over) if one is not None and one.holds(NOW)]
+    found = book.muted_until(ROOM, "u1", NOW)
+    assert found == (None if not held else 0 if 0 in held else max(held))
 
 
 class TestSettings:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from chat.bus.store import RoomState
 from chat.rooms.answers import is_behind, is_stale, joined, missed_since, resumed
 from chat.rooms.room import Room
+from chat.wire.schema import Delete, Removed
 from tests.chat.rooms.test_position import message
 
 
@@ -63,6 +64,16 @@ class TestMissed:
         room = a_room(here, 2 if here else 0)
         state = a_read(redis, 2 if redis else 0)
         assert (missed_since(room, since, state) is not None) == whole
+
+
+class TestTakenBack:
+    def test_a_read_from_before_a_removal_does_not_bring_it_back(self) -> None:
+        room = a_room("e", 9)
+        room.recent[-1] = Delete("r", 9, 5, 1)
+        missed = missed_since(room, ("e", 3), a_read("e", 8))
+        assert missed is not None
+        assert [place.seq for place in missed if isinstance(place, Removed)] == [5]
+        assert [place.seq for place in missed] == [4, 5, 6, 7, 8, 9]
 
 
 class TestReads:

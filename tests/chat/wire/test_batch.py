@@ -23,6 +23,7 @@ from chat.wire.schema import (
     Message,
     Msg,
     Msgs,
+    Removed,
     Sequenced,
     Shadowed,
     State,
@@ -65,9 +66,17 @@ def places(draw: st.DrawFn) -> list[Sequenced]:
                 | st.builds(Delete, st.just(ROOM), st.just(seq), st.integers(0, seq), st.just(ts))
                 | st.builds(Clear, st.just(ROOM), st.just(seq), st.just(ts), st.just(UNSET) | UIDS)
                 | st.just(State(ROOM, seq, ts, {"slow_s": 2}))
+                | st.just(Removed(ROOM, seq))
             )
         )
     return found
+
+
+def without_ts(place: Sequenced) -> Any:
+    """A place as a client has it: the time of what was taken back is not told."""
+    if isinstance(place, Removed):
+        return {"t": "removed", "room": place.room, "seq": place.seq}
+    return msgspec.to_builtins(place)
 
 
 def crossed(written: list[Message]) -> list[Message]:
@@ -75,7 +84,7 @@ def crossed(written: list[Message]) -> list[Message]:
     return msgspec.json.decode(msgspec.json.encode(written), type=list[Message])
 
 
-def plain(events: Sequence[Sequenced]) -> Any:
+def plain(events: Sequence[Any]) -> Any:
     """Events as values that JSON has."""
     return msgspec.json.decode(msgspec.json.encode(events))
 
@@ -89,7 +98,7 @@ class TestInverse:
     def test_a_batch_comes_back_whole(self, written: list[Sequenced]) -> None:
         first = written[0].seq
         short = crossed(shorten(written, first - 1))
-        assert short[0].seq is UNSET
+        assert (short[0].seq is UNSET) is (short[0].removed is UNSET)
         assert list(expand(ROOM, EPOCH, short, first)) == written
 
     @given(places().filter(bool), st.integers(0, 3))
@@ -98,14 +107,23 @@ class TestInverse:
     ) -> None:
         first = written[0].seq - hidden
         short = crossed(shorten(written, first - 1))
-        assert (short[0].seq is UNSET) is (hidden == 0)
+        assert (short[0].seq is UNSET) is (hidden == 0 and short[0].removed is UNSET)
         assert list(expand(ROOM, EPOCH, short, first)) == written
 
     @given(places())
     def test_numbers_are_written_where_they_do_not_follow(self, written: list[Sequenced]) -> None:
         seqs = [place.seq for place in written]
         told = [UNSET if seq == last + 1 else seq for last, seq in pairwise([-1, *seqs])]
-        assert [one.seq for one in shorten(written, -1)] == told
+        short = shorten(written, -1)
+        assert [one.seq for one in short if not one.removed] == [
+            seq for seq, one in zip(told, short, strict=True) if not one.removed
+        ]
+
+    def test_of_what_was_taken_back_only_the_place_is_written(self) -> None:
+        [short] = shorten([Removed(ROOM, 5, 1764000000123)], 4)
+        assert msgspec.to_builtins(short) == {"seq": 5, "removed": True}
+        [batch] = batches(ROOM, EPOCH, [Removed(ROOM, 5, 1764000000123)])
+        assert (batch.seq, batch.to, len(batch.m)) == (5, 5, 1)
 
     @given(st.data())
     def test_independent_code_reads_the_same(self, data: st.DataObject) -> None:
@@ -121,7 +139,7 @@ class TestInverse:
     def test_independent_code_reads_histories_the_same(self, written: list[Sequenced]) -> None:
         answer = Joined(ROOM, EPOCH, 2**53, 1, False, shorten(written, None))
         [found] = whole(msgpack.unpackb(MSGPACK.payload([MSGPACK.event(answer)])))
-        assert found["history"] == plain(written)
+        assert found["history"] == plain([without_ts(place) for place in written])
 
     def test_what_a_newer_server_adds_is_passed_over(self) -> None:
         short = [

@@ -52,7 +52,7 @@ class TestCommands:
 
     def test_every_command_is_known_by_its_tag(self) -> None:
         tags = {kind.__struct_config__.tag for kind in get_args(Command)}
-        known = {"join", "leave", "send", "auth", "ping", "moderate", "report"}
+        known = {"join", "leave", "send", "auth", "ping", "moderate", "report", "history"}
         assert tags == COMMANDS == known
 
     def test_fields_of_a_newer_client_are_passed_over(self) -> None:
@@ -168,10 +168,10 @@ class TestEvents:
         look = {"color": 1, "mode": "top", "size": 12}
         said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
         who = {"avatar": "a", "level": 4, "badges": ("b",)}
-        whole = said | {"t": "x", "target": 3, "state": {}} | who
+        whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True}
         assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
         assert list(whole) == list(Message.__struct_fields__)
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 17
+        assert len(set(tags)) == len(tags) == 18

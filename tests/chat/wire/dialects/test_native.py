@@ -138,7 +138,8 @@ class TestCommands:
         shout = {"t": "shout", "ref": 9}
         for dialect, payload in encoded(shout):
             with pytest.raises(
-                BadCommand, match=r"'shout'.*auth, join, leave, moderate, ping, report, send"
+                BadCommand,
+                match=r"'shout'.*auth, history, join, leave, moderate, ping, report, send",
             ) as caught:
                 dialect.decode(payload)
             assert (caught.value.code, caught.value.ref) == (ErrorCode.UNKNOWN_COMMAND, 9)

@@ -1,0 +1,86 @@
+"""Who calls, by key; what a key opens, and how often.
+
+Rules. Pure but for the clock it is given. A key is compared as its SHA-256, in constant time and
+with all of them, so that neither a key nor whose it is can be measured. What a request needs is
+said in one table; what is not in it needs `moderate`, so that a route nobody thought of is not open
+to those who may only publish or read.
+"""
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final, get_args
+
+from chat.config.apikeys import DEFAULT
+from chat.config.sections import Api, Scope
+from chat.policy.rates import Rates
+
+ALL: Final = frozenset[Scope](get_args(Scope))
+
+NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
+    ("POST", "/v1/rooms/{room}/messages", "publish"),
+    ("POST", "/v1/broadcast", "publish"),
+    ("GET", "/v1/rooms/{room}/messages", "read"),
+    ("GET", "/v1/rooms/{room}/settings", "read"),
+    ("GET", "/v1/rooms/{room}", "read"),
+    ("GET", "/v1/rooms", "read"),
+    ("GET", "/metrics", "metrics"),
+)
+"""What a request needs, by method and path; anything else needs `moderate`."""
+
+_PATTERNS: Final = [
+    (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), scope) for method, path, scope in NEEDED
+]
+
+
+def needed(method: str, path: str) -> Scope:
+    """The scope that a request needs."""
+    asked = "GET" if method == "HEAD" else method
+    for known, pattern, scope in _PATTERNS:
+        if known == asked and pattern.fullmatch(path):
+            return scope
+    return "moderate"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: a key's holder, or this machine where there are no keys."""
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+LOCAL: Final = Caller("local", ALL)
+
+
+class Keyring:
+    """The keys that are configured. `clock` is seconds, monotonic."""
+
+    def __init__(self, api: Api, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._holders: list[tuple[bytes, Caller]] = []
+        self._rates: dict[str, Rates] = {}
+        if api.key:
+            self._holders.append((sha256(api.key.encode()).digest(), Caller(DEFAULT, ALL)))
+        for key in api.keys:
+            self._holders.append((key.digest, Caller(key.name, frozenset(key.scopes))))
+            if key.per_s:
+                self._rates[key.name] = Rates(1, key.per_s, key.burst or key.per_s)
+
+    def __bool__(self) -> bool:
+        return bool(self._holders)
+
+    def find(self, given: bytes) -> Caller | None:
+        """Whose key it is."""
+        digest, found = sha256(given).digest(), None
+        for known, caller in self._holders:  # all of them, whichever it is
+            if hmac.compare_digest(known, digest):
+                found = caller
+        return found
+
+    def wait_s(self, caller: Caller) -> float:
+        """0.0 and the request is counted, or in how many seconds its key may make one more."""
+        rates = self._rates.get(caller.name)
+        return 0.0 if rates is None else rates.wait(0, self._clock())

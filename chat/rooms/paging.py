@@ -1,0 +1,205 @@
+"""Paging back in a room's history: what stood before a place, asked for by a member.
+
+    ask -> (its connection has taken all it was sent) -> read with others -> answered
+
+Rules. Every question gets one answer, a page or an error; who closes first gets none. A page costs
+a read of Redis and may be large, so a connection has few questions open and is given the next page
+when it has taken the last, and few are read at once. A page never goes beyond what its room has
+come to here, and never shows what the room knows to be taken back.
+
+Danger: answers come later than questions. Whoever waits is kept as a Handle.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from chat.bus.connect import StoreError
+from chat.bus.places import Page
+from chat.bus.store import Store
+from chat.config.sections import Limits
+from chat.counters import ChatCount
+from chat.rooms.members import Members
+from chat.rooms.position import UNSPOKEN
+from chat.rooms.queue import JoinQueue
+from chat.rooms.room import Room
+from chat.tasks import Tasks
+from chat.wire.batch import shorten
+from chat.wire.schema import Error, ErrorCode, History, Paged
+from pool.handle import Handle
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+from shard.counters import Count
+
+OPEN_QUESTIONS: Final = 4
+"""Of one connection, beside the one that is being answered."""
+READS: Final = 16
+"""Questions looked at together, each at most a read."""
+SHARE: Final = 4
+"""Pages not read yet are within this part of what joins may take."""
+TRIES: Final = 5
+"""How often a read is made again because the room has gone another way meanwhile."""
+AGAIN_S: Final = (1.0, 3.0)
+"""When to ask again for what Redis is away for: not everybody at once."""
+CATCH_UP_S: Final = 0.02
+
+Tell = Callable[[int, Paged | Error], None]
+"""Sends a connection an answer that it asked for."""
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A question that has no answer yet."""
+
+    handle: Handle
+    room: Room
+    wanted: History
+    tries: int = 0
+    left: bool = False
+
+    @property
+    def fd(self) -> int:
+        return self.handle.fd
+
+
+class Paging:
+    """Pages for one shard's connections."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        members: Members,
+        store: Store,
+        limits: Limits,
+        counts: "memoryview[int]",
+        chance: random.Random,
+        tell: Tell,
+    ) -> None:
+        self._connections = connections
+        self._members = members
+        self._store = store
+        self._stall_s = limits.stall_s
+        self._counts = counts
+        self._chance = chance
+        self._tell = tell
+        most_bytes = limits.resume_bytes // SHARE
+        self._queue: JoinQueue[Asked] = JoinQueue(connections.backlog, most_bytes)
+        self._tasks = Tasks("pages")
+        self._serving = False
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._tasks.stop()
+
+    def ask(self, fd: int, wanted: History) -> Error | None:
+        """Why there is no page; None when the answer comes later."""
+        room = self._members.named(fd, wanted.room)
+        if room is None or not self._members.has(fd, room):
+            return Error(ErrorCode.NOT_JOINED, "not in this room", wanted.ref)
+        if self._queue.length(fd) >= OPEN_QUESTIONS:
+            self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
+            message = f"{OPEN_QUESTIONS} pages wait for you to read them"
+            return Error(ErrorCode.RATE_LIMITED, message, wanted.ref, self._after_s())
+        self._queue.add(Asked(self._connections.handle(fd), room, wanted))
+        self._go_on()
+        return None
+
+    def close(self, fd: int) -> None:
+        """A connection is over."""
+        self._queue.close(fd)
+        self._go_on()
+
+    def unblocked(self, fd: int) -> None:
+        """A connection has taken all that was sent to it."""
+        self._queue.unblocked(fd)
+        self._go_on()
+
+    def tick(self, tick: int) -> None:
+        """Who takes a page so slowly that others have to wait for it is given up."""
+        for fd in self._queue.hoarders(tick - self._stall_s):
+            if self._connections.is_open(fd):
+                self._counts[Count.CLOSED_SLOW] += 1
+                self._connections.close(fd, CloseCode.SLOW_READER)
+
+    def _after_s(self) -> float:
+        return round(self._chance.uniform(*AGAIN_S), 2)
+
+    # --- answering in turn ---------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        if self._queue.due and not self._serving:
+            self._serving = True
+            self._tasks.spawn(self._serve())
+
+    async def _serve(self) -> None:
+        """Answer those whose turn it is, until nobody's is; who asks the same shares a read."""
+        try:
+            while taken := self._queue.take(READS):
+                alike: dict[tuple[Room, int, int], list[Asked]] = defaultdict(list)
+                for asked in taken:
+                    alike[asked.room, _before(asked), asked.wanted.limit].append(asked)
+                pages = await asyncio.gather(*(self._read(*one) for one in alike))
+                late = [
+                    asked
+                    for group, page in zip(alike.values(), pages, strict=True)
+                    for asked in group
+                    if not self._answer(asked, page)
+                ]
+                self._queue.put_back(late)
+                await asyncio.sleep(CATCH_UP_S if late else 0)
+        finally:
+            self._serving = False
+
+    async def _read(self, room: Room, before: int, limit: int) -> Page | None:
+        """A page; None while Redis is away."""
+        try:
+            return await self._store.page_before(room.name, before, limit)
+        except StoreError:
+            return None
+
+    def _answer(self, asked: Asked, page: Page | None) -> bool:
+        """Whether a question has its answer, or needs none any more."""
+        if self._connections.alive(asked.handle) and not asked.left:
+            answer = self._found(asked, page)
+            if answer is None or self._connections.backlog(asked.fd):
+                return False
+            self._tell(asked.fd, answer)
+        self._queue.answered(asked, self._connections.tick)
+        return True
+
+    def _found(self, asked: Asked, page: Page | None) -> Paged | Error | None:
+        """The answer; None when the read has to be made again."""
+        room, wanted = asked.room, asked.wanted
+        if not self._members.has(asked.fd, room):
+            return Error(ErrorCode.NOT_JOINED, "not in this room any more", wanted.ref)
+        if page is not None and _is_of(page, room):
+            history = shorten(page.places, None)
+            return Paged(room.name, page.epoch, history, page.more, wanted.ref)
+        asked.tries += 1
+        if page is not None and asked.tries < TRIES:
+            return None
+        self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
+        message = f"the history of {room.name} cannot be read now; ask again"
+        return Error(ErrorCode.UNAVAILABLE, message, wanted.ref, self._after_s())
+
+
+def _before(asked: Asked) -> int:
+    """Before which seq: at most the one behind what its room has come to here."""
+    end = asked.room.position.seq + 1
+    before = asked.wanted.before
+    return end if before is None else min(before, end)
+
+
+def _is_of(page: Page, room: Room) -> bool:
+    """Whether a page may be shown: of the room's epoch, and read when all was removed by then that
+    the room knows to be taken back.
+
+    Who has heard of no epoch has heard of no message, so its page is empty whatever was read.
+    """
+    here = room.position
+    if here.epoch == UNSPOKEN:
+        return not page.places
+    return page.epoch == here.epoch and page.seq >= room.redacted_at
