@@ -91,9 +91,11 @@ class Child:
     def _answer(self, timeout_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         fd, deadline = self._process.stdout.fileno(), time.monotonic() + timeout_s
+        ready = select.poll()  # select() knows no descriptor beyond 1023
+        ready.register(fd, select.POLLIN)
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([fd], [], [], left)[0]:
+            if left <= 0 or not ready.poll(left * 1000):
                 raise TimeoutError(f"{self.name} gave no answer within {timeout_s:.0f} s")
             data = os.read(fd, 65536)
             if not data:

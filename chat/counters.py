@@ -85,6 +85,10 @@ class ChatCount(IntEnum):
     PRESEND_FAILED = _BASE + 54
     PRESEND_OPEN = _BASE + 55
 
+    REFUSED_SLOW_MODE = _BASE + 56
+    REFUSED_REPEATED = _BASE + 57
+    REFUSED_ROOM_BUSY = _BASE + 58
+
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

@@ -5,62 +5,27 @@ here, before the fork, and told in one sentence. What is made here is inherited:
 scoreboard, and all that was imported.
 """
 
-import asyncio
 import errno
 import logging
 import os
-import random
 import socket
 import sys
-import time
-from collections.abc import Callable, Collection
-from contextlib import ExitStack, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 
 from chat.api import server as api
 from chat.api.metrics import API_FIELDS
-from chat.bus.audit import Audit
-from chat.bus.connect import StoreError
-from chat.bus.devices import Leases
-from chat.bus.entries import Asked, Changed, Control, Disconnected, Replaced
-from chat.bus.inquiry import Inquiry
 from chat.bus.names import new_shard
-from chat.bus.publisher import Publisher
-from chat.bus.reader import Reader
-from chat.bus.rules import Rules
-from chat.bus.store import Store, open_store
-from chat.bus.wordlists import WordLists
+from chat.bus.store import open_store
 from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, ChatCount, clear_gauges
-from chat.hub.acks import Acks
-from chat.hub.admission import Admission
-from chat.hub.devices import Devices
-from chat.hub.enforcement import Enforcement, Mutes
-from chat.hub.hub import Hub
-from chat.hub.inquiries import Inquiries
-from chat.hub.moderators import Moderators, role_of
-from chat.hub.notices import Notices
-from chat.hub.replies import Replies
-from chat.hub.reporting import Reporting
-from chat.hub.sending import Sending
-from chat.hub.users import Users
+from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
-from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
-from chat.policy.guestkeys import GuestKeys
 from chat.policy.hooks import BadHooks
-from chat.policy.moderation import Moderation
-from chat.policy.outsiders import Outsiders, check_outsiders
-from chat.policy.rules import Rulebook
-from chat.policy.wordbook import Wordbook
-from chat.policy.words import words
-from chat.rooms.members import Members
-from chat.rooms.paging import Paging
-from chat.rooms.resume import Resume
-from chat.rooms.rooms import Rooms
-from chat.rooms.rulefeed import RuleFeed
-from chat.tasks import Tasks
+from chat.policy.outsiders import check_outsiders
 from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
@@ -264,176 +229,3 @@ def run_shard(
         return Shard(connections, config, store, new_shard(), counts, rows, place)
 
     process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving)
-
-
-class Shard:
-    """All that serves one shard's viewers, put together.
-
-    name   unlike any other shard's, living or dead
-    place  the same for all lives of this shard, and unlike any other's
-    clock  seconds, monotonic; wall seconds since 1970
-    """
-
-    def __init__(
-        self,
-        connections: Connections,
-        config: Config,
-        store: Store,
-        name: str,
-        counts: "memoryview[int]",
-        rows: int,
-        place: str,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
-        chance: random.Random | None = None,
-    ) -> None:
-        chance = chance or random.Random()
-        limits, bus = config.limits, config.bus
-        variants = Variants(config.server)
-        self._tasks = Tasks("shard")
-        self._agreed = asyncio.Event()
-        self._counts = counts
-        self._store = store
-        self._reader = Reader(
-            *(store, name, bus.flush_interval_ms / 1000, bus.read_count),
-            lambda: connections.fanning_out,
-            counts,
-        )
-        members = Members(connections, rows)
-        self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
-        users = Users(connections, config.auth, name, self._guest_keys)
-        book = Rulebook()
-        self._rules = RuleFeed(Rules(store), book, counts)
-        mutes = Mutes(users, book, wall)
-        replies = Replies(connections, variants, members, users.find, mutes.until)
-        self.rooms = Rooms(
-            *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            *(limits, self._rules),
-        )
-        self._resume = Resume(
-            *(connections, self.rooms, members, store, limits, counts, chance),
-            tell=replies.tell,
-        )
-        acks = Acks(connections, replies, counts)
-        self._paging = Paging(
-            *(connections, members, store, limits, counts, chance),
-            tell=lambda fd, answer: replies.send(fd, [answer], asked=True),
-        )
-        self._publisher = Publisher(
-            store,
-            acks.published,
-            bus.timeout_ms / 1000,
-            clock,
-            lambda: int(wall() * 1000),
-        )
-        self._enforcement = Enforcement(
-            *(connections, users, self.rooms, members, self._resume, replies, book, counts, wall)
-        )
-        self._words = Wordbook(book, WordLists(store), chance)
-        self._rules.listeners += [self._enforcement.changed, self._words.changed]
-        self._inquiries = Inquiries(
-            *(connections, users, members, Inquiry(store, bus.flush_interval_ms / 1000), name)
-        )
-        moderation = Moderation(
-            *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
-        )
-        self._moderators = Moderators(connections, users, replies, book, moderation, counts)
-        self._reporting = Reporting(
-            *(connections, users, members, replies, store, rows, counts, clock, wall)
-        )
-        self._outsiders = Outsiders(config, counts, clock)
-        stages = self._outsiders.stages
-        self._sending = Sending(self._publisher, acks.refused, stages, counts, clock)
-        self._devices: Devices | None = None
-        if config.auth.devices != "allow":
-            self._devices = Devices(
-                *(connections, users, Leases(store), store.notify, config.auth.devices, counts)
-            )
-        admission = Admission(
-            *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
-            *(wall, self._devices),
-        )
-        gate = Gate(
-            *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
-            words(self._words.lists, counts),
-        )
-        self.handler = Hub(
-            *(connections, config, variants, users, admission, self.rooms, members, self._resume),
-            *(self._paging, replies, CommandRate(rows, limits, clock), gate, book),
-            *(self._enforcement, self._moderators, self._reporting, self._sending),
-            *(self._outsiders.hooks, counts, wall, chance),
-        )
-        newcomers = self.handler.arrivals.newcomers
-        self._notices = Notices(connections, users, replies, counts, self._obey, newcomers)
-
-    def _obey(self, control: Control, version: int) -> None:
-        """What the broadcast stream has for shards."""
-        match control:
-            case Changed():
-                self._rules.apply(None, version, control)
-            case Disconnected():
-                self._enforcement.disconnect(control)
-            case Asked():
-                self._inquiries.hear(control)
-            case Replaced() if self._devices is not None:
-                self._devices.replaced(control)
-
-    async def start(self) -> None:
-        self._rules.start()
-        await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
-        self._inquiries.start()
-        if self._counts[ChatCount.STARTS] > 1:
-            self.rooms.inherit()
-        self._tasks.spawn(self._agree())
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._ready(), FIRST_S)
-
-    async def _ready(self) -> None:
-        """Guests have keys, and it is known who is banned."""
-        await self._agreed.wait()
-        await self._rules.started.wait()
-
-    async def _agree(self) -> None:
-        """Try until guests have keys."""
-        while not self._guest_keys.known:
-            with suppress(StoreError):
-                await self._guest_keys.agree(self._store)
-                break
-            await asyncio.sleep(FIRST_S)
-        self._agreed.set()
-
-    async def _resync(self, streams: Collection[str]) -> None:
-        """Redis was away, and may have come back empty."""
-        try:
-            await self._guest_keys.agree(self._store)
-        except StoreError:
-            if not self._store.servers.apart:  # else the master that has it may be another one
-                raise
-        if self._store.keys.broadcast in streams:
-            await self._rules.resync([None])
-        await self.rooms.resync(streams)
-        await self._words.resync()
-
-    def drain(self) -> None:
-        self.handler.drain()
-        self.rooms.drain()
-
-    async def stop(self) -> None:
-        await self._tasks.stop()
-        await self._moderators.stop()
-        await self._words.stop()
-        await self.handler.arrivals.stop()
-        await self._sending.close()
-        await self._outsiders.close()
-        await self._enforcement.stop()
-        await self._publisher.close()
-        await self._reader.stop()
-        await self._notices.stop()
-        await self._reporting.stop()
-        await self._inquiries.stop()
-        if self._devices is not None:
-            await self._devices.stop()
-        await self._resume.stop()
-        await self._paging.stop()
-        await self.rooms.stop()
-        await self._store.close()

@@ -2,24 +2,29 @@
 
 Rules. Lines are gathered until there are BATCH of them or the first has waited GATHER_S, whichever
 is sooner; there is no task and no timer per line. What came whole is published, however the stream
-ends. Bad lines are listed, the others published.
+ends. Bad lines are listed, the others published; bad is also an id that another message has.
 
 Danger: what is gathered belongs to nobody yet. Every way out of `publish` goes by `_flush`.
 """
 
 import asyncio
 import math
+from bisect import insort
 from typing import Final
 
 from chat.api.bodies import MAX_LISTED, BadBody, LineSplitter, read_line
 from chat.api.incoming import BOM, Incoming, Interrupted, Unfinished
 from chat.api.models import MessageIn, Problem, PublishedOut
 from chat.api.publishing import BATCH, Publishing, tally
+from chat.bus.publisher import Unpublished
+from chat.bus.store import Receipt
 from chat.config.sections import Limits
 
 GATHER_S: Final = 0.03
 """How long a line waits for others: as good as at once for who reads it, and thirty lines a batch
 for a stream that brings a thousand a second."""
+REFUSED: Final = {"id_reused": "the id was given to another message; give each its own"}
+"""What is listed of a line that the bus refuses for good, by the outcome's reason."""
 
 
 class Lines:
@@ -32,7 +37,7 @@ class Lines:
         self._most = most
         self._clock = asyncio.get_running_loop().time
         self._splitter = LineSplitter(most)
-        self._batch: list[MessageIn] = []
+        self._batch: list[tuple[int, MessageIn]] = []
         self._due = math.inf
         self._number = 0
         self._done = 0
@@ -75,7 +80,7 @@ class Lines:
         if self._number % BATCH == 0:
             await asyncio.sleep(0)  # bad lines and blank ones wait for nothing else
         if line is None:
-            self._reject(Problem(f"the line is longer than {self._most} bytes"))
+            self._reject(self._number, Problem(f"the line is longer than {self._most} bytes"))
             return
         if self._number == 1:
             line = line.removeprefix(BOM)
@@ -83,21 +88,27 @@ class Lines:
             return
         found = read_line(line, self._limits)
         if isinstance(found, Problem):
-            self._reject(found)
+            self._reject(self._number, found)
             return
         if not self._batch:
             self._due = self._clock() + GATHER_S
-        self._batch.append(found)
+        self._batch.append((self._number, found))
         if len(self._batch) == BATCH:
             await self._flush()
 
-    def _reject(self, problem: Problem) -> None:
-        problem.line = self._number
+    def _reject(self, number: int, problem: Problem) -> None:
+        problem.line = number
         self._published.rejected += 1
-        if len(self._published.problems) < MAX_LISTED:
-            self._published.problems.append(problem)
+        listed = self._published.problems
+        insort(listed, problem, key=lambda one: one.line or 0)
+        del listed[MAX_LISTED:]
 
     async def _flush(self) -> None:
         batch, self._batch, self._due = self._batch, [], math.inf
-        tally(self._published, await self._publishing.publish([self._room], batch))
+        messages = [message for _, message in batch]
+        outcomes = await self._publishing.publish_each([self._room], messages)
+        tally(self._published, [one for one in outcomes if isinstance(one, Receipt)])
+        for (number, _), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Unpublished):
+                self._reject(number, Problem(REFUSED[outcome.reason], "id"))
         self._done = self._number

@@ -45,6 +45,9 @@ LINGER_S: Final = 3.0
 LINGER_BYTES: Final = 16_777_216
 """What a client may take, and still send, until it has read the last answer; then it is reset."""
 
+PLACE_S: Final = 5
+"""Seconds after which one who got no place is told to come back."""
+
 Refusal = tuple[int, str, str]
 MALFORMED: Final = (400, "bad_request", "this is not an HTTP/1.1 request")
 HEAD_TOO_LARGE: Final = (431, "head_too_large", "the head of the request is too large")
@@ -295,8 +298,11 @@ class Protocol(HttpToolsProtocol):
         body = bytes(failure(status, code, message).body)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n"
         )
+        if code == "too_many_connections":
+            head += f"Retry-After: {PLACE_S}\r\n"
+        head += "\r\n"
         self.transport.write(head.encode() + body)
         self._end()
 

@@ -74,25 +74,42 @@ class Publishing:
 
         Raises NotPublished.
         """
+        outcomes = await self.publish_each(rooms, messages)
+        receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+        for outcome in outcomes:
+            if isinstance(outcome, Unpublished):
+                raise NotPublished(outcome.reason, outcome.retry_after, len(receipts))
+        return receipts
+
+    async def publish_each(
+        self, rooms: Sequence[str], messages: Sequence[MessageIn]
+    ) -> list[Outcome]:
+        """Likewise, but those that are refused for good stand in their places, and the others are
+        published.
+
+        Raises NotPublished.
+        """
         entries = [(message, packed(message)) for message in messages]
         copies = [
             Outgoing(room, message.uid, entry, message.id)
             for room in rooms
             for message, entry in entries
         ]
-        receipts: list[Receipt] = []
+        found: list[Outcome] = []
+        placed = 0
         for start in range(0, len(copies), BATCH):
             try:
                 outcomes = await self._publish(copies[start : start + BATCH])
             except asyncio.CancelledError:  # only ever because the process does not wait longer
-                raise NotPublished("ending", accepted=len(receipts)) from None
-            placed = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
-            self._count(sum(not receipt.duplicate for receipt in placed))
-            receipts += placed
+                raise NotPublished("ending", accepted=placed) from None
+            receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
+            self._count(sum(not receipt.duplicate for receipt in receipts))
+            placed += len(receipts)
             for outcome in outcomes:
-                if isinstance(outcome, Unpublished):
-                    raise NotPublished(outcome.reason, outcome.retry_after, len(receipts))
-        return receipts
+                if isinstance(outcome, Unpublished) and outcome.retry_after is not None:
+                    raise NotPublished(outcome.reason, outcome.retry_after, placed)
+            found += outcomes
+        return found
 
     async def _publish(self, part: Sequence[Outgoing]) -> list[Outcome]:
         batch = _Batch(len(part))

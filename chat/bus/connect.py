@@ -48,6 +48,18 @@ class ReusedError(RefusedError):
     """The message's ID was given to another before."""
 
 
+class LimitedError(RefusedError):
+    """A limit of the room refuses the message for `wait_s` more seconds.
+
+    limit  "slow_mode", "repeated", "room_busy"
+    """
+
+    def __init__(self, limit: str, wait_s: float) -> None:
+        super().__init__(f"{limit} for {wait_s} s")
+        self.limit = limit
+        self.wait_s = wait_s
+
+
 def store_error(error: BaseException) -> StoreError:
     """What redis-py raised, by our name for it."""
     return StoreError(f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ BadEntry, here, before it gets among messages that are written together.
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final
+from unicodedata import normalize
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -192,6 +193,19 @@ def digest(packed: bytes) -> str:
     except UNREADABLE as error:
         raise BadEntry(str(error)) from None
     return blake2b(_encode(content), digest_size=8).hexdigest()
+
+
+def likeness(packed: bytes) -> str:
+    """16 digits that are the same for messages which a reader takes for the same text: in any case,
+    width and spacing. "" for what is no message of any text. Raises BadEntry."""
+    try:
+        entry = _entry(packed)
+    except UNREADABLE as error:
+        raise BadEntry(str(error)) from None
+    if not isinstance(entry, Said) or not entry.text:
+        return ""
+    folded = normalize("NFKC", normalize("NFKC", entry.text).casefold())
+    return blake2b("".join(folded.split()).encode(), digest_size=8).hexdigest()
 
 
 def read_broadcast(packed: bytes) -> Noticed | Control:

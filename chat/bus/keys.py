@@ -2,14 +2,18 @@
 
     {prefix}:{p}:fanout          stream   what shards read: r room, p "epoch-seq", m entry
     {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent;
-                                          removed: seq, ts, seq, ts… of messages taken back
+                                          removed: seq, ts, seq, ts… of messages taken back;
+                                          full_at: when its rate is used up again, ms of Redis
     {prefix}:{p}:history:ROOM    stream   m entry, f its ID in fanout, under the ID seq-0
     {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts digest" of a message already published
+    {prefix}:{p}:spoken:N:ROOM:UID string when this user last spoke in slow mode, ms, and what it
+                                          said lately where nothing may be repeated: "digest:ms …"
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:{p}:health          string   written to see that it can be
     {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
+    {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users; m entry
     {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
@@ -87,6 +91,12 @@ class Keys:
 
     def device(self, uid: str) -> str:
         return self._of(uid, "device")
+
+    def spoken(self, room: str, uid: str) -> str:
+        return f"{self._of(room, f'spoken:{len(room)}')}:{uid}"
+
+    def quota(self, kind: str, who: str) -> str:
+        return f"{self._prefix}:{{{self.partition(who)}}}:quota:{kind}:{who}"
 
     def wake(self, shard: str) -> str:
         return f"{self._prefix}:wake:{shard}"

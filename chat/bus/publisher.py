@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from chat.bus.breaker import Breaker
-from chat.bus.connect import RefusedError, ReusedError, StoreError
+from chat.bus.connect import LimitedError, RefusedError, ReusedError, StoreError
 from chat.bus.names import new_epoch
 from chat.bus.store import Outgoing, Receipt, Store
 
@@ -35,7 +35,8 @@ MAX_QUEUED: Final = 20_000
 class Unpublished:
     """The message was not published; trying again may help after `retry_after` seconds, or never.
 
-    reason  "unavailable", "overloaded", "too late"; "id_reused": its id was given to another
+    reason  "unavailable", "overloaded", "too late"; "id_reused": its id was given to another; or
+            which of the room's limits: "slow_mode", "repeated", "room_busy"
     """
 
     retry_after: float | None
@@ -145,7 +146,7 @@ class _Lane(Generic[Tag]):
         if len(errors) == len(found) and not any(isinstance(one, RefusedError) for one in errors):
             return [self._failed(errors[0], len(errors))] * len(errors)
         self.breaker.succeeded()
-        errors = [one for one in errors if not isinstance(one, ReusedError)]
+        errors = [one for one in errors if not isinstance(one, ReusedError | LimitedError)]
         if errors:
             log.warning("%d messages not published: %s", len(errors), errors[0])
         return [one if isinstance(one, Receipt) else _refused(one) for one in found]
@@ -170,4 +171,6 @@ class _Lane(Generic[Tag]):
 def _refused(error: StoreError | None) -> Unpublished:
     if isinstance(error, ReusedError):
         return Unpublished(None, "id_reused")
+    if isinstance(error, LimitedError):
+        return Unpublished(error.wait_s, error.limit)
     return Unpublished(0.5, "too late" if error is None else "unavailable")

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from msgspec import Struct
-
-from chat.bus.connect import RefusedError, ReusedError, StoreError, store_error
-from chat.bus.entries import digest
+from chat.bus.connect import StoreError, store_error
 from chat.bus.keys import Keys, Retention
+from chat.bus.outgoing import Outgoing as Outgoing
+from chat.bus.outgoing import Receipt as Receipt
+from chat.bus.outgoing import RoomLimits as RoomLimits
+from chat.bus.outgoing import arguments, outcomes_of
 from chat.bus.places import Page, cut, read_places, removed_at
 from chat.bus.scripts import Call, Script
 from chat.bus.servers import Request, Server, Servers
@@ -25,34 +26,8 @@ from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
 
-PUBLISHED, DUPLICATE, REFUSED, REUSED = range(4)
-"""What the publish script says of a message."""
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
-
-
-class Outgoing(Struct, gc=False):
-    """A message for the publish script. `message_id` guards against publishing it twice.
-
-    An entry that has one must be readable. `asked` is what the client sent, where `entry` was made
-    of it meanwhile: that is what the id is for.
-    """
-
-    room: str
-    uid: str
-    entry: bytes
-    message_id: str | None = None
-    asked: bytes = b""
-
-
-@dataclass(slots=True)
-class Receipt:
-    """Where a message ended up. `ts` is when it was first published."""
-
-    epoch: str
-    seq: int
-    ts: int
-    duplicate: bool
 
 
 @dataclass(slots=True)
@@ -136,8 +111,9 @@ class Store:
         """Publish messages, those of a room in order: what became of each.
 
         None is one that came later than in `patience_s` (0: for ever): it is not published, nor
-        will be. RefusedError is one that Redis did not take, of which nothing is left there; any
-        other StoreError is of a whole partition, whose answer did not come.
+        will be. RefusedError is one that Redis did not take, of which nothing is left there, a
+        LimitedError one that the room's limits did not let by; any other StoreError is of a whole
+        partition, whose answer did not come.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s if patience_s else 0.0
@@ -145,9 +121,12 @@ class Store:
         for i, message in enumerate(batch):
             parts[self.keys.partition(message.room)].append(i)
         served: dict[int, Server] = {}
+        kept = self.retention
+        settings = (kept.history, kept.fanout_entries, kept.ttl_s, self._dup_ttl_s, epoch, ts)
 
         def call(partition: int, part: Sequence[int]) -> Call:
-            keys, args = self._publish_call(partition, [batch[i] for i in part], epoch, ts)
+            messages = [batch[i] for i in part]
+            keys, args = arguments(self.keys, partition, messages, settings)
 
             def at(server: Server) -> list[Any]:
                 served[partition] = server
@@ -164,26 +143,10 @@ class Store:
                 places: Sequence[Any] = [error] * len(part)
             else:
                 served[partition].told_time(reply[0])
-                places = _outcomes(reply[1:])
+                places = outcomes_of(reply[1:])
             for i, place in zip(part, places, strict=False):  # none, when it was too late
                 outcomes[i] = place
         return outcomes
-
-    def _publish_call(
-        self, partition: int, part: Sequence[Outgoing], epoch: str, ts: int
-    ) -> tuple[list[str], list[Any]]:
-        keys = [self.keys.fanout(partition)]
-        kept = self.retention
-        bounds = (kept.history, kept.fanout_entries, kept.ttl_s, self._dup_ttl_s)
-        args: list[Any] = [*bounds, epoch, ts]
-        for message in part:
-            room, content = self.keys.room(message.room), ""
-            keys += (room, self.keys.history(message.room), room)
-            if message.message_id is not None:
-                keys[-1] = self.keys.dup(message.room, message.uid, message.message_id)
-                content = digest(message.asked or message.entry)
-            args += (message.room, message.entry, content)
-        return keys, args
 
     async def open_room(
         self,
@@ -395,17 +358,3 @@ def _head_of(room: str, *more: str) -> Request:
 
 def _entry_of(history: str, seq: int) -> Request:
     return history, lambda pipe, on: pipe.xrange(history, f"{seq}-0", f"{seq}-0")
-
-
-def _outcomes(places: Sequence[Any]) -> list[Receipt | StoreError]:
-    """The publish script's four values a message."""
-    return [
-        Receipt(first.decode(), seq, ts, outcome == DUPLICATE)
-        if outcome in (PUBLISHED, DUPLICATE)
-        else _refusal(outcome, first.decode())
-        for first, seq, ts, outcome in zip(*[iter(places)] * 4, strict=True)
-    ]
-
-
-def _refusal(outcome: int, why: str) -> RefusedError:
-    return ReusedError() if outcome == REUSED else RefusedError(why)

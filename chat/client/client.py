@@ -44,6 +44,8 @@ from chat.wire.schema import (
 
 ANSWER_S: Final = 10.0
 ATTEMPTS: Final = 5
+MOST_WAIT_S: Final = 15.0
+"""What takes longer, such as slow mode by the hour, is for the caller to wait for."""
 MOST_UNREAD: Final = 10_000
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
@@ -142,8 +144,8 @@ class Client:
     ) -> Ack:
         """Send a message to one of `rooms`; its acknowledgement.
 
-        It is sent again, under the same id, when the server says that helps, and when the
-        connection ends before there is an answer.
+        It is sent again, under the same id, when the server says that helps within some seconds,
+        and when the connection ends before there is an answer.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
         follower = self._followers[room]
@@ -162,7 +164,7 @@ class Client:
             match sending.ack or await self._attempt(sending):
                 case Ack() as ack:
                     return ack
-                case Error(retry_after=float(after)) if left:
+                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
                     await self._env.sleep(after)
                 case Error() as error:
                     raise SendRefused(error)

@@ -108,6 +108,10 @@ class Limits(Section, frozen=True):
     rooms_per_connection: Annotated[int, Meta(ge=1, le=1000)] = 50
     commands_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 10
     commands_burst: Annotated[int, Meta(ge=1, le=10_000)] = 40
+    user_messages_per_s: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    user_messages_burst: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    address_messages_per_s: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    address_messages_burst: Annotated[int, Meta(ge=1, le=100_000)] = 100
     control_frames_per_s: Annotated[int, Meta(ge=1, le=1_000_000)] = 20
     backlog_soft_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 262_144
     backlog_hard_bytes: Annotated[int, Meta(ge=4096, le=1_073_741_824)] = 1_048_576

@@ -5,6 +5,7 @@ Rules. Every message gets one answer; those of one flush go to a sender in one f
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,6 +13,7 @@ from chat.bus.publisher import Outcome, Unpublished
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.policy.gate import Refusal
+from chat.policy.rates import told_s
 from chat.wire.schema import Ack, Error, ErrorCode, Ref, ServerEvent
 from pool.handle import Handle
 from shard.connections import Connections
@@ -49,7 +51,8 @@ class Acks:
         answers: dict[int, list[ServerEvent]] = defaultdict(list)
         for sender, outcome in results:
             if isinstance(outcome, Unpublished):
-                self._counts[_reason(outcome)] += 1
+                _, count, _ = _REFUSALS.get(outcome.reason, _UNAVAILABLE)
+                self._counts[count] += 1
             elif outcome.duplicate:
                 self._counts[ChatCount.DUPLICATES_PUBLISHED] += 1
             else:
@@ -66,18 +69,40 @@ def error(refusal: Refusal, ref: Ref | UnsetType) -> Error:
     return Error(refusal.code, refusal.message, ref, after)
 
 
-def _reason(outcome: Unpublished) -> ChatCount:
-    if outcome.reason == "id_reused":
-        return ChatCount.REFUSED_ID_REUSED
-    return ChatCount.REFUSED_UNAVAILABLE
+_UNAVAILABLE: Final = (
+    ErrorCode.UNAVAILABLE,
+    ChatCount.REFUSED_UNAVAILABLE,
+    "the message was not published; send it again with the same id",
+)
+_REFUSALS: Final = {
+    "id_reused": (
+        ErrorCode.ID_REUSED,
+        ChatCount.REFUSED_ID_REUSED,
+        "the id was given to another message; give this one its own",
+    ),
+    "slow_mode": (
+        ErrorCode.SLOW_MODE,
+        ChatCount.REFUSED_SLOW_MODE,
+        "slow mode: wait before you say something again",
+    ),
+    "repeated": (
+        ErrorCode.REPEATED,
+        ChatCount.REFUSED_REPEATED,
+        "you have said this here lately; say something else",
+    ),
+    "room_busy": (
+        ErrorCode.ROOM_BUSY,
+        ChatCount.REFUSED_ROOM_BUSY,
+        "more is said in this room than it may take; send it again",
+    ),
+}
+"""What an outcome's reason is told and counted as; any other is `_UNAVAILABLE`."""
 
 
 def _answer(sender: Sender, outcome: Outcome) -> ServerEvent:
     if isinstance(outcome, Unpublished):
-        if outcome.retry_after is None:
-            message = "the id was given to another message; give this one its own"
-            return Error(ErrorCode.ID_REUSED, message, sender.ref)
-        message = "the message was not published; send it again with the same id"
-        return Error(ErrorCode.UNAVAILABLE, message, sender.ref, round(outcome.retry_after, 2))
+        code, _, message = _REFUSALS.get(outcome.reason, _UNAVAILABLE)
+        after = outcome.retry_after
+        return Error(code, message, sender.ref, UNSET if after is None else told_s(after))
     place = f"{outcome.epoch}-{outcome.seq}"
     return Ack(sender.room, outcome.seq, place, outcome.ts, sender.ref)

@@ -8,6 +8,7 @@ the Gate's.
 Danger: answers come later than commands. Whoever waits is kept as a Handle.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -15,23 +16,20 @@ from typing import Final
 
 from msgspec import UNSET
 
-from chat.bus.entries import Said, pack
-from chat.bus.store import Outgoing
 from chat.config.sections import Config
 from chat.counters import ChatCount
-from chat.hub.acks import Sender, error
+from chat.hub.acks import error
 from chat.hub.admission import Admission, given
 from chat.hub.arrivals import Arrivals
 from chat.hub.enforcement import Enforcement
 from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
 from chat.hub.reporting import Reporting
-from chat.hub.sending import Sending
+from chat.hub.speech import Speech
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, CommandRate, Gate, Refusal
+from chat.policy.gate import CommandRate, Refusal
 from chat.policy.hooks import Hooks
 from chat.policy.identity import Refused
-from chat.policy.roles import role_in
 from chat.policy.rules import Rulebook
 from chat.rooms.answers import Answer
 from chat.rooms.members import Members
@@ -67,16 +65,6 @@ from shard.handshake import Request, answer
 
 MAX_STRIKES: Final = 100
 """Commands refused for their rate, one after the other, before the connection is closed."""
-REFUSED: Final = {
-    ErrorCode.READ_ONLY: ChatCount.REFUSED_READ_ONLY,
-    ErrorCode.BANNED: ChatCount.REFUSED_BANNED,
-    ErrorCode.MUTED: ChatCount.REFUSED_MUTED,
-    ErrorCode.SILENCED: ChatCount.REFUSED_SILENCED,
-    ErrorCode.FORBIDDEN: ChatCount.REFUSED_ROLE,
-    ErrorCode.WORD_REFUSED: ChatCount.REFUSED_WORD,
-    ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
-}
-"""Refusals of the gate that are counted."""
 WATCHERS: Final = {
     ErrorCode.BANNED: HTTPStatus.FORBIDDEN,
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
@@ -92,7 +80,6 @@ class Hub:
 
     rate  whether a connection may have one more command
     book  the rules that are known here
-    gate  what may be said
     wall  seconds since 1970
     """
 
@@ -109,12 +96,11 @@ class Hub:
         paging: Paging,
         replies: Replies,
         rate: CommandRate,
-        gate: Gate,
         book: Rulebook,
         enforcement: Enforcement,
         moderators: Moderators,
         reporting: Reporting,
-        sending: Sending,
+        speech: Speech,
         hooks: Hooks | None,
         counts: "memoryview[int]",
         wall: Callable[[], float],
@@ -133,13 +119,11 @@ class Hub:
         self._paging = paging
         self._replies = replies
         self._rate = rate
-        self._gate = gate
         self._book = book
         self._enforcement = enforcement
         self._moderators = moderators
         self._reporting = reporting
-        self._sending = sending
-        self._publish = sending.direct
+        self._say = speech.say
         self._counts = counts
         self._wall = wall
         self._chance = chance
@@ -187,7 +171,7 @@ class Hub:
             later = written.retry_after is not UNSET
             status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
             status = WATCHERS.get(written.code, status)
-            return answer(status, f"{written.code}: {written.message}")
+            return answer(status, f"{written.code}: {written.message}", *_when(written))
         if dialect.places:
             return dialect.greeting() + self._replies.frame(fd, written)
         return dialect.greeting() + variant.frame(written)
@@ -342,7 +326,7 @@ class Hub:
         """Carry out a command; its written answer, or None when that comes later."""
         match command:
             case Send():
-                found: ServerEvent | None = self._send(fd, command)
+                found: ServerEvent | None = self._say(fd, command)
             case Join():
                 return self._join(fd, dialect, command)
             case Leave():
@@ -390,37 +374,8 @@ class Hub:
         self._resume.leave(fd, room)
         return Left(leave.room, leave.ref)
 
-    # --- sending -------------------------------------------------------------------------------
 
-    def _send(self, fd: int, send: Send) -> Error | None:
-        who = self._users.of(fd)
-        role = role_in(who, send.room, self._book.of(send.room).owners)
-        attempt = Attempt(send.room, send.text, who, fd, role)
-        refusal = self._gate.passes(attempt)
-        if refusal is not None:
-            if refusal.code in REFUSED:
-                self._counts[REFUSED[refusal.code]] += 1
-            return error(refusal, send.ref)
-        now_ms = int(self._wall() * 1000)
-        said = Said(
-            who.uid,
-            who.name,
-            attempt.text,
-            send.color,
-            send.mode,
-            send.size,
-            now_ms,
-            None,
-            who.avatar,
-            who.level,
-            who.badges,
-            attempt.shadowed,
-        )
-        message_id = None if send.id is UNSET else str(send.id)
-        outgoing = Outgoing(send.room, who.uid, pack(said), message_id)
-        sender = Sender(self._connections.handle(fd), send.room, send.ref)
-        if self._publish is not None:
-            self._publish(outgoing, sender)
-        else:
-            self._sending.submit(attempt, said, outgoing, sender)
-        return None
+def _when(error: Error) -> tuple[str, ...]:
+    """The header that says when to come back, where time helps."""
+    after = error.retry_after
+    return () if after is UNSET else (f"Retry-After: {math.ceil(after)}",)

@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from chat.config.sections import Auth, Limits
 from chat.policy.claims import badges_problem
 from chat.policy.identity import USER, Identity
-from chat.policy.rates import Rates
+from chat.policy.rates import Rates, told_s
 from chat.policy.roles import MODERATOR, rank
 from chat.policy.rules import (
     BAN,
@@ -239,4 +239,4 @@ class CommandRate:
     def passes(self, fd: int) -> Verdict:
         """Whether a connection may have one more command now."""
         wait = self._rates.wait(fd, self._clock())
-        return Refusal(ErrorCode.RATE_LIMITED, self._message, round(wait, 2)) if wait else PASS
+        return Refusal(ErrorCode.RATE_LIMITED, self._message, told_s(wait)) if wait else PASS

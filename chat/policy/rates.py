@@ -5,7 +5,14 @@ nothing once it is past, so rows need no reset when another connection takes the
 silent owns nothing.
 """
 
+import math
 from array import array
+
+
+def told_s(wait_s: float) -> float:
+    """A wait as it is told: hundredths of a second, rounded up, as who comes back any earlier is
+    refused again."""
+    return math.ceil(round(wait_s * 100, 6)) / 100
 
 
 class Rates:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from chat.bus.kept import Kept
+from chat.policy.rates import told_s
 from chat.wire.schema import UNREADABLE, Silence
 
 MUTE: Final = "mute"
@@ -49,7 +50,7 @@ class Sanction(Struct, array_like=True, gc=False, frozen=True):
 
     def retry_after(self, now_ms: int) -> float | None:
         """Seconds until it ends; None: never."""
-        return round((self.until - now_ms) / 1000, 2) if self.until else None
+        return told_s((self.until - now_ms) / 1000) if self.until else None
 
 
 class Settings(Struct, omit_defaults=True, frozen=True):

@@ -24,13 +24,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat import node
 from chat.bus.entries import Noticed, Said, pack, read_broadcast
 from chat.bus.keys import Keys
 from chat.bus.store import Outgoing, Receipt, Store
 from chat.bus.topology import open_servers
 from chat.config.sections import SECTIONS, Config
 from chat.counters import FIELDS, ChatCount
+from chat.hub.shard import Shard as Service
 from chat.node import shard_settings
 from pool.scoreboard import Scoreboard
 from shard.counters import Count
@@ -152,7 +152,7 @@ class Shard:
             chance=random.Random(1),
             rows=ROWS,
         )
-        self.service = node.Shard(
+        self.service = Service(
             self.group,
             self.config,
             self.store,

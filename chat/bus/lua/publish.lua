@@ -1,16 +1,22 @@
 -- Publish messages of one partition, atomically and in order.
 --
--- KEYS  1 the fanout stream; then for each message: room hash, history stream, dup string
+-- KEYS  1 the fanout stream; then for each message: room hash, history stream, dup string;
+--       then for each limited message: the string of what its sender said lately
 -- ARGV  1 Redis time in ms after which nothing may be done any more (0: no deadline)
 --       2 history length   3 fanout length   4 seconds a room is kept   5 seconds a dup is kept
---       6 epoch for a room that has none   7 milliseconds, the time of publishing
---       then for each message: room name, entry, digest of its content ("" when it has no dup key)
+--       6 epoch for a room that has none   7 milliseconds, the time of publishing   8 messages
+--       then for each message: room name, entry, digest of its content ("" when it has no dup key);
+--       then for each limited message: which it is (from 1), ms between two of its sender's, ms in
+--       which it may not be said again, digest of its text, messages a second of the room (0: no limit)
 -- Returns the Redis time in ms, then for each message four values: "epoch", seq, ts, and 0 when it was
--- published, 1 when it was a duplicate or 3 when its ID was another content's; or its error, 0, 0, 2
--- when it was refused, of which nothing is left then. The time alone when the deadline had passed: then nothing was done.
+-- published, 1 when it was a duplicate or 3 when its ID was another content's; its error, 0, 0, 2
+-- when it was refused, of which nothing is left then; or "", the ms after which it may be sent, 0, and
+-- 4 for slow mode, 5 for a repeated text, 6 for a busy room: then too nothing of it is left, and it
+-- counts for no limit. The time alone when the deadline had passed: then nothing was done.
 --
 -- Before this stands append.lua. What may fail comes before a message's place, and all else can be
 -- done without. A room is not begun where the fanout stream is none; that is therefore asked first.
+local TEXTS = 16 -- of one sender that are remembered: what one may push into memory is bounded
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local reply = {now}
@@ -19,6 +25,9 @@ if deadline > 0 and now > deadline then
   return reply
 end
 
+local messages = tonumber(ARGV[8])
+local limits = {}
+local full_at = {}
 local heads = {}
 local fanout = redis.pcall('XLEN', KEYS[1])
 
@@ -32,7 +41,86 @@ local function known_head(room, history)
   return heads[room]
 end
 
-local function publish(room, history, dup, name, entry, digest)
+-- The limits of rooms, which cost a call without any nothing. What refuses a message has noted nothing.
+local judge, note
+if #KEYS > 3 * messages + 1 then
+  -- A time ahead of the clock was noted before the clock was set back: it means nothing.
+  local function left(since, ms)
+    return since <= now and math.max(0, since + ms - now) or 0
+  end
+
+  -- What is known of a sender: when it last spoke, and its texts that may not be said again.
+  local function lately(limit)
+    local known = redis.call('GET', limit.spoken) or ''
+    local texts = {}
+    for text, at in known:gmatch('(%x+):(%d+)') do
+      local wait = left(tonumber(at), limit.unlike)
+      if wait > 0 then
+        texts[#texts + 1] = {text, at, wait}
+      end
+    end
+    return tonumber(known:match('^%d+') or 0), texts
+  end
+
+  -- The outcome of a message that a limit refuses, and after how many ms it may be sent. Else what
+  -- there is to note once it is published.
+  function judge(room, limit)
+    if limit.slow > 0 or limit.unlike > 0 then
+      local last, texts = lately(limit)
+      local wait = left(last, limit.slow)
+      if wait > 0 then
+        return 4, wait
+      end
+      for _, known in ipairs(texts) do
+        if known[1] == limit.text then
+          return 5, known[3]
+        end
+      end
+      limit.texts = texts
+    end
+    if limit.per_s > 0 then
+      -- GCRA with a burst of a second's messages, and a hundredth for what the sums are rounded.
+      local at, cost = clock[1] * 1000 + clock[2] / 1000, 1000 / limit.per_s
+      local burst = math.max(1000, cost)
+      local full = full_at[room] or tonumber(redis.call('HGET', room, 'full_at') or 0)
+      if full > at + burst + cost then
+        full = at
+      end
+      full = math.max(full, at) + cost
+      if full - at > burst + cost / 100 then
+        return 6, math.ceil(full - at - burst)
+      end
+      limit.full_at = full
+    end
+  end
+
+  function note(room, limit)
+    if limit.full_at then
+      full_at[room] = limit.full_at
+    end
+    if limit.texts then
+      local known = {limit.slow > 0 and now or 0}
+      if limit.unlike > 0 then
+        known[2] = limit.text .. ':' .. now
+        for i = 1, math.min(#limit.texts, TEXTS - 1) do
+          known[i + 2] = limit.texts[i][1] .. ':' .. limit.texts[i][2]
+        end
+      end
+      local ms = math.max(limit.slow, limit.unlike)
+      redis.pcall('SET', limit.spoken, table.concat(known, ' '), 'PX', ms)
+    end
+  end
+
+  for key = 3 * messages + 2, #KEYS do
+    local arg = 9 + 3 * messages + 5 * (key - 3 * messages - 2)
+    limits[tonumber(ARGV[arg])] = {
+      spoken = KEYS[key], slow = tonumber(ARGV[arg + 1]), unlike = tonumber(ARGV[arg + 2]),
+      text = ARGV[arg + 3], per_s = tonumber(ARGV[arg + 4]),
+    }
+  end
+end
+
+local function publish(room, history, dup, name, entry, digest, limit)
   local earlier = digest ~= '' and redis.call('GET', dup)
   if earlier then
     local epoch, seq, ts, of = earlier:match('^(%S+) (%d+) (%d+) (%S+)$')
@@ -41,19 +129,29 @@ local function publish(room, history, dup, name, entry, digest)
   if type(fanout) == 'table' then
     error(fanout)
   end
+  if limit then
+    local outcome, wait = judge(room, limit)
+    if outcome then
+      return answer('', wait, 0, outcome)
+    end
+  end
   local head = known_head(room, history)
   local seq = append(head, KEYS[1], name, entry, ARGV[2], ARGV[3])
   if digest ~= '' then
     local record = table.concat({head.epoch, seq, ARGV[7], digest}, ' ')
     redis.pcall('SET', dup, record, 'EX', ARGV[5])
   end
+  if limit then
+    note(room, limit)
+  end
   answer(head.epoch, seq, tonumber(ARGV[7]), 0)
 end
 
-for i = 2, #KEYS, 3 do
-  local arg = 7 + (i - 2) + 1
-  local done, problem = pcall(
-    publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], ARGV[arg], ARGV[arg + 1], ARGV[arg + 2])
+for number = 1, messages do
+  local i = 3 * number - 1
+  local arg = i + 7
+  local done, problem = pcall(publish, KEYS[i], KEYS[i + 1], KEYS[i + 2],
+    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], limits[number])
   if not done then
     local why = why_of(problem)
     -- This is no server to publish on, which is told of the whole call: nothing of it was done.
@@ -63,6 +161,9 @@ for i = 2, #KEYS, 3 do
     end
     answer(why, 0, 0, 2)
   end
+end
+for room, full in pairs(full_at) do
+  redis.pcall('HSET', room, 'full_at', string.format('%.3f', full))
 end
 for _, head in pairs(heads) do
   keep(head, ARGV[4])

@@ -137,6 +137,16 @@ class TestBadLines:
         assert [problem["line"] for problem in published["problems"]] == list(range(1, 101))
         assert api.texts(room) == ["good"]
 
+    def test_an_id_that_another_message_has_is_a_bad_line(self, api: Api, room: str) -> None:
+        said = [{"text": text, "id": "i"} for text in "abac"]
+        data = lines(said[0], {"text": "x"}, said[1], said[2]) + b"bad\n" + lines(said[3])
+        published = api.stream(room, data).json
+        counted = [published[name] for name in ("accepted", "duplicates", "rejected")]
+        assert counted == [2, 1, 3]
+        problems = [(one["line"], one.get("path")) for one in published["problems"]]
+        assert problems == [(3, "id"), (5, None), (6, "id")]
+        assert api.texts(room) == ["a", "x"]
+
     def test_a_line_nested_without_end_is_only_a_bad_line(self, api: Api, room: str) -> None:
         published = api.stream(room, b"[" * 4000 + b'\n{"text":"a"}\n').json
         assert (published["accepted"], published["rejected"]) == (1, 1)

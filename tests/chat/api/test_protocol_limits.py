@@ -173,11 +173,14 @@ class TestPlaces:
         held = [connect(source_address=("127.0.0.1", 0)) for _ in range(3)]
         try:
             until(lambda: len(small.connections_of()) == 3, "the places")
-            assert heard(connect(source_address=("127.0.0.1", 0))).startswith(b"HTTP/1.1 429 ")
+            answer = heard(connect(source_address=("127.0.0.1", 0)))
+            assert answer.startswith(b"HTTP/1.1 429 ")
+            assert b"\r\nRetry-After: 5\r\n" in answer
             held.append(connect(source_address=("127.0.0.2", 0)))
             until(lambda: len(small.connections_of()) == 4, "the last place")
             answer = heard(connect(source_address=("127.0.0.3", 0)))
             assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+            assert b"\r\nRetry-After: 5\r\n" in answer
             assert b'"code":"too_many_connections"' in answer
         finally:
             for client in held:

@@ -9,6 +9,7 @@ import pytest
 
 from chat.api.models import MessageIn
 from chat.api.publishing import BATCH, NotPublished, Publishing
+from chat.bus.publisher import Unpublished
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Msg
@@ -81,6 +82,17 @@ class TestPublish:
         [again] = await post.publish(["r"], [message])
         assert (first.duplicate, again.duplicate) == (False, True)
         assert (again.epoch, again.seq) == (first.epoch, first.seq)
+        await post.close()
+
+    async def test_an_id_of_another_message_stops_no_other(self, store: Store) -> None:
+        post = Publishing(store, 5.0)
+        messages = [MessageIn(f"{i}", id="1" if i < 2 else None) for i in range(BATCH + 2)]
+        with pytest.raises(NotPublished) as caught:
+            await post.publish(["r"], messages)
+        assert (caught.value.status, caught.value.accepted) == (409, BATCH + 1)
+        assert len(await texts(store, "r")) == BATCH + 1
+        outcomes = await post.publish_each(["r"], messages[:2])
+        assert outcomes[1] == Unpublished(None, "id_reused")
         await post.close()
 
     async def test_a_request_that_is_given_up_harms_no_other(self, store: Store) -> None:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chat.bus.cluster import ClusterServers
-from chat.bus.connect import StoreError
+from chat.bus.connect import LimitedError, StoreError
+from chat.bus.outgoing import RoomLimits
 from chat.bus.redaction import Redaction
 from chat.bus.store import MIN_ID, Receipt, Store
 from tests.chat.bus.desk import NOTICES, running
@@ -46,6 +48,13 @@ class TestAsking:
         assert isinstance(store.servers, ClusterServers)
         served = {store.servers.of(store.keys.room(room)) for room in ROOMS}
         assert len(served) == 3
+
+    async def test_limits_of_rooms_hold_wherever_they_are(self, store: Store) -> None:
+        limits = RoomLimits(60, 60, 5)
+        batch = [structs.replace(outgoing(room, "a"), limits=limits) for room in ROOMS * 2]
+        got = await store.publish(batch, "e1", 1, BOUND_S)
+        assert [type(one) for one in got[: len(ROOMS)]] == [Receipt] * len(ROOMS)
+        assert [type(one) for one in got[len(ROOMS) :]] == [LimitedError] * len(ROOMS)
 
     async def test_all_else_too(self, store: Store) -> None:
         await store.ping()

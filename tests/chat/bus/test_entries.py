@@ -4,6 +4,7 @@ Invariant: whatever bytes a stream has, they are an event every dialect can writ
 """
 
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +25,7 @@ from chat.bus.entries import (
     Said,
     digest,
     id_order,
+    likeness,
     pack,
     read,
     read_broadcast,
@@ -271,3 +273,31 @@ class TestNotices:
 def test_ids_are_ordered_by_number(earlier: bytes, later: bytes) -> None:
     assert id_order(earlier) < id_order(later)
     assert id_order(later) == id_order(bytes(later))
+
+
+class TestLikeness:
+    def like(self, text: str) -> str:
+        return likeness(pack(Said("u", "n", text, 0, "scroll", 25, 1)))
+
+    @pytest.mark.parametrize("other", ["HELLO  World", "helloworld", "ｈｅｌｌｏ　ｗｏｒｌｄ"])
+    def test_case_width_and_spacing_make_no_other_text(self, other: str) -> None:
+        assert self.like(other) == self.like("Hello world")
+
+    @pytest.mark.parametrize("other", ["hello word", "hello world!", "héllo world", "世界"])
+    def test_other_characters_do(self, other: str) -> None:
+        assert self.like(other) != self.like("Hello world")
+
+    def test_who_when_and_how_make_no_difference(self) -> None:
+        other = Said("v", "m", "x", 7, "top", 12, 99, "gift", "a", 3, ("b",))
+        assert likeness(pack(other)) == self.like("x")
+
+    @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+    def test_a_text_of_any_kind_is_like_itself_folded(self, text: str) -> None:
+        assert re.fullmatch("[0-9a-f]{16}", self.like(text))
+        assert self.like(f" {text} ") == self.like(text)
+
+    def test_what_is_no_message_of_any_text_is_like_nothing(self) -> None:
+        assert self.like("") == ""
+        assert likeness(packed(CLEARED)) == likeness(packed(RULED)) == ""
+        with pytest.raises(BadEntry):
+            likeness(b"hello")

@@ -27,11 +27,13 @@ def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> No
     keys = Keys("x", partitions)
     p = keys.partition(room)
     assert 0 <= p < partitions
-    of_room = [keys.room(room), keys.history(room), keys.online(room), keys.dup(room, "u", "i")]
+    of_room = [keys.room(room), keys.history(room), keys.online(room)]
+    of_room += [keys.dup(room, "u", "i"), keys.spoken(room, "u")]
     of_room += [keys.rules(room), keys.words(room, "d")]
     of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
+    of_partition += [keys.quota("user", room), keys.quota("address", room)]
     assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
-    assert len({*of_room, *of_partition}) == 9
+    assert len({*of_room, *of_partition}) == 10
 
 
 @given(MESSAGES, MESSAGES)
@@ -45,6 +47,14 @@ def test_a_users_key_is_in_the_partition_of_the_uid(uid: str) -> None:
     assert slot_tag(KEYS.device(uid)) == str(KEYS.partition(uid))
 
 
+@given(st.tuples(SHORT, SHORT), st.tuples(SHORT, SHORT))
+def test_no_two_users_of_rooms_share_what_they_said(
+    one: tuple[str, str], two: tuple[str, str]
+) -> None:
+    keys = Keys("x", 1)
+    assert (keys.spoken(*one) == keys.spoken(*two)) == (one == two)
+
+
 def test_names_as_they_are_written_down() -> None:
     p = crc32(b"live:42") % 64
     assert KEYS.partition("live:42") == p
@@ -53,6 +63,8 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.online("live:42") == f"danmaku:{{{p}}}:online:live:42"
     assert KEYS.dup("live:42", "u7", "a-1") == f"danmaku:{{{p}}}:dup:7:live:42:2:u7:a-1"
     assert KEYS.device("live:42") == f"danmaku:{{{p}}}:device:live:42"
+    assert KEYS.spoken("live:42", "u7") == f"danmaku:{{{p}}}:spoken:7:live:42:u7"
+    assert KEYS.quota("user", "live:42") == f"danmaku:{{{p}}}:quota:user:live:42"
     assert KEYS.fanout(7) == "danmaku:{7}:fanout"
     assert KEYS.top(7) == "danmaku:{7}:top"
     assert KEYS.seen(7) == "danmaku:{7}:seen"

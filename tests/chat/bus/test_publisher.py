@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
+from msgspec import structs
 
 from chat.bus import publisher as publisher_module
 from chat.bus.breaker import Breaker, Circuit
+from chat.bus.outgoing import RoomLimits
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Receipt, Store
 from chat.ops.engine import EmbeddedEngine
@@ -147,6 +149,22 @@ class TestOrder:
         assert desk.breaker.state is Circuit.CLOSED
         assert not caplog.records  # a client's mistake, as often as it likes
         assert await desk.texts() == ["a"]
+
+    async def test_what_a_rooms_limit_refuses_is_no_failure(
+        self, desk: Desk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        limits = RoomLimits(slow_s=60)
+        for i in range(10):
+            desk.publisher.submit(structs.replace(outgoing("r", str(i)), limits=limits), i)
+            outcome = (await desk.verdicts(i + 1))[i]
+            if i:
+                assert isinstance(outcome, Unpublished)
+                assert outcome.reason == "slow_mode"
+                assert outcome.retry_after is not None
+                assert 0 < outcome.retry_after <= 60
+        assert desk.breaker.state is Circuit.CLOSED
+        assert not caplog.records
+        assert await desk.texts() == ["0"]
 
     async def test_a_partition_that_fails_does_not_fail_the_flush(
         self, desk: Desk, valkey: EmbeddedEngine

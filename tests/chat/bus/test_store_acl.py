@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
 from chat.bus.devices import Asked, Leases
 from chat.bus.entries import Ruled, pack
 from chat.bus.inquiry import Found, Inquiry
+from chat.bus.outgoing import RoomLimits
 from chat.bus.pages import BEGINNING, page_of_fields
 from chat.bus.redaction import Redaction
 from chat.bus.reports import Report, Reports
@@ -110,8 +112,10 @@ async def test_rules_and_the_audit_may_be_listed(store: Store) -> None:
 
 async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
     await raw.execute_command("ACL", "LOG", "RESET")
+    limits = RoomLimits(60, 60, 1)
     for _ in range(2):
-        await store.publish([outgoing("r", "a", "id"), outgoing("r", "b")], "e1", 1, 60.0)
+        limited = structs.replace(outgoing("r", "c"), limits=limits)
+        await store.publish([outgoing("r", "a", "id"), outgoing("r", "b"), limited], "e1", 1, 60.0)
     await Redaction(store, lambda: 5.0).clear("r", None)
     await store.report_online(store.keys.partition("r"), "dead", [("r", 1)], 1)
     await store.report_online(store.keys.partition("r"), "s1", [("r", 1)], 60_000)

@@ -266,6 +266,17 @@ class TestSending:
                 await sending
             assert raised.value.error.retry_after == 1
 
+    async def test_nobody_waits_by_itself_for_what_takes_long(self) -> None:
+        world = World()
+        async with FakeNode() as node, client_of(node, world=world) as client:
+            sending = asyncio.create_task(client.send("lobby", "hi"))
+            peer = await node.greet()
+            await peer.say(error(await peer.hear(), "slow_mode", retry_after=3600))
+            with pytest.raises(SendRefused) as raised:
+                await sending
+            assert raised.value.error.retry_after == 3600
+            assert world.slept == []
+
     async def test_one_without_an_answer_is_sent_again_then_given_up(self) -> None:
         async with FakeNode() as node, client_of(node, answer_s=0.01) as client:
             sending = asyncio.create_task(client.send("lobby", "hi", attempts=3))

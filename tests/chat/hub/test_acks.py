@@ -93,3 +93,22 @@ def test_the_refused_are_told_why_in_one_frame_and_who_is_gone_is_not(desk: Desk
     assert desk.sent == [
         (5, [Error(ErrorCode.FORBIDDEN, "no", 1), Error(ErrorCode.UNAVAILABLE, "later", 3, 1.5)])
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        (ErrorCode.SLOW_MODE, ChatCount.REFUSED_SLOW_MODE),
+        (ErrorCode.REPEATED, ChatCount.REFUSED_REPEATED),
+        (ErrorCode.ROOM_BUSY, ChatCount.REFUSED_ROOM_BUSY),
+    ],
+)
+def test_a_limit_of_the_room_is_told_by_its_name_and_until_when(
+    desk: Desk, code: ErrorCode, count: ChatCount
+) -> None:
+    desk.acks.published([(sender(5), Unpublished(2.301, code.value))])
+    [(_, [error])] = desk.sent
+    assert isinstance(error, Error)
+    assert (error.code, error.ref, error.retry_after) == (code, 1, 2.31)
+    assert desk.counts[count] == 1
+    assert desk.counts[ChatCount.REFUSED_UNAVAILABLE] == 0

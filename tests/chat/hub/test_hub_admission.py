@@ -1,6 +1,7 @@
 """Who gets in, what they may do, how fast, and for how long."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -245,8 +246,9 @@ class TestFull:
     async def test_a_watcher_is_told_to_come_back(self, shard: Shard) -> None:
         async with shard.viewer("?room=a&room=b") as viewer:
             await until(lambda: len(viewer.of("joined")) == 2)
-            head = await first_line(shard, "/sse?room=c")
-            assert head.startswith("HTTP/1.1 503")
+            head = await head_of(shard, "/sse?room=c")
+            assert head.startswith("HTTP/1.1 503 ")
+            assert re.search("\r\nRetry-After: [1-9]", head)
 
 
 class TestOpening:
@@ -269,14 +271,14 @@ class TestOpening:
                 assert patient.of("error") == []
 
 
-async def first_line(shard: Shard, target: str) -> str:
-    """The status of a plain request."""
+async def head_of(shard: Shard, target: str) -> str:
+    """What a plain request is answered, without a body."""
     host, port = shard.address.removeprefix("ws://").removesuffix("/ws").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    line = (await reader.readline()).decode()
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
     writer.close()
-    return line
+    return head
 
 
 async def test_an_address_with_very_many_rooms_is_answered_in_proportion(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.policy.rates import Rates, RatesByName
+from chat.policy.rates import Rates, RatesByName, told_s
 
 
 def allowed(flow: Rates, row: int, now: float, tries: int) -> int:
@@ -88,3 +88,14 @@ class TestByName:
         for i in range(101):
             rates.wait(f"m{i}", 1_000.0)
         assert len(rates) <= 50
+
+
+@given(st.floats(0.001, 1e6))
+def test_a_wait_is_told_in_hundredths_and_never_too_short(wait: float) -> None:
+    told = told_s(wait)
+    assert wait - 1e-6 <= told < wait + 0.011
+    assert round(told, 2) == told
+
+
+def test_whole_hundredths_are_told_as_they_are() -> None:
+    assert [told_s(n / 100) for n in range(1, 2_000)] == [n / 100 for n in range(1, 2_000)]

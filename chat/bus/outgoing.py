@@ -1,0 +1,100 @@
+"""A message on its way into Redis: what the publish script is asked of it, and what it says.
+
+Rules. The only file that knows how the script's arguments and answers are laid out. What limits
+there are and for whom they hold is the caller's; a message without any costs nothing for them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import Struct
+
+from chat.bus.connect import LimitedError, RefusedError, ReusedError, StoreError
+from chat.bus.entries import digest, likeness
+from chat.bus.keys import Keys
+
+PUBLISHED, DUPLICATE, REFUSED, REUSED = range(4)
+"""What the publish script says of a message; above these it is one of `LIMITS`."""
+LIMITS: Final = {4: "slow_mode", 5: "repeated", 6: "room_busy"}
+
+
+class RoomLimits(Struct, frozen=True, gc=False):
+    """What a room bounds for whoever says something there; 0: it does not.
+
+    slow_s          seconds between two messages of one uid
+    no_repeats_s    seconds for which a uid may not say the same again
+    messages_per_s  of all together, as many at once after a pause
+    """
+
+    slow_s: float = 0
+    no_repeats_s: float = 0
+    messages_per_s: float = 0
+
+
+class Outgoing(Struct, gc=False):
+    """A message for the publish script. `message_id` guards against publishing it twice.
+
+    An entry that has one must be readable. `asked` is what the client sent, where `entry` was made
+    of it meanwhile: that is what the id is for. `limits` are those that hold for its sender.
+    """
+
+    room: str
+    uid: str
+    entry: bytes
+    message_id: str | None = None
+    asked: bytes = b""
+    limits: RoomLimits | None = None
+
+
+@dataclass(slots=True)
+class Receipt:
+    """Where a message ended up. `ts` is when it was first published."""
+
+    epoch: str
+    seq: int
+    ts: int
+    duplicate: bool
+
+
+def arguments(
+    keys: Keys, partition: int, part: Sequence[Outgoing], settings: Sequence[Any]
+) -> tuple[list[str], list[Any]]:
+    """The script's keys and arguments for messages of a partition, without the deadline.
+
+    settings  history, fanout entries, seconds a room and an id are kept, epoch, time of publishing
+    """
+    names = [keys.fanout(partition)]
+    args: list[Any] = [*settings, len(part)]
+    limited = []
+    for number, message in enumerate(part, 1):
+        room, content = keys.room(message.room), ""
+        names += (room, keys.history(message.room), room)
+        if message.message_id is not None:
+            names[-1] = keys.dup(message.room, message.uid, message.message_id)
+            content = digest(message.asked or message.entry)
+        args += (message.room, message.entry, content)
+        if message.limits is not None:
+            limited.append((number, message, message.limits))
+    for number, message, limits in limited:
+        like = likeness(message.entry) if limits.no_repeats_s else ""
+        names.append(keys.spoken(message.room, message.uid))
+        args += (number, int(limits.slow_s * 1000))
+        args += (int(limits.no_repeats_s * 1000) if like else 0, like, limits.messages_per_s)
+    return names, args
+
+
+def outcomes_of(places: Sequence[Any]) -> list[Receipt | StoreError]:
+    """What became of each message, by the script's four values of each."""
+    return [
+        Receipt(first.decode(), seq, ts, outcome == DUPLICATE)
+        if outcome in (PUBLISHED, DUPLICATE)
+        else _refusal(outcome, first.decode(), seq)
+        for first, seq, ts, outcome in zip(*[iter(places)] * 4, strict=True)
+    ]
+
+
+def _refusal(outcome: int, why: str, wait_ms: int) -> RefusedError:
+    if outcome in LIMITS:
+        return LimitedError(LIMITS[outcome], wait_ms / 1000)
+    return ReusedError() if outcome == REUSED else RefusedError(why)

@@ -1,0 +1,98 @@
+"""What viewers type: through the gate, and on its way to the publisher.
+
+Rules. Nothing is waited for. A message that may not be said is answered at once; for one that may,
+whoever it is given to answers. What is shown of its sender is what is known of it here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import UNSET
+
+from chat.bus.entries import Said, pack
+from chat.bus.store import Outgoing
+from chat.counters import ChatCount
+from chat.hub.acks import Sender, error
+from chat.hub.sending import Sending
+from chat.hub.users import Users
+from chat.policy.gate import Attempt, Gate
+from chat.policy.limits import room_limits
+from chat.policy.roles import role_in
+from chat.policy.rules import Rulebook
+from chat.wire.schema import Error, ErrorCode, Send
+from shard.connections import Connections
+
+REFUSED: Final = {
+    ErrorCode.READ_ONLY: ChatCount.REFUSED_READ_ONLY,
+    ErrorCode.BANNED: ChatCount.REFUSED_BANNED,
+    ErrorCode.MUTED: ChatCount.REFUSED_MUTED,
+    ErrorCode.SILENCED: ChatCount.REFUSED_SILENCED,
+    ErrorCode.FORBIDDEN: ChatCount.REFUSED_ROLE,
+    ErrorCode.WORD_REFUSED: ChatCount.REFUSED_WORD,
+    ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
+}
+"""Refusals of the gate that are counted."""
+
+
+class Speech:
+    """That of one shard's viewers.
+
+    book  the rules that are known here
+    gate  what may be said
+    wall  seconds since 1970
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        book: Rulebook,
+        gate: Gate,
+        sending: Sending,
+        counts: "memoryview[int]",
+        wall: Callable[[], float],
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._book = book
+        self._gate = gate
+        self._sending = sending
+        self._publish = sending.direct
+        self._counts = counts
+        self._wall = wall
+
+    def say(self, fd: int, send: Send) -> Error | None:
+        """Take a message; why not, or None when the answer comes later."""
+        who = self._users.of(fd)
+        rules = self._book.of(send.room)
+        role = role_in(who, send.room, rules.owners)
+        attempt = Attempt(send.room, send.text, who, fd, role)
+        refusal = self._gate.passes(attempt)
+        if refusal is not None:
+            if refusal.code in REFUSED:
+                self._counts[REFUSED[refusal.code]] += 1
+            return error(refusal, send.ref)
+        now_ms = int(self._wall() * 1000)
+        said = Said(
+            who.uid,
+            who.name,
+            attempt.text,
+            send.color,
+            send.mode,
+            send.size,
+            now_ms,
+            None,
+            who.avatar,
+            who.level,
+            who.badges,
+            attempt.shadowed,
+        )
+        message_id = None if send.id is UNSET else str(send.id)
+        limits = room_limits(rules.settings, role)
+        outgoing = Outgoing(send.room, who.uid, pack(said), message_id, limits=limits)
+        sender = Sender(self._connections.handle(fd), send.room, send.ref)
+        if self._publish is not None:
+            self._publish(outgoing, sender)
+        else:
+            self._sending.submit(attempt, said, outgoing, sender)
+        return None

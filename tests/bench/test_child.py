@@ -1,0 +1,49 @@
+"""Programs the harness starts, and their answers, however many files are open beside."""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.child import Child
+from shard.listen import raise_descriptor_limit
+
+ECHO = """
+import json, sys
+print(json.dumps({"hello": True}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({"said": line.strip()}), flush=True)
+"""
+NUMBERED_BY_SELECT = 1024
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> list[str | Path]:
+    path = tmp_path / "echo.py"
+    path.write_text(ECHO)
+    return [sys.executable, path]
+
+
+def test_it_is_asked_and_answers(program: list[str | Path]) -> None:
+    with Child(program, 0) as child:
+        assert child.hello == {"hello": True}
+        assert child.ask("a") == {"said": "a"}
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(program: list[str | Path]) -> None:
+    with Child(program, 0) as child, pytest.raises(TimeoutError):
+        child.answer(0.01)
+
+
+def test_it_is_heard_where_very_many_files_are_open(program: list[str | Path]) -> None:
+    raise_descriptor_limit()
+    with ExitStack() as opened:
+        while True:
+            fd = os.open(os.devnull, os.O_RDONLY)
+            opened.callback(os.close, fd)
+            if fd >= NUMBERED_BY_SELECT:
+                break
+        with Child(program, 0) as child:
+            assert child.ask("a") == {"said": "a"}
