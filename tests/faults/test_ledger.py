@@ -124,6 +124,9 @@ class TestPlanted:
         live = world.log[i]
         assert isinstance(live, Live)
         (a, x), (b, y), *rest = live.places
+        joins = [item for item in world.log[i:] if isinstance(item, Joined)]
+        shown = {seq for item in joins if item.place.epoch == live.epoch for seq, _ in item.history}
+        assume(not shown & {a, b})  # or they are put right
         world.log[i] = live._replace(places=[(a, y), (b, x), *rest])
         assert world.verdict().breaches[Breach.WRONG]
 
