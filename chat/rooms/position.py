@@ -13,15 +13,16 @@ epoch goes on from there, with nothing lost.
 Danger: Redis may come back with the same epoch and a smaller seq (a failover loses what was not
 yet replicated), and then numbers are given out twice. `mark`, the ID in the partition's stream
 that belongs to the position, tells the second place of a number from a repetition of the first:
-up to the mark everything is known, whatever lies behind it is new.
+up to the mark everything is known, whatever lies behind it is new. Where nobody has a mark, the
+time of a place tells it from another at the same number: see `vouch`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from chat.bus.entries import id_order
 from chat.wire.schema import Gap, Sequenced
@@ -34,6 +35,20 @@ UNSPOKEN: Final = ""
 def continues(epoch: str, before: str) -> bool:
     """Whether seqs of `epoch` go on from those of `before`."""
     return epoch == before or before == UNSPOKEN
+
+
+def vouch(places: Iterable[Sequenced], seq: int, ts: int) -> bool | None:
+    """Whether what stands at `seq` is what was published at `ts`; None when no place is there.
+
+    It is not when the number was given out again: places are compared by their time.
+    """
+    known = [place.ts == ts for place in places if place.seq == seq]
+    return all(known) if known else None
+
+
+def written(epoch: str, seq: int, ts: int | UnsetType) -> str:
+    """A position as an event stream's id has it; without a time where that is not known."""
+    return f"{epoch}-{seq}-{ts}" if ts else f"{epoch}-{seq}"
 
 
 class Sync(Enum):
@@ -174,11 +189,11 @@ class Position:
         """Compare with where Redis says the room is, and with the place it has at our seq.
 
         None: all is well. Else the room has to be filled; True, with a new epoch, because Redis has
-        given our numbers to other places, or is about to. Places are compared by their time. A room
-        that Redis does not know is at ("", 0).
+        given our numbers to other places, or is about to. A room that Redis does not know is at
+        ("", 0).
         """
         if epoch == self.epoch:
-            other = ours and theirs and ours.seq == theirs.seq and ours.ts != theirs.ts
+            other = ours and theirs and vouch([theirs], ours.seq, ours.ts) is False
             if other or seq < self.seq:
                 self.sync = Sync.FILLING
                 return True

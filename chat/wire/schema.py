@@ -58,11 +58,19 @@ class ErrorCode(StrEnum):
 # --- client to server ------------------------------------------------------------------------
 
 
-class Since(Struct, frozen=True):
-    """The last message of a room a client has: it wants what came after."""
+Whole = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Since(Struct, frozen=True, order=True, omit_defaults=True):
+    """The last message of a room a client has: it wants what came after.
+
+    `ts` is that message's, by which it is told from another one that was given its number; 0 where
+    the client does not know it.
+    """
 
     epoch: str
-    seq: Annotated[int, Meta(ge=0, le=2**53)]
+    seq: Whole
+    ts: Whole = 0
 
 
 class Join(Struct, tag_field="t", tag="join", frozen=True):
@@ -245,7 +253,8 @@ class Msgs(Struct, tag_field="t", tag="msgs"):
 
 
 class Joined(Struct, tag_field="t", tag="joined"):
-    """`seq` is the room's position: all messages with a greater one follow."""
+    """`seq` is the room's position: all messages with a greater one follow. `ts` is that of what
+    stands there, where it is known."""
 
     room: str
     epoch: str
@@ -254,6 +263,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     recovered: bool
     history: list[Message]
     ref: Ref | UnsetType = UNSET
+    ts: int | UnsetType = UNSET
 
 
 class Left(Struct, tag_field="t", tag="left"):

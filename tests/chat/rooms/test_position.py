@@ -1,8 +1,11 @@
 """A position without I/O: order, duplicates, gaps, epochs, and numbers given out twice."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chat.bus.entries import Said, pack, read
-from chat.rooms.position import Arrival, Position, Sync, Taken, in_order
-from chat.wire.schema import Gap, Sequenced
+from chat.rooms.position import Arrival, Position, Sync, Taken, in_order, vouch
+from chat.wire.schema import Delete, Gap, Sequenced
 
 
 def arrival(seq: int, at: int | None = None, epoch: str = "e") -> Arrival:
@@ -27,6 +30,21 @@ def live(seq: int = 0, mark: int | None = None) -> Position:
 
 def seqs(taken: Taken) -> list[int]:
     return [ready.seq for ready in taken.ready]
+
+
+class TestVouching:
+    @given(
+        st.dictionaries(st.integers(1, 9), st.integers(1, 3), max_size=6),
+        *(st.integers(0, 9), st.integers(1, 3)),
+    )
+    def test_it_is_what_stands_there_or_another_or_nobody_knows(
+        self, times: dict[int, int], seq: int, ts: int
+    ) -> None:
+        places = [Delete("r", at, 1, time) for at, time in times.items()]
+        assert vouch(places, seq, ts) == (times[seq] == ts if seq in times else None)
+
+    def test_who_disagree_vouch_for_nothing(self) -> None:
+        assert vouch([Delete("r", 4, 1, 7), Delete("r", 4, 1, 8)], 4, 7) is False
 
 
 class TestLoading:

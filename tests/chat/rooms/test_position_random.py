@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from chat.bus.entries import Said, id_order, pack, read
 from chat.rooms.position import UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
-from chat.wire.schema import Gap, Msg, Sequenced
+from chat.wire.schema import Gap, Msg, Sequenced, Since
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class World(RuleBasedStateMachine):
         assert seqs == sorted(set(seqs))
         here = room.position
         for since in range(max(0, here.seq - 6), here.seq + 2):
-            missed = room.missed((here.epoch, since))
+            missed = room.missed(Since(here.epoch, since))
             if missed is not None:
                 assert [place.seq for place in missed] == [*range(since + 1, here.seq + 1)]
 

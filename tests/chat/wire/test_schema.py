@@ -48,6 +48,8 @@ class TestCommands:
     def test_since_is_an_epoch_and_a_seq(self) -> None:
         join = command(t="join", room="a", since={"epoch": "k3f9", "seq": 0})
         assert join == Join("a", schema.Since("k3f9", 0))
+        join = command(t="join", room="a", since={"epoch": "k3f9", "seq": 3, "ts": 1764000000123})
+        assert join == Join("a", schema.Since("k3f9", 3, 1764000000123))
         assert command(t="join", room="a", since=None) == command(t="join", room="a") == Join("a")
 
     def test_every_command_is_known_by_its_tag(self) -> None:
@@ -89,6 +91,8 @@ class TestCommands:
     def test_limits_of_a_position(self, seq: Any) -> None:
         with pytest.raises(msgspec.ValidationError, match=r"\$\.since\.seq"):
             command(t="join", room="a", since={"epoch": "e", "seq": seq})
+        with pytest.raises(msgspec.ValidationError, match=r"\$\.since\.ts"):
+            command(t="join", room="a", since={"epoch": "e", "seq": 1, "ts": seq})
 
 
 class TestEvents:
