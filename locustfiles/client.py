@@ -42,6 +42,7 @@ from chat.wire.schema import (
     Ref,
     Sequenced,
     ServerEvent,
+    Since,
     State,
     Welcome,
 )
@@ -101,7 +102,7 @@ class Connection:
         """Join, or resume where we were, and wait until the room said so."""
         command: dict[str, Any] = {"t": "join", "room": room}
         if known := self.positions.get(room):
-            command["since"] = {"epoch": known.epoch, "seq": known.seq}
+            command["since"] = msgspec.to_builtins(Since(known.epoch, known.seq, known.ts))
             known.come_back()
         began = time.monotonic()
         ref = next(self._refs)
@@ -192,7 +193,11 @@ class Connection:
         position = self.positions.get(place.room)
         if position is None:
             self._fail("order", "a message of a room never joined")
-        elif problem := position.see(epoch or position.epoch, place.seq):
+            return
+        problem = position.see(epoch or position.epoch, place.seq)
+        if position.seq == place.seq:
+            position.ts = place.ts
+        if problem:
             self._fail("order", problem)
             if epoch not in ("", position.epoch) and place.room not in self._rejoining:
                 self._rejoining.add(place.room)
@@ -206,11 +211,12 @@ class Connection:
 
     def _on_joined(self, event: Joined) -> None:
         known = self.positions.get(event.room)
+        here = Position(event.epoch, event.seq, ts=event.ts or 0)
         if known is None:
-            self.positions[event.room] = Position(event.epoch, event.seq)
+            self.positions[event.room] = here
         elif not event.recovered:
             self._fail("order", "not recovered after coming back")
-            self.positions[event.room] = Position(event.epoch, event.seq)
+            self.positions[event.room] = here
         else:
             for missed in expand(event.room, event.epoch, event.history):
                 self._on_place(missed, event.epoch)

@@ -50,6 +50,11 @@ def gap(seq: int, epoch: str = "e1") -> Gap:
     return Gap("lobby", epoch, seq, 3)
 
 
+def standing(seq: int, epoch: str = "e1") -> Since:
+    """The position of who saw that message."""
+    return Since(epoch, seq, msg(seq).ts)
+
+
 def following(seq: int, at: float = 100.0) -> Follower:
     """Live at `seq`, its join sent at `at`."""
     follower = Follower("lobby")
@@ -97,7 +102,7 @@ class TestJoining:
         follower.take(batch(6), 100)
         follower.lost()
         follower.welcomed(200)
-        assert follower.join(2, 200) == Join("lobby", Since("e1", 6), 2)
+        assert follower.join(2, 200) == Join("lobby", standing(6), 2)
 
     def test_an_answer_to_an_older_join_is_not_taken(self) -> None:
         follower = rejoining(5)
@@ -176,14 +181,14 @@ class TestLive:
         follower = following(5)
         assert follower.take(gap(20, "e2"), 100) == [gap(20, "e2")]
         assert seqs(follower.take(batch(21, epoch="e2"), 100)) == [21]
-        assert follower.since == Since("e2", 21)
+        assert follower.since == standing(21, "e2")
 
 
 class TestBatches:
     def test_one_that_overlaps_gives_what_was_not_seen(self) -> None:
         follower = following(5)
         assert seqs(follower.take(batch(4, 5, 6, 7), 100)) == [6, 7]
-        assert follower.since == Since("e1", 7)
+        assert follower.since == standing(7)
 
     def test_one_that_was_seen_moves_nothing(self) -> None:
         follower = following(5)
@@ -229,7 +234,7 @@ class TestControls:
     def test_what_is_no_message_takes_a_number_too(self, event: Delete | Clear | State) -> None:
         follower = following(5)
         assert follower.take(event, 100) == [event]
-        assert follower.since == Since("e1", 6)
+        assert follower.since == Since("e1", 6, event.ts)
         assert follower.take(event, 100) == []
         assert seqs(follower.take(batch(7), 100)) == [7]
 
@@ -270,7 +275,7 @@ class TestUnspoken:
         follower = self.unspoken()
         assert follower.since == Since("", 0)
         assert seqs(follower.take(batch(1, 2), 100)) == [1, 2]
-        assert follower.since == Since("e1", 2)
+        assert follower.since == standing(2)
 
     def test_a_jump_in_it_is_one(self) -> None:
         follower = self.unspoken()
@@ -298,6 +303,65 @@ class TestUnspoken:
         told = gap(0, "")
         assert follower.take(told, 100) == [told]
         assert seqs(follower.take(batch(1, epoch="e2"), 100)) == [1]
+
+
+class TestGivenOutTwice:
+    """A server that had lost its newest gave their numbers to other messages."""
+
+    def test_the_position_has_the_time_of_what_stands_there(self) -> None:
+        follower = following(5)
+        assert follower.since == Since("e1", 5)  # the answer said none, and showed nothing
+        follower.take(batch(6, 7), 100)
+        assert follower.since == standing(7)
+        follower.take(batch(7, 9, to=12), 100)
+        assert follower.since == Since("e1", 12)  # nothing is shown there
+        follower.take(gap(20, "e2"), 100)
+        assert follower.since == Since("e2", 20)
+        follower.lost()
+        follower.welcomed(200)
+        follower.join(2, 200)
+        follower.take(joined(20, epoch="e2", ref=2, recovered=True, ts=77), 200)
+        assert follower.since == Since("e2", 20, 77)
+
+    def coming_back(self) -> Follower:
+        """It had come to message 6."""
+        follower = following(5)
+        follower.take(batch(6), 100)
+        follower.lost()
+        follower.welcomed(200)
+        follower.join(2, 200)
+        return follower
+
+    def test_all_that_stands_there_now_is_new(self) -> None:
+        told = joined(7, 4, 5, 6, 7, ref=2, ts=9)
+        told.history[2].ts = 8
+        first, answer, *new = self.coming_back().take(told, 200)
+        assert first == Gap("lobby", "e1", 3, 0)
+        assert isinstance(answer, Joined)
+        assert seqs(new) == [4, 5, 6, 7]
+
+    def test_also_where_they_have_yet_to_be_given_out(self) -> None:
+        first, answer, *new = self.coming_back().take(joined(5, 4, 5, ref=2), 200)
+        assert first == Gap("lobby", "e1", 3, 0)
+        assert isinstance(answer, Joined)
+        assert seqs(new) == [4, 5]
+
+    def test_where_only_the_answer_itself_says_what_stands_there(self) -> None:
+        first, _ = self.coming_back().take(joined(6, ref=2, ts=9), 200)
+        assert first == Gap("lobby", "e1", 6, 0)
+        [answer] = self.coming_back().take(joined(6, ref=2, ts=msg(6).ts), 200)
+        assert isinstance(answer, Joined)
+
+    def test_what_nothing_vouches_for_is_a_gap_of_nobody_knows_how_many(self) -> None:
+        first, _, *new = self.coming_back().take(joined(8, 7, 8, ref=2), 200)
+        assert first == Gap("lobby", "e1", 6, 0)
+        assert seqs(new) == [7, 8]
+
+    def test_not_what_is_only_not_recovered(self) -> None:
+        first, answer, *new = self.coming_back().take(joined(8, 4, 6, 8, ref=2), 200)
+        assert first == Gap("lobby", "e1", 7, 1)
+        assert isinstance(answer, Joined)
+        assert seqs(new) == [8]
 
 
 class TestRefusals:
