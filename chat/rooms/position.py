@@ -30,6 +30,7 @@ from chat.wire.schema import Gap, Sequenced
 START: Final = b"0-0"
 UNSPOKEN: Final = ""
 """The epoch of a room that nobody has spoken in; Redis keeps nothing of it."""
+NOWHERE: Final = UNSPOKEN, 0
 
 
 def continues(epoch: str, before: str) -> bool:
@@ -117,13 +118,14 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
 class Position:
     """One room's, on one shard."""
 
-    __slots__ = ("_held", "epoch", "mark", "seq", "sync")
+    __slots__ = ("_acked", "_held", "epoch", "mark", "seq", "sync")
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
         self.epoch = UNSPOKEN
         self.seq = 0
         self.mark = START
+        self._acked = NOWHERE
         self._held: list[Arrival] = []
 
     def __str__(self) -> str:
@@ -133,6 +135,13 @@ class Position:
         """The room's state has come: it is live. `mark` is where its stream ended just then."""
         self.epoch, self.seq, self.mark = epoch, seq, mark
         return self._go_on()
+
+    def acked(self, epoch: str, seq: int) -> None:  # hot: once per message from this shard
+        """A place to come was acknowledged: if Redis does not know it any more, it is lost."""
+        if seq <= self.seq or self.sync is not Sync.LIVE:
+            return
+        if epoch == self.epoch or self._goes_on_in(epoch):
+            self._acked = epoch, seq
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
         """Sort out what came from the stream; advances over what is ready.
@@ -149,7 +158,7 @@ class Position:
                 taken.ready.append(arrival)
             elif id_order(arrival.at) <= id_order(self.mark):
                 taken.duplicates += 1
-            elif self.epoch == UNSPOKEN and arrival.seq == 1:
+            elif self.epoch == UNSPOKEN and arrival.seq == 1 and self._goes_on_in(arrival.epoch):
                 self.epoch, self.seq, self.mark = arrival.epoch, 1, arrival.at
                 taken.ready.append(arrival)
             else:
@@ -169,13 +178,27 @@ class Position:
         at; what lies before it belonged to earlier ones. To who has seen nothing all of it is new.
         """
         first = self.epoch == UNSPOKEN
-        new_epoch = base > 0 if first else epoch != self.epoch
+        new_epoch = not self._goes_on_in(epoch) or (first and base > 0)
         after = base if new_epoch and not first else self.seq
         missing = [place for place in places if place.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
+        self._acked = NOWHERE
         filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
         return filled, self._go_on()
+
+    def _goes_on_in(self, epoch: str) -> bool:
+        """Whether nothing is lost when `epoch` comes next."""
+        return continues(epoch, self._known)
+
+    def set_back(self, epoch: str, seq: int) -> bool:
+        """Whether Redis, being at (epoch, seq), has fewer places of our epoch than there were."""
+        return epoch == self._known != UNSPOKEN and seq < max(self.seq, self._acked[1])
+
+    @property
+    def _known(self) -> str:
+        """The room's epoch, which of one that is unspoken here an acknowledgement may have told."""
+        return self._acked[0] if self.epoch == UNSPOKEN else self.epoch
 
     def _go_on(self) -> Taken:
         """Live, and take again what was held back."""
@@ -197,7 +220,7 @@ class Position:
             if other or seq < self.seq:
                 self.sync = Sync.FILLING
                 return True
-            if seq == self.seq:
+            if seq == self.seq and self._acked <= (epoch, seq):
                 self.mark = mark
                 return None
         self.sync = Sync.FILLING
