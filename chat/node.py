@@ -290,7 +290,7 @@ class Shard:
         )
         self._publisher = Publisher(
             store,
-            Acks(connections, replies, counts).published,
+            Acks(connections, replies, self.rooms.acked, counts).published,
             bus.timeout_ms / 1000,
             clock,
             lambda: int(wall() * 1000),

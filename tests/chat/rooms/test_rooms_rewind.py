@@ -12,7 +12,7 @@ from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Gap
 from tests.chat.desk import ROOM, Desk, texts
-from tests.chat.rig import publish, until
+from tests.chat.rig import Shard, publish, until
 
 
 @pytest.fixture
@@ -187,6 +187,20 @@ class TestAfterABreak:
         await desk.until_live(room)
         await desk.rooms.resync()
         assert desk.heard() == [Gap(ROOM, "", 0, 0)]
+
+    async def test_its_sender_is_told_on_the_wire(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Shard(valkey.url, prefix) as shard, shard.viewer() as viewer:
+            await viewer.join(ROOM)
+            await shard.service._reader.stop()
+            assert (await viewer.say(ROOM, "first"))["seq"] == 1
+            keys = shard.store.keys
+            raw = (await shard.store.servers.find(ROOM)).client
+            await raw.delete(keys.room(ROOM), keys.history(ROOM))
+            await shard.service.rooms.resync()
+            gap = await viewer.hear("gap")
+            assert (gap["epoch"], gap["seq"], gap["lost"]) == ("", 0, 0)
 
     async def test_also_by_a_room_that_was_set_back_to_where_we_are(self, desk: Desk) -> None:
         room = await desk.open()
