@@ -85,7 +85,7 @@ COMMANDS: Final[list[Any]] = [
     {"t": "ping", "ref": -(2**53)},
     {"t": "auth", "token": "x.y.z", "ref": 4},
     {"t": "leave", "room": "幕", "ref": "x" * 64},
-    {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041}, "ref": 1},
+    {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041, "ts": 5}, "ref": 1},
     {"t": "join", "room": "a", "since": None, "more": [{"x": 1.5}, True]},
     {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
      "size": 25, "id": "c-1", "ref": "r"},
