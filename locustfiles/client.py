@@ -29,6 +29,7 @@ from locust.exception import StopUser
 from msgspec import UnsetType
 
 from chat.wire.batch import expand
+from chat.wire.commands import Since
 from chat.wire.schema import (
     Ack,
     Bye,
@@ -101,7 +102,7 @@ class Connection:
         """Join, or resume where we were, and wait until the room said so."""
         command: dict[str, Any] = {"t": "join", "room": room}
         if known := self.positions.get(room):
-            command["since"] = {"epoch": known.epoch, "seq": known.seq}
+            command["since"] = msgspec.to_builtins(Since(known.epoch, known.seq, known.ts))
             known.come_back()
         began = time.monotonic()
         ref = next(self._refs)
@@ -177,25 +178,30 @@ class Connection:
 
     def _on_batch(self, batch: Msgs) -> float | None:
         """Check what it covers; when the oldest message with a stamp was typed."""
-        oldest, before = None, batch.seq - 1
+        oldest, before, ts = None, batch.seq - 1, 0
         for place in expand(batch.room, batch.epoch, batch.m, batch.seq):
             if not before < place.seq <= batch.to:
                 self._fail("order", "a message that its batch does not cover")
-            before = place.seq
+            before, ts = place.seq, place.ts
             if isinstance(place, Msg):
                 oldest = oldest or _stamp(place.text)
-        self._on_span(batch.room, batch.epoch, batch.seq, batch.to)
+        self._on_span(batch.room, batch.epoch, batch.seq, batch.to, ts if before == batch.to else 0)
         return oldest
 
     def _on_place(self, place: Sequenced, epoch: str = "") -> None:
         """Check one place; what is an event of its own names no epoch."""
-        self._on_span(place.room, epoch, place.seq, place.seq)
+        self._on_span(place.room, epoch, place.seq, place.seq, place.ts)
 
-    def _on_span(self, room: str, epoch: str, first: int, last: int) -> None:
+    def _on_span(self, room: str, epoch: str, first: int, last: int, ts: int) -> None:
+        """Check places; `ts` is of the last, 0 where that is not known."""
         position = self.positions.get(room)
         if position is None:
             self._fail("order", "a message of a room never joined")
-        elif problem := position.see(epoch or position.epoch, first, last):
+            return
+        problem = position.see(epoch or position.epoch, first, last)
+        if position.seq == last:
+            position.ts = ts
+        if problem:
             self._fail("order", problem)
             if epoch not in ("", position.epoch) and room not in self._rejoining:
                 self._rejoining.add(room)
@@ -209,17 +215,18 @@ class Connection:
 
     def _on_joined(self, event: Joined) -> None:
         known = self.positions.get(event.room)
+        here = Position(event.epoch, event.seq, ts=event.ts or 0)
         if known is None:
-            self.positions[event.room] = Position(event.epoch, event.seq)
+            self.positions[event.room] = here
         elif not event.recovered:
             self._fail("order", "not recovered after coming back")
-            self.positions[event.room] = Position(event.epoch, event.seq)
+            self.positions[event.room] = here
         else:
             missed = [place.seq for place in expand(event.room, event.epoch, event.history)]
             if any(seq > event.seq for seq in missed) or event.seq < known.seq:
                 self._fail("order", "resumed at another position than the room's")
             elif event.seq > known.seq:
-                self._on_span(event.room, event.epoch, known.seq + 1, event.seq)
+                self._on_span(event.room, event.epoch, known.seq + 1, event.seq, here.ts)
         self._answered(event.ref)
         if isinstance(event.ref, int) and (waiting := self._joined.get(event.ref)):
             waiting.set()

@@ -16,6 +16,7 @@ UNSPOKEN = ""
 class Position:
     """How far one viewer has come in one room.
 
+    ts     that of the message it stands on, milliseconds; 0 where nobody said
     again  up to here places may come once more, until a newer one does: who comes back to a shard
            that has not read them yet is sent them when it has
     """
@@ -23,6 +24,7 @@ class Position:
     epoch: str
     seq: int
     again: int = 0
+    ts: int = 0
 
     def come_back(self) -> None:
         """The viewer joins again, with this position."""

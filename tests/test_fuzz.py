@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from msgspec import UNSET, structs
 
+from chat.wire.commands import Command
 from chat.wire.dialects.dialect import BadCommand
 from chat.wire.dialects.native import Json, Msgpack
-from chat.wire.schema import Command, ErrorCode, Msgs
+from chat.wire.schema import ErrorCode, Msgs
 from shard import handshake
 from shard.door import Door
 from shard.frames import FrameParser

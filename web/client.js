@@ -8,7 +8,7 @@
  */
 
 import { BROWSER, Link } from "./link.js";
-import { expand } from "./messages.js";
+import { expand, timeAt } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { JUMP, NEW, Position } from "./position.js";
 import { removals } from "./redaction.js";
@@ -133,7 +133,7 @@ export class Client {
 
   #batch(event) {
     const seen = this.#position.seq;
-    if (!this.#isNext(event)) return;
+    if (!this.#isNext({ ...event, ts: timeAt(event.m, event.to, event.seq) })) return;
     for (const message of expand(event.m, event, seen)) this.#live.push(message);
     this.#remove(removals(event.m, event.seq, seen));
   }

@@ -28,6 +28,18 @@ export function expand(lean, { room, epoch, seq }, seen = 0) {
   return messages;
 }
 
+/** When what stands at `at` of a lean list was published; undefined where that is not in it. `seq` is
+ *  that of its first, where it does not say its own. */
+export function timeAt(lean, at, seq) {
+  let here = seq;
+  for (const { seq: said, ts } of lean) {
+    here = said ?? here;
+    if (here === at) return ts;
+    here += 1;
+  }
+  return undefined;
+}
+
 function whole(lean, room, epoch, seq) {
   const { uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind } = lean;
   const { avatar, level, badges } = lean;

@@ -42,7 +42,7 @@ from chat.config.sections import Config
 from chat.policy.orders import SETTINGS, Everywhere, Owners, address_name
 from chat.policy.rules import ADDRESS, BAN, MUTE, OWNERS, RoomRules, Sanction, read_sanction
 from chat.policy.rules import SETTINGS as SETTINGS_FIELD
-from chat.wire.schema import Moderate
+from chat.wire.commands import Moderate
 
 MAX_PAGE: Final = 1000
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat.policy.identity import MAX_UID
-from chat.wire.schema import Msg, Silence
+from chat.wire.commands import Silence
+from chat.wire.schema import Msg
 
 Uid = Annotated[str, Meta(min_length=1, max_length=MAX_UID)]
 Seconds = Annotated[int, Meta(ge=1, le=315_360_000)]

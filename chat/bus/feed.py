@@ -17,7 +17,6 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 
-from chat.bus.connect import StoreError
 from chat.bus.entries import id_order
 from chat.bus.store import Store
 from chat.bus.tail import Tail
@@ -39,7 +38,7 @@ class Feed:
     """Reads what is added, `stream` before all.
 
     tried     is set when Redis has first answered, or has not
-    turned()  is told when a try has failed (True), and when it goes on
+    turned(stream, error)  is told why a try has failed, and by None when it goes on
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Feed:
         interval_s: float,
         count: int,
         lagging: Callable[[], bool],
-        turned: Callable[[bool], None],
+        turned: Callable[[str, Exception | None], None],
     ) -> None:
         self.connected = False
         self.tried = asyncio.Event()
@@ -112,7 +111,7 @@ class Feed:
                         fresh = True
                     if not self.connected:
                         self.connected = True
-                        self._turned(False)
+                        self._turned(self._stream, None)
                     behind = await self._read(tail, take)
                     retry_s = RETRY_FIRST_S
                     if behind is False:
@@ -120,9 +119,7 @@ class Feed:
                 except Exception as error:
                     # Whatever it is: a shard that reads no more would look alive and be deaf.
                     fresh = self.connected = False
-                    self._turned(True)
-                    trace = not isinstance(error, StoreError)
-                    log.warning("not reading for %.1f s: %s", retry_s, error, exc_info=trace)
+                    self._turned(self._stream, error)
                     self.tried.set()
                     await asyncio.sleep(retry_s)
                     retry_s = min(2 * retry_s, RETRY_MOST_S)

@@ -57,6 +57,7 @@ class Reader:
         self._take: Callable[[str, Sequence[Any]], None]
         self._resync: Resync
         self._started = False
+        self._away: set[str] = set()
         self._tasks = Tasks("reader")
 
     async def start(self, rooms: Take, notices: Take, resync: Resync) -> None:
@@ -101,7 +102,7 @@ class Reader:
         if not feed.streams:
             del self._feeds[name]
             self._tasks.spawn(feed.stop())
-            self._turned(failed=False)
+            self._turned(stream, None)
 
     def _feed(self, stream: str) -> Feed:
         """The feed that a stream belongs to; it begins when it is made."""
@@ -128,13 +129,27 @@ class Reader:
         """Whether the last thing asked for every stream was answered."""
         return bool(self._counts[ChatCount.BUS_CONNECTED])
 
-    def _turned(self, failed: bool) -> None:
+    def _turned(self, stream: str, error: Exception | None) -> None:
         """A feed has failed, or goes on."""
-        if failed:
+        if error is not None:
             self.errors += 1
             self._counts[ChatCount.BUS_ERRORS] += 1
+            self._warn(stream, error)
         connected = all(feed.connected for feed in self._feeds.values())
         self._counts[ChatCount.BUS_CONNECTED] = connected
+        if connected and self._away:
+            log.info("all streams are read again")
+            self._away.clear()
+
+    def _warn(self, stream: str, error: Exception) -> None:
+        """Log that streams are not read: once for a server, until all are read again. What is no
+        trouble of a server's is a bug, and logged with its trace."""
+        server = self._store.servers.of(stream)
+        name = server.name if server else "an unknown server"
+        bug = not isinstance(error, StoreError)
+        if bug or name not in self._away:
+            log.warning("reading from %s is tried again: %s", name, error, exc_info=bug)
+            self._away.add(name)
 
     async def _wake(self) -> None:
         try:

@@ -23,6 +23,7 @@ from typing import Final, Self
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link
 from chat.client.unacked import Sending, Unacked
+from chat.wire.commands import Send
 from chat.wire.schema import (
     GUEST,
     NORMAL_SIZE,
@@ -36,7 +37,6 @@ from chat.wire.schema import (
     Mode,
     Msg,
     Msgs,
-    Send,
     ServerEvent,
     State,
     Welcome,

@@ -11,6 +11,9 @@ That one rule serves the first join, the one after a reconnect, and the one that
 A batch is taken as a whole: what of it was seen is dropped, and its end is the position. Its epoch
 is compared, too: seqs of an epoch nobody has told of are no duplicates, however small. A room that
 nobody has spoken in is at seq 0 of the epoch "", and the first real one goes on from there.
+
+The position has the ts of what stands there, where that was told: by it the server, and we, see
+that the number was given to something else since, by a server that had lost its newest.
 """
 
 from enum import Enum, auto
@@ -21,18 +24,17 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from chat.wire.batch import expand
+from chat.wire.commands import Join, Since
 from chat.wire.schema import (
     Clear,
     Delete,
     Error,
     Gap,
-    Join,
     Joined,
     Msgs,
     Ref,
     Sequenced,
     ServerEvent,
-    Since,
     State,
 )
 
@@ -70,13 +72,14 @@ class Follower:
         self.refusal: Error | None = None
         self._epoch: str | None = None
         self._seq = 0
+        self._ts = 0
         self._ref: Ref = 0
         self._asked_at = -inf
 
     @property
     def since(self) -> Since | None:
         """The last message seen; None before the first join was answered."""
-        return None if self._epoch is None else Since(self._epoch, self._seq)
+        return None if self._epoch is None else Since(self._epoch, self._seq, self._ts)
 
     def welcomed(self, now: float) -> None:
         """There is a new connection."""
@@ -111,13 +114,16 @@ class Follower:
             case _ if self.stage is not Stage.LIVE:
                 return []
             case Gap():
-                self._epoch, self._seq = event.epoch, event.seq
+                self._move(event.epoch, event.seq, 0)
                 return [event]
             case Msgs():
                 places = expand(event.room, event.epoch, event.m, event.seq)
                 return self._span(event.epoch, event.seq, event.to, list(places), now)
             case _:  # it takes a place of its own
                 return self._span(self._epoch or UNSPOKEN, event.seq, event.seq, [event], now)
+
+    def _move(self, epoch: str, seq: int, ts: int) -> None:
+        self._epoch, self._seq, self._ts = epoch, seq, ts
 
     def _want(self, at: float) -> None:
         self.stage, self.join_at, self.refusal = Stage.WANTED, at, None
@@ -133,7 +139,7 @@ class Follower:
             self._want(max(now, self._asked_at + RESYNC_SPACING_S))
             return []
         new: list[News] = [place for place in places if place.seq > self._seq]
-        self._epoch, self._seq = epoch, last
+        self._move(epoch, last, _time_at(places, last))
         return new
 
     def _goes_on(self, epoch: str) -> bool:
@@ -143,16 +149,37 @@ class Follower:
     def _joined(self, joined: Joined) -> list[News]:
         """The answer without its history, after a Gap if something is missing; then what of the
         history was not seen before."""
-        known, same = self._epoch is not None, self._goes_on(joined.epoch)
+        known = self._epoch is not None
+        history = list(expand(joined.room, joined.epoch, joined.history))
+        vouched = self._is_vouched_for(joined, history)
+        same = self._goes_on(joined.epoch) and vouched is not False
         seen = self._seq if same else 0
-        history = expand(joined.room, joined.epoch, joined.history)
         new = [place for place in history if place.seq > seen]
         resumed_at = new[0].seq - 1 if new else joined.seq
-        # In a new epoch nobody knows how much was missed: a Gap says so with 0.
+        # In another numbering nobody knows how much was missed: a Gap says so with 0. Nor where
+        # nothing vouches for our place: it may be more than what lies behind that.
         lost = max(0, resumed_at - seen) if same else 0
-        self._epoch, self._seq = joined.epoch, joined.seq
+        missed = bool(lost) or not same or (vouched is None and self._ts > 0)
+        self._move(joined.epoch, joined.seq, joined.ts or 0)
         self.stage = Stage.LIVE
         answer = replace(joined, history=[])
-        if known and not joined.recovered and (lost or not same):
+        if known and not joined.recovered and missed:
             return [Gap(self.room, joined.epoch, resumed_at, lost), answer, *new]
         return [answer, *new]
+
+    def _is_vouched_for(self, joined: Joined, history: list[Sequenced]) -> bool | None:
+        """Whether what stands at our place is what stood there when we saw it. It is not when the
+        server was set back: the number was given out again, or is about to be. None: it is not
+        told."""
+        if joined.recovered:
+            return True
+        if joined.seq < self._seq:
+            return False
+        at_end = joined.seq == self._seq and joined.ts is not UNSET
+        there = joined.ts if at_end else _time_at(history, self._seq)
+        return there == self._ts if there and self._ts else None
+
+
+def _time_at(places: list[Sequenced], seq: int) -> int:
+    """When what stands at `seq` was published; 0 where it is not among them."""
+    return next((place.ts for place in reversed(places) if place.seq == seq), 0)

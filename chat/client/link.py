@@ -29,7 +29,8 @@ from websockets.uri import parse_uri
 
 from chat.client.backoff import Backoff, may_return
 from chat.config.sections import public_url
-from chat.wire.schema import Bye, Command, ServerEvent, Welcome
+from chat.wire.commands import Command
+from chat.wire.schema import Bye, ServerEvent, Welcome
 from shard.closecodes import CloseCode
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from chat.wire.schema import Ack, Error, Msg, Ref, Send
+from chat.wire.commands import Send
+from chat.wire.schema import Ack, Error, Msg, Ref
 
 ACKS_KEPT: Final = 20
 """An echo comes within moments of its ack; this many of others may lie between."""

@@ -4,7 +4,7 @@ Rules. Every message gets one answer; those of one flush go to a sender in one f
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -28,13 +28,19 @@ class Sender(Struct, frozen=True, gc=False):
 
 
 class Acks:
-    """Those for one shard's connections."""
+    """Those for one shard's connections. `acked(room, epoch, seq)` is told
+    where each new message is."""
 
     def __init__(
-        self, connections: Connections, replies: Replies, counts: "memoryview[int]"
+        self,
+        connections: Connections,
+        replies: Replies,
+        acked: Callable[[str, str, int], None],
+        counts: "memoryview[int]",
     ) -> None:
         self._connections = connections
         self._replies = replies
+        self._acked = acked
         self._counts = counts
 
     def refused(self, refusals: Sequence[tuple[Sender, Refusal]]) -> None:
@@ -57,6 +63,7 @@ class Acks:
                 self._counts[ChatCount.DUPLICATES_PUBLISHED] += 1
             else:
                 self._counts[ChatCount.PUBLISHED] += 1
+                self._acked(sender.room, outcome.epoch, outcome.seq)
             if self._connections.alive(sender.handle):
                 answers[sender.handle.fd].append(_answer(sender, outcome))
         for fd, events in answers.items():

@@ -17,7 +17,8 @@ from chat.hub.expiries import Expiries
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.identity import Identity, Refused
-from chat.wire.schema import GUEST, Auth, Authed, Error, ErrorCode, Expiring, Welcome
+from chat.wire.commands import Auth
+from chat.wire.schema import GUEST, Authed, Error, ErrorCode, Expiring, Welcome
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 

@@ -29,8 +29,9 @@ from chat.policy.identity import Identity
 from chat.policy.text import room_problem
 from chat.rooms.members import Members
 from chat.tasks import Tasks
+from chat.wire.commands import Auth, Command, Join
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Auth, Authed, Bye, Command, Error, ErrorCode, Join, Welcome
+from chat.wire.schema import Authed, Bye, Error, ErrorCode, Welcome
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections

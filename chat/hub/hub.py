@@ -38,25 +38,9 @@ from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
+from chat.wire.commands import Auth, Command, History, Join, Leave, Moderate, Ping, Report, Send
 from chat.wire.dialects.dialect import BadCommand, Dialect
-from chat.wire.schema import (
-    Auth,
-    Bye,
-    Command,
-    Error,
-    ErrorCode,
-    History,
-    Join,
-    Leave,
-    Left,
-    Moderate,
-    Ping,
-    Pong,
-    Report,
-    Send,
-    ServerEvent,
-    Welcome,
-)
+from chat.wire.schema import Bye, Error, ErrorCode, Left, Pong, ServerEvent, Welcome
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections

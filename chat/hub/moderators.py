@@ -18,7 +18,8 @@ from chat.policy.orders import Actor, NotDone
 from chat.policy.roles import MODERATOR, RANKS, rank, role_in
 from chat.policy.rules import Rulebook
 from chat.tasks import Tasks
-from chat.wire.schema import Done, Error, ErrorCode, Moderate
+from chat.wire.commands import Moderate
+from chat.wire.schema import Done, Error, ErrorCode
 from pool.handle import Handle
 from shard.connections import Connections
 

@@ -16,11 +16,14 @@ from msgspec import UNSET, UnsetType, structs
 
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
+from chat.rooms.position import written as place_of
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
     Batched,
+    Clear,
+    Delete,
     Error,
     Gap,
     Joined,
@@ -32,6 +35,7 @@ from chat.wire.schema import (
     Sequenced,
     ServerEvent,
     Shadowed,
+    State,
 )
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
@@ -250,7 +254,7 @@ def _for_muted(found: Room | Answer, until: int, ref: Ref | UnsetType) -> Joined
 def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
     """A position in each of several rooms; None is where the room is. "" when there is none."""
     both = zip(rooms, places, strict=True)
-    found = [str(room.position) if at is None else at for room, at in both]
+    found = [room.place if at is None else at for room, at in both]
     return ",".join(found) if any(found) else ""
 
 
@@ -268,14 +272,27 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple
             continue
         steps += _batched(room, messages)
         messages = []
-        epoch = event.epoch if isinstance(event, Gap) else room.position.epoch
-        steps.append((event, "" if isinstance(event, Online) else f"{epoch}-{event.seq}"))
+        steps.append((event, _place(room, event)))
     return steps + _batched(room, messages)
+
+
+def _place(room: Room, event: Delete | Clear | State | Gap | Online) -> str:
+    """The position behind an event; nobody knows what stood where something is lost."""
+    match event:
+        case Online():
+            return ""
+        case Gap():
+            return place_of(event.epoch, event.seq, UNSET)
+        case _:
+            return place_of(room.position.epoch, event.seq, event.ts)
 
 
 def _batched(room: Room, messages: Sequence[Batched]) -> list[tuple[ServerEvent, str]]:
     epoch = room.position.epoch
-    return [(batch, f"{epoch}-{batch.to}") for batch in batches(room.name, epoch, messages)]
+    return [
+        (batch, place_of(epoch, batch.to, messages[batch.to - messages[0].seq].ts))
+        for batch in batches(room.name, epoch, messages)
+    ]
 
 
 def _written(dialect: Dialect, steps: Sequence[tuple[ServerEvent, str]]) -> list[Written]:

@@ -23,7 +23,8 @@ from chat.policy.text import clean_text
 from chat.rooms.members import Members
 from chat.rooms.room import Room
 from chat.tasks import Tasks
-from chat.wire.schema import Done, Error, ErrorCode, Msg, Report, ServerEvent
+from chat.wire.commands import Report
+from chat.wire.schema import Done, Error, ErrorCode, Msg, ServerEvent
 from pool.handle import Handle
 from shard.connections import Connections
 

@@ -106,7 +106,7 @@ class Shard:
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
         )
-        acks = Acks(connections, replies, counts)
+        acks = Acks(connections, replies, self.rooms.acked, counts)
         self._paging = Paging(
             *(connections, members, store, limits, counts, chance),
             tell=lambda fd, answer: replies.send(fd, [answer], asked=True),

@@ -19,7 +19,8 @@ from chat.policy.gate import Attempt, Gate
 from chat.policy.limits import room_limits
 from chat.policy.roles import role_in
 from chat.policy.rules import Rulebook
-from chat.wire.schema import Error, ErrorCode, Send
+from chat.wire.commands import Send
+from chat.wire.schema import Error, ErrorCode
 from shard.connections import Connections
 
 REFUSED: Final = {

@@ -53,7 +53,8 @@ from chat.policy.rules import (
 )
 from chat.policy.text import clean_text, room_problem
 from chat.wire.batch import shorten
-from chat.wire.schema import GUEST, ErrorCode, Moderate, Msg
+from chat.wire.commands import Moderate
+from chat.wire.schema import GUEST, ErrorCode, Msg
 
 KICKED_S: Final = 60
 """How long who was kicked out of a room stays out."""

@@ -12,7 +12,8 @@ from msgspec import UNSET, Struct
 from chat.policy.gate import Refusal
 from chat.policy.identity import MAX_UID
 from chat.policy.text import is_clean
-from chat.wire.schema import ErrorCode, Moderate
+from chat.wire.commands import Moderate
+from chat.wire.schema import ErrorCode
 from shard.addresses import network
 
 SETTINGS: Final = (

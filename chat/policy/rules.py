@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from chat.bus.kept import Kept
 from chat.policy.rates import told_s
-from chat.wire.schema import UNREADABLE, Silence
+from chat.wire.commands import Silence
+from chat.wire.schema import UNREADABLE
 
 MUTE: Final = "mute"
 BAN: Final = "ban"

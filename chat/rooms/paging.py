@@ -28,7 +28,8 @@ from chat.rooms.queue import JoinQueue
 from chat.rooms.room import Room
 from chat.tasks import Tasks
 from chat.wire.batch import shorten
-from chat.wire.schema import Error, ErrorCode, History, Paged
+from chat.wire.commands import History
+from chat.wire.schema import Error, ErrorCode, Paged
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections

@@ -13,15 +13,16 @@ epoch goes on from there, with nothing lost.
 Danger: Redis may come back with the same epoch and a smaller seq (a failover loses what was not
 yet replicated), and then numbers are given out twice. `mark`, the ID in the partition's stream
 that belongs to the position, tells the second place of a number from a repetition of the first:
-up to the mark everything is known, whatever lies behind it is new.
+up to the mark everything is known, whatever lies behind it is new. Where nobody has a mark, the
+time of a place tells it from another at the same number: see `vouch`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from chat.bus.entries import id_order
 from chat.wire.schema import Gap, Sequenced
@@ -29,11 +30,26 @@ from chat.wire.schema import Gap, Sequenced
 START: Final = b"0-0"
 UNSPOKEN: Final = ""
 """The epoch of a room that nobody has spoken in; Redis keeps nothing of it."""
+NOWHERE: Final = UNSPOKEN, 0
 
 
 def continues(epoch: str, before: str) -> bool:
     """Whether seqs of `epoch` go on from those of `before`."""
     return epoch == before or before == UNSPOKEN
+
+
+def vouch(places: Iterable[Sequenced], seq: int, ts: int) -> bool | None:
+    """Whether what stands at `seq` is what was published at `ts`; None when no place is there.
+
+    It is not when the number was given out again: places are compared by their time.
+    """
+    known = [place.ts == ts for place in places if place.seq == seq]
+    return all(known) if known else None
+
+
+def written(epoch: str, seq: int, ts: int | UnsetType) -> str:
+    """A position as an event stream's id has it; without a time where that is not known."""
+    return f"{epoch}-{seq}-{ts}" if ts else f"{epoch}-{seq}"
 
 
 class Sync(Enum):
@@ -102,13 +118,14 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
 class Position:
     """One room's, on one shard."""
 
-    __slots__ = ("_held", "epoch", "mark", "seq", "sync")
+    __slots__ = ("_acked", "_held", "epoch", "mark", "seq", "sync")
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
         self.epoch = UNSPOKEN
         self.seq = 0
         self.mark = START
+        self._acked = NOWHERE
         self._held: list[Arrival] = []
 
     def __str__(self) -> str:
@@ -118,6 +135,13 @@ class Position:
         """The room's state has come: it is live. `mark` is where its stream ended just then."""
         self.epoch, self.seq, self.mark = epoch, seq, mark
         return self._go_on()
+
+    def acked(self, epoch: str, seq: int) -> None:  # hot: once per message from this shard
+        """A place to come was acknowledged: if Redis does not know it any more, it is lost."""
+        if seq <= self.seq or self.sync is not Sync.LIVE:
+            return
+        if epoch == self.epoch or self._goes_on_in(epoch):
+            self._acked = epoch, seq
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
         """Sort out what came from the stream; advances over what is ready.
@@ -134,7 +158,7 @@ class Position:
                 taken.ready.append(arrival)
             elif id_order(arrival.at) <= id_order(self.mark):
                 taken.duplicates += 1
-            elif self.epoch == UNSPOKEN and arrival.seq == 1:
+            elif self.epoch == UNSPOKEN and arrival.seq == 1 and self._goes_on_in(arrival.epoch):
                 self.epoch, self.seq, self.mark = arrival.epoch, 1, arrival.at
                 taken.ready.append(arrival)
             else:
@@ -154,13 +178,27 @@ class Position:
         at; what lies before it belonged to earlier ones. To who has seen nothing all of it is new.
         """
         first = self.epoch == UNSPOKEN
-        new_epoch = base > 0 if first else epoch != self.epoch
+        new_epoch = not self._goes_on_in(epoch) or (first and base > 0)
         after = base if new_epoch and not first else self.seq
         missing = [place for place in places if place.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
+        self._acked = NOWHERE
         filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
         return filled, self._go_on()
+
+    def _goes_on_in(self, epoch: str) -> bool:
+        """Whether nothing is lost when `epoch` comes next."""
+        return continues(epoch, self._known)
+
+    def set_back(self, epoch: str, seq: int) -> bool:
+        """Whether Redis, being at (epoch, seq), has fewer places of our epoch than there were."""
+        return epoch == self._known != UNSPOKEN and seq < max(self.seq, self._acked[1])
+
+    @property
+    def _known(self) -> str:
+        """The room's epoch, which of one that is unspoken here an acknowledgement may have told."""
+        return self._acked[0] if self.epoch == UNSPOKEN else self.epoch
 
     def _go_on(self) -> Taken:
         """Live, and take again what was held back."""
@@ -174,15 +212,15 @@ class Position:
         """Compare with where Redis says the room is, and with the place it has at our seq.
 
         None: all is well. Else the room has to be filled; True, with a new epoch, because Redis has
-        given our numbers to other places, or is about to. Places are compared by their time. A room
-        that Redis does not know is at ("", 0).
+        given our numbers to other places, or is about to. A room that Redis does not know is at
+        ("", 0).
         """
         if epoch == self.epoch:
-            other = ours and theirs and ours.seq == theirs.seq and ours.ts != theirs.ts
+            other = ours and theirs and vouch([theirs], ours.seq, ours.ts) is False
             if other or seq < self.seq:
                 self.sync = Sync.FILLING
                 return True
-            if seq == self.seq:
+            if seq == self.seq and self._acked <= (epoch, seq):
                 self.mark = mark
                 return None
         self.sync = Sync.FILLING

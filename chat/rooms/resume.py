@@ -30,18 +30,19 @@ from chat.counters import ChatCount
 from chat.policy.text import room_problem
 from chat.rooms.answers import (
     Answer,
-    Since,
     is_behind,
     is_stale,
     missed_since,
     resumed,
 )
 from chat.rooms.members import Members
+from chat.rooms.position import written
 from chat.rooms.queue import JoinQueue
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
-from chat.wire.schema import Error, ErrorCode, Join, Ref
+from chat.wire.commands import Join, Since
+from chat.wire.schema import Error, ErrorCode, Ref
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -148,7 +149,7 @@ class Resume:
             room = self._rooms.enter(join.room)
         self._members.ask(fd, room)
         self._counts[ChatCount.JOINS] += 1
-        since = None if join.since is None else (join.since.epoch, join.since.seq)
+        since = join.since
         if room.live and at_once and self._queue.clear(fd):
             found = self._remembered(room, since)
             if found is not None:
@@ -156,7 +157,7 @@ class Resume:
                 self._count(found)
                 return found
         if since is not None:
-            self._members.wait(fd, room, f"{since[0]}-{since[1]}")
+            self._members.wait(fd, room, written(since.epoch, since.seq, since.ts))
         waiting = Waiting(self, self._connections.handle(fd), room, since, join.ref, patient)
         if room.live:
             self.queue(waiting)
@@ -288,7 +289,7 @@ class Resume:
                 for waiting in taken:
                     if not await self._answer_from_memory(waiting):
                         assert waiting.since is not None
-                        unread[waiting.room, waiting.since[0]].append(waiting)
+                        unread[waiting.room, waiting.since.epoch].append(waiting)
                 groups = list(unread.values())
                 for start in range(0, len(groups), READS):
                     await self._answer_from_history(groups[start : start + READS])
@@ -338,10 +339,10 @@ class Resume:
                     await self._answer_from(state, waiting, shared)
 
     async def _read(self, group: Sequence[Waiting]) -> RoomState | None:
-        """What their room has behind all their positions; None while Redis is away."""
-        epoch, after = min(map(_since, group))
+        """What their room has from all their positions on; None while Redis is away."""
+        first, name = min(map(_since, group)), group[0].room.name
         try:
-            return await self._store.open_room(group[0].room.name, after=after, of=epoch)
+            return await self._store.open_room(name, after=first.seq - 1, of=first.epoch)
         except StoreError:
             return None
 

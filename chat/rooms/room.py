@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
-from chat.rooms.position import UNSPOKEN, Position, Sync, continues
+from chat.rooms.position import UNSPOKEN, Position, Sync, continues, vouch, written
+from chat.wire.commands import Since
 from chat.wire.redaction import without
 from chat.wire.schema import Clear, Delete, Sequenced
 
@@ -112,6 +113,17 @@ class Room:
         """What those who join are shown."""
         return list(self.recent) if self.keep else []
 
+    @property
+    def ts(self) -> int:
+        """When what stands at its position was published; 0 where that is not known."""
+        last = self.recent[-1] if self.recent else None
+        return last.ts if last is not None and last.seq == self.position.seq else 0
+
+    @property
+    def place(self) -> str:
+        """Its position, as an event stream's id has it."""
+        return written(self.position.epoch, self.position.seq, self.ts)
+
     def remember_only(self, places: Sequence[Sequenced]) -> None:
         """These are the room's newest places."""
         self.recent.clear()
@@ -126,27 +138,31 @@ class Room:
         self.snapshots.clear()
         self.redacted_at = told.seq
 
-    def missed(self, since: tuple[str, int]) -> list[Sequenced] | None:
-        """The places after `since`, or None when they are not all among the recent ones.
+    def missed(self, since: Since) -> list[Sequenced] | None:
+        """The places after `since`, or None when they are not all among the recent ones, or nothing
+        there can vouch for it.
 
         None, too, for a position ahead of this one: this shard may be late, or Redis set back.
         """
-        epoch, seq = since
-        if self.is_over(since) or not continues(self.position.epoch, epoch):
+        if self.is_over(since) or not continues(self.position.epoch, since.epoch):
             return None
-        found = [place for place in self.recent if place.seq > seq]
-        return found if len(found) == self.position.seq - seq else None
+        if since.ts and not vouch(self.recent, since.seq, since.ts):
+            return None
+        found = [place for place in self.recent if place.seq > since.seq]
+        return found if len(found) == self.position.seq - since.seq else None
 
-    def is_over(self, since: tuple[str, int]) -> bool:
-        """Whether a position is of an epoch that is not this room's any more, or of none at all.
+    def is_over(self, since: Since) -> bool:
+        """Whether a position is of an epoch that is not this room's any more, or of none at all, or
+        its number was given to another place.
 
         A shard that is late may not know the room's first epoch yet.
         """
-        epoch, seq = since
         here = self.position.epoch
-        return (epoch not in (here, UNSPOKEN) and here != UNSPOKEN) or (
-            epoch == UNSPOKEN and seq > 0
-        )
+        if since.epoch == UNSPOKEN:
+            return since.seq > 0
+        if since.epoch != here:
+            return here != UNSPOKEN
+        return bool(since.ts) and vouch(self.recent, since.seq, since.ts) is False
 
     def let_in_waiting(self) -> None:
         """The room is live: whoever waited for that is told."""

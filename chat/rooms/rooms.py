@@ -157,10 +157,11 @@ class Rooms:
     async def _state_of(self, room: Room, renew: bool = False) -> RoomState | None:
         """A room as Redis has it, however long that takes; None when nobody wants it any more."""
         here = room.position
+        old = here.epoch
         while True:
             try:
                 if renew:
-                    await self._store.renew_room(room.name, here.epoch, new_epoch())
+                    await self._store.renew_room(room.name, old, new_epoch())
                 state = await self._store.open_room(
                     room.name,
                     newest=max(1, room.keep),
@@ -175,10 +176,10 @@ class Rooms:
                     return None
                 await asyncio.sleep(RETRY_S)
                 continue
-            if state.epoch != here.epoch or state.seq >= here.seq:
+            if not here.set_back(state.epoch, state.seq):
                 return state
             self._counts[ChatCount.REWINDS] += 1
-            renew = True
+            renew, old = True, state.epoch
 
     def tick(self, tick: int) -> None:
         """Close the rooms that have been empty for long, and report viewers when it is time."""
@@ -214,6 +215,12 @@ class Rooms:
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
     # --- following -----------------------------------------------------------------------------
+
+    def acked(self, name: str, epoch: str, seq: int) -> None:  # hot: once per message from here
+        """A message was acknowledged at a place: it is a loss if that never comes."""
+        room = self.by_name.get(name)
+        if room is not None:
+            room.position.acked(epoch, seq)
 
     def deliver(self, entries: Sequence[Any]) -> None:
         """Entries of a partition stream: give each room its own, as one batch."""

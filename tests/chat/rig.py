@@ -314,9 +314,12 @@ class Viewer:
         await until(lambda: any(event.get("ref") == ref for event in self.events), f"{t} {fields}")
         return next(event for event in self.events if event.get("ref") == ref)
 
-    async def join(self, room: str, since: tuple[str, int] | None = None) -> Event:
+    async def join(
+        self, room: str, since: tuple[str, int] | tuple[str, int, int] | None = None
+    ) -> Event:
         """Join a room and be let in."""
-        fields = {} if since is None else {"since": {"epoch": since[0], "seq": since[1]}}
+        place = dict(zip(("epoch", "seq", "ts"), since or (), strict=False))
+        fields = {"since": place} if place else {}
         joined = await self.ask("join", room=room, **fields)
         assert joined["t"] == "joined", joined
         return joined

@@ -83,7 +83,7 @@ class TestCurl:
             first = int(seen[0])
         assert seen == numbers(first - 1 + len(seen), first - 1)
         assert len(seen) > 250
-        assert last_id.endswith(f"-{seen[-1]}")
+        assert last_id.split("-")[1] == seen[-1]
         assert len(said) >= len(seen) - 1
 
     async def test_its_shard_is_killed_and_it_comes_back_without_a_hole(
@@ -113,7 +113,7 @@ class TestCurl:
             await curl.until(lambda curl: len(curl.of("joined")) == 2)
             await say(node, "stream:b", "one", "two")
             await curl.until(lambda curl: curl.texts("stream:b")[1:] == ["one", "two"])
-            assert re.fullmatch(r"\w+-1,\w+-3", curl.last_id)
+            assert re.fullmatch(r"\w+-1-\d{13},\w+-3-\d{13}", curl.last_id)
             last_id = curl.last_id
         await say(node, "stream:a", "missed")
         async with Curl(url(node, *rooms, lastEventId=last_id)) as curl:
@@ -149,7 +149,7 @@ class TestCurl:
             async with Curl(url(node, *rooms, lastEventId=first.last_id)) as back:
                 await back.until(lambda curl: len(curl.of("joined")) == len(rooms))
                 assert back.texts(far) == numbers(100, 3)
-                assert back.last_id.split(",")[0].endswith("-100")
+                assert back.last_id.split(",")[0].split("-")[1] == "100"
 
     async def test_a_position_that_is_none_starts_fresh(self, node: Node) -> None:
         await say(node, "stream:fresh", "1", "2")

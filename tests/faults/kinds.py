@@ -30,7 +30,6 @@ class Fault:
     ends_nodes  whole nodes end, and what they keep in memory with them
     durable, proxied, skewed, settings, padding, buffer  how the scene is built
     quick     it is in the quick half
-    open      it is known not to balance, and is done only when it is asked for by its name
     """
 
     name: str
@@ -45,11 +44,6 @@ class Fault:
     padding: int = 0
     buffer: int = 0
     quick: bool = False
-    open: bool = False
-
-
-def some(chance: random.Random, low: float, high: float) -> float:
-    return chance.uniform(low, high)
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -57,52 +51,52 @@ def some(chance: random.Random, low: float, high: float) -> float:
 
 async def kill_shards(scene: Scene, chance: random.Random) -> None:
     for _ in range(4):
-        await scene.wait(some(chance, 0.5, 3))
+        await scene.wait(chance.uniform(0.5, 3))
         send(scene.worker("shard", chance), signal.SIGKILL)
 
 
 async def stop_shards(scene: Scene, chance: random.Random) -> None:
     for _ in range(3):
-        await scene.wait(some(chance, 0.5, 1.5))
-        await scene.stop_for(scene.worker("shard", chance), some(chance, 0.5, 4))
+        await scene.wait(chance.uniform(0.5, 1.5))
+        await scene.stop_for(scene.worker("shard", chance), chance.uniform(0.5, 4))
 
 
 async def kill_api(scene: Scene, chance: random.Random) -> None:
     for _ in range(4):
-        await scene.wait(some(chance, 0.5, 2.5))
+        await scene.wait(chance.uniform(0.5, 2.5))
         send(scene.worker("api", chance), signal.SIGKILL)
 
 
 async def stop_api(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 1.5))
-        await scene.stop_for(scene.worker("api", chance), some(chance, 1, 8))
+        await scene.wait(chance.uniform(0.5, 1.5))
+        await scene.stop_for(scene.worker("api", chance), chance.uniform(1, 8))
 
 
 async def kill_node(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         node = chance.choice(scene.nodes)
         node.kill()
-        await scene.wait(some(chance, 0, 1))
+        await scene.wait(chance.uniform(0, 1))
         await scene.bring_up(node)
 
 
 async def stop_supervisor(scene: Scene, chance: random.Random) -> None:
     """A shard dies while nobody looks."""
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 1.5))
+        await scene.wait(chance.uniform(0.5, 1.5))
         node = chance.choice(scene.nodes)
         send(node.pid, signal.SIGSTOP)
         send(scene.worker("shard", chance), signal.SIGKILL)
-        await scene.wait(some(chance, 1, 4))
+        await scene.wait(chance.uniform(1, 4))
         send(node.pid, signal.SIGCONT)
 
 
 async def deploy(scene: Scene, chance: random.Random) -> None:
     """Every node in turn is told to end and is started again."""
     for node in scene.nodes:
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         await asyncio.to_thread(node.stop)
         await scene.bring_up(node)
 
@@ -117,29 +111,29 @@ def one_server(scene: Scene) -> OneServer:
 
 async def restart_empty(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
-        await scene.wait(some(chance, 1, 4))
+        await scene.wait(chance.uniform(1, 4))
         one_server(scene).restart(empty=True)
 
 
 async def restart_from_file(scene: Scene, chance: random.Random) -> None:
     for _ in range(3):
-        await scene.wait(some(chance, 1, 3))
+        await scene.wait(chance.uniform(1, 3))
         one_server(scene).restart(empty=False)
 
 
 async def stop_bus(scene: Scene, chance: random.Random) -> None:
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         one_server(scene).signal(signal.SIGSTOP)
-        await scene.hold(some(chance, 0.3, 5))
+        await scene.hold(chance.uniform(0.3, 5))
         one_server(scene).signal(signal.SIGCONT)
 
 
 async def pause_bus(scene: Scene, chance: random.Random) -> None:
     """CLIENT PAUSE, of everything and of writes."""
     for mode in ("all", "write", "all"):
-        await scene.wait(some(chance, 0.5, 2))
-        milliseconds = int(1000 * some(chance, 0.5, 4))
+        await scene.wait(chance.uniform(0.5, 2))
+        milliseconds = int(1000 * chance.uniform(0.5, 4))
         await one_server(scene).do("client", "pause", milliseconds, mode)
         await scene.hold(milliseconds / 1000 - 0.05)
 
@@ -147,34 +141,34 @@ async def pause_bus(scene: Scene, chance: random.Random) -> None:
 async def sleep_bus(scene: Scene, chance: random.Random) -> None:
     """DEBUG SLEEP, around the nodes' patience of a second."""
     for low, high in ((0.5, 1.2), (0.9, 1.1), (1.2, 2.5)):
-        await scene.wait(some(chance, 0.5, 2))
-        await one_server(scene).do("debug", "sleep", f"{some(chance, low, high):.3f}")
+        await scene.wait(chance.uniform(0.5, 2))
+        await one_server(scene).do("debug", "sleep", f"{chance.uniform(low, high):.3f}")
 
 
 async def fill_bus(scene: Scene, chance: random.Random) -> None:
     """No memory is left, in the middle of things."""
     for _ in range(3):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         await one_server(scene).do("config", "set", "maxmemory", "1mb")
-        await scene.hold(some(chance, 0.3, 3))
+        await scene.hold(chance.uniform(0.3, 3))
         await one_server(scene).do("config", "set", "maxmemory", "0")
 
 
 async def demote_bus(scene: Scene, chance: random.Random) -> None:
     """It is made the replica of a server that is not there: reads are answered, writes refused."""
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         await one_server(scene).do("replicaof", "127.0.0.1", 1)
-        await scene.hold(some(chance, 0.3, 4))
+        await scene.hold(chance.uniform(0.3, 4))
         await one_server(scene).do("replicaof", "no", "one")
 
 
 async def want_replicas(scene: Scene, chance: random.Random) -> None:
     """min-replicas-to-write, and there is none."""
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         await one_server(scene).do("config", "set", "min-replicas-to-write", 1)
-        await scene.hold(some(chance, 0.3, 4))
+        await scene.hold(chance.uniform(0.3, 4))
         await one_server(scene).do("config", "set", "min-replicas-to-write", 0)
 
 
@@ -182,7 +176,7 @@ async def cut_replies(scene: Scene, chance: random.Random) -> None:
     """Connections end in the middle of a reply, after any number of bytes."""
     assert isinstance(scene.bus, Single)
     for _ in range(16):
-        await scene.wait(some(chance, 0.05, 0.9))
+        await scene.wait(chance.uniform(0.05, 0.9))
         scene.bus.proxy.cut_after(chance.choice((1, 5, chance.randrange(4000))))
 
 
@@ -194,12 +188,12 @@ async def promote_without_tail(scene: Scene, chance: random.Random) -> None:
         await bus.follow()
         while not await bus.in_step():
             await scene.wait(0.1)
-        await scene.wait(some(chance, 0.5, 1.5))
+        await scene.wait(chance.uniform(0.5, 1.5))
         assert bus.replica is not None
         await bus.replica.do("replicaof", "no", "one")
-        await scene.wait(some(chance, 0.2, 1.5))
+        await scene.wait(chance.uniform(0.2, 1.5))
         await bus.promote()
-        await scene.wait(some(chance, 1, 2))
+        await scene.wait(chance.uniform(1, 2))
 
 
 async def forget_tail(scene: Scene, chance: random.Random) -> None:
@@ -209,10 +203,10 @@ async def forget_tail(scene: Scene, chance: random.Random) -> None:
     await bus.follow()
     while not await bus.in_step():
         await scene.wait(0.1)
-    await scene.wait(some(chance, 0.5, 1.5))
+    await scene.wait(chance.uniform(0.5, 1.5))
     assert bus.replica is not None
     await bus.replica.do("replicaof", "no", "one")
-    await scene.wait(some(chance, 0.5, 1.5))
+    await scene.wait(chance.uniform(0.5, 1.5))
     for node in scene.nodes:
         node.kill()
     await bus.promote()
@@ -227,9 +221,9 @@ async def kill_masters(scene: Scene, chance: random.Random) -> None:
     """A master dies, its replica takes over, and later it is back as that one's replica."""
     assert isinstance(scene.bus, Many)
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         (await scene.bus.a_master(chance)).kill()
-        await scene.wait(some(chance, 2, 6))
+        await scene.wait(chance.uniform(2, 6))
         await scene.bus.mend()
 
 
@@ -237,12 +231,12 @@ async def freeze_masters(scene: Scene, chance: random.Random) -> None:
     """A master stands still until it is deposed, and goes on without knowing of that."""
     assert isinstance(scene.bus, Many)
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         master = await scene.bus.a_master(chance)
         master.freeze()
-        await scene.wait(some(chance, 0.5, 6))
+        await scene.wait(chance.uniform(0.5, 6))
         master.thaw()
-        await scene.wait(some(chance, 1, 2))
+        await scene.wait(chance.uniform(1, 2))
         await scene.bus.mend()
 
 
@@ -269,7 +263,7 @@ async def lose_everything(scene: Scene, chance: random.Random) -> None:
 async def vanish(scene: Scene, chance: random.Random) -> None:
     """A third of the viewers loses the connection, again and again; then all at once."""
     for share in (0.3, 0.3, 0.3, 1.0, 0.3, 1.0):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         for viewer in scene.viewers:
             if chance.random() < share:
                 viewer.vanish()
@@ -278,9 +272,9 @@ async def vanish(scene: Scene, chance: random.Random) -> None:
 async def stall(scene: Scene, chance: random.Random) -> None:
     """A quarter of the viewers reads nothing for seconds, twice."""
     for _ in range(2):
-        await scene.wait(some(chance, 0.5, 1.5))
+        await scene.wait(chance.uniform(0.5, 1.5))
         slow = [viewer for viewer in scene.viewers if chance.random() < 0.25]
-        await asyncio.gather(*(viewer.stall(some(chance, 4, 10)) for viewer in slow))
+        await asyncio.gather(*(viewer.stall(chance.uniform(4, 10)) for viewer in slow))
     await scene.wait(1)
     logs = [log for viewer in scene.viewers for log in viewer.logs.values()]
     assert any(isinstance(item, Hole) for log in logs for item in log), "nobody was too slow"
@@ -289,7 +283,7 @@ async def stall(scene: Scene, chance: random.Random) -> None:
 async def set_clocks(scene: Scene, chance: random.Random) -> None:
     """The nodes' wall clocks jump, each by itself; the bus' does not."""
     for _ in range(5):
-        await scene.wait(some(chance, 0.5, 2))
+        await scene.wait(chance.uniform(0.5, 2))
         clock = chance.choice(scene.clocks)
         set_clock(clock, chance.choice((-3600, -30, -2, 0, 2, 30, 3600, 86_400)))
 
@@ -301,6 +295,9 @@ SMALL_BUFFERS: Final[dict[str, object]] = {
     "limits_stall_s": 8,
 }
 """A bulk fits; what is published in six seconds does not."""
+
+FEW_SHOWN: Final[dict[str, object]] = {"rooms_history_on_join": 5}
+"""Who cannot be recovered has not all there is in its answer."""
 
 SIGNAL, COMMANDS, RESTART = (frozenset({one}) for one in ("signal", "commands", "restart"))
 
@@ -339,7 +336,7 @@ FAULTS: Final = (
         frozenset({"replica", "proxy"}),
         loses=True,
         proxied=True,
-        open=True,
+        settings=FEW_SHOWN,
     ),
     Fault("masters killed", kill_masters, frozenset({"masters"}), loses=True),
     Fault("masters frozen", freeze_masters, frozenset({"masters"}), loses=True),

@@ -11,7 +11,9 @@ What accounts for a place (docs/wire.md):
 
     gap {epoch, seq}, same epoch      the places between the viewer's position and `seq`
     gap {epoch, seq}, another epoch   the old epoch beyond the position, the new one up to `seq`
-    joined, recovered: false          the same, up to the first place of its history
+    joined, recovered: false          the same, up to the first place of its history; and what was
+                                      sent before it under numbers of what the viewer is shown,
+                                      or under such as are never reached again
     joined, recovered: true           nothing: all that was missed is in its history, or follows
     either, with another epoch        also whole epochs that came and went since, unseen: what was
                                       sent before it was told
@@ -23,8 +25,8 @@ when the viewer then asked and was given what was missing; only who read too slo
 place that a batch spans and does not hold is SILENT, also when it is shown later.
 
 Danger: a server that lost its newest messages may give a place out twice. The second message of a
-place is accounted for only when the viewer was told of a new epoch afterwards, or of a position
-before that place.
+place is accounted for only when the viewer was told of a new epoch afterwards, of a position before
+that place, or that it cannot be recovered from its own.
 """
 
 from collections import defaultdict
@@ -90,6 +92,7 @@ class Reading:
         self._stalled = False
         self._spans: dict[str, list[_Span]] = defaultdict(list)
         self._turns: list[tuple[float, Word]] = []
+        self._retold: list[tuple[float, str, Word]] = []
         self._left: set[str] = set()
         self._gone_at = inf
 
@@ -134,6 +137,8 @@ class Reading:
             self._resumed(joined, joined.since, first)
         else:
             word = Word.AWAY if joined.since is None else Word.SAID
+            if self._at is not None and self._at.epoch == joined.place.epoch:
+                self._retold.append((joined.at, self._at.epoch, word))
             self._account(word, joined.at, Place(joined.place.epoch, first - 1))
             self._forget_beyond(joined.place)
         new = joined.recovered and joined.since is not None
@@ -259,9 +264,17 @@ class Reading:
             turns = [(at, word) for at, word in self._turns if ack.sent < at]
             stayed = turns[:1] == [(inf, Word.AWAY)] and ack.sent < self._gone_at
             return turns[0][1] if turns and not stayed else None
-        if epoch in self._left and self._seen.get(ack.place) is not None:
+        twice = self._seen.get(ack.place) is not None
+        if epoch in self._left and twice:
             return Word.SAID
+        if twice or self._is_beyond(ack.place):
+            told = [word for at, of, word in self._retold if ack.sent < at and of == epoch]
+            return told[0] if told else None
         return None
+
+    def _is_beyond(self, place: Place) -> bool:
+        """Whether the viewer ended before a place."""
+        return self._at is not None and self._at.epoch == place.epoch and self._at.seq < place.seq
 
 
 def audit(

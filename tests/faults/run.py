@@ -31,10 +31,7 @@ def chosen(bus: str, only: str = "", quick: bool = False) -> list[Fault]:
     return [
         fault
         for fault in FAULTS
-        if fault.needs <= BUSES[bus].powers
-        and only in fault.name
-        and (fault.quick or not quick)
-        and (fault.name == only or not fault.open)
+        if fault.needs <= BUSES[bus].powers and only in fault.name and (fault.quick or not quick)
     ]
 
 

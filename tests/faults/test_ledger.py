@@ -53,6 +53,30 @@ class TestSound:
         assert verdict.balances, verdict.notes
         assert verdict.said == 1
 
+    def test_or_by_the_word_that_it_is_not_recovered(self) -> None:
+        world = World()
+        world.join(0)
+        world.live(3)
+        world.cut()
+        second = Ack(99, Place("e0", 2), world.now(), world.now())
+        world.book.sent.add(99)
+        world.book.acks.append(second)
+        since = Place("e0", 3)
+        told = Joined(world.now(), since, since, True, [])
+        world.log.append(told)
+        assert world.verdict().breaches == {Breach.SILENT: 1}
+        world.log[-1] = told._replace(recovered=False)
+        verdict = world.verdict()
+        assert verdict.balances, verdict.notes
+        assert verdict.said == 1
+        world.book.acks[-1] = second._replace(sent=world.now())
+        assert world.verdict().breaches == {Breach.SILENT: 1}
+        world.book.acks[-1] = second._replace(place=Place("e0", 5))  # which is not reached again
+        assert world.verdict().balances
+        world.book.acks[-1] = second._replace(place=Place("e0", 4))
+        world.log.append(Live("e0", 4, 5, [(5, NOTHING)]))
+        assert world.verdict().breaches == {Breach.SILENT: 1}
+
     def test_a_message_its_producer_sent_again_after_the_loss_may_be_seen_again(self) -> None:
         world = World()
         world.join(0)
@@ -124,6 +148,9 @@ class TestPlanted:
         live = world.log[i]
         assert isinstance(live, Live)
         (a, x), (b, y), *rest = live.places
+        joins = [item for item in world.log[i:] if isinstance(item, Joined)]
+        shown = {seq for item in joins if item.place.epoch == live.epoch for seq, _ in item.history}
+        assume(not shown & {a, b})  # or they are put right
         world.log[i] = live._replace(places=[(a, y), (b, x), *rest])
         assert world.verdict().breaches[Breach.WRONG]
 

@@ -65,7 +65,7 @@ class Viewer:
     """One; it connects to any of `ports` and watches `rooms` until it is told to leave.
 
     logs     what it was told, by room
-    at       where it is, by room
+    at       where it is, by room; `ts` when what stands there was published, where that was told
     longest  the longest time without a message, seconds; since the first
     ends     connections that ended
 
@@ -86,6 +86,7 @@ class Viewer:
         self.rooms = tuple(rooms)
         self.logs: dict[str, Log] = {room: [] for room in rooms}
         self.at: dict[str, Place] = {}
+        self.ts: dict[str, int] = {}
         self.longest = 0.0
         self.ends = 0
         self._ports = ports
@@ -204,7 +205,7 @@ class Viewer:
         self._welcomed = False
         self._asked = {}
         if not self.way.resumes:
-            self.at = {}
+            self.at, self.ts = {}, {}
 
     def _tell_all(self, item: Cut | Stalled | Odd) -> None:
         for log in self.logs.values():
@@ -225,15 +226,15 @@ class Viewer:
                 case "gap":
                     self._gap(event["room"], event)
                 case "delete" | "clear" | "state":
-                    self._other(event["room"], event["seq"])
+                    self._other(event["room"], event["seq"], event["ts"])
                 case "welcome":
                     self._introduced()
                 case "error":
                     self._refused(event)
         if position:
             self._last_id = position
-            here = ",".join(_written(self.at.get(room)) for room in self.rooms)
-            if position != here:
+            told, here = position.split(","), list(map(self._written, self.rooms))
+            if len(told) != len(here) or not all(map(_is_at, told, here)):
                 self._odd(f"an id of {position} at {here}")
 
     def _introduced(self) -> None:
@@ -247,6 +248,8 @@ class Viewer:
         command: dict[str, Any] = {"t": "join", "room": room, "ref": room}
         if room in self.at:
             command["since"] = self.at[room]._asdict()
+            if room in self.ts:
+                command["since"]["ts"] = self.ts[room]
         assert isinstance(self._wire, WebSocket)
         self._wire.say(command)
 
@@ -270,7 +273,10 @@ class Viewer:
         history = list(_places(event["history"], 0))
         now = time.monotonic()
         self.logs[room].append(Joined(now, place, since, event["recovered"], history))
-        self.at[room] = place
+        self._move(room, place, event.get("ts"))
+        shown = _time_at(event["history"], 0, place.seq)
+        if shown not in (None, event.get("ts")):
+            self._odd(f"a ts of {event.get('ts')} at {place}, which is of {shown}")
 
     def _gap(self, room: str, event: Event) -> None:
         if room in self._asked and self.way.kind != "sse":
@@ -278,20 +284,21 @@ class Viewer:
         place, here = Place(event["epoch"], event["seq"]), self.at.get(room)
         self.logs[room].append(Gap(time.monotonic(), place, event["lost"]))
         if here is None or here.epoch != place.epoch or here.seq < place.seq:
-            self.at[room] = place
+            self._move(room, place, None)
 
-    def _other(self, room: str, seq: int) -> None:
+    def _other(self, room: str, seq: int, ts: int) -> None:
         epoch = self.at[room].epoch if room in self.at else UNSPOKEN
         if epoch == UNSPOKEN and self.way.kind != "sse":
             self._join(room)  # in which epoch that was, only the answer tells
             return
-        self._span(room, Live(epoch, seq, seq, [(seq, NOTHING)]))
+        self._span(room, Live(epoch, seq, seq, [(seq, NOTHING)]), ts)
 
     def _batch(self, room: str, event: Event) -> None:
         places = list(_places(event["m"], event["seq"]))
-        self._span(room, Live(event["epoch"], event["seq"], event["to"], places))
+        ts = _time_at(event["m"], event["seq"], event["to"])
+        self._span(room, Live(event["epoch"], event["seq"], event["to"], places), ts)
 
-    def _span(self, room: str, live: Live) -> None:
+    def _span(self, room: str, live: Live, ts: int | None) -> None:
         now = time.monotonic()
         if self._heard_at:
             self.longest = max(self.longest, now - self._heard_at)
@@ -307,7 +314,22 @@ class Viewer:
                 self._join(room)
             return
         self.logs[room].append(live)
-        self.at[room] = Place(live.epoch, max(here.seq, live.to))
+        self.at[room] = here
+        if live.to > here.seq:
+            self._move(room, Place(live.epoch, live.to), ts)
+
+    def _move(self, room: str, place: Place, ts: int | None) -> None:
+        self.at[room] = place
+        self.ts.pop(room, None)
+        if ts is not None:
+            self.ts[room] = ts
+
+    def _written(self, room: str) -> str:
+        """Its position in a room, as an event stream's id has it."""
+        place = self.at.get(room)
+        if place is None:
+            return ""
+        return "-".join(map(str, (*place, self.ts[room]) if room in self.ts else place))
 
 
 def _places(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
@@ -318,10 +340,21 @@ def _places(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
         yield seq, int(message["text"].split(" ", 1)[0]) if "text" in message else NOTHING
 
 
+def _time_at(messages: Sequence[Event], seq: int, at: int) -> int | None:
+    """When what stands at `at` was published, if it is among written messages."""
+    for message in messages:
+        seq = message.get("seq", seq)
+        if seq == at:
+            return int(message["ts"])
+        seq += 1
+    return None
+
+
+def _is_at(told: str, here: str) -> bool:
+    """Whether a position is that; its ts may be one that the viewer was not told."""
+    return told == here or (here.count("-") == 1 and told.startswith(f"{here}-"))
+
+
 def _place(told: str) -> Place | None:
-    epoch, known, seq = told.partition("-")
-    return Place(epoch, int(seq)) if known else None
-
-
-def _written(place: Place | None) -> str:
-    return f"{place.epoch}-{place.seq}" if place else ""
+    epoch, known, rest = told.partition("-")
+    return Place(epoch, int(rest.partition("-")[0])) if known else None

@@ -13,29 +13,10 @@ import msgpack
 import msgspec
 
 from chat.wire.batch import batches, expand
+from chat.wire.commands import Auth, Command, History, Join, Leave, Moderate, Ping, Report, Send
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MSGPACK
-from chat.wire.schema import (
-    Auth,
-    Authed,
-    Command,
-    Done,
-    Error,
-    Gap,
-    History,
-    Join,
-    Leave,
-    Left,
-    Message,
-    Moderate,
-    Msg,
-    Paged,
-    Ping,
-    Pong,
-    Report,
-    Send,
-    ServerEvent,
-)
+from chat.wire.schema import Authed, Done, Error, Gap, Left, Message, Msg, Paged, Pong, ServerEvent
 from tests.fuzz import sentence
 
 INVARIANT: Final = sentence(__doc__)
@@ -98,7 +79,7 @@ COMMANDS: Final[list[Any]] = [
     {"t": "ping", "ref": -(2**53)},
     {"t": "auth", "token": "x.y.z", "ref": 4},
     {"t": "leave", "room": "幕", "ref": "x" * 64},
-    {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041}, "ref": 1},
+    {"t": "join", "room": "live:42", "since": {"epoch": "k3f9", "seq": 1041, "ts": 5}, "ref": 1},
     {"t": "join", "room": "a", "since": None, "more": [{"x": 1.5}, True]},
     {"t": "send", "room": "a", "text": "前方高能 😀\x00\u2028", "color": 0xFFFFFF, "mode": "scroll",
      "size": 25, "id": "c-1", "ref": "r"},

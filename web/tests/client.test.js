@@ -149,7 +149,7 @@ describe("following a room", () => {
     enter();
     world.advance(2000);
     world.hear(msgs(6), msgs(9, 10), msgs(7, 12), { t: "shed", room: "r", seq: 40, count: 3 });
-    assert.deepEqual(world.sent("join")[1].since, { epoch: "e", seq: 6 });
+    assert.deepEqual(world.sent("join")[1].since, { epoch: "e", seq: 6, ts: 1 });
     joined({ seq: 10, recovered: true, history: [line({ seq: 7 }), ...lines(3)] });
     world.hear(msgs(11));
     assert.deepEqual(world.live, [[6], [11]]);
@@ -278,7 +278,7 @@ describe("coming back", () => {
     assert.equal(world.state.returnAt, world.time + 250);
     world.advance(250);
     world.hear(WELCOME);
-    assert.deepEqual(world.sent("join")[0].since, { epoch: "e", seq: 6 });
+    assert.deepEqual(world.sent("join")[0].since, { epoch: "e", seq: 6, ts: 1 });
   });
 
   test("attempts that fail wait longer and longer; one that lasts starts anew", () => {

@@ -114,6 +114,66 @@ describe("a join", () => {
   });
 });
 
+describe("the time of what stands at the position", () => {
+  test("is that of the last one taken, and comes with it", () => {
+    const position = at(5);
+    position.take({ ...span(6, 8), ts: 80 });
+    assert.deepEqual(position.since, { epoch: "e1", seq: 8, ts: 80 });
+    position.take({ ...span(2, 8), ts: 99 });
+    position.take({ ...span(10), ts: 99 });
+    position.shed(8);
+    assert.deepEqual(position.since, { epoch: "e1", seq: 8, ts: 80 });
+    position.join({ epoch: "e1", seq: 9, ts: 90, recovered: true, history: [{ seq: 9, ts: 90 }] });
+    assert.deepEqual(position.since, { epoch: "e1", seq: 9, ts: 90 });
+  });
+
+  test("is not known where nothing is shown", () => {
+    for (const move of [
+      (position) => position.take(span(7)),
+      (position) => position.shed(7),
+      (position) => position.skip({ epoch: "e1", seq: 7 }),
+      (position) => position.join({ epoch: "e1", seq: 7, recovered: true, history: [] }),
+    ]) {
+      const position = at(5);
+      position.take({ ...span(6), ts: 60 });
+      move(position);
+      assert.deepEqual(position.since, { epoch: "e1", seq: 7 });
+    }
+  });
+});
+
+describe("a number that was given out twice", () => {
+  const after = (joined) => {
+    const position = at(5);
+    position.take({ ...span(6), ts: 60 });
+    return position.join({ epoch: "e1", recovered: false, ...joined });
+  };
+
+  test("shows all there is, and nobody knows how much is missing", () => {
+    const history = [{ seq: 5, ts: 50 }, { ts: 61 }, { ts: 70 }];
+    assert.deepEqual(after({ seq: 7, ts: 70, history }), { seen: 0, missed: Infinity });
+  });
+
+  test("also before it is given out again", () => {
+    assert.deepEqual(after({ seq: 5, history: messages(4, 5) }), { seen: 0, missed: Infinity });
+  });
+
+  test("is not one where the same stands there; what lies between is counted", () => {
+    const history = [{ seq: 6, ts: 60 }, { ts: 70 }];
+    assert.deepEqual(after({ seq: 7, ts: 70, history }), { seen: 6, missed: 0 });
+    assert.deepEqual(after({ seq: 9, history: messages(8, 9) }), { seen: 6, missed: 1 });
+  });
+
+  test("is seen by the answer's own time, where its history does not show the place", () => {
+    assert.deepEqual(after({ seq: 6, ts: 61, history: [] }), { seen: 0, missed: Infinity });
+    assert.deepEqual(after({ seq: 6, ts: 60, history: [] }), { seen: 6, missed: 0 });
+  });
+
+  test("may be one where nothing vouches for the place: nobody knows how much is missing", () => {
+    assert.deepEqual(after({ seq: 8, history: messages(7, 8) }), { seen: 6, missed: Infinity });
+  });
+});
+
 test("after a gap counting goes on from where the server says", () => {
   const position = at(5);
   assert.equal(position.skip({ epoch: "e1", seq: 20 }), false);

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from msgspec import UNSET, UnsetType
 
-from chat.wire.schema import Bye, Command, ErrorCode, Join, Ref, ServerEvent
+from chat.wire.commands import Command, Join
+from chat.wire.schema import Bye, ErrorCode, Ref, ServerEvent
 from shard.handshake import Request
 
 

@@ -1,24 +1,26 @@
 """Server-sent events: the native JSON's arrays as the data of event-stream events.
 
 Rules. Watching only; all a client asks for is in its request. Each batch is one event whose `id` is
-the viewer's position: "epoch-seq" of its room, or of each of its rooms in the order it named them,
-with commas; nothing for one it has nothing of yet. A client that comes back with that as its
-Last-Event-ID misses nothing; any other value is as good as none.
+the viewer's position: "epoch-seq-ts" of its room, or of each of its rooms in the order it named
+them, with commas; without the ts where that is not known, nothing for a room it has nothing of yet.
+A client that comes back with that as its Last-Event-ID misses nothing; any other value is as good
+as none.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
+from chat.wire.commands import Command, Join, Since
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Bye, Command, Join, Ref, ServerEvent, Since
+from chat.wire.schema import Bye, Ref, ServerEvent
 from shard.handshake import Request
 
 RETRY: Final = b"retry: 2000\n\n"
 """Milliseconds after which an EventSource comes back; without a word of ours some wait longer."""
 
-_PLACE: Final = re.compile(r"([0-9A-Za-z]{1,32}|(?=-0$))-([0-9]{1,16})")
-"""A position; that of a room nobody has spoken in is "-0"."""
+_PLACE: Final = re.compile(r"([0-9A-Za-z]{1,32}|(?=-0$))-([0-9]{1,16})(?:-([0-9]{1,16}))?")
+"""A position, with or without a ts; that of a room nobody has spoken in is "-0"."""
 
 
 class EventStream:
@@ -62,7 +64,7 @@ def _since(told: str, rooms: int) -> list[Since | None]:
     places = [_PLACE.fullmatch(place) for place in told.split(",")]
     if len(places) != rooms:
         return [None] * rooms
-    return [place and Since(place[1], int(place[2])) for place in places]
+    return [place and Since(place[1], int(place[2]), int(place[3] or 0)) for place in places]
 
 
 EVENT_STREAM: Final = EventStream()

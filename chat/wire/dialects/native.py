@@ -18,18 +18,9 @@ import msgpack
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from chat.wire.commands import COMMANDS, MEAN_NULL, Command, Join
 from chat.wire.dialects.dialect import BadCommand
-from chat.wire.schema import (
-    COMMANDS,
-    MEAN_NULL,
-    UNREADABLE,
-    Bye,
-    Command,
-    ErrorCode,
-    Join,
-    Ref,
-    ServerEvent,
-)
+from chat.wire.schema import UNREADABLE, Bye, ErrorCode, Ref, ServerEvent
 from shard.handshake import Request
 
 MAX_DETAIL: Final = 200

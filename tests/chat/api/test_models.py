@@ -10,7 +10,8 @@ from msgspec import UNSET, UnsetType
 from chat.api.models import MAX_TARGETS, BroadcastIn, HistoryOut, MessageIn, PublishedOut
 from chat.policy.claims import MAX_AVATAR, MAX_BADGE, MAX_BADGES, MAX_LEVEL, identity_of
 from chat.policy.identity import MAX_NAME, MAX_UID, Refused
-from chat.wire.schema import Msg, Send
+from chat.wire.commands import Send
+from chat.wire.schema import Msg
 
 
 def told(struct: type[msgspec.Struct], name: str) -> Any:

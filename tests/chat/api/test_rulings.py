@@ -18,7 +18,7 @@ from chat.api.rulings import (
 from chat.policy.moderation import MOST_OWNERS
 from chat.policy.orders import SETTINGS
 from chat.policy.rules import Settings
-from chat.wire.schema import Moderate
+from chat.wire.commands import Moderate
 from tests.chat.api.test_models import told
 
 

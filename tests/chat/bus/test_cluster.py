@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -230,7 +231,11 @@ class TestReading:
         )
         assert reading.reader.streams == 0
 
-    async def test_a_masters_successor_is_read(self, reading: Reading, cluster: Cluster) -> None:
+    async def test_a_masters_successor_is_read(
+        self, reading: Reading, cluster: Cluster, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """That a server is away is said once, not by each of its feeds at each try."""
+        caplog.set_level("INFO", "chat.bus.reader")
         names = [f"s{i}" for i in range(6)]
         for name in names:
             reading.subscribe(name)
@@ -248,6 +253,10 @@ class TestReading:
             )
         for name in names:
             await reading.heard(name, "a", "b")
+        said = [one.getMessage() for one in caplog.records if one.name == "chat.bus.reader"]
+        assert said, "nothing was said of the outage"
+        away = [one.split()[2] for one in takewhile(lambda one: "read again" not in one, said)]
+        assert len(away) == len(set(away))
 
 
 class TestAMastersDeath:

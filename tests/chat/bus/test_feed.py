@@ -135,8 +135,14 @@ class TestAfterABreak:
         assert own_desk.texts(NOTICES)[3:] == ["new"]
 
     async def test_it_does_not_mind_how_long_nobody_is_there(
-        self, own_desk: Desk, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+        self,
+        own_desk: Desk,
+        own_valkey: EmbeddedEngine,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
+        """Nor does it say so more than once."""
+        caplog.set_level("INFO", "chat.bus.reader")
         monkeypatch.setattr(feed_module, "RETRY_FIRST_S", 0.001)
         monkeypatch.setattr(feed_module, "RETRY_MOST_S", 0.002)
         own_desk.subscribe("s")
@@ -148,6 +154,7 @@ class TestAfterABreak:
         own_valkey.socket_path.with_suffix(".away").rename(own_valkey.socket_path)
         await own_desk.put("s", "a")
         await own_desk.heard("s", "a")
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
 class TestFaultsOfOurs:

@@ -33,7 +33,7 @@ def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> No
     of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
     of_partition += [keys.quota("user", room), keys.quota("address", room)]
     assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
-    assert len({*of_room, *of_partition}) == 10
+    assert len({*of_room, *of_partition}) == 12
 
 
 @given(MESSAGES, MESSAGES)

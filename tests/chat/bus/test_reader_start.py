@@ -49,18 +49,15 @@ class TestStartingWhileNobodyIsThere:
             assert lost.counts[ChatCount.BUS_ERRORS] == 1_000 + lost.reader.errors
             assert lost.counts[ChatCount.BUS_CONNECTED] == 0
 
-    async def test_each_try_is_one_line_without_a_traceback(
+    async def test_all_tries_are_one_line_without_a_traceback(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         lost = Desk("unix:///nowhere/to/be.sock", "x")
         async for _ in running(lost):
             await until(lambda: lost.reader.errors > 2, "many tries")
-        records = caplog.records[: lost.reader.errors]
-        assert {(record.levelname, record.name) for record in records} == {
-            ("WARNING", "chat.bus.feed")
-        }
-        assert not any(record.exc_info for record in records)
-        assert len(caplog.records) == lost.reader.errors
+        [record] = caplog.records
+        assert (record.levelname, record.name) == ("WARNING", "chat.bus.reader")
+        assert not record.exc_info
 
     async def test_nor_is_an_answer_that_never_comes_waited_for(
         self,

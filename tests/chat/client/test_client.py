@@ -102,7 +102,7 @@ class TestFollowing:
             peer = await node.greet(seq=5)
             await peer.say(msg(6), msg(2, id="e2-2"))
             join = await peer.let_in(2, "e2", msg(1), msg(2))
-            assert join["since"] == {"epoch": "e1", "seq": 6}
+            assert join["since"] == {"epoch": "e1", "seq": 6, "ts": msg(6)["ts"]}
             *_, gap, _, first, second = await read(client, Msg, 3)
             assert gap == Gap("lobby", "e2", 0, 0)
             assert seqs([first, second]) == [1, 2]
@@ -129,7 +129,7 @@ class TestFollowing:
             peer = await node.greet(seq=5)
             await peer.say(msg(6), msg(9))
             join = await peer.let_in(9, "e1", msg(7), msg(8), msg(9), recovered=True)
-            assert join["since"] == {"epoch": "e1", "seq": 6}
+            assert join["since"] == {"epoch": "e1", "seq": 6, "ts": msg(6)["ts"]}
             await peer.say(msg(10))
             assert seqs(await read(client, Msg, 5)) == [6, 7, 8, 9, 10]
             assert world.slept == [RESYNC_SPACING_S]
@@ -171,7 +171,7 @@ class TestComingBack:
                 peer = await node.accept()
                 await peer.welcome("u2")
                 join = await peer.let_in(8, "e1", msg(7), msg(8), recovered=True)
-                assert join["since"] == {"epoch": "e1", "seq": 6}
+                assert join["since"] == {"epoch": "e1", "seq": 6, "ts": msg(6)["ts"]}
                 await peer.say(msg(9))
                 events = await read(client, Msg, 3)
                 assert kinds(events) == [Welcome, Joined, Msg, Msg, Msg]

@@ -8,19 +8,18 @@ import pytest
 
 from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage
 from chat.wire.batch import shorten
+from chat.wire.commands import Join, Since
 from chat.wire.schema import (
     Clear,
     Delete,
     Error,
     ErrorCode,
     Gap,
-    Join,
     Joined,
     Message,
     Msg,
     Msgs,
     Removed,
-    Since,
     State,
 )
 from tests.chat import fakenode as wire
@@ -50,6 +49,11 @@ def joined(seq: int, *history: int, epoch: str = "e1", **more: Any) -> Joined:
 
 def gap(seq: int, epoch: str = "e1") -> Gap:
     return Gap("lobby", epoch, seq, 3)
+
+
+def standing(seq: int, epoch: str = "e1") -> Since:
+    """The position of who saw that message."""
+    return Since(epoch, seq, msg(seq).ts)
 
 
 def following(seq: int, at: float = 100.0) -> Follower:
@@ -111,7 +115,7 @@ class TestJoining:
         follower.take(batch(6), 100)
         follower.lost()
         follower.welcomed(200)
-        assert follower.join(2, 200) == Join("lobby", Since("e1", 6), 2)
+        assert follower.join(2, 200) == Join("lobby", standing(6), 2)
 
     def test_an_answer_to_an_older_join_is_not_taken(self) -> None:
         follower = rejoining(5)
@@ -190,14 +194,14 @@ class TestLive:
         follower = following(5)
         assert follower.take(gap(20, "e2"), 100) == [gap(20, "e2")]
         assert seqs(follower.take(batch(21, epoch="e2"), 100)) == [21]
-        assert follower.since == Since("e2", 21)
+        assert follower.since == standing(21, "e2")
 
 
 class TestBatches:
     def test_one_that_overlaps_gives_what_was_not_seen(self) -> None:
         follower = following(5)
         assert seqs(follower.take(batch(4, 5, 6, 7), 100)) == [6, 7]
-        assert follower.since == Since("e1", 7)
+        assert follower.since == standing(7)
 
     def test_one_that_was_seen_moves_nothing(self) -> None:
         follower = following(5)
@@ -249,7 +253,7 @@ class TestControls:
     def test_what_is_no_message_takes_a_number_too(self, event: Delete | Clear | State) -> None:
         follower = following(5)
         assert follower.take(event, 100) == [event]
-        assert follower.since == Since("e1", 6)
+        assert follower.since == Since("e1", 6, event.ts)
         assert follower.take(event, 100) == []
         assert seqs(follower.take(batch(7), 100)) == [7]
 
@@ -290,7 +294,7 @@ class TestUnspoken:
         follower = self.unspoken()
         assert follower.since == Since("", 0)
         assert seqs(follower.take(batch(1, 2), 100)) == [1, 2]
-        assert follower.since == Since("e1", 2)
+        assert follower.since == standing(2)
 
     def test_a_jump_in_it_is_one(self) -> None:
         follower = self.unspoken()

@@ -25,7 +25,8 @@ from chat.client.link import (
     is_loopback,
     sentence,
 )
-from chat.wire.schema import Message, Msgs, Ping, Pong, ServerEvent, Welcome
+from chat.wire.commands import Ping
+from chat.wire.schema import Message, Msgs, Pong, ServerEvent, Welcome
 from tests.chat.fakenode import FakeNode, World, msg, welcome
 
 NOT_UTF8 = b'[{"t":"bye","reason":"\xff","reconnect_in":1}]'

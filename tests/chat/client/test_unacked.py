@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from chat.client.unacked import Sending, Unacked
-from chat.wire.schema import Ack, Error, ErrorCode, Msg, Send
+from chat.wire.commands import Send
+from chat.wire.schema import Ack, Error, ErrorCode, Msg
 from tests.chat import fakenode as wire
 
 REFUSAL = Error(ErrorCode.RATE_LIMITED, "slowly", 1, 0.5)

@@ -25,7 +25,11 @@ class Desk:
         self.gone: set[Handle] = set()
         self.sent: list[tuple[int, list[ServerEvent]]] = []
         self.counts = Scoreboard(FIELDS, 1).row(0)
-        self.acks = Acks(cast(Connections, self), cast(Replies, self), self.counts)
+        self.places: list[tuple[str, str, int]] = []
+        self.acks = Acks(cast(Connections, self), cast(Replies, self), self.acked, self.counts)
+
+    def acked(self, room: str, epoch: str, seq: int) -> None:
+        self.places.append((room, epoch, seq))
 
     def alive(self, handle: Handle) -> bool:
         return handle not in self.gone
@@ -65,6 +69,7 @@ def test_each_sender_gets_its_answers_in_one_frame_and_in_order(desk: Desk) -> N
     ]
     counted = (ChatCount.PUBLISHED, ChatCount.DUPLICATES_PUBLISHED, ChatCount.REFUSED_UNAVAILABLE)
     assert [desk.counts[count] for count in counted] == [1, 1, 1]
+    assert desk.places == [("a", "e", 7)]  # what is acknowledged again may be of an epoch long gone
 
 
 def test_who_is_gone_is_counted_and_told_nothing(desk: Desk) -> None:

@@ -11,8 +11,9 @@ from chat.bus.entries import Noticed, pack
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.wire import variants as module
+from chat.wire.commands import Command
 from chat.wire.dialects.native import Json
-from chat.wire.schema import Command, Online, ServerEvent
+from chat.wire.schema import Online, ServerEvent
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.rig import Shard, Viewer, until
 

@@ -15,7 +15,8 @@ from chat.policy.identity import BACKEND
 from chat.policy.moderation import KICKED_S, Moderation, Outcome
 from chat.policy.orders import Actor, Everywhere, NotDone, Owners, Words
 from chat.policy.rules import BAN, KICK, MUTE, RoomRules, Sanction, Settings
-from chat.wire.schema import ErrorCode, Moderate, State
+from chat.wire.commands import Moderate
+from chat.wire.schema import ErrorCode, State
 from tests.chat.rig import a_store, publish
 
 ROOM = "live:42"

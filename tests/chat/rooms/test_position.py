@@ -1,8 +1,11 @@
 """A position without I/O: order, duplicates, gaps, epochs, and numbers given out twice."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chat.bus.entries import Said, pack, read
-from chat.rooms.position import Arrival, Position, Sync, Taken, in_order
-from chat.wire.schema import Gap, Sequenced
+from chat.rooms.position import Arrival, Position, Sync, Taken, in_order, vouch
+from chat.wire.schema import Delete, Gap, Sequenced
 
 
 def arrival(seq: int, at: int | None = None, epoch: str = "e") -> Arrival:
@@ -27,6 +30,21 @@ def live(seq: int = 0, mark: int | None = None) -> Position:
 
 def seqs(taken: Taken) -> list[int]:
     return [ready.seq for ready in taken.ready]
+
+
+class TestVouching:
+    @given(
+        st.dictionaries(st.integers(1, 9), st.integers(1, 3), max_size=6),
+        *(st.integers(0, 9), st.integers(1, 3)),
+    )
+    def test_it_is_what_stands_there_or_another_or_nobody_knows(
+        self, times: dict[int, int], seq: int, ts: int
+    ) -> None:
+        places = [Delete("r", at, 1, time) for at, time in times.items()]
+        assert vouch(places, seq, ts) == (times[seq] == ts if seq in times else None)
+
+    def test_who_disagree_vouch_for_nothing(self) -> None:
+        assert vouch([Delete("r", 4, 1, 7), Delete("r", 4, 1, 8)], 4, 7) is False
 
 
 class TestLoading:
@@ -150,6 +168,62 @@ class TestUnspoken:
         position = self.unspoken()
         assert position.confirm("", 0, b"9-0", None, None) is None
         assert (position.sync, position.mark) == (Sync.LIVE, b"9-0")
+
+    def test_one_that_a_publisher_was_told_of_is_lost_when_it_is_unspoken_again(self) -> None:
+        position = self.unspoken()
+        position.acked("e", 1)
+        assert (str(position), position.sync) == ("-0", Sync.LIVE)
+        assert position.confirm("", 0, b"9-0", None, None) is False
+        filled, _ = position.fill("", 0, [], b"9-0")
+        assert in_order("r", filled) == [Gap("r", "", 0, 0)]
+        assert position.confirm("", 0, b"9-0", None, None) is None  # it is said once
+        assert seqs(position.take([arrival(1, at=10, epoch="new")])) == [1]
+
+    def test_also_when_another_epoch_has_begun_since(self) -> None:
+        position = self.unspoken()
+        position.acked("e", 1)
+        taken = position.take([arrival(1, at=10, epoch="new")])
+        assert (taken.ready, taken.gap, taken.rewound) == ([], True, False)
+        filled, taken = position.fill("new", 1, [message(1, "new")], b"10-0")
+        assert in_order("r", filled) == [Gap("r", "new", 0, 0), message(1, "new")]
+        assert (str(position), taken.duplicates) == ("new-1", 1)
+
+    def test_where_nothing_is_lost_it_goes_on_as_ever(self) -> None:
+        position = self.unspoken()
+        position.acked("e", 1)
+        assert seqs(position.take([arrival(1, at=4), arrival(2, at=5)])) == [1, 2]
+        position = self.unspoken()
+        position.acked("e", 1)
+        position.take([arrival(2, at=5)])
+        filled, _ = position.fill("e", 2, messages(1, 2), b"5-0")
+        assert in_order("r", filled) == messages(1, 2)
+
+    def test_an_acknowledged_place_that_redis_has_not_is_lost(self) -> None:
+        position = live(5)
+        position.acked("e", 7)
+        assert not position.set_back("e", 7)
+        assert position.confirm("e", 5, b"9-0", message(5), message(5)) is False
+        assert position.set_back("e", 6)
+        filled, _ = position.fill("new", 5, [message(5)], b"9-0", base=5)
+        assert in_order("r", filled) == [Gap("r", "new", 5, 0)]
+        assert position.confirm("new", 5, b"9-0", message(5), message(5)) is None
+
+    def test_one_that_has_come_is_not(self) -> None:
+        position = live(5)
+        position.acked("e", 6)
+        position.acked("e", 6)
+        position.take([arrival(6)])
+        assert position.confirm("e", 6, b"9-0", message(6), message(6)) is None
+        assert not position.set_back("e", 6)
+
+    def test_one_of_another_epoch_tells_a_room_nothing(self) -> None:
+        position = live(5)
+        position.acked("other", 9)
+        assert position.confirm("e", 5, b"9-0", message(5), message(5)) is None
+        position.confirm("", 0, b"9-0", message(5), None)
+        position.acked("other", 9)  # while it is being filled, what is read tells more
+        position.fill("", 0, [], b"9-0")
+        assert position.confirm("", 0, b"9-0", None, None) is None
 
     def test_one_that_was_spoken_in_unseen_is_to_be_filled(self) -> None:
         assert self.unspoken().confirm("e", 1, b"9-0", None, message(1)) is False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from chat.rooms.room import Room, Snapshot
+from chat.wire.commands import Since
 from chat.wire.dialects.native import JSON
 from tests.chat.rooms.test_position import arrival, messages
 
@@ -49,34 +50,59 @@ class TestResuming:
     def test_what_was_missed_is_all_there_or_not_told(
         self, since: int, found: list[int] | None
     ) -> None:
-        missed = live(10).missed(("e", since))
+        missed = live(10).missed(Since("e", since))
         assert missed == (None if found is None else messages(*found))
 
     def test_another_epoch_has_missed_nobody_knows_what(self) -> None:
-        assert live(10).missed(("other", 10)) is None
+        assert live(10).missed(Since("other", 10)) is None
 
     def test_who_was_here_before_anybody_spoke_has_missed_all(self) -> None:
-        assert live(3).missed(("", 0)) == messages(1, 2, 3)
-        assert live(4).missed(("", 0)) is None  # the first is not remembered
-        assert live(3).missed(("", 1)) is None
+        assert live(3).missed(Since("", 0)) == messages(1, 2, 3)
+        assert live(4).missed(Since("", 0)) is None  # the first is not remembered
+        assert live(3).missed(Since("", 1)) is None
 
     def test_whether_a_position_is_over(self) -> None:
         room = live(3)
-        assert [room.is_over(since) for since in (("e", 9), ("", 0))] == [False, False]
-        assert [room.is_over(since) for since in (("x", 3), ("", 3))] == [True, True]
+        assert [room.is_over(Since(*since)) for since in (("e", 9), ("", 0))] == [False, False]
+        assert [room.is_over(Since(*since)) for since in (("x", 3), ("", 3))] == [True, True]
 
     def test_a_room_that_knows_no_epoch_cannot_say_that_another_is_over(self) -> None:
         room = Room("r", 0, 2, 3)
         room.position.load("", 0, b"0-0")
-        assert not room.is_over(("e", 2))
-        assert room.missed(("e", 2)) is None
-        assert room.missed(("", 0)) == []
+        assert not room.is_over(Since("e", 2))
+        assert room.missed(Since("e", 2)) is None
+        assert room.missed(Since("", 0)) == []
+
+    def test_a_position_with_a_time_is_vouched_for_by_what_stands_there(self) -> None:
+        room = live(10)  # each place's time is its number
+        assert room.missed(Since("e", 9, 9)) == messages(10)
+        assert room.missed(Since("e", 10, 10)) == []
+        assert not room.is_over(Since("e", 9, 9))
+
+    def test_one_whose_number_was_given_out_again_is_over(self) -> None:
+        room = live(10)
+        for since in (Since("e", 9, 8), Since("e", 10, 11)):
+            assert room.is_over(since)
+            assert room.missed(since) is None
+
+    def test_one_that_nothing_remembered_vouches_for_is_looked_up(self) -> None:
+        room = live(10)
+        for since in (Since("e", 7, 7), Since("e", 11, 11), Since("e", 0, 1)):
+            assert not room.is_over(since)
+            assert room.missed(since) is None
+
+    def test_it_knows_the_time_of_what_stands_at_its_position(self) -> None:
+        room = live(10)
+        assert (room.ts, room.place) == (10, "e-10-10")
+        fill(room, 13, 11, 12)  # 13 is lost
+        assert (room.ts, room.place) == (0, "e-13")
+        assert (live(0).ts, live(0).place) == (0, "e-0")
 
     def test_a_hole_in_what_is_remembered_is_not_passed_over(self) -> None:
         room = live(10)
         fill(room, 13, 11, 13)
-        assert room.missed(("e", 10)) is None
-        assert room.missed(("e", 12)) == messages(13)
+        assert room.missed(Since("e", 10)) is None
+        assert room.missed(Since("e", 12)) == messages(13)
 
 
 class TestWanted:

@@ -9,6 +9,7 @@ from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms.position import Sync
+from chat.wire.commands import Since
 from chat.wire.schema import Gap
 from tests.chat.desk import MEMBER, ROOM, Desk, texts
 from tests.chat.rig import publish, until
@@ -154,7 +155,7 @@ class TestFollowing:
         await pipe.execute()
         await publish(desk.store, ROOM, "c")
         await desk.until_heard("a", Gap(ROOM, "e00001", 2, 1), "c")
-        assert room.missed(("e00001", 1)) is None
+        assert room.missed(Since("e00001", 1)) is None
         assert desk.count(ChatCount.GAP_MESSAGES_LOST) == 1
 
 

@@ -16,6 +16,7 @@ from chat.rooms.answers import joined, missed_since, resumed
 from chat.rooms.position import UNSPOKEN
 from chat.rooms.room import Room
 from chat.wire.batch import expand
+from chat.wire.commands import Since
 from chat.wire.schema import Clear, Delete, Gap, Joined, Msg, Removed, Sequenced
 from tests.chat.desk import ROOM, Desk
 from tests.chat.rig import new_prefix, publish, until
@@ -51,7 +52,8 @@ class TestShards:
             for room in rooms:
                 assert [one.removed for one in joined(room).history][1] is True
                 assert "vile" not in repr(joined(room))
-                assert "vile" not in repr(resumed(room, ("e00001", 1), room.missed(("e00001", 1))))
+                since = Since("e00001", 1)
+                assert "vile" not in repr(resumed(room, since, room.missed(since)))
 
     async def test_one_that_is_late_fills_the_hole(
         self, valkey: EmbeddedEngine, prefix: str
@@ -195,11 +197,14 @@ class World:
         newest = shown(joined(room))
         self.model.check(here.seq - len(newest) + 1, here.seq, newest)
         after = n % (here.seq + 1)
-        missed = room.missed((here.epoch, after))
+        missed = room.missed(Since(here.epoch, after))
         if missed is not None:
             self.model.check(after + 1, here.seq, missed)
         state = await desk.store.open_room(ROOM, after=after, of=here.epoch)
-        if room.live and (missed := missed_since(room, (state.epoch, after), state)) is not None:
+        if (
+            room.live
+            and (missed := missed_since(room, Since(state.epoch, after), state)) is not None
+        ):
             self.model.check(after + 1, here.seq, missed)
         self.model.check(after + 1, state.seq, state.places)
         page = await desk.store.page_before(ROOM, after + 1, 5)

@@ -12,7 +12,7 @@ from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import Gap
 from tests.chat.desk import ROOM, Desk, texts
-from tests.chat.rig import publish, until
+from tests.chat.rig import Shard, publish, until
 
 
 @pytest.fixture
@@ -172,6 +172,70 @@ class TestAfterABreak:
         await publish(desk.store, ROOM, "b1", epoch="e00002")
         await desk.until_heard("a1", Gap(ROOM, "", 0, 0), "b1")
         assert str(room.position) == "e00002-1"
+
+    async def test_what_was_acknowledged_and_lost_before_it_was_read_is_told(
+        self, desk: Desk
+    ) -> None:
+        room = await desk.open()
+        await desk.stop_reading()
+        [receipt] = await publish(desk.store, ROOM, "a1")
+        desk.rooms.acked(ROOM, receipt.epoch, receipt.seq)
+        desk.rooms.acked("of nobody here", "e", 1)
+        await desk.raw.delete(desk.keys.room(ROOM), desk.keys.history(ROOM))
+        await desk.rooms.resync()
+        await desk.until_heard(Gap(ROOM, "", 0, 0))
+        await desk.until_live(room)
+        await desk.rooms.resync()
+        assert desk.heard() == [Gap(ROOM, "", 0, 0)]
+
+    async def test_its_sender_is_told_on_the_wire(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Shard(valkey.url, prefix) as shard, shard.viewer() as viewer:
+            await viewer.join(ROOM)
+            await shard.service._reader.stop()
+            assert (await viewer.say(ROOM, "first"))["seq"] == 1
+            keys = shard.store.keys
+            raw = (await shard.store.servers.find(ROOM)).client
+            await raw.delete(keys.room(ROOM), keys.history(ROOM))
+            await shard.service.rooms.resync()
+            gap = await viewer.hear("gap")
+            assert (gap["epoch"], gap["seq"], gap["lost"]) == ("", 0, 0)
+
+    async def test_also_by_a_room_that_was_set_back_to_where_we_are(self, desk: Desk) -> None:
+        room = await desk.open()
+        await publish(desk.store, ROOM, "a1", "a2")
+        await desk.until_heard("a1", "a2")
+        await desk.stop_reading()
+        [receipt] = await publish(desk.store, ROOM, "a3")
+        desk.rooms.acked(ROOM, receipt.epoch, receipt.seq)
+        await desk.set_back(2)
+        await desk.rooms.resync()
+        await until(lambda: room.position.epoch != receipt.epoch, "the new epoch")
+        await desk.until_live(room)
+        assert desk.heard() == ["a1", "a2", Gap(ROOM, room.position.epoch, 2, 0)]
+        assert desk.count(ChatCount.REWINDS) == 1
+
+    async def test_also_by_one_of_which_we_had_read_nothing(self, desk: Desk) -> None:
+        room = await desk.open()
+        await desk.stop_reading()
+        [*_, receipt] = await publish(desk.store, ROOM, "a1", "a2")
+        desk.rooms.acked(ROOM, receipt.epoch, receipt.seq)
+        await desk.set_back(1)
+        await desk.rooms.resync()
+        await until(lambda: room.position.epoch not in ("", receipt.epoch), "the new epoch")
+        await desk.until_live(room)
+        assert desk.heard() == [Gap(ROOM, room.position.epoch, 0, 0), "a1"]
+
+    async def test_what_was_acknowledged_and_is_there_is_fetched(self, desk: Desk) -> None:
+        room = await desk.open()
+        await desk.stop_reading()
+        [receipt] = await publish(desk.store, ROOM, "a1")
+        desk.rooms.acked(ROOM, receipt.epoch, receipt.seq)
+        await desk.rooms.resync()
+        await desk.until_heard("a1")
+        await desk.until_live(room)
+        assert desk.count(ChatCount.REWINDS) == 0
 
     async def test_the_mark_is_set_where_the_stream_ends_now(self, desk: Desk) -> None:
         """Else, after the stream itself was set back, new entries would pass for old ones."""

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.wire.commands import Join, Since
 from chat.wire.dialects.eventstream import EVENT_STREAM, RETRY
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Bye, Join, Msgs, Online, ServerEvent, Since
+from chat.wire.schema import Bye, Msgs, Online, ServerEvent
 from shard.handshake import Request
 
 
@@ -29,6 +30,10 @@ class TestOpening:
         joins = opening(["a", "b"], **{"last_id" if how == "header" else "query": told})
         assert joins == [Join("a", Since("k3f9x2", 17)), Join("b", Since("e2", 0))]
 
+    def test_it_may_have_a_time(self) -> None:
+        joins = opening(["a", "b"], "k3f9x2-17-1764000000123,e2-0")
+        assert joins == [Join("a", Since("k3f9x2", 17, 1764000000123)), Join("b", Since("e2", 0))]
+
     def test_the_header_is_newer_than_the_address(self) -> None:
         assert opening(["a"], "e2-9", "e1-3") == [Join("a", Since("e2", 9))]
         assert opening(["a"], "nonsense", "e1-3") == [Join("a")]
@@ -36,8 +41,9 @@ class TestOpening:
 
     @pytest.mark.parametrize(
         "told",
-        ["", "x", "-", "-5", "-00", "e-", "e-1,e-2", "e--1", "e-1x", "e 1-1", "e-1 ", "é-1", "e-１",
-         f"{'e' * 33}-1", f"e-{'9' * 17}", "e-1,", ",e-1"],
+        ["", "x", "-", "-5", "-00", "e-", "e-1,e-2", "e--1", "e-1x",
+         "e-1-", "e-1-x", "e-1-1-1", "-0-1", "e 1-1", "e-1 ", "é-1", "e-１",
+         f"{'e' * 33}-1", f"e-{'9' * 17}", f"e-1-{'9' * 17}", "e-1,", ",e-1"],
     )  # fmt: skip
     def test_anything_else_is_as_good_as_none(self, told: str) -> None:
         assert opening(["a"], told) == opening(["a"], query=told) == [Join("a")]

@@ -13,25 +13,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from chat.wire.commands import Auth, Command, Join, Leave, Ping, Send, Since
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MAX_DETAIL, MSGPACK
 from chat.wire.schema import (
-    Auth,
     Authed,
     Bye,
-    Command,
     Error,
     ErrorCode,
-    Join,
     Joined,
-    Leave,
     Message,
     Msgs,
     Notice,
-    Ping,
-    Send,
     ServerEvent,
-    Since,
 )
 from shard.handshake import Request
 
@@ -72,7 +66,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | INTEGERS | FLOATS | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
 )
-SINCE = st.fixed_dictionaries({}, optional={"epoch": TEXT | VALUES, "seq": VALUES})
+SINCE = st.fixed_dictionaries({}, optional={"epoch": TEXT | VALUES, "seq": VALUES, "ts": VALUES})
 LIKELY = st.fixed_dictionaries(
     {},
     optional={
@@ -187,6 +181,13 @@ class TestWhatTypedClientsCannotHelp:
     def test_also_in_a_position(self) -> None:
         join = {"t": "join", "room": "a", "since": {"epoch": "k", "seq": 0.0}}
         assert both(join) == Join("a", Since("k", 0))
+        timed = {"epoch": "k", "seq": 1, "ts": 1764000000123.0}
+        assert both({"t": "join", "room": "a", "since": timed}) == (
+            Join("a", Since("k", 1, 1764000000123))
+        )
+        assert both({"t": "join", "room": "a", "since": timed | {"ts": None}}) == (
+            Join("a", Since("k", 1))
+        )
         assert both({"t": "join", "room": "a", "since": None}) == Join("a")
 
     @pytest.mark.parametrize("value", [1.5, -0.5, float("inf"), True, "255"])
