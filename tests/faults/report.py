@@ -1,7 +1,7 @@
 """The table of a whole run: on the terminal with rich, and in docs/reliability.md.
 
-Rules. Figures only; what they mean stands in the document around them. The document's table lies
-between two markers and is replaced whole.
+Rules. Figures only; what they mean stands in the document around them. There each bus has a table
+of its own, between two markers, which is replaced whole.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.faults.scene import Result
 from tests.faults.verdict import Breach, Verdict
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN: Final = "<!-- figures: make faults -->"
+BEGIN: Final = "<!-- figures: {} -->"
 END: Final = "<!-- end of figures -->"
 COLUMNS: Final = (
     *("fault", "runs", "acknowledged", "refusals", "reconnects", "deliveries"),
@@ -79,17 +79,19 @@ def table(rows: Sequence[Row]) -> Table:
 
 def write(rows: Sequence[Row], bus: str, viewers: int, seed: int) -> None:
     """Put the figures into the document."""
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    begin = BEGIN.format(bus)
+    before, found, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
+    assert found, f"{DOCUMENT.name} has no place for the figures of {bus}"
     _, _, after = rest.partition(END)
     lines = [
-        f"{machine()}, {date.today().isoformat()}; bus `{bus}`, {viewers} viewers, seed {seed}.",
+        f"{machine()}, {date.today().isoformat()}; {viewers} viewers, seeds from {seed} on.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|---" + "|---:" * (len(COLUMNS) - 1) + "|",
         *("| " + " | ".join(row.cells()) + " |" for row in rows),
     ]
     figures = "\n".join(lines)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{begin}\n\n{figures}\n\n{END}{after}", encoding="utf-8")
 
 
 def machine() -> str:
