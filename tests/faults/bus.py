@@ -227,7 +227,8 @@ class Embedded:
 
     def restart(self, empty: bool) -> None:
         assert empty, "it keeps nothing"
-        self.signal(signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended, and will be started again, empty
+            self.signal(signal.SIGKILL)
 
     async def mend(self) -> None:
         with suppress(ProcessLookupError):
