@@ -164,13 +164,14 @@ class Moderation:
         check_fields(order)
         rules = await self._rules_of(order.room)
         role = require(MODERATOR, actor, rules)
-        if order.uid is not UNSET:
+        theirs = order.action == "clear" and order.uid == actor.uid
+        if order.uid is not UNSET and not theirs:
             self._check_target(order.uid, order.room, rules.owners, role)
         match order.action:
             case "settings":
                 return await self._settings(order, rules), role
             case "delete":
-                await self._delete(order.room, int(order.seq or 0), rules, role)
+                await self._delete(order.room, int(order.seq or 0), rules, actor.uid, role)
             case "clear":
                 await self._clear(order.room, order.uid or None)
             case action:
@@ -258,9 +259,10 @@ class Moderation:
 
     # --- messages ------------------------------------------------------------------------------
 
-    async def _delete(self, room: str, seq: int, rules: RoomRules, role: str) -> None:
+    async def _delete(self, room: str, seq: int, rules: RoomRules, own: str, role: str) -> None:
+        """What one has said oneself one may take back, whoever else is as high."""
         message = await self._find(room, seq)
-        if message is not None:
+        if message is not None and message.uid != own:
             self._check_target(message.uid, room, rules.owners, role)
         try:
             await self._redaction.remove(room, seq)

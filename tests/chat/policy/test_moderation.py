@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chat.bus.audit import Audit
 from chat.bus.entries import Disconnected, read_broadcast
@@ -168,6 +169,14 @@ class TestWhoMay:
         delete = Moderate(ROOM, "delete", seq=1)
         assert await desk.refused(delete) == (ErrorCode.FORBIDDEN, "")
         assert desk.taken_back == []
+
+    async def test_ones_own_messages_are_ones_own(self, desk: Desk) -> None:
+        desk.roles["u"] = "moderator"
+        await publish(desk.store, ROOM, "mine")
+        author = structs.replace(MODERATOR, uid="u")
+        await desk.act(Moderate(ROOM, "delete", seq=1), author)
+        await desk.act(Moderate(ROOM, "clear", uid="u"), author)
+        assert desk.taken_back == [1, "u"]
 
     async def test_owners_are_named_by_owners_and_everywhere_is_the_backends(
         self, desk: Desk
