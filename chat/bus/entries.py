@@ -151,11 +151,13 @@ class Asked(Struct, array_like=True, tag="q", gc=False, frozen=True):
     """Every shard is to say which connections of a user it has; `inquiry` is where.
 
     addresses  whether it is to say from where they came
+    room       where their roles are asked about; "" everywhere
     """
 
     inquiry: str
     uid: str
     addresses: bool = False
+    room: str = ""
 
 
 class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):

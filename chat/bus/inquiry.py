@@ -35,6 +35,7 @@ MOST_LISTED: Final = 100
 class Connection(Struct):
     """One connection of a user: its `name`, as `welcome.conn` has it, and the rooms it is in.
 
+    role     in the room that was asked about, else everywhere
     address  of the viewer, where it was asked for
     """
 
@@ -71,10 +72,11 @@ class Inquiry:
 
     # --- asking --------------------------------------------------------------------------------
 
-    async def ask(self, uid: str, addresses: bool = False) -> Answers:
-        """What all shards have of a user; with `addresses`, also from where it came."""
+    async def ask(self, uid: str, addresses: bool = False, room: str = "") -> Answers:
+        """What all shards have of a user, and what it is in a room; with `addresses`, also from
+        where it came."""
         known = await self._known()
-        asked = Asked(secrets.token_hex(8), uid, addresses)
+        asked = Asked(secrets.token_hex(8), uid, addresses, room)
         await self._store.notify(pack(asked))
         found = await self._collect(asked.inquiry, known)
         some = {shard: one for shard, one in found.items() if one.count}

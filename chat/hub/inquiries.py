@@ -13,6 +13,7 @@ from chat.bus.connect import StoreError
 from chat.bus.entries import Asked
 from chat.bus.inquiry import ALIVE_S, MOST_LISTED, Connection, Found, Inquiry
 from chat.hub.users import Users
+from chat.policy.roles import role_in
 from chat.rooms.members import Members
 from chat.tasks import Tasks
 from shard.connections import Connections
@@ -70,11 +71,11 @@ class Inquiries:
 
     def _found(self, asked: Asked) -> Found:
         fds = [fd for fd in self._users.find(asked.uid) if self._connections.is_open(fd)]
-        listed = [self._connection(fd, asked.addresses) for fd in fds[:MOST_LISTED]]
+        listed = [self._connection(fd, asked) for fd in fds[:MOST_LISTED]]
         return Found(len(fds), listed)
 
-    def _connection(self, fd: int, addresses: bool) -> Connection:
+    def _connection(self, fd: int, asked: Asked) -> Connection:
         name = self._users.name(self._connections.handle(fd))
         rooms = [room.name for room in self._members.of(fd) if self._members.has(fd, room)]
-        address = self._connections.address(fd) if addresses else None
-        return Connection(name, self._users.of(fd).role, rooms, address)
+        address = self._connections.address(fd) if asked.addresses else None
+        return Connection(name, role_in(self._users.of(fd), asked.room), rooms, address)

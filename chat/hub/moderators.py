@@ -5,21 +5,21 @@ begun is finished, though its connection closes. So many may wait of each connec
 """
 
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 from msgspec import UNSET
 
+from chat.bus.inquiry import Inquiry
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
-from chat.hub.users import Users
-from chat.policy.moderation import Moderation
+from chat.hub.users import GUEST_UID, Users
+from chat.policy.moderation import Moderation, RoleOf
 from chat.policy.orders import Actor, NotDone
 from chat.policy.roles import MODERATOR, RANKS, rank, role_in
 from chat.policy.rules import Rulebook
 from chat.tasks import Tasks
 from chat.wire.commands import Moderate
-from chat.wire.schema import Done, Error, ErrorCode
+from chat.wire.schema import GUEST, Done, Error, ErrorCode
 from pool.handle import Handle
 from shard.connections import Connections
 
@@ -97,11 +97,19 @@ class Moderators:
         return Done(order.room, order.action, order.ref)
 
 
-def role_of(users: Users) -> Callable[[str, str], str | None]:
-    """What a user is in a room by the connections that are here; None for who is not here."""
+def role_of(users: Users, inquiry: Inquiry) -> RoleOf:
+    """What a user is in a room by its connections, those of all shards; None for who has none.
 
-    def role(uid: str, room: str) -> str | None:
+    Shards that do not answer in time are done without. Raises StoreError.
+    """
+
+    async def role(uid: str, room: str) -> str | None:
+        if uid.startswith(GUEST_UID):
+            return GUEST
         found = [role_in(users.of(fd), room) for fd in users.find(uid)]
+        if not any(rank(one) >= RANKS[MODERATOR] for one in found):
+            shards = (await inquiry.ask(uid, room=room)).found.values()
+            found += [one.role for shard in shards for one in shard.connections]
         return max(found, key=rank, default=None)
 
     return role

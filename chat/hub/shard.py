@@ -123,11 +123,10 @@ class Shard:
         )
         self._words = Wordbook(book, WordLists(store), chance)
         self._rules.listeners += [self._enforcement.changed, self._words.changed]
-        self._inquiries = Inquiries(
-            *(connections, users, members, Inquiry(store, bus.flush_interval_ms / 1000), name)
-        )
+        inquiry = Inquiry(store, bus.flush_interval_ms / 1000)
+        self._inquiries = Inquiries(connections, users, members, inquiry, name)
         moderation = Moderation(
-            *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users))
+            *(store, limits, Audit(store, bus.audit_entries), wall, role_of(users, inquiry))
         )
         self._moderators = Moderators(connections, users, replies, book, moderation, counts)
         self._reporting = Reporting(

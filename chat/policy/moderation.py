@@ -10,7 +10,7 @@ come is done again by who asked for it, and is the same then.
 What cannot be done is a NotDone, which says why and, where it helps, when to ask again.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -88,8 +88,12 @@ class TakingBack(Protocol):
         """All messages so far, or all of one user."""
 
 
-RoleOf = Callable[[str, str], str | None]
-"""What a user (uid) is in a room, where that is known."""
+RoleOf = Callable[[str, str], Awaitable[str | None]]
+"""What a user (uid) is in a room, where that is known. May raise StoreError."""
+
+
+async def nobody(uid: str, room: str) -> None:
+    """Of whom nothing is known."""
 
 
 class Moderation:
@@ -106,7 +110,7 @@ class Moderation:
         limits: Limits,
         audit: Audit,
         wall: Callable[[], float],
-        role_of: RoleOf = lambda uid, room: None,
+        role_of: RoleOf = nobody,
         redaction: TakingBack | None = None,
     ) -> None:
         self.rules = Rules(store)
@@ -151,10 +155,10 @@ class Moderation:
             raise NotDone(Refusal(ErrorCode.BAD_ROOM, fault, field="room"))
         return RoomRules(await self.rules.fetch(room, [fields_of.SETTINGS, fields_of.OWNERS]))
 
-    def _check_target(self, uid: str, room: str, owners: Collection[str], role: str) -> None:
+    async def _check_target(self, uid: str, room: str, owners: Collection[str], role: str) -> None:
         """Who is at least as high is not acted on."""
         theirs = OWNER if uid in owners else USER
-        theirs = higher(theirs, self._role_of(uid, room) or GUEST)
+        theirs = higher(theirs, await self._role_of(uid, room) or GUEST)
         if rank(role) <= rank(theirs):
             raise forbidden(f"{uid} is {theirs} here, and you are {role}")
 
@@ -166,7 +170,7 @@ class Moderation:
         role = require(MODERATOR, actor, rules)
         theirs = order.action == "clear" and order.uid == actor.uid
         if order.uid is not UNSET and not theirs:
-            self._check_target(order.uid, order.room, rules.owners, role)
+            await self._check_target(order.uid, order.room, rules.owners, role)
         match order.action:
             case "settings":
                 return await self._settings(order, rules), role
@@ -263,7 +267,7 @@ class Moderation:
         """What one has said oneself one may take back, whoever else is as high."""
         message = await self._find(room, seq)
         if message is not None and message.uid != own:
-            self._check_target(message.uid, room, rules.owners, role)
+            await self._check_target(message.uid, room, rules.owners, role)
         try:
             await self._redaction.remove(room, seq)
         except LookupError as error:

@@ -197,7 +197,7 @@ async def test_while_redis_is_away_and_after_it_came_back_empty(
         await raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         for _ in range(300):
             [kept] = await moderation.rules.load(["live:away"])
-            if kept.fields:
+            if len(kept.fields) == 2:  # a shard that knew less may have been first
                 break
             await asyncio.sleep(0.05)
         assert {"mute:u1", "ban:u2"} <= kept.fields.keys(), keys.rules("live:away")

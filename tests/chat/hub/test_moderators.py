@@ -102,6 +102,19 @@ class TestWhoMay:
                 answer = await mod.ask("moderate", room=ROOM, action="mute", uid=uid)
                 assert answer["t"] == found, (uid, answer)
 
+    async def test_ranks_are_known_of_other_shards(
+        self, shard: Shard, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        there = Shard(valkey.url, prefix, auth={"secret": SECRET})
+        of_the_room = token("m2", rooms={ROOM: "moderator"})
+        async with there, shard.viewer(MODERATOR) as mod, there.viewer(of_the_room) as equal:
+            await equal.hear("welcome")
+            order = {"room": ROOM, "action": "mute", "uid": "m2"}
+            answer = await mod.ask("moderate", **order)
+            assert (answer["t"], answer.get("code")) == ("error", "forbidden")
+            elsewhere = await mod.ask("moderate", **order | {"room": "another"})
+            assert elsewhere["t"] == "done"
+
 
 class TestOrder:
     async def test_one_connections_are_done_one_after_the_other(self, shard: Shard) -> None:

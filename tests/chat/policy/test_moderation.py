@@ -46,10 +46,13 @@ class Desk:
             Limits(),
             Audit(store, 1_000),
             lambda: NOW_S,
-            lambda uid, room: self.roles.get(uid),
+            self.role_of,
             self,
         )
         self.act = self.moderation.act
+
+    async def role_of(self, uid: str, room: str) -> str | None:
+        return self.roles.get(uid)
 
     async def remove(self, room: str, seq: int) -> None:
         if seq > 100:
