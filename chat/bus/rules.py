@@ -99,9 +99,11 @@ class Rules:
     ) -> None:
         """Rules are these again, in place of an earlier version that is `expected` to be there.
 
-        All shards are told of a version after the next, and so load them. Raises as `change` does.
+        All shards are told, and load them; it is kept that they are those of `version`, so that one
+        that knew a later one can put them right. Raises as `change` does.
         """
-        await self._run(room, fields, Changed({}), expected, version=version + 2)
+        told = Changed({}, restored=True)
+        await self._run(room, fields, told, expected, version=version + 2)
 
     async def _run(
         self,

@@ -124,6 +124,7 @@ class RoomRules:
         self.sanctions: dict[str, dict[str, bytes]] = {}
         self._others: dict[str, bytes] = {}
         self._lengths: Counter[int] = Counter()
+        self.restored = -1 if kept is None else kept.restored
         if kept is not None:
             self.version = kept.version
             self.put(kept.fields)

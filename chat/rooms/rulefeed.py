@@ -59,9 +59,16 @@ class RuleFeed:
     def load(self, room: str | None, kept: Kept) -> None:
         """Rules as Redis has them, or had them a moment ago."""
         known = self.book.get(room)
-        if known.known and kept.version < known.version:
+        if known.known and kept.restored not in (-1, known.restored):
+            if known.version > kept.restored:
+                self._tasks.spawn(self._put_right(room, kept))
+                return
+        elif known.known and kept.version < known.version:
             self._tasks.spawn(self._restore(room, kept.version))
             return
+        self._learn(room, kept)
+
+    def _learn(self, room: str | None, kept: Kept) -> None:
         missed = self.book.load(room, kept) is Step.MISSED
         if room is None:
             self.started.set()
@@ -82,6 +89,9 @@ class RuleFeed:
 
     def apply(self, room: str | None, version: int, changed: Changed) -> None:
         """A change that was told."""
+        if changed.restored and self.book.get(room).known:
+            self._load_again(room)
+            return
         match self.book.apply(room, version, changed.fields):
             case Step.DONE:
                 if changed.fetch:
@@ -152,6 +162,29 @@ class RuleFeed:
                 self._tell(room, names)
                 return
 
+    async def _put_right(self, room: str | None, kept: Kept) -> None:
+        """Rules were written back by a shard that knew less of them: what it did not know is added;
+        what it did not know to be gone is taken out, unless they have been changed since."""
+        known = self.book.get(room).fields()
+        changes: dict[str, bytes | None] = {
+            name: value
+            for name, value in known.items()
+            if name not in kept.fields or (_untouched(kept) and kept.fields[name] != value)
+        }
+        if _untouched(kept):
+            changes |= {name: None for name in kept.fields if name not in known}
+        try:
+            if changes:
+                log.warning("rules (%s) were written back without the newest", room or "all")
+                await self._rules.change(room, changes, expected=kept.version)
+            [kept] = await self._rules.load([room])
+        except (StoreError, Outdated, Full) as error:
+            log.warning("rules were not put right: %s", error)
+            self._load_again(room)
+            return
+        if self.book.get(room).known:
+            self._learn(room, kept)
+
     async def _restore(self, room: str | None, expected: int) -> None:
         """Redis has lost what is known here."""
         rules = self.book.get(room)
@@ -165,3 +198,8 @@ class RuleFeed:
             self._load_again(room)
         except StoreError as error:
             log.warning("rules were not written back: %s", error)
+
+
+def _untouched(kept: Kept) -> bool:
+    """Whether rules are as they were written back."""
+    return kept.version == kept.restored + 2

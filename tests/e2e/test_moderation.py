@@ -84,7 +84,7 @@ async def until_answered(viewer: Viewer, command: Event, kind: str) -> Event:
         answer = await viewer.ask(command)
         if kind in (answer["t"], answer.get("code")):
             return answer
-        assert answer["t"] in ("ack", "error"), answer
+        assert answer["t"] in ("ack", "error", "joined"), answer
         await asyncio.sleep(0.1)
     raise AssertionError(f"still {answer}")
 
@@ -187,6 +187,8 @@ async def test_while_redis_is_away_and_after_it_came_back_empty(
     assert (await user.ask(send("live:away")))["code"] == "muted"
     os.kill(engine.pid, signal.SIGCONT)
     await until_answered(mod, moderate("live:away", "ban", uid="u2"), "done")
+    banned = await Viewer.open(node.ws, token=token("u2"))
+    await until_answered(banned, {"t": "join", "room": "live:away"}, "banned")
 
     async with backend(engine) as moderation:
         keys = moderation._store.keys
@@ -202,4 +204,4 @@ async def test_while_redis_is_away_and_after_it_came_back_empty(
             await asyncio.sleep(0.05)
         assert {"mute:u1", "ban:u2"} <= kept.fields.keys(), keys.rules("live:away")
     assert (await user.ask(send("live:away")))["code"] == "muted"
-    await close(user, mod)
+    await close(user, mod, banned)

@@ -17,15 +17,17 @@ if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= version then
   return {1, version, '', 0}
 end
 local set = tonumber(ARGV[11])
-local fields = redis.call('HLEN', KEYS[1])
-local most = tonumber(ARGV[2]) + 1
+-- But for v, and for of: the version that was written back after it had been lost.
+local fields = redis.call('HLEN', KEYS[1]) - redis.call('HEXISTS', KEYS[1], 'v')
+  - redis.call('HEXISTS', KEYS[1], 'of')
+local most = tonumber(ARGV[2])
 if ARGV[10] == '' and fields + set > most then
   local new = 0
   for i = 12, 10 + 2 * set, 2 do
     new = new + 1 - redis.call('HEXISTS', KEYS[1], ARGV[i])
   end
   if new > 0 and fields + new > most then
-    return {2, fields - 1, '', 0}
+    return {2, fields, '', 0}
   end
 end
 redis.call('XLEN', KEYS[2])
@@ -39,6 +41,7 @@ version = version + 1
 if ARGV[10] ~= '' then
   redis.call('DEL', KEYS[1])
   version = tonumber(ARGV[10])
+  redis.call('HSET', KEYS[1], 'of', version - 2)
 end
 redis.call('HSET', KEYS[1], 'v', version)
 for i = 12, 10 + 2 * set, 2 do

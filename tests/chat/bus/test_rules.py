@@ -135,8 +135,8 @@ class TestRestore:
     async def test_takes_the_place_of_what_was_expected(self, rules: Rules, store: Store) -> None:
         await rules.change(ROOM, {"mute:u1": b"x", "owners": b"o"})
         await rules.restore(ROOM, {"mute:u2": b"y"}, 7, expected=1)
-        assert await rules.load_room(ROOM) == Kept(9, {"mute:u2": b"y"})
-        assert (await told(store))[-1] == (9, Changed({}))
+        assert await rules.load_room(ROOM) == Kept(9, {"mute:u2": b"y"}, restored=7)
+        assert (await told(store))[-1] == (9, Changed({}, restored=True))
 
     async def test_and_of_nothing_else(self, rules: Rules, store: Store) -> None:
         await rules.change(ROOM, {"mute:u1": b"x"})
@@ -147,7 +147,7 @@ class TestRestore:
     async def test_of_everywhere_after_everything_was_lost(self, rules: Rules, raw: Any) -> None:
         many = {f"ban:{i}": b"x" for i in range(20_000)}
         await rules.restore(None, many, 5, expected=0)
-        assert await rules.load_everywhere() == Kept(7, many)
+        assert await rules.load_everywhere() == Kept(7, many, restored=5)
 
 
 class TestLoad:

@@ -1,5 +1,6 @@
 """Rules as a shard knows them: whatever it missed, in the end they are as Redis has them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Self
 
@@ -177,6 +178,20 @@ class TestARedisThatLostThem:
         await desk.rooms.resync()
         await until(lambda: desk.known.version == 5)
         assert (await desk.rules.load_room(ROOM)).fields == everything
+
+    async def test_by_one_that_knew_less_and_the_next_version(self, desk: RuleDesk) -> None:
+        await desk.open()
+        await desk.rules.change(ROOM, {"mute:u1": HOLDS, "ban:u2": HOLDS})
+        await desk.until_known({"mute:u1": HOLDS, "ban:u2": HOLDS})
+        known = desk.known.version
+        await desk.raw.flushall()
+        stale = {"mute:u1": HOLDS, "ban:lifted": HOLDS}
+        await desk.rules.restore(ROOM, stale, known - 1, expected=0)  # its next is ours, too
+        found = None
+        while found != {"mute:u1": HOLDS, "ban:u2": HOLDS}:
+            found = (await desk.rules.load_room(ROOM)).fields
+            await asyncio.sleep(0.01)
+        await until(lambda: desk.known.fields() == found)
 
     async def test_of_everywhere_too(self, desk: RuleDesk) -> None:
         desk.rulefeed.start()
