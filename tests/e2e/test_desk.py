@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.local import Node
-from tests.e2e.test_cli import run
+from tests.e2e.test_cli import danmaku, run
 from tests.e2e.viewers import PATIENCE_S, Viewer
 
 KEY = "a-key-of-the-operator"
@@ -142,6 +142,22 @@ class TestRooms:
         await done(node, "words", "set", str(tmp_path / "words.json"), *here)
         assert await done(node, "words", "show", *here) == shown
         await viewer.close()
+
+
+class TestTail:
+    async def test_it_says_what_is_ruled_and_taken_back(self, node: Node, room: str) -> None:
+        async with danmaku("tail", room, "--url", node.ws) as tail:
+            await tail.until_noted("watching")
+            await done(node, "settings", room, "slow_s=7")
+            assert await tail.line() == "-- slow mode, 7 s --"
+            viewer = await Viewer.open(node.ws, room)
+            await viewer.type(room, "oops")
+            assert (await tail.line()).endswith(": oops")
+            await done(node, "delete", room, "2")
+            assert await tail.line() == "-- message 2 was taken back --"
+            await done(node, "clear", room)
+            assert await tail.line() == "-- all messages were taken back --"
+            await viewer.close()
 
 
 class TestAudit:
