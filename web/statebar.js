@@ -18,7 +18,7 @@ export class StateBar {
     if (words !== this.#shown) this.#build(lines);
     this.#shown = words;
     lines.forEach(({ seconds }, index) => {
-      const words = seconds === undefined ? "" : ` ${seconds} s`;
+      const words = seconds === undefined ? "" : ` Again in ${roughly(seconds)}`;
       if (this.#countdowns[index].textContent !== words) this.#countdowns[index].textContent = words;
     });
   }
@@ -38,6 +38,9 @@ export class StateBar {
     });
     this.#countdowns = rows.map((row) => row.lastElementChild);
     this.#bar.replaceChildren(...rows);
-    this.#bar.hidden = !rows.length;
   }
+}
+
+function roughly(seconds) {
+  return seconds > 120 ? `${Math.ceil(seconds / 60)} min` : `${seconds} s`;
 }
