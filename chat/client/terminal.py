@@ -1,8 +1,8 @@
 """A room in a terminal or a pipe: events in, lines out.
 
-Rules. What people said, and what is missing of it, goes to standard output, one line each, written
-at once; everything about the connection goes to standard error. Nothing here decides when to come
-back or what is new (`client.py` does).
+Rules. What people said, what is missing of it and what is ruled goes to standard output, one line
+each, written at once; everything about the connection goes to standard error. Nothing here decides
+when to come back or what is new (`client.py` does).
 
 Danger: messages are strangers' text. What would steer a terminal, end a line or turn the writing
 direction around is taken out, and nothing in it is markup.
