@@ -62,9 +62,9 @@ class Backend:
         self, method: str, *path: str, body: object = None, query: dict[str, Any] | None = None
     ) -> Any:
         """The answer to `method /v1/…`. Raises Refused, and ClientError where none comes."""
-        where = "/".join(quote(part, safe="") for part in ("v1", *path))
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
+            where = "/".join(quote(part, safe="") for part in ("v1", *path))
             answer = self._http.request(method, f"{self._url}/{where}", json=body, params=given)
         except httpx.TimeoutException:
             raise ClientError(f"{self._url} did not answer within {TIMEOUT_S:.0f} s") from None

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
@@ -69,6 +70,8 @@ def open_api(api: str, key: str) -> Iterator["Backend"]:
     from chat.client.link import ClientError
     from chat.client.terminal import plain
 
+    if isinstance(sys.stdout, TextIOWrapper):  # what a terminal cannot show must not end this
+        sys.stdout.reconfigure(errors="replace")
     try:
         with Backend(api, key, whoami()) as backend:
             yield backend
@@ -186,7 +189,8 @@ def kick(
         say(f"{uid} is out of {room} for a minute")
         return
     all_of = "" if now["complete"] else f"; {now['answered']} of {now['known']} shards answered"
-    say(f"{uid} had {now['count']} connections, and is away for a minute{all_of}")
+    count = f"{now['count']} connection{'' if now['count'] == 1 else 's'}"
+    say(f"{uid} had {count}, and is away for a minute{all_of}")
 
 
 @commands.command()

@@ -239,6 +239,16 @@ class TestRules:
         expect(page.locator("#error")).to_contain_text("slow mode")
         assert page.input_value("#input") == "again"
         expect(page.locator("#chat .message")).to_have_count(1)
+        page.evaluate(
+            """() => {
+                const input = document.getElementById("input");
+                input.value = "in between";
+                input.form.requestSubmit();
+                input.value = "the next";
+            }"""
+        )
+        expect(page.locator("#chat .failed", has_text="in between")).to_have_count(1)
+        assert page.input_value("#input") == "the next"
         other = enter(browser, node, room)
         expect(other.locator("#rules-now [data-kind=slow]")).to_contain_text("every 10 min")
 

@@ -57,6 +57,13 @@ async def answered(viewer: Viewer, room: str, code: str | None) -> None:
         await asyncio.sleep(0.2)  # within the rate of commands
 
 
+async def speak(node: Node, room: str) -> None:
+    """Say something in a room, as somebody who leaves again."""
+    viewer = await Viewer.open(node.ws, room)
+    assert (await viewer.type(room, "one"))["t"] == "ack"
+    await viewer.close()
+
+
 def uid_of(viewer: Viewer) -> str:
     return str(viewer.of("welcome")[0]["uid"])
 
@@ -90,7 +97,7 @@ class TestUsers:
     async def test_sent_away_from_everywhere(self, node: Node, room: str) -> None:
         viewer = await Viewer.open(node.ws, room)
         output = await done(node, "kick", uid_of(viewer))
-        assert output == f"{uid_of(viewer)} had 1 connections, and is away for a minute\n"
+        assert output == f"{uid_of(viewer)} had 1 connection, and is away for a minute\n"
         await viewer.until(lambda viewer: viewer.of("bye"))
         await viewer.close()
 
@@ -171,6 +178,16 @@ class TestAudit:
         )
         [entry] = [entry for entry in entries if entry.get("room") == room]
         assert (entry["uid"], entry["actor"], entry["via"]) == ("u 7", "api", "api")
+
+
+class TestOutput:
+    async def test_a_terminal_that_cannot_show_it(
+        self, node: Node, room: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+        await speak(node, room)
+        output = await done(node, "delete", room, "1")
+        assert output == f"message 1 of {room.replace('弹', '?')} is taken back\n"
 
 
 class TestRefusals:

@@ -65,6 +65,13 @@ class TestUse:
         assert done.exit_code == status
         assert done.stderr.startswith(f"danmaku: {file} ")
 
+    @pytest.mark.parametrize("command", [("mute", "\udcff"), ("settings", "r", "silence=\udcff")])
+    def test_bytes_that_are_no_text_are_said(self, command: tuple[str, ...]) -> None:
+        done = run(*command, *NOBODY)
+        assert done.exit_code == 1
+        assert done.stderr.startswith("danmaku: http://127.0.0.1:1 cannot be asked: ")
+        assert done.stderr.count("\n") == 1
+
 
 class TestSettings:
     @pytest.mark.parametrize(
