@@ -12,14 +12,15 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import Coroutine
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from chat.client.desk import commands, fail
 
 if TYPE_CHECKING:
     from chat.config.sections import Config
@@ -266,10 +267,7 @@ async def interruptible(work: Coroutine[Any, Any, T]) -> T:
     return await work
 
 
-def fail(message: str, *details: str, status: int = 1) -> NoReturn:
-    """Say what is wrong on standard error, and end."""
-    print("\n  ".join([f"danmaku: {message}", *details]), file=sys.stderr)
-    raise typer.Exit(status)
+app.add_typer(commands)  # behind those above in the help
 
 
 def main() -> None:

@@ -11,8 +11,13 @@ const UNSERVED = ":8000/ws"; // where the page's files are served without the AP
 export function serverUrl({ protocol, hostname, hash }, served) {
   const scheme = protocol === "https:" ? "wss" : "ws";
   const url = `${scheme}://${hostname}${served.startsWith("{{") ? UNSERVED : served}`;
-  const token = new URLSearchParams(hash.slice(1)).get("token");
+  const token = tokenIn({ hash });
   return token ? `${url}?token=${encodeURIComponent(token)}` : url;
+}
+
+/** Who the viewer is, as whoever made the link says; null: a guest. */
+export function tokenIn({ hash }) {
+  return new URLSearchParams(hash.slice(1)).get("token");
 }
 
 /** What is asked for is tried, whatever it is: the server says no, and no other room is opened. */

@@ -6,46 +6,75 @@
  * reaches no server log on the way to the page). It cannot name another server, see address.js.
  */
 
-import { roomIn, serverUrl } from "./address.js";
+import { actionsFor } from "./actions.js";
+import { roomIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Client } from "./client.js";
 import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
+import { Menu } from "./menu.js";
+import { rank, roleIn, roomsOf } from "./roles.js";
+import { RoomState } from "./roomstate.js";
 import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
+import { StateBar } from "./statebar.js";
 import { remember, store } from "./store.js";
 
 const RECENT_ROOMS = 8;
 const FRESH_MS = 5000; // history older than this is listed, not flown
 const RATE_WINDOW_S = 3;
+const TOLD_MS = 4000;
 
 const $ = (id) => document.getElementById(id);
 const served = document.querySelector('meta[name="danmaku-ws"]').content;
 const rules = servedRules();
 
-const chat = new ChatList({ list: $("chat"), pill: $("newer"), template: $("message") });
+const token = tokenIn(location);
+
+const chat = new ChatList({
+  list: $("chat"), pill: $("newer"), template: $("message"), onPress: openMenu,
+});
+const menu = new Menu({ menu: $("menu"), home: $("chat") });
+const roomState = new RoomState();
+const stateBar = new StateBar($("rules-now"));
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
 new Backdrop($("backdrop"));
 
 const composer = new Composer({ form: $("composer"), send, rules });
+const myRooms = token ? roomsOf(token) : {};
 let myName = "";
+let myRole = "guest"; // everywhere
 let counted = 0;
 
 const client = new Client({
   url: serverUrl(location, served),
   room: roomIn(location),
+  who: token ? {} : { guest: store.guest, name: store.nick },
   on: {
     state: showConnection,
     welcome(event) {
-      myName = event.name;
-      $("me").textContent = myName;
+      if (event.guest) remember({ guest: event.guest });
+      showMe(event);
     },
-    joined({ messages, missed, online }) {
+    authed: showMe,
+    ruled(rules) {
+      roomState.ruled(rules);
+      showState();
+    },
+    left({ reason }) {
+      showConnection({ state: "closed", reason: leftText(reason) });
+      roomState.clear();
+      showState();
+    },
+    joined({ messages, missed, online, rules: now }) {
+      const wall = Date.now();
+      roomState.joined(now, performance.now(), wall);
+      showState();
       if (missed === Infinity) chat.restart();
       if (missed > 0) chat.divide(missedText(missed));
       chat.add(messages, isOwn);
-      fly(messages.filter(({ ts }) => Math.abs(Date.now() - ts) < FRESH_MS));
+      fly(messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS));
       showOnline(online);
       composer.settle();
     },
@@ -70,10 +99,13 @@ const client = new Client({
       chat.add([notice], () => false);
       fly([notice]);
     },
-    settled: (entry, delivered) => chat.settle(entry, delivered),
+    settled(entry, delivered) {
+      chat.settle(entry, delivered);
+      roomState.spoke(performance.now());
+    },
     failed(entry, error) {
-      chat.fail(entry);
-      composer.giveBack(entry.text, error);
+      roomState.refused(error, performance.now());
+      chat.fail(entry, composer.giveBack(entry.text, error));
     },
     error: (error) => composer.complain(error),
   },
@@ -96,6 +128,75 @@ function fly(messages) {
 function missedText(count) {
   if (count === 1) return "1 message was missed";
   return `${count > 0 && count < Infinity ? count : "Some"} messages were missed`; // 0: nobody knows
+}
+
+function leftText(reason) {
+  const [, kind, words] = /^(banned|kicked)(?:: (.*))?$/su.exec(reason) ?? [null, "banned", ""];
+  const told = kind === "kicked" ? "You were sent out of this room" : "You are banned from this room";
+  return words ? `${told}: ${words}` : told;
+}
+
+// -- who one is
+
+function myRoleHere() {
+  return roleIn(myRole, myRooms, client.room);
+}
+
+function showMe({ name, role } = { name: myName, role: myRole }) {
+  myName = name;
+  myRole = role;
+  const here = myRoleHere();
+  roomState.role = here;
+  $("me").textContent = rank(here) > rank("user") ? `${name} · ${here}` : name;
+  $("me").disabled = role !== "guest";
+  $("me").title = role === "guest" ? "Choose a name" : "";
+}
+
+function openNick(open) {
+  $("nick-form").hidden = !open;
+  $("me").setAttribute("aria-expanded", open);
+  $("nick").value = store.nick ?? "";
+  (open ? $("nick") : $("me")).focus();
+}
+
+$("me").addEventListener("click", () => openNick($("nick-form").hidden));
+$("nick-form").addEventListener("keydown", ({ key }) => key === "Escape" && openNick(false));
+$("nick-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = rules.clean($("nick").value);
+  client.rename(name, (answer) => {
+    if (answer.t === "error") return void composer.complain(answer);
+    remember({ nick: name });
+    openNick(false);
+  });
+});
+
+// -- what may be done about a message
+
+function openMenu(message, from) {
+  const own = isOwn(message.uid);
+  const may = { own, role: myRoleHere(), pinned: roomState.pinned };
+  const items = actionsFor(message, may).map(({ label, told, command }) => ({
+    label,
+    run: () => client.ask({ ...command, room: client.room }, (answer) => {
+      if (answer.t === "error") composer.complain(answer);
+      else tell(told);
+    }),
+  }));
+  if (items.length) menu.show(from, `Message of ${message.name}`, items);
+  return items.length > 0;
+}
+
+let toldTimer;
+
+function tell(text) {
+  clearTimeout(toldTimer);
+  $("told").textContent = text;
+  toldTimer = setTimeout(() => ($("told").textContent = ""), TOLD_MS);
+}
+
+function showState() {
+  stateBar.show(roomState.lines(performance.now()));
 }
 
 // -- the address bar
@@ -124,6 +225,10 @@ function enter(room) {
   composer.settle();
   showOnline(0);
   client.switchRoom(room);
+  menu.close();
+  roomState.clear();
+  showState();
+  showMe();
   showRoom(room);
 }
 
@@ -209,6 +314,7 @@ setInterval(() => {
 }, 1000);
 setInterval(() => {
   showReturn();
+  showState();
   composer.tick();
 }, 250);
 

@@ -3,6 +3,7 @@
  * Rule: text goes in by textContent, never as HTML. Nothing is added outside `#flush`, which runs at
  * most every FLUSH_MS in an animation frame: 500 messages a second are 20 insertions, not 500.
  * Overload and scrolling up both shorten the queue from its old end: the newest always show.
+ * A message is pressed, by pointer or key, to do something about it: `onPress` gets it and its element.
  * One's own message stands at the end as `pending` until it comes by; then the real one takes over.
  */
 
@@ -13,6 +14,7 @@ const KEEP = 200;
 const FLUSH_MS = 50;
 const NEAR_PX = 40;
 const CALM_PER_S = 3; // above this a screen reader could only stammer
+const LONG_PRESS_MS = 500;
 const HUES = [345, 12, 32, 48, 92, 150, 172, 195, 212, 232, 265, 300];
 
 export class ChatList {
@@ -27,8 +29,11 @@ export class ChatList {
   #newest = 0; // highest seq handed in, shown or queued
   #pending = new Map(); // client id -> element
   #echoes = new Map(); // seq -> element waiting for the real message
+  #onPress;
+  #press; // timer of a finger that rests
 
-  constructor({ list, pill, template }) {
+  constructor({ list, pill, template, onPress }) {
+    this.#onPress = onPress;
     this.#list = list;
     this.#pill = pill;
     this.#template = template.content.firstElementChild;
@@ -36,6 +41,7 @@ export class ChatList {
     new ResizeObserver(() => this.#stick()).observe(list);
     pill.addEventListener("click", () => this.follow());
     document.addEventListener("visibilitychange", () => this.#schedule());
+    this.#listen();
   }
 
   add(messages, isOwn) {
@@ -47,8 +53,8 @@ export class ChatList {
   /** Show no more what a `delete` or `clear` means; `own` when it is all of one's own. */
   remove(event, own = false) {
     this.#queue = this.#queue.filter(({ message }) => !message || !means(event, message));
-    for (const item of this.#list.querySelectorAll("[data-seq]")) {
-      const seq = Number(item.dataset.seq);
+    for (const item of this.#list.querySelectorAll(".own:not(.pending, .failed), [data-uid]")) {
+      const seq = Number(item.dataset.seq ?? 0); // without one it is older than any
       const uid = own && item.classList.contains("own") ? event.uid : item.dataset.uid;
       if (!means(event, { seq, uid })) continue;
       item.remove();
@@ -95,10 +101,13 @@ export class ChatList {
     this.#echoes.set(seq, item);
   }
 
-  fail(entry) {
+  /** It was not sent. Where the words could not be given back, they stay to be read. */
+  fail(entry, givenBack) {
     const item = this.#pending.get(entry.id);
     this.#pending.delete(entry.id);
-    item?.remove();
+    if (!item) return;
+    if (givenBack) item.remove();
+    item.classList.replace("pending", "failed");
   }
 
   /** Back to the newest. */
@@ -164,11 +173,15 @@ export class ChatList {
     return this.#message(message, own);
   }
 
-  #message({ seq, id, uid, name, text, color, kind, ts }, own) {
+  #message({ seq, id, uid, name, text, color, kind, ts, avatar, level, badges }, own) {
     const item = this.#template.cloneNode(true);
-    const [nameSpan, textSpan] = item.children;
+    const [button, textSpan] = item.children;
+    const [nameSpan, marks] = button.children;
     nameSpan.textContent = name;
-    nameSpan.style.setProperty("--hue", hueOf(uid || name));
+    button.style.setProperty("--hue", hueOf(uid || name));
+    if (avatar?.startsWith("https://")) button.prepend(portrait(avatar));
+    if (level) marks.append(mark("level", `Lv ${level}`));
+    for (const badge of badges ?? []) marks.append(mark("badge", badge));
     textSpan.textContent = text;
     if (color !== undefined && color !== WHITE) {
       item.classList.add("tinted");
@@ -181,6 +194,31 @@ export class ChatList {
     if (own) item.classList.add("own");
     if (ts) item.title = new Date(ts).toLocaleTimeString();
     return item;
+  }
+
+  #listen() {
+    const list = this.#list;
+    const calm = () => clearTimeout(this.#press);
+    list.addEventListener("click", (event) => this.#pressed(event));
+    list.addEventListener("contextmenu", (event) => this.#pressed(event) && event.preventDefault());
+    list.addEventListener("pointerdown", (event) => {
+      calm();
+      if (event.pointerType !== "mouse") {
+        this.#press = setTimeout(() => this.#pressed(event), LONG_PRESS_MS);
+      }
+    });
+    for (const end of ["pointerup", "pointercancel", "pointermove"]) list.addEventListener(end, calm);
+  }
+
+  /** Hand over the message that was pressed; not while its text is being selected. */
+  #pressed({ target }) {
+    const item = target.closest(".message");
+    if (!item?.dataset.uid || !getSelection().isCollapsed) return false;
+    const { seq, id, uid } = item.dataset;
+    const button = item.firstElementChild;
+    const name = button.querySelector(".who").textContent;
+    const message = { seq: seq && Number(seq), epoch: seq && id.slice(0, id.lastIndexOf("-")), uid, name };
+    return this.#onPress(message, button);
   }
 
   #divider(text) {
@@ -206,4 +244,25 @@ function hueOf(key) {
   let sum = 0;
   for (let index = 0; index < key.length; index += 1) sum = (sum * 31 + key.charCodeAt(index)) >>> 0;
   return HUES[sum % HUES.length];
+}
+
+/** Whose address leads nowhere has no picture. */
+function portrait(address) {
+  const image = new Image(18, 18);
+  image.className = "avatar";
+  image.alt = "";
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.referrerPolicy = "no-referrer";
+  image.addEventListener("error", () => image.remove());
+  image.src = address;
+  return image;
+}
+
+function mark(kind, text) {
+  const span = document.createElement("span");
+  span.className = kind;
+  span.dir = "auto";
+  span.textContent = text;
+  return span;
 }

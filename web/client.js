@@ -15,6 +15,10 @@ import { removals } from "./redaction.js";
 
 const RESYNC_SPACING_MS = 1000;
 const SWEEP_MS = 5000;
+/* Worth sending again by ourselves: what stands in the way is gone in seconds. After any other refusal
+ * the words are their author's again, however soon they may be said. */
+const PASSING = new Set(["rate_limited", "unavailable", "room_busy"]);
+const UNANSWERED = { t: "error", code: "unanswered", message: "There is no connection just now." };
 const NO_REF = 0; // a join is decided on but not sent yet; real refs start at 1
 
 export class Client {
@@ -30,15 +34,19 @@ export class Client {
   #joinRef = null;
   #joinedAt = -Infinity;
   #timers = {};
+  #asked = new Map(); // ref -> who waits for the answer
+  #out = null; // why we were sent out of the room, until its owner tries again
 
-  /** `on`: state, welcome, joined, messages, removed, gap, online, notice, settled, failed, error. */
-  constructor({ url, room, on, env = BROWSER }) {
+  /** `on`: state, welcome, authed, joined, left, messages, removed, ruled, gap, online, notice,
+   *  settled, failed, error. `who`: as Link's. */
+  constructor({ url, room, on, who, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
     this.#env = env;
     this.#link = new Link({
       url,
       env,
+      who,
       on: {
         state: on.state,
         event: (event) => this.#handle(event),
@@ -64,6 +72,23 @@ export class Client {
 
   retry() {
     this.#link.retry();
+    if (this.#out === null) return;
+    this.#out = null;
+    if (this.#link.up) this.#join();
+  }
+
+  /** A guest's new name, now and from now on; `answered` as in `ask`. */
+  rename(name, answered) {
+    this.#link.rename(name);
+    this.ask({ t: "auth", name }, answered);
+  }
+
+  /** Send a command that is answered once. `answered(event)` gets that answer, or an error of ours. */
+  ask(command, answered) {
+    if (!this.#link.up) return void answered(UNANSWERED);
+    const ref = this.#nextRef();
+    this.#asked.set(ref, answered);
+    this.#link.send({ ...command, ref });
   }
 
   online() {
@@ -79,8 +104,10 @@ export class Client {
     this.#room = room;
     this.#position = new Position();
     this.#outbox.clear();
+    const out = this.#out !== null;
+    this.#out = null;
     if (!this.#link.up) return;
-    this.#link.send({ t: "leave", room: left });
+    if (!out) this.#link.send({ t: "leave", room: left });
     this.#join();
   }
 
@@ -96,6 +123,9 @@ export class Client {
     this.#joinRef = null;
     this.#cancel("join");
     this.#outbox.unsend();
+    const waiting = [...this.#asked.values()];
+    this.#asked.clear();
+    for (const answered of waiting) answered(UNANSWERED);
   }
 
   // -- what arrives
@@ -116,8 +146,16 @@ export class Client {
       case "delete":
       case "clear":
         return this.#isNext(event) && this.#on.removed([event]);
-      case "state": // nothing is shown of it, but it takes a number like a message
-        return this.#isNext(event);
+      case "state":
+        return this.#isNext(event) && this.#on.ruled(event.state);
+      case "left":
+        return this.#left(event);
+      case "authed":
+        this.#uids.add(event.uid);
+        this.#on.authed(event);
+        return this.#answered(event);
+      case "done":
+        return this.#answered(event);
       case "online":
         return event.room === this.#room && this.#on.online(event.count);
       case "notice":
@@ -126,7 +164,7 @@ export class Client {
         return this.#acked(event);
       case "error":
         return this.#refused(event);
-      default: // left, pong, bye, and whatever a newer server adds
+      default: // pong, bye, expiring, and whatever a newer server adds
         return undefined;
     }
   }
@@ -167,7 +205,34 @@ export class Client {
   #welcomed(event) {
     this.#uids.add(event.uid);
     this.#on.welcome(event);
-    this.#join();
+    if (this.#out === null) this.#join();
+    else this.#stayOut();
+  }
+
+  /** Sent out: not by our own wish, so not to be undone by ourselves. What was typed is given back. */
+  #left({ room, reason }) {
+    if (room === this.#room && reason !== undefined) this.#sentOut(reason);
+  }
+
+  #sentOut(reason) {
+    this.#out = reason;
+    this.#position = new Position();
+    this.#joinRef = null; // what is typed now is answered with not_joined
+    this.#cancel("join");
+    for (const entry of this.#outbox.entries) this.#on.failed(entry, { code: "not_joined" });
+    this.#outbox.clear();
+    this.#stayOut();
+  }
+
+  #stayOut() {
+    this.#link.answered();
+    this.#on.left({ reason: this.#out });
+  }
+
+  #answered(event) {
+    const answered = this.#asked.get(event.ref);
+    this.#asked.delete(event.ref);
+    answered?.(event);
   }
 
   #joined(event) {
@@ -177,7 +242,7 @@ export class Client {
     const { seen, missed } = this.#position.join(event);
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
-    this.#on.joined({ messages, missed, online: event.online });
+    this.#on.joined({ messages, missed, online: event.online, rules: event.state ?? {} });
     this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();
@@ -206,14 +271,17 @@ export class Client {
     const retryMs = event.retry_after === undefined ? undefined : event.retry_after * 1000;
     const answersJoin = event.ref !== undefined && event.ref === this.#joinRef;
     if (answersJoin) return this.#turnedAway(event, retryMs);
-    const entry = this.#outbox.refused(event.ref, retryMs, this.#env.now());
-    if (entry && retryMs === undefined) this.#on.failed(entry, event);
-    else this.#on.error(event);
+    if (this.#asked.has(event.ref)) return this.#answered(event);
+    const again = PASSING.has(event.code) ? retryMs : undefined;
+    const entry = this.#outbox.refused(event.ref, again, this.#env.now());
+    if (entry && again === undefined) this.#on.failed(entry, event);
+    else this.#on.error({ ...event, again: again !== undefined });
     return this.#pump();
   }
 
   /** The join was refused. The link itself is fine; what is typed now is answered with not_joined. */
   #turnedAway(event, retryMs) {
+    if (event.code === "banned") return this.#sentOut(event.message);
     if (retryMs === undefined) {
       this.#joinRef = null;
       this.#link.ready();
@@ -222,7 +290,7 @@ export class Client {
       this.#link.answered();
       this.#after("join", retryMs, () => this.#join());
     }
-    this.#on.error(event);
+    this.#on.error({ ...event, again: retryMs !== undefined });
   }
 
   // -- what goes out

@@ -23,6 +23,14 @@ const ADVICE = {
   not_joined: "You are not in this room.",
   bad_room: "There can be no room of that name.",
   too_many_rooms: "You are in too many rooms.",
+  muted: "You are muted and cannot type here.",
+  silenced: "Only some may type here just now.",
+  slow_mode: "This room is in slow mode.",
+  repeated: "You said that already.",
+  word_refused: "A word in it may not be said here.",
+  banned: "You are banned from this room.",
+  room_busy: "Too much is being said here just now.",
+  id_reused: "That could not be told from another message.",
 };
 
 export class Composer {
@@ -56,17 +64,20 @@ export class Composer {
     this.#listen();
   }
 
-  /** Not sent, and saying it again will not help: the words go back to whoever wrote them. */
+  /** Not sent: the words go back to whoever wrote them, unless they are writing others by now. */
   giveBack(text, error) {
-    if (!this.#input.value) this.#input.value = text;
+    const free = !this.#input.value;
+    if (free) this.#input.value = text;
+    this.#showCount();
     this.complain(error);
+    return free;
   }
 
-  /** Show an error event; with `retry_after` it counts down. */
-  complain({ code, message, retry_after: retryAfter }) {
+  /** Show an error event; with `retry_after` it counts down, to `again`, a try of our own, or theirs. */
+  complain({ code, message, retry_after: retryAfter, again = false }) {
     const lasts = retryAfter === undefined ? SHOWN_MS : retryAfter * 1000;
     const words = ADVICE[code] ?? message ?? code;
-    this.#problem = { words, until: performance.now() + lasts, counts: retryAfter !== undefined };
+    this.#problem = { words, until: performance.now() + lasts, counts: retryAfter !== undefined, again };
     this.tick();
   }
 
@@ -78,12 +89,12 @@ export class Composer {
   /** To be called a few times a second. */
   tick() {
     if (!this.#problem) return;
-    const { words, until, counts } = this.#problem;
+    const { words, until, counts, again } = this.#problem;
     const seconds = Math.ceil((until - performance.now()) / 1000);
     if (seconds <= 0) return void this.settle();
     const [said, countdown] = this.#error.children; // the countdown is not read out
     if (said.textContent !== words) said.textContent = words;
-    countdown.textContent = counts ? ` Trying again in ${seconds} s` : "";
+    countdown.textContent = counts ? ` ${again ? "Trying again" : "Again"} in ${seconds} s` : "";
     this.#error.hidden = false;
   }
 

@@ -17,6 +17,8 @@ const ANSWER_MS = 10_000;
 const STEADY_MS = 5_000; // a link that lived this long starts the back-off anew
 const SILENCE_HEARTBEATS = 2.5;
 
+const LONGEST_MS = 2 ** 31 - 1; // what a browser's timer can count to; beyond that it fires at once
+
 const REASONS = {
   4000: "The server is restarting",
   4001: "This page was reading too slowly",
@@ -26,6 +28,8 @@ const REASONS = {
   4501: "Your token has expired",
   4502: "Guests may not enter here",
   4503: "Disconnected for sending too much",
+  4504: "You are banned",
+  4505: "A moderator sent you away",
   4506: "You have connected anew elsewhere",
   4507: "You are connected elsewhere already",
 };
@@ -34,7 +38,7 @@ export const BROWSER = {
   /* Not wall time: set back by an hour, it would make an hour of every silence and every wait. */
   now: () => performance.now(),
   random: Math.random,
-  setTimeout: (run, ms) => setTimeout(run, ms),
+  setTimeout: (run, ms) => setTimeout(run, Math.min(ms, LONGEST_MS)),
   clearTimeout: (timer) => clearTimeout(timer),
   connect: (url) => new WebSocket(url, PROTOCOL),
 };
@@ -50,15 +54,17 @@ export class Link {
   #askedAt = null; // when we asked whether anyone is there; anything heard answers
   #dueAt = null; // when a particular answer (a welcome, a joined) is overdue
   #bye = null;
-  #guest = null; // the key by which a guest comes back as who it was
+  #who; // what a guest comes back with: {guest, name}
   #attempt = 0;
   #offline = false;
   #turnedAway = false;
   #comeback;
 
-  /** `on`: state({state, reason?, returnAt?}), event(event), pause() after each frame, down(). */
-  constructor({ url, env, on }) {
+  /** `on`: state({state, reason?, returnAt?}), event(event), pause() after each frame, down().
+   *  `who`: the `guest` key and the `name` of one who was here before. */
+  constructor({ url, env, on, who = {} }) {
     this.#url = url;
+    this.#who = { ...who };
     this.#env = env;
     this.#on = on;
   }
@@ -91,6 +97,11 @@ export class Link {
     this.#offline = true;
     if (this.#socket) this.#ask();
     else if (!this.#turnedAway) this.#stayAway("The browser is offline");
+  }
+
+  /** What a guest is called from the next connection on. */
+  rename(name) {
+    this.#who.name = name;
   }
 
   send(command) {
@@ -128,8 +139,9 @@ export class Link {
   }
 
   #address() {
-    if (!this.#guest) return this.#url;
-    return `${this.#url}${this.#url.includes("?") ? "&" : "?"}guest=${encodeURIComponent(this.#guest)}`;
+    const url = new URL(this.#url);
+    for (const [key, value] of Object.entries(this.#who)) if (value) url.searchParams.set(key, value);
+    return url.href;
   }
 
   #receive(data) {
@@ -153,7 +165,7 @@ export class Link {
   #welcomed(event) {
     this.#welcomedAt = this.#env.now();
     this.#heartbeatMs = event.heartbeat * 1000;
-    this.#guest = event.guest ?? this.#guest;
+    this.#who.guest = event.guest ?? this.#who.guest;
   }
 
   /** The socket's handlers go first: a dying socket's late events must not touch its successor. */
@@ -164,7 +176,7 @@ export class Link {
     if (steady) this.#attempt = 0;
     this.#turnedAway = !mayReturn(code);
     this.#on.down();
-    const why = REASONS[code] ?? (reason || "The connection was lost");
+    const why = explain(code, reason);
     if (this.#turnedAway) this.#stayAway(why);
     else if (this.#offline) this.#stayAway("The browser is offline");
     else this.#comeBack(why);
@@ -205,4 +217,11 @@ export class Link {
     this.#socket.close();
     this.#lost(4003, "");
   }
+}
+
+/** Why a connection ended, in words; a moderator's own stand behind a colon. */
+function explain(code, reason) {
+  const [, said] = /^(?:banned|kicked): (.*)$/su.exec(reason) ?? [];
+  const words = REASONS[code] ?? (reason || "The connection was lost");
+  return said ? `${words}: ${said}` : words;
 }

@@ -22,6 +22,10 @@ export class Outbox {
     return this.#entries.length;
   }
 
+  get entries() {
+    return [...this.#entries];
+  }
+
   /** False when full: the user hears about it instead of the queue growing. */
   add(entry, now) {
     if (this.#entries.length >= CAPACITY) return false;

@@ -26,7 +26,7 @@ BURST_S: Final = 10
 MOST_ADDRESSES: Final = 10_000
 PROTECTED: Final = ("/v1/", "/metrics")
 POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS: Final = (

@@ -1,1 +1,1 @@
-"""The Python client: follow rooms, send until acknowledged; and a room in the terminal."""
+"""The Python client; and in the terminal a room, and a moderator's commands."""

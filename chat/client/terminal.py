@@ -1,8 +1,8 @@
 """A room in a terminal or a pipe: events in, lines out.
 
-Rules. What people said, and what is missing of it, goes to standard output, one line each, written
-at once; everything about the connection goes to standard error. Nothing here decides when to come
-back or what is new (`client.py` does).
+Rules. What people said, what is missing of it and what is ruled goes to standard output, one line
+each, written at once; everything about the connection goes to standard error. Nothing here decides
+when to come back or what is new (`client.py` does).
 
 Danger: messages are strangers' text. What would steer a terminal, end a line or turn the writing
 direction around is taken out, and nothing in it is markup.
@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from io import TextIOWrapper
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -26,7 +26,19 @@ from rich.text import Text
 from chat.client.client import Client
 from chat.client.follower import News
 from chat.client.link import ClientError
-from chat.wire.schema import WHITE, Clear, Delete, Error, Gap, Joined, Msg, Notice, Welcome
+from chat.wire.schema import (
+    WHITE,
+    Clear,
+    Delete,
+    Error,
+    Gap,
+    Joined,
+    Left,
+    Msg,
+    Notice,
+    State,
+    Welcome,
+)
 
 STEERING: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters, among them the one that begins an escape sequence
@@ -37,7 +49,7 @@ STEERING: Final = re.compile(
 OUTPUT: Final = 1  # standard output's file descriptor
 FIRST_TRIES: Final = 3
 
-Content = Msg | Gap | Notice | Delete | Clear
+Content = Msg | Gap | Notice | Delete | Clear | State
 Show = Callable[[Content], None]
 
 
@@ -80,16 +92,20 @@ async def tail(url: str, room: str, token: str, json_lines: bool) -> None:
 async def follow(events: AsyncIterator[News], show: Show, note: Callable[[str], None]) -> None:
     """Show a room's content, and note what else happens, until the events end.
 
-    Raises ClientError when the room cannot be had.
+    Raises ClientError when the room cannot be had, or not any more.
     """
     async for event in events:
         match event:
-            case Msg() | Gap() | Notice() | Delete() | Clear():
+            case Msg() | Gap() | Notice() | Delete() | Clear() | State():
                 show(event)
             case Welcome():
                 note(f"connected as {plain(event.name)} ({plain(event.role)})")
             case Joined():
                 note(f"{event.room}: {event.online} watching")
+                if event.state is not UNSET and (said := rules(event.state)):
+                    note(said)
+            case Left(reason=str(reason)):
+                raise ClientError(f"sent out of {event.room}: {plain(reason)}")
             case Error(retry_after=float(after)):
                 note(f"{plain(event.message)}; again in {after:.1f} s")
             case Error():
@@ -108,9 +124,12 @@ def as_text(console: Console) -> Show:
 
 
 def line(content: Content) -> Text:
-    """A message, a notice, a gap or what was taken back as a line: nothing can be unprinted."""
+    """What happens in a room as a line; what was taken back, too: nothing can be unprinted."""
     if isinstance(content, Delete | Clear):
         return Text(f"-- {taken_back(content)} --", style="dim")
+    if isinstance(content, State):
+        said = rules(content.state) or "the room has no rules any more"
+        return Text(f"-- {said} --", style="bold cyan")
     if isinstance(content, Gap):
         lost = {0: "messages were lost, nobody knows how many", 1: "1 message was lost"}
         text = lost.get(content.lost, f"{content.lost} messages were lost")
@@ -120,7 +139,9 @@ def line(content: Content) -> Text:
         (clock(content.ts), "dim"),
         " ",
         ("" if told is UNSET else f"[{plain(told)}] ", "bold magenta"),
-        (f"{plain(content.name)}: ", "bold"),
+        (plain(content.name), "bold"),
+        (marks(content), "cyan"),
+        (": ", "bold"),
         (plain(content.text), "" if content.color == WHITE else f"#{content.color:06x}"),
     )
 
@@ -131,6 +152,34 @@ def taken_back(told: Delete | Clear) -> str:
         return f"message {told.target} was taken back"
     whose = "" if told.uid is UNSET else f" of {plain(told.uid)}"
     return f"all messages{whose} were taken back"
+
+
+def marks(content: Msg | Notice) -> str:
+    """The level and the badges behind a name: staff is known by them."""
+    if isinstance(content, Notice):
+        return ""
+    level = [] if content.level is UNSET else [f"Lv {content.level}"]
+    badges = () if content.badges is UNSET else content.badges
+    said = ", ".join([*level, *badges])
+    return f" ({plain(said)})" if said else ""
+
+
+def rules(state: dict[str, Any]) -> str:
+    """Those of a room's rules that are no defaults; "" where all are. What is not known is left."""
+    pinned, said = state.get("pinned"), []
+    if slow := state.get("slow_s"):
+        said.append(f"slow mode, {slow} s")
+    if (silence := state.get("silence", "none")) != "none":
+        said.append(f"silence, {'moderators' if silence == 'all' else silence} and above may type")
+    if (least := state.get("min_role", "guest")) != "guest":
+        said.append(f"{least} and above may type")
+    if repeats := state.get("no_repeats_s"):
+        said.append(f"no repeats, {repeats} s")
+    if isinstance(pinned, dict):
+        said.append(f"pinned, {pinned.get('name', pinned.get('uid'))}: {pinned.get('text')}")
+    if announcement := state.get("announcement"):
+        said.append(f"announcement, {announcement}")
+    return plain("; ".join(said))
 
 
 def plain(text: str) -> str:

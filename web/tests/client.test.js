@@ -441,6 +441,163 @@ describe("sending", () => {
   });
 });
 
+describe("being ruled", () => {
+  const send = () => client.send({ ...ENTRY });
+  const refuse = (more) => world.hear({ t: "error", ref: world.sent("send").at(-1).ref, message: "", ...more });
+
+  test("rules come with a join and with each state, which takes its number", () => {
+    world.hear(WELCOME);
+    joined({ state: { slow_s: 3 } });
+    assert.deepEqual(world.seen("joined")[0][1].rules, { slow_s: 3 });
+    world.hear({ t: "state", room: "r", seq: 6, ts: 1, state: { slow_s: 0 } }, msgs(7));
+    assert.deepEqual(world.seen("ruled"), [["ruled", { slow_s: 0 }]]);
+    assert.deepEqual(world.live, [[7]]);
+    world.hear({ t: "state", room: "r", seq: 6, ts: 1, state: { slow_s: 9 } });
+    assert.equal(world.seen("ruled").length, 1);
+  });
+
+  for (const code of ["muted", "slow_mode", "silenced", "repeated", "word_refused", "banned"]) {
+    test(`what is refused as ${code} is given back, not sent again`, () => {
+      enter();
+      send();
+      refuse({ code, retry_after: 2 });
+      assert.deepEqual(world.seen("failed").map(([, { text }, error]) => [text, error.code]), [["hi", code]]);
+      world.advance(60_000);
+      assert.equal(world.sent("send").length, 1);
+    });
+  }
+
+  test("what is refused because a room is busy goes out again", () => {
+    enter();
+    send();
+    refuse({ code: "room_busy", retry_after: 2 });
+    assert.equal(world.seen("error")[0][1].again, true);
+    world.advance(2000);
+    assert.equal(world.sent("send").length, 2);
+  });
+
+  for (const reason of ["kicked", "banned: spam"]) {
+    test(`who is ${reason} stays out, over reconnects, until they try again`, () => {
+      enter();
+      world.hear({ t: "left", room: "r", reason });
+      assert.deepEqual(world.seen("left"), [["left", { reason }]]);
+      world.hear(msgs(6));
+      world.advance(600_000);
+      world.lose();
+      world.advance(20_000);
+      world.hear(WELCOME);
+      world.advance(20_000);
+      assert.deepEqual(world.sent("join"), []);
+      assert.equal(world.seen("left").length, 2);
+      client.retry();
+      joined();
+      assert.equal(world.state.state, "open");
+    });
+  }
+
+  test("what was typed comes back to who is sent out, and more is refused by the server", () => {
+    enter();
+    send();
+    world.hear({ t: "left", room: "r", reason: "kicked" });
+    assert.equal(world.seen("failed").length, 1);
+    send();
+    refuse({ code: "not_joined" });
+    assert.equal(world.seen("failed").length, 2);
+  });
+
+  test("another room's left, or the answer to a leave, changes nothing", () => {
+    enter();
+    world.hear({ t: "left", room: "r" }, { t: "left", room: "other", reason: "banned" }, msgs(6));
+    assert.deepEqual(world.live, [[6]]);
+  });
+
+  test("a join refused with banned is not tried again, however soon it ends", () => {
+    world.hear(WELCOME);
+    world.hear({ t: "error", ref: 1, code: "banned", message: "you are banned", retry_after: 1 });
+    world.advance(60_000);
+    assert.equal(world.sent("join").length, 1);
+    assert.deepEqual(world.seen("left"), [["left", { reason: "you are banned" }]]);
+    client.switchRoom("other");
+    assert.equal(world.sent("join").at(-1).room, "other");
+    assert.deepEqual(world.sent("leave"), []);
+  });
+
+  for (const [code, words] of [[4504, /banned: spam/], [4506, /anew elsewhere/], [4507, /already/]]) {
+    test(`${code} ends it, in words`, () => {
+      enter();
+      world.socket.onclose({ code, reason: code === 4504 ? "banned: spam" : "" });
+      world.advance(600_000);
+      assert.equal(world.sockets.length, 1);
+      assert.equal(world.state.state, "closed");
+      assert.match(world.state.reason, words);
+    });
+  }
+
+  test("4505 comes back when its bye says, and not before", () => {
+    enter();
+    world.hear({ t: "bye", reason: "kicked", reconnect_in: 60 });
+    world.lose(4505);
+    assert.match(world.state.reason, /sent you away/);
+    world.advance(59_000);
+    assert.equal(world.sockets.length, 1);
+    world.advance(1000);
+    assert.equal(world.sockets.length, 2);
+  });
+});
+
+describe("asking", () => {
+  const order = { t: "moderate", room: "r", action: "delete", seq: 3 };
+  let answers;
+  const ask = (command = order) => client.ask(command, (answer) => answers.push(answer.code ?? answer.t));
+
+  beforeEach(() => (answers = []));
+
+  test("each command gets its own answer, once", () => {
+    enter();
+    ask();
+    ask({ ...order, seq: 4 });
+    const [first, second] = world.sent("moderate").map(({ ref }) => ref);
+    world.hear({ t: "error", ref: second, code: "forbidden", message: "" });
+    world.hear({ t: "done", room: "r", action: "delete", ref: first }, { t: "done", ref: first });
+    assert.deepEqual(answers, ["forbidden", "done"]);
+    assert.deepEqual(world.seen("error"), []);
+  });
+
+  test("without a connection there is an answer, too", () => {
+    ask();
+    enter();
+    ask();
+    world.lose();
+    assert.deepEqual(answers, ["unanswered", "unanswered"]);
+  });
+
+  test("a guest's name holds now and for the next connection", () => {
+    enter();
+    client.rename("花 &", (answer) => answers.push(answer.name));
+    const { ref, name } = world.sent("auth")[0];
+    world.hear({ t: "authed", uid: "me2", name: "花 & (guest-1)", role: "guest", expires: 0, ref });
+    assert.deepEqual([name, answers], ["花 &", ["花 & (guest-1)"]]);
+    assert.equal(world.seen("authed").length, 1);
+    assert.ok(client.isOwn("me2"));
+    world.lose();
+    world.advance(20_000);
+    assert.equal(new URL(world.socket.url).searchParams.get("name"), "花 &");
+  });
+
+  test("who was here before comes with key and name", () => {
+    const who = { guest: "k.1", name: "花" };
+    new Client({ url: "ws://host/ws", room: "r", on: world.on, env: world.env, who }).start();
+    const { searchParams } = new URL(world.socket.url);
+    assert.deepEqual(Object.fromEntries(searchParams), who);
+  });
+});
+
+test("a wait longer than a timer can count does not end at once", (t) => {
+  const set = t.mock.method(globalThis, "setTimeout", () => 0);
+  BROWSER.setTimeout(() => {}, 90 * 86_400_000);
+  assert.equal(set.mock.calls[0].arguments[1], 2 ** 31 - 1);
+});
+
 test("a frame that is not JSON, or an event of a newer server, is survived", (t) => {
   t.mock.method(console, "warn", () => {});
   enter();

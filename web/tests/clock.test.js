@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 const WEB = new URL("../", import.meta.url);
-/* How old a message of the history is can only be told from its `ts`, which is wall time itself. */
+/* How old a message of the history is, and when a mute ends, is told in wall time. */
 const WALL_TIME_READ = { "app.js": 1 };
 
 test("no interval is measured in wall time, which may be set back", () => {

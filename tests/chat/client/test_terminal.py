@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from io import StringIO
+from typing import Any
 
 import msgspec
 import pytest
@@ -84,6 +85,30 @@ class TestLines:
     ) -> None:
         assert line(told).plain == said
 
+    def test_level_and_badges_stand_behind_a_name(self) -> None:
+        shown = line(msg(level=7, badges=["mod", f"a{ESCAPE}"])).plain
+        assert shown.endswith(" 阿花 (Lv 7, mod, a [2J): hi")
+        assert line(msg(badges=[])).plain.endswith(" 阿花: hi")
+
+    @pytest.mark.parametrize(
+        ("state", "said"),
+        [
+            ({}, "the room has no rules any more"),
+            (
+                {"slow_s": 5, "silence": "all"},
+                "slow mode, 5 s; silence, moderators and above may type",
+            ),
+            ({"silence": "vip", "newer": 1}, "silence, vip and above may type"),
+            ({"min_role": "user", "no_repeats_s": 9}, "user and above may type; no repeats, 9 s"),
+            ({"pinned": {"uid": "u", "text": f"x{ESCAPE}"}}, "pinned, u: x [2J"),
+            ({"pinned": {"uid": "u", "name": "n", "text": "x"}}, "pinned, n: x"),
+            ({"announcement": "hi\nall"}, "announcement, hi all"),
+        ],
+    )
+    def test_a_rooms_rules_are_said_when_they_change(self, state: Any, said: str) -> None:
+        rules = {"silence": "none", "min_role": "guest", "pinned": None, "announcement": None}
+        assert line(State("lobby", 4, 1, rules | state)).plain == f"-- {said} --"
+
     def test_a_time_no_calendar_has_is_no_error(self) -> None:
         assert clock(2**62) == "--:--:--"
 
@@ -123,12 +148,23 @@ class TestFollow:
         )
         await follow(coming_now, shown.append, notes.append)
         gone = [Delete("lobby", 2, 1, 5), Clear("lobby", 3, 5)]
-        assert shown == [msg(1), gap, notice, *gone, msg(5)]
+        assert shown == [msg(1), gap, notice, *gone, State("lobby", 4, 5, {"slow_s": 2}), msg(5)]
         assert notes == [
             "connected as guest-4e5f (guest)",
             "no; again in 1.5 s",
             "lobby: 1 watching",
         ]
+
+    async def test_rules_are_noted_when_it_joins(self) -> None:
+        notes: list[str] = []
+        room = wire.joined("lobby", 1, state={"slow_s": 5})
+        await follow(coming(room), _unexpected, notes.append)
+        assert notes == ["lobby: 1 watching", "slow mode, 5 s"]
+
+    async def test_being_sent_out_ends_it(self) -> None:
+        out = {"t": "left", "room": "lobby", "reason": f"banned: rude{ESCAPE}"}
+        with pytest.raises(ClientError, match=r"^sent out of lobby: banned: rude \[2J$"):
+            await follow(coming({"t": "left", "room": "lobby"}, out), _unexpected, _unexpected)
 
     async def test_a_refused_room_ends_it(self) -> None:
         with pytest.raises(ClientError, match="bad_room: no"):

@@ -1,0 +1,117 @@
+"""The HTTP API as a person at a terminal calls it: one request, what is true now, or a sentence.
+
+Rules. Knows the API's one shape of refusals, and no operation of it. Whatever goes wrong is a
+ClientError whose text says it to the person who asked, and what to do about it; nothing is tried
+again, because everything asked here may be repeated. Each path part is percent-encoded once, here.
+
+Danger: an error's text goes to a terminal or a log. The key must not be in it.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from chat.client.link import ClientError, is_loopback
+
+TIMEOUT_S: Final = 30.0
+
+
+class Refused(ClientError):
+    """The API said no. `status` is HTTP's; `problems` are its sentences, one a field."""
+
+    def __init__(self, status: int, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problems = problems
+
+
+class Backend:
+    """The API at `url`, with a key or without. Raises ClientError.
+
+    actor  who is at the terminal, for the audit
+    """
+
+    def __init__(self, url: str, key: str = "", actor: str = "") -> None:
+        headers = {}
+        key = key.strip()
+        if not key.isprintable():
+            raise ClientError("the key cannot be one: there is a control character in it")
+        if key:
+            headers[b"Authorization"] = b"Bearer " + key.encode()
+        if actor:
+            headers[b"X-Danmaku-Actor"] = actor.encode()
+        self._url = url.rstrip("/")
+        self._key = bool(key)
+        host = httpx.URL(url).host if _is_http(url) else ""
+        if not host:
+            raise ClientError(f"{url!r} is no address of an API, as http://127.0.0.1:8001 is")
+        self._http = httpx.Client(
+            headers=headers, timeout=TIMEOUT_S, trust_env=not is_loopback(url)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def ask(
+        self, method: str, *path: str, body: object = None, query: dict[str, Any] | None = None
+    ) -> Any:
+        """The answer to `method /v1/…`. Raises Refused, and ClientError where none comes."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            where = "/".join(quote(part, safe="") for part in ("v1", *path))
+            answer = self._http.request(method, f"{self._url}/{where}", json=body, params=given)
+        except httpx.TimeoutException:
+            raise ClientError(f"{self._url} did not answer within {TIMEOUT_S:.0f} s") from None
+        except httpx.ConnectError as error:
+            raise ClientError(f"{self._url} cannot be reached ({error}); is a node up?") from None
+        except (httpx.HTTPError, ValueError) as error:
+            raise ClientError(f"{self._url} cannot be asked: {error}") from None
+        if answer.is_success:
+            return _parsed(answer)
+        raise self._refused(answer)
+
+    def pages(self, name: str, *path: str, after: str = "", limit: int = 1000) -> Iterator[Any]:
+        """All of a list that comes in pages, called `name` in the answers."""
+        while True:
+            page = self.ask("GET", *path, query={"after": after or None, "limit": limit})
+            yield from page[name]
+            if page["next"] is None:
+                return
+            after = page["next"]
+
+    def _refused(self, answer: httpx.Response) -> Refused:
+        status = answer.status_code
+        try:
+            error = answer.json()["error"]
+            message, problems = str(error["message"]), error.get("problems", [])
+            told = tuple(": ".join(filter(None, (p.get("path"), p["message"]))) for p in problems)
+            again = error.get("retry_after")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Refused(status, f"{self._url} answers HTTP {status}; is it the API's address?")
+        if status == 401:
+            had = "the key is none of this server's" if self._key else "a key is needed here"
+            message = f"{had}: give one with --key or in DANMAKU_API_KEY"
+        again = again or answer.headers.get("Retry-After")
+        return Refused(status, f"{message}; try again in {again} s" if again else message, told)
+
+
+def _parsed(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except json.JSONDecodeError:
+        raise ClientError(
+            f"{answer.url.copy_with(path='/')} answers no JSON; is it the API?"
+        ) from None
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return httpx.URL(url).scheme in {"http", "https"}
+    except httpx.InvalidURL:
+        return False
