@@ -67,6 +67,7 @@ PURE = (
     "chat/policy/words.py",
     "chat/rooms/position.py",
     "chat/rooms/room.py",
+    "chat/workers/records.py",
     "chat/wire/batch.py",
     "chat/wire/schema.py",
     "chat/wire/variants.py",
