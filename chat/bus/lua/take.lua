@@ -26,9 +26,13 @@ if not known then
   if ARGV[4] ~= 'all' then
     local clock = redis.call('TIME')
     first = string.format('%d-0', clock[1] * 1000 + math.floor(clock[2] / 1000) - ARGV[4])
-    behind = nil
+    local earlier = redis.call('XREVRANGE', KEYS[2], '(' .. first, '-', 'COUNT', 1)[1]
     if before(last, first) then
       first, behind = last, added
+    elseif earlier then
+      first, behind = earlier[1], nil
+    else
+      first = '0-0'
     end
   end
   if behind then
