@@ -178,6 +178,40 @@ def doctor(config: ConfigFile = None) -> None:
 
 
 @app.command()
+def archive(
+    to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.jsonl or FILE.sqlite.")],
+    rooms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROOMS", help="Only these, as live:42 or live:*; repeatable."),
+    ] = None,
+    group: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Share the work with other files of this group."),
+    ] = "",
+    config: ConfigFile = None,
+) -> None:
+    """Keep everything that is said in a file, until Ctrl-C; goes on where the file ends."""
+    loaded = load(config)
+
+    from chat.ops import logs
+    from chat.ops.rundir import bus_of_node
+    from chat.workers import archive as archive
+    from chat.workers.filelock import CannotArchive
+
+    logs.set_up(loaded.log)
+    url = loaded.bus.url
+    if url == "embedded":
+        found = bus_of_node(loaded.node.run_dir, loaded.server.port)
+        if found is None:
+            fail(f"no node runs here on port {loaded.server.port}; start it, or set bus.url")
+        url = found
+    try:
+        archive.archive(loaded, url, to, rooms or (), group)
+    except CannotArchive as why:
+        fail(str(why))
+
+
+@app.command()
 def token(
     uid: Annotated[str, typer.Argument(help="The user's id.")],
     name: Annotated[str, typer.Option(help="The name shown; else the id.")] = "",

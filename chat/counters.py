@@ -89,6 +89,24 @@ class ChatCount(IntEnum):
     REFUSED_REPEATED = _BASE + 57
     REFUSED_ROOM_BUSY = _BASE + 58
 
+    CONNECTION_EVENTS_DROPPED = _BASE + 59
+
+
+@unique
+class NodeCount(IntEnum):
+    """Column numbers of the one row that API and webhooks share; each writes its own."""
+
+    PUBLISHED = 0
+    WEBHOOK_EVENTS_SENT = 1
+    WEBHOOK_EVENTS_LOST = 2
+    WEBHOOK_REQUESTS_FAILED = 3
+    WEBHOOK_BAD_ENTRIES = 4
+    WEBHOOK_WAITING = 5
+
+
+NODE_FIELDS: Final = tuple(count.name.lower() for count in NodeCount)
+"""All columns of that row."""
+NODE_GAUGES: Final = frozenset({"webhook_waiting"})
 
 FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
 """All columns of a shard's row."""

@@ -15,11 +15,10 @@ from contextlib import ExitStack
 from functools import partial
 
 from chat.api import server as api
-from chat.api.metrics import API_FIELDS
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
 from chat.config.sections import Config, public_url
-from chat.counters import FIELDS, ChatCount, clear_gauges
+from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.engine import EmbeddedEngine, EngineError
@@ -83,7 +82,7 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     else:
         away = check_bus(url, config.bus.timeout_ms / 1000)
 
-    board, own = Scoreboard(FIELDS, count), Scoreboard(API_FIELDS, 1)
+    board, own = Scoreboard(FIELDS, count), Scoreboard(NODE_FIELDS, 1)
     settings, node = shard_settings(config, rows), new_shard()
     workers = [
         Worker(
@@ -95,6 +94,17 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     ]
     ws_port = listeners[0].getsockname()[1]
     workers.append(Worker("api", partial(api.run, config, url, api_listener, board, own, ws_port)))
+    if config.webhooks.url:
+        from chat.workers import webhooks
+
+        row = own.row(0)
+        workers.append(
+            Worker(
+                "webhooks",
+                partial(webhooks.run, config, url, row, node),
+                partial(row.__setitem__, NodeCount.WEBHOOK_WAITING, 0),
+            )
+        )
     supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0)
     api_port = api_listener.getsockname()[1]
     return supervisor, lambda: announce(config, count, ws_port, api_port, away)

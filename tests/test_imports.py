@@ -18,8 +18,9 @@ MAY_IMPORT = {
 }
 
 WINGS = {
-    "node": {"api", "hub", "rooms", "policy", "bus", "wire", "config", "ops", "node"},
-    "cli": {"api", "client", "policy", "wire", "config", "ops", "node"},
+    "node": {"api", "hub", "rooms", "policy", "bus", "wire", "config", "ops", "node", "workers"},
+    "cli": {"api", "client", "policy", "wire", "config", "ops", "node", "workers"},
+    "workers": {"bus", "wire", "config"},
     "api": {"policy", "bus", "wire", "config"},
     "hub": {"rooms", "policy", "bus", "wire", "config"},
     "rooms": {"policy", "bus", "wire", "config"},
@@ -66,6 +67,7 @@ PURE = (
     "chat/policy/words.py",
     "chat/rooms/position.py",
     "chat/rooms/room.py",
+    "chat/workers/records.py",
     "chat/wire/batch.py",
     "chat/wire/schema.py",
     "chat/wire/variants.py",

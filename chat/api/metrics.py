@@ -14,11 +14,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chat.counters import GAUGES
+from chat.counters import GAUGES, NODE_FIELDS, NODE_GAUGES, NodeCount
 from pool.scoreboard import Scoreboard
 
-API_FIELDS: Final = ("published",)
-"""What of the API's is counted on a scoreboard of one row."""
+API_FIELDS: Final = NODE_FIELDS
+"""What API and webhooks count on a scoreboard of one row."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -41,17 +41,20 @@ class ScoreboardCollector(Collector):
             yield family(f"danmaku_node_{field}", f"{words}, all shards", value=total)
 
 
-class PublishedCollector(Collector):
-    """What backends published, of all lives of the API."""
+class NodeCollector(Collector):
+    """What backends published, and what was sent to webhooks, of all lives of who did it."""
 
     def __init__(self, board: Scoreboard) -> None:
         self._board = board
 
     def collect(self) -> Iterator[Metric]:
-        value = self._board.read(0)["published"]
+        row = self._board.read(0)
         yield CounterMetricFamily(
-            "danmaku_api_published", "messages published for backends", value=value
+            "danmaku_api_published", "messages published for backends", value=row["published"]
         )
+        for field in NODE_FIELDS[1:]:
+            family = GaugeMetricFamily if field in NODE_GAUGES else CounterMetricFamily
+            yield family(f"danmaku_{field}", field.replace("_", " "), value=row[field])
 
 
 class Metrics:
@@ -86,12 +89,12 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
-        self._registry.register(PublishedCollector(own))
+        self._registry.register(NodeCollector(own))
         self._own = own.row(0)
 
     def published(self, messages: int) -> None:
         """So many messages were published."""
-        self._own[API_FIELDS.index("published")] += messages
+        self._own[NodeCount.PUBLISHED] += messages
 
     def render(self) -> bytes:
         """The text Prometheus scrapes."""

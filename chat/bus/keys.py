@@ -11,6 +11,13 @@
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
+    {prefix}:{p}:events          stream   e occupied or vacated, r room; where somebody asked for it
+    {prefix}:{p}:group:G         hash     workers of a group: owner, until (ms), by; lost:STREAM
+    {{prefix}:broadcast}:group:G hash     the same of the streams there
+    {{prefix}:broadcast}:workers:G
+                                 zset     worker by until when it is believed to live, ms
+    {{prefix}:broadcast}:connections
+                                 stream   m who came and went, JSON; where somebody asked for it
     {prefix}:{p}:health          string   written to see that it can be
     {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
     {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
@@ -49,6 +56,7 @@ class Keys:
         self.guests = f"{prefix}:guests"
         self.audit = f"{{{self.broadcast}}}:audit"
         self.reports = self._beside_broadcast("reports")
+        self.connections = self._beside_broadcast("connections")
         self.shards = self._beside_broadcast("shards")
 
     def partition(self, room: str) -> int:
@@ -66,6 +74,18 @@ class Keys:
 
     def health(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:health"
+
+    def events(self, partition: int) -> str:
+        return f"{self._prefix}:{{{partition}}}:events"
+
+    def group(self, partition: int | None, group: str) -> str:
+        """Of a partition; None: of what is in the slot of the broadcast stream."""
+        if partition is None:
+            return self._beside_broadcast(f"group:{group}")
+        return f"{self._prefix}:{{{partition}}}:group:{group}"
+
+    def members(self, group: str) -> str:
+        return self._beside_broadcast(f"workers:{group}")
 
     def room(self, room: str) -> str:
         return self._of(room, "room")

@@ -62,6 +62,7 @@ class Store:
     servers      where it is
     history      messages kept per room; fanout_entries: about how many per partition stream
     ttl_s        how long a room without viewers or messages is kept
+    room_events  about how many of rooms getting and losing viewers per partition; 0: none
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Store:
         fanout_entries: int,
         ttl_s: int,
         dup_ttl_s: int = 300,
+        room_events: int = 0,
     ) -> None:
         self.keys = keys
         self.servers = servers
         self.retention = Retention(history, fanout_entries, ttl_s)
         self._dup_ttl_s = dup_ttl_s
+        self._room_events = room_events
         self._publish = Script(servers, "publish", "append")
         self._open = Script(servers, "open", "removed")
         self._page = Script(servers, "page", "removed")
@@ -253,8 +256,9 @@ class Store:
         self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
     ) -> list[int]:
         """Report this shard's viewers of rooms of one partition; the sums over all shards."""
-        keys = [self.keys.top(partition), self.keys.seen(partition)]
-        args: list[Any] = [shard, stale_ms, self.retention.ttl_s]
+        named = self.keys.top, self.keys.seen, self.keys.events
+        keys = [name(partition) for name in named]
+        args: list[Any] = [shard, stale_ms, self.retention.ttl_s, self._room_events]
         for room, count in counts:
             keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
             args += (room, count)
@@ -331,12 +335,14 @@ class Store:
 
 def open_store(config: Config, url: str) -> Store:
     """A door to the Redis at `url`, as configured."""
+    followed = config.webhooks.wants("room_occupied", "room_vacated")
     return Store(
         open_servers(url, config.bus.timeout_ms / 1000),
         Keys(config.bus.prefix, config.bus.partitions),
         history=config.rooms.history,
         fanout_entries=config.bus.stream_entries,
         ttl_s=config.rooms.history_ttl_s,
+        room_events=config.bus.stream_entries if followed else 0,
     )
 
 

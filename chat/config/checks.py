@@ -126,6 +126,14 @@ def check_hooks(path: str) -> str | None:
 
 
 def check_presend_url(url: str) -> str | None:
+    return _check_http(url, "https://moderation.example/check")
+
+
+def check_webhooks_url(url: str) -> str | None:
+    return _check_http(url, "https://backend.example/danmaku")
+
+
+def _check_http(url: str, example: str) -> str | None:
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -133,7 +141,7 @@ def check_presend_url(url: str) -> str | None:
         sound = False
     if not url or (sound and re.fullmatch(r"[!-~]*", url) and not parts.fragment):
         return None
-    return "expected a URL like https://moderation.example/check"
+    return f"expected a URL like {example}"
 
 
 def check_run_dir(path: str) -> str | None:
@@ -155,5 +163,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "rooms.hooks": check_hooks,
     "rooms.presend_url": check_presend_url,
     "rooms.presend_secret": check_secret,
+    "webhooks.url": check_webhooks_url,
+    "webhooks.secret": check_secret,
     "node.run_dir": check_run_dir,
 }

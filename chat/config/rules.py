@@ -70,6 +70,12 @@ def _a_secret_came_after(config: Config) -> str | None:
     return None
 
 
+def _something_is_told(config: Config) -> str | None:
+    if config.webhooks.url and not config.webhooks.events:
+        return "name at least one event, or leave webhooks.url empty"
+    return None
+
+
 RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("api.port", "api.host", "server.host", "server.port"), _ports_differ),
     (("server.client_address", "server.trusted_proxies"), _someone_is_trusted),
@@ -80,4 +86,5 @@ RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("rooms.history", "rooms.history_on_join"), _history_is_kept),
     (("auth.guests", "auth.secret", "auth.public_keys"), _someone_may_enter),
     (("auth.secret_before", "auth.secret"), _a_secret_came_after),
+    (("webhooks.events", "webhooks.url"), _something_is_told),
 ]

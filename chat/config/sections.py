@@ -15,10 +15,11 @@ from msgspec import Meta, field
 
 from chat.config import busurl
 
-URLS = frozenset({"bus.url", "rooms.presend_url"})
+URLS = frozenset({"bus.url", "rooms.presend_url", "webhooks.url"})
 """Keys whose values may carry a password."""
 SECRETS = URLS | {
-    *("auth.secret", "auth.secret_before", "api.key", "api.keys", "rooms.presend_secret")
+    *("auth.secret", "auth.secret_before", "api.key", "api.keys", "rooms.presend_secret"),
+    "webhooks.secret",
 }
 """Keys whose values are never shown."""
 
@@ -190,6 +191,35 @@ class Api(Section, frozen=True):
         return bool(self.key or self.keys)
 
 
+WebhookEvent = Literal[
+    "message",
+    "moderation",
+    "report",
+    "room_occupied",
+    "room_vacated",
+    "connected",
+    "disconnected",
+]
+"""What an operator's service can be told of."""
+
+
+class Webhooks(Section, frozen=True):
+    url: str = ""
+    secret: str = ""
+    events: tuple[WebhookEvent, ...] = (
+        "message",
+        "moderation",
+        "report",
+        "room_occupied",
+        "room_vacated",
+    )
+    timeout_s: Annotated[int, Meta(ge=1, le=60)] = 10
+
+    def wants(self, *events: WebhookEvent) -> bool:
+        """Whether one of these is to be told."""
+        return bool(self.url) and not set(events).isdisjoint(self.events)
+
+
 class Node(Section, frozen=True):
     run_dir: str = ""
 
@@ -207,6 +237,7 @@ class Config(msgspec.Struct, frozen=True):
     rooms: Rooms = field(default_factory=Rooms)
     auth: Auth = field(default_factory=Auth)
     api: Api = field(default_factory=Api)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     node: Node = field(default_factory=Node)
     log: Log = field(default_factory=Log)
 

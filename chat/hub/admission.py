@@ -14,6 +14,7 @@ from chat.counters import ChatCount
 from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement
 from chat.hub.expiries import Expiries
+from chat.hub.presence import Presence
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.identity import Identity, Refused
@@ -29,6 +30,7 @@ class Admission:
     ping_s  what a welcome says of the heartbeat
     wall    seconds since 1970
     devices of users who may have only one; None: as many as they like
+    presence  is told who comes and goes; None: nobody is
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Admission:
         counts: "memoryview[int]",
         wall: Callable[[], float],
         devices: Devices | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self._connections = connections
         self._users = users
@@ -50,6 +53,7 @@ class Admission:
         self._counts = counts
         self._wall = wall
         self._devices = devices
+        self._presence = presence
         self._expiries = Expiries()
 
     def admit(self, fd: int, token: str | None, key: str | None, name: str | None) -> Welcome:
@@ -69,6 +73,8 @@ class Admission:
         if key and not token:
             self._count_guest(returned=who.uid == f"{GUEST}:{key.partition('.')[0]}")
         conn = self._users.name(handle)
+        if self._presence is not None:
+            self._presence.came(fd, conn, who)
         return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
 
     def authenticate(self, fd: int, auth: Auth) -> Authed | Error | None:
@@ -112,6 +118,8 @@ class Admission:
 
     def close(self, fd: int) -> None:
         """The connection is over."""
+        if self._presence is not None:
+            self._presence.left(fd)
         self._users.close(fd)
         self._expiries.forget(fd)
         if self._devices is not None:
@@ -126,6 +134,8 @@ class Admission:
                 self._connections.close(fd, CloseCode.TOKEN_EXPIRED)
         if self._devices is not None:
             self._devices.tick(tick)
+        if self._presence is not None:
+            self._presence.tick()
 
 
 def given(field: str | UnsetType) -> str | None:

@@ -32,6 +32,7 @@ from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
+from chat.hub.presence import Presence
 from chat.hub.replies import Replies
 from chat.hub.reporting import Reporting
 from chat.hub.sending import Sending, Stage
@@ -142,9 +143,14 @@ class Shard:
             self._devices = Devices(
                 *(connections, users, Leases(store), store.notify, config.auth.devices, counts)
             )
+        self._presence: Presence | None = None
+        if config.webhooks.wants("connected", "disconnected"):
+            self._presence = Presence(
+                store, config.webhooks.events, users, bus.stream_entries, counts, wall
+            )
         admission = Admission(
             *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
-            *(wall, self._devices),
+            *(wall, self._devices, self._presence),
         )
         gate = Gate(
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
@@ -227,6 +233,8 @@ class Shard:
         await self._inquiries.stop()
         if self._devices is not None:
             await self._devices.stop()
+        if self._presence is not None:
+            await self._presence.stop()
         await self._resume.stop()
         await self._paging.stop()
         await self.rooms.stop()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chat.config.sections import Config
+from chat.config.sections import Config, public_url
 from chat.ops.doctor_bus import check_bus
 from chat.ops.findings import Finding, Level, count
 from chat.ops.machine import Machine, this_machine
@@ -265,10 +265,26 @@ def _api_key(config: Config, machine: Machine) -> Iterator[Finding]:
         yield Finding("api.key", "ok", "set")
 
 
+def _webhooks(config: Config, machine: Machine) -> Iterator[Finding]:
+    webhooks = config.webhooks
+    if not webhooks.url:
+        return
+    detail = f"{public_url(webhooks.url)} is told of: {', '.join(webhooks.events)}"
+    if webhooks.secret:
+        yield Finding("webhooks", "ok", detail)
+    else:
+        advice = (
+            "anybody who finds the URL can pass for this server: set DANMAKU_WEBHOOKS_SECRET "
+            "(openssl rand -base64 32), and have the receiver check the signature"
+        )
+        yield Finding("webhooks", "warn", f"{detail}; without webhooks.secret", advice)
+
+
 Check = Callable[[Config, Machine], Iterator[Finding]]
 CHECKS: list[Check] = [
     *(_python, _kernel, _open_files, _all_files, _accept_backlog, _local_ports, _modules, _fan_out),
     *(check_bus, _data_dir, _run_dir, _ports, _addresses, _tokens, _api_key),
+    _webhooks,
 ]
 
 

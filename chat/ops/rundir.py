@@ -88,6 +88,13 @@ def open_run_dir(configured: str, port: int, environ: Mapping[str, str] = os.env
     )
 
 
+def bus_of_node(configured: str, port: int, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The URL of the embedded engine of the node on `port`, if one runs here."""
+    found = [Path(configured).absolute()] if configured else places(port, environ)
+    sockets = (path / SOCKET for path in found)
+    return next((f"unix://{path}" for path in sockets if path.is_socket()), None)
+
+
 class _Unfit(Exception):
     """A directory that will not do; whether because another node has it."""
 

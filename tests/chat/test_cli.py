@@ -19,6 +19,7 @@ from chat.wire import schema
 from tests.chat.config.keys import P256, private_pem, public_pem
 
 SECRET = "0123456789abcdef0123456789abcdef"
+NOWHERE = "unix:///nowhere/s.sock"
 NOBODY = "ws://127.0.0.1:1/ws"
 
 
@@ -53,7 +54,7 @@ class TestHelp:
     def test_every_command_is_listed(self) -> None:
         done = run("--help")
         assert done.exit_code == 0
-        for command in ("serve", "send", "tail", "doctor", "token"):
+        for command in ("serve", "send", "tail", "doctor", "archive", "token"):
             assert command in done.stdout
 
     def test_without_a_command_it_helps(self) -> None:
@@ -204,6 +205,20 @@ class TestDoctor:
         done = run("doctor")
         assert done.exit_code == 2
         assert "server.port" in done.stderr
+
+
+class TestArchive:
+    def test_a_file_of_another_kind_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DANMAKU_BUS_URL", NOWHERE)
+        done = run("archive", "--to", "a.txt")
+        assert done.exit_code == 1
+        assert "a.txt ends neither in .jsonl nor in .sqlite" in done.output
+
+    def test_without_a_node_it_says_what_to_do(self, tmp_path: Path) -> None:
+        Path("config.toml").write_text(f'[node]\nrun_dir = "{tmp_path / "none"}"\n')
+        done = run("archive", "--to", "a.jsonl")
+        assert done.exit_code == 1
+        assert "no node runs here on port 8000" in done.output
 
 
 class TestToken:

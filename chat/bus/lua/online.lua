@@ -1,14 +1,22 @@
 -- Report one shard's viewers of rooms of one partition; learn how many there are on all shards.
 --
--- KEYS  1 top zset   2 seen zset; then for each room: online hash, room hash, history stream
+-- KEYS  1 top zset   2 seen zset   3 stream of what happens to rooms; then for each room: online hash,
+--       room hash, history stream
 -- ARGV  1 shard   2 ms after which a silent shard does not count   3 seconds a room is kept
---       then for each room: name, count
+--       4 length of that stream, 0 where nobody follows it; then for each room: name, count
 -- Returns the sum for each room.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local followed = tonumber(ARGV[4]) > 0
 local sums = {}
-for i = 3, #KEYS, 3 do
-  local arg = 3 + (i - 3) / 3 * 2 + 1
+
+-- Say that a room has viewers, or has none any more.
+local function happened(what, name)
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'e', what, 'r', name)
+end
+
+for i = 4, #KEYS, 3 do
+  local arg = 5 + (i - 4) / 3 * 2
   local name, count = ARGV[arg], tonumber(ARGV[arg + 1])
   if count > 0 then
     redis.call('HSET', KEYS[i], ARGV[1], count .. ' ' .. now)
@@ -24,6 +32,10 @@ for i = 3, #KEYS, 3 do
     else
       sum = sum + tonumber(viewers)
     end
+  end
+  local had = followed and redis.call('ZSCORE', KEYS[1], name)
+  if followed and (sum > 0) ~= (had and true or false) then
+    happened(sum > 0 and 'occupied' or 'vacated', name)
   end
   if sum > 0 then
     redis.call('ZADD', KEYS[1], sum, name)
@@ -42,9 +54,18 @@ end
 local silent = redis.call(
   'ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. (now - ARGV[2]), 'LIMIT', 0, 100)
 if #silent > 0 then
+  for _, name in ipairs(followed and silent or {}) do
+    happened('vacated', name)
+  end
   redis.call('ZREM', KEYS[1], unpack(silent))
   redis.call('ZREM', KEYS[2], unpack(silent))
 end
-redis.call('PEXPIRE', KEYS[1], 2 * ARGV[2])
-redis.call('PEXPIRE', KEYS[2], 2 * ARGV[2])
+-- Where it is followed, each room leaves by itself, or nobody would be told.
+for i = 1, 2 do
+  if followed then
+    redis.call('PERSIST', KEYS[i])
+  else
+    redis.call('PEXPIRE', KEYS[i], 2 * ARGV[2])
+  end
+end
 return sums

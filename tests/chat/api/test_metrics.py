@@ -7,7 +7,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from chat.api.metrics import API_FIELDS, Metrics
-from chat.counters import FIELDS, GAUGES
+from chat.counters import FIELDS, GAUGES, NodeCount
 from pool.scoreboard import Scoreboard
 from tests.chat.api.rig import Api
 
@@ -108,6 +108,14 @@ class TestRequests:
         successor.published(2)
         [sample] = families(successor.render())["danmaku_api_published"].samples
         assert (sample.name, sample.value) == ("danmaku_api_published_total", 9)
+
+    def test_what_webhooks_count_is_shown(self, board: Scoreboard) -> None:
+        own = Scoreboard(API_FIELDS, 1)
+        own.row(0)[NodeCount.WEBHOOK_EVENTS_SENT] = 5
+        own.row(0)[NodeCount.WEBHOOK_WAITING] = 3
+        found = families(Metrics(board, own).render())
+        assert found["danmaku_webhook_events_sent"].samples[0].value == 5
+        assert found["danmaku_webhook_waiting"].type == "gauge"
 
     def test_the_content_type_is_prometheus_own(self, api: Api) -> None:
         kind = api.get("/metrics").headers["content-type"]

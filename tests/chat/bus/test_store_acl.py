@@ -12,6 +12,7 @@ from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
 from chat.bus.devices import Asked, Leases
 from chat.bus.entries import Ruled, pack
+from chat.bus.groups import ALL, NEW, Groups, Taken
 from chat.bus.inquiry import Found, Inquiry
 from chat.bus.outgoing import RoomLimits
 from chat.bus.pages import BEGINNING, page_of_fields
@@ -46,6 +47,20 @@ async def store(url: str, prefix: str) -> AsyncIterator[Store]:
     store = a_store(url, f"danmaku:{prefix}")
     yield store
     await store.close()
+
+
+async def test_all_that_a_worker_asks_for_may_be_asked(store: Store) -> None:
+    groups = Groups(store, "g", "a")
+    units = [*groups.rooms_units(events=True), groups.everywhere(store.keys.audit)]
+    assert await groups.present(60_000) == 1
+    assert await groups.lease(units, 60_000) == [(NEW, "")] * 5
+    await store.publish([outgoing("r", "a"), outgoing("r", "b")], "e1", 1, 60.0)
+    taken = [one for one in await groups.take(units, 1, ALL) if isinstance(one, Taken)]
+    [one] = [one for one in taken if one.entries]
+    assert await groups.seek(one.unit, one.stream, "0-1", -1) == 1
+    await groups.done(taken)
+    assert await groups.seek(one.unit, one.stream, "0-1", 0) == 2
+    assert await groups.present(0) == 0
 
 
 async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:

@@ -88,3 +88,39 @@ class TestOnline:
         await store.report_online(store.keys.partition(ROOM), "s1", [(ROOM, 1)], 60_000)
         for key in (store.keys.room(ROOM), store.keys.history(ROOM)):
             assert await raw.ttl(key) > 500
+
+
+class TestFollowed:
+    @pytest.fixture
+    async def followed(self, valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Store]:
+        store = a_store(valkey.url, prefix, room_events=100)
+        yield store
+        await store.close()
+
+    async def happened(self, raw: Any, store: Store) -> list[tuple[str, str]]:
+        found = await raw.xrange(store.keys.events(store.keys.partition(ROOM)))
+        return [(fields["e"], fields["r"]) for _, fields in found]
+
+    async def test_the_first_viewer_and_the_last_are_told(self, followed: Store, raw: Any) -> None:
+        p = followed.keys.partition(ROOM)
+        for shard, count in [("a", 0), ("a", 2), ("b", 1), ("a", 3), ("a", 0), ("b", 0), ("b", 0)]:
+            await followed.report_online(p, shard, [(ROOM, count)], 60_000)
+        assert await self.happened(raw, followed) == [("occupied", ROOM), ("vacated", ROOM)]
+
+    async def test_a_room_that_only_a_dead_shard_had_is_vacated_once(
+        self, followed: Store, raw: Any
+    ) -> None:
+        p = followed.keys.partition(ROOM)
+        await followed.report_online(p, "dead", [(ROOM, 2)], 60_000)
+        assert await raw.pttl(followed.keys.seen(p)) == -1
+        await raw.zadd(followed.keys.seen(p), {ROOM: await clock_ms(raw) - 60_001})
+        for _ in range(2):
+            await followed.report_online(p, "", [], 60_000)
+        assert await self.happened(raw, followed) == [("occupied", ROOM), ("vacated", ROOM)]
+
+    async def test_nobody_follows_as_a_rule(self, store: Store, raw: Any) -> None:
+        p = store.keys.partition(ROOM)
+        for count in (1, 0):
+            await store.report_online(p, "a", [(ROOM, count)], 60_000)
+        assert await self.happened(raw, store) == []
+        assert await raw.exists(store.keys.events(p)) == 0

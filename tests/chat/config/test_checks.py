@@ -17,6 +17,7 @@ from chat.config.checks import (
     check_public_keys,
     check_secret,
     check_url,
+    check_webhooks_url,
 )
 from chat.config.sections import TYPES
 from tests.chat.config.keys import P256, private_pem, public_pem
@@ -225,3 +226,7 @@ class TestPresendUrl:
     )  # fmt: skip
     def test_it_may_not_be_and_is_not_quoted(self, url: str) -> None:
         assert check_presend_url(url) == "expected a URL like https://moderation.example/check"
+
+    def test_webhooks_have_one_by_the_same_rules(self) -> None:
+        assert check_webhooks_url("http://h/x") is None
+        assert check_webhooks_url("h") == "expected a URL like https://backend.example/danmaku"

@@ -42,6 +42,10 @@ class TestKeysTogether:
                 'auth.guests: "refuse" without auth.secret or auth.public_keys '
                 "leaves nobody who could connect",
             ),
+            (
+                {"DANMAKU_WEBHOOKS_URL": "http://h/", "DANMAKU_WEBHOOKS_EVENTS": "[]"},
+                "webhooks.events: name at least one event, or leave webhooks.url empty",
+            ),
         ],
     )
     def test_what_contradicts_is_refused(self, environ: dict[str, str], problem: str) -> None:

@@ -106,6 +106,15 @@ class TestSecrets:
         assert found.level == level
         assert SECRET not in str(found)
 
+    @pytest.mark.parametrize(("secret", "level"), [("", "warn"), (SECRET, "ok")])
+    def test_webhooks(self, secret: str, level: Level) -> None:
+        url = "https://user:hunter2@h.example/hook?key=hunter2"
+        found = finding("webhooks", webhooks={"url": url, "secret": secret})
+        assert found.level == level
+        assert "https://h.example/hook" in found.detail
+        assert SECRET not in str(found)
+        assert "hunter2" not in str(found)
+
     def test_keys_with_names(self) -> None:
         found = finding("api.keys", api={"keys": (ApiKey("game", ("publish",), SECRET),)})
         assert (found.level, found.detail) == ("ok", "set: game")

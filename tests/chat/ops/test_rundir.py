@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -10,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from chat.ops import rundir
-from chat.ops.rundir import FILES, LOCK, SUN_PATH_BYTES, RunDir, RunDirError, open_run_dir
+from chat.ops.rundir import (
+    FILES,
+    LOCK,
+    SOCKET,
+    SUN_PATH_BYTES,
+    RunDir,
+    RunDirError,
+    bus_of_node,
+    open_run_dir,
+)
 
 HOLDER = """
 import os, sys
@@ -93,6 +103,18 @@ class TestConfigured:
         opened(tmp_path / ("x" * room)).close()
         with pytest.raises(RunDirError, match="would have 108 bytes, and the kernel takes 107"):
             opened(tmp_path / ("x" * (room + 1)))
+
+
+class TestTheBusOfANode:
+    def test_it_is_the_socket_that_is_there(self, tmp_path: Path) -> None:
+        here = {"XDG_RUNTIME_DIR": str(tmp_path)}
+        path = tmp_path / "danmaku-8000"
+        path.mkdir()
+        assert bus_of_node("", 8000, here) is None
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.bind(str(path / SOCKET))
+            assert bus_of_node("", 8000, here) == f"unix://{path / SOCKET}"
+            assert bus_of_node(str(path), 1, {}) == f"unix://{path / SOCKET}"
 
 
 class TestDefault:

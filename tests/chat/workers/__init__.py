@@ -1,0 +1,1 @@
+"""Workers against a real Valkey and real files and sockets."""
