@@ -27,6 +27,8 @@ from tests.faults.proxy import Proxy
 
 ASK_S: Final = 3.0
 MENDED_S: Final = 20.0
+ENGINE_TRIES = 200
+"""How often a node that is starting its engine again is looked at, every 50 ms."""
 
 
 class Valkey(EmbeddedEngine):
@@ -220,15 +222,20 @@ class Embedded:
         raise ProcessLookupError("the node has no engine now")
 
     async def do(self, *command: str | int) -> Any:
+        for _ in range(ENGINE_TRIES):
+            with suppress(ProcessLookupError):
+                return await asked(self._engine()[1], *command)
+            await asyncio.sleep(0.05)
         return await asked(self._engine()[1], *command)
 
     def signal(self, number: signal.Signals) -> None:
-        os.kill(self._engine()[0], number)
+        """To one that has ended, and will be started again, empty, there is none."""
+        with suppress(ProcessLookupError):
+            os.kill(self._engine()[0], number)
 
     def restart(self, empty: bool) -> None:
         assert empty, "it keeps nothing"
-        with suppress(ProcessLookupError):  # it has ended, and will be started again, empty
-            self.signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
 
     async def mend(self) -> None:
         with suppress(ProcessLookupError):
