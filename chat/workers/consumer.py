@@ -2,7 +2,8 @@
 
 Rules. One batch at a time: what was taken is done and durable before it is acknowledged, and only
 then more is taken. So everything is done at least once, and in order in each stream. Leases are
-renewed beside the work, however long that takes. While Redis is away there is one line in the log.
+renewed beside the work, however long that takes. While Redis is away, or the work cannot be done,
+there is one line in the log.
 
 The work is told to end by being cancelled: what it has not done by then is another's.
 
@@ -88,6 +89,7 @@ class Consumer:
         self._waits: dict[str, asyncio.Task[object]] = {}
         self._ending = asyncio.Event()
         self._away = False
+        self._wrong = ""
         self._tasks = Tasks("consumer")
 
     @property
@@ -142,12 +144,15 @@ class Consumer:
         self.lag = sum(max(0, one.lag) for one in taken)
         if failed and not taken:
             raise failed[0]
-        if not failed:
+        if failed:
+            self._failed(failed[0])
+        else:
             self._answers()
         self.ready.set()
         found = [one for one in taken if one.entries or one.lost]
         if found:
             await self._work(found)
+            self._wrong = ""
             await self._groups.done([one for one in found if self.holds(one.unit)])
         elif not self._ending.is_set():
             await self._wait({one.stream: one.last for one in taken}, bool(failed))
@@ -189,7 +194,9 @@ class Consumer:
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, StoreError):
-            log.error("the work failed and will be done again", exc_info=error)
+            if repr(error) != self._wrong:
+                log.error("the work failed and will be tried until it is done", exc_info=error)
+            self._wrong = repr(error)
         elif not self._away:
             self._away = True
             log.warning("Redis does not answer, waiting for it: %s", error)
