@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 OPTIONAL = re.compile(
-    "(picows|socketify) is not installed|root may write anywhere|may not open so many files"
+    "(picows|socketify|Go) is not installed|root may write anywhere|may not open so many files"
     "|the kernel does not allow io_uring"
 )
 

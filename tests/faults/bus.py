@@ -217,8 +217,8 @@ class Embedded:
         for process in (Path("/proc") / pid for pid in tasks.read_text().split()):
             with suppress(FileNotFoundError):  # it has just ended
                 if (process / "comm").read_text().startswith(("valkey", "redis")):
-                    [sock] = (process / "cwd").readlink().glob("*.sock")
-                    return int(process.name), str(sock)
+                    for sock in (process / "cwd").readlink().glob("*.sock"):
+                        return int(process.name), str(sock)
         raise ProcessLookupError("the node has no engine now")
 
     async def do(self, *command: str | int) -> Any:
