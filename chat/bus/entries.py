@@ -132,13 +132,11 @@ class Noticed(Struct, array_like=True, tag="n", gc=False, frozen=True):
 class Changed(Struct, array_like=True, tag="r", gc=False, frozen=True):
     """Rules have changed: fields of their hash as they are now, None for one that is gone.
 
-    fetch     fields that are too large to be said here
-    restored  whether Redis had lost the rules and they were written back, to be loaded whole
+    fetch  fields that are too large to be said here
     """
 
     fields: dict[str, bytes | None]
     fetch: list[str] = []
-    restored: bool = False
 
 
 class Disconnected(Struct, array_like=True, tag="k", gc=False, frozen=True):

@@ -23,7 +23,7 @@
     {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users; m entry
-    {prefix}:{p}:rules:ROOM      hash     v its version, and the room's rules by name; for good
+    {prefix}:{p}:rules:ROOM      hash     v its version, base its first; the rules by name; for good
     {{prefix}:broadcast}:rules   hash     the same of everywhere
     {prefix}:{p}:words:ROOM:D    string   a long list of words of a room, by its digest
     {{prefix}:broadcast}:words:D string   the same of everywhere

@@ -3,7 +3,8 @@
 Rules. Each is one hash, which does not expire; what its fields mean is `policy`'s. A change is one
 script, which also tells all shards by the stream they read anyway: it is done and told, or neither.
 Every change has the next version. Who knows one and is told of the next but one has missed
-something, and loads them whole; who is told of one it knows has nothing to do.
+something, and loads them whole; who is told of one it knows has nothing to do. Rules that are made
+anew after Redis lost them are told apart by where their versions begin, which is the time.
 
 `None`, where a room is named, is everywhere.
 """
@@ -24,6 +25,8 @@ MOST_EVERYWHERE: Final = 100_000
 TOLD_BYTES: Final = 16_384
 """A field that is larger is fetched by those who need it: streams keep what they are told."""
 BROADCAST_ENTRIES: Final = 10_000
+GIVEN_BACK: Final = 1_000
+"""Fields in one call: some ms of Redis' one thread."""
 AT_ONCE: Final = 500
 """Rooms per pipeline when many are loaded again."""
 
@@ -94,16 +97,17 @@ class Rules:
         """
         return await self._run(room, fields, _told(fields), expected, state=state)
 
-    async def restore(
-        self, room: str | None, fields: Mapping[str, bytes], version: int, expected: int
-    ) -> None:
-        """Rules are these again, in place of an earlier version that is `expected` to be there.
+    async def give_back(self, room: str | None, fields: Mapping[str, bytes]) -> None:
+        """Set those of these fields that are not there, which Redis has lost.
 
-        All shards are told, and load them; it is kept that they are those of `version`, so that one
-        that knew a later one can put them right. Raises as `change` does.
+        Shards are told their names only, because what is there may be something else. Raises
+        StoreError, Full.
         """
-        told = Changed({}, restored=True)
-        await self._run(room, fields, told, expected, version=version + 2)
+        names = list(fields)
+        for start in range(0, len(names), GIVEN_BACK):
+            part = names[start : start + GIVEN_BACK]
+            some = {name: fields[name] for name in part}
+            await self._run(room, some, Changed({}, part), None, absent=True)
 
     async def _run(
         self,
@@ -111,7 +115,7 @@ class Rules:
         fields: Mapping[str, bytes | None],
         told: Changed,
         expected: int | None,
-        version: int | None = None,
+        absent: bool = False,
         state: bytes = b"",
     ) -> int:
         keys, retention = self._store.keys, self._store.retention
@@ -123,7 +127,7 @@ class Rules:
         args: list[Any] = [
             *("" if expected is None else expected, most, pack(told), length),
             *(room or "", state, new_epoch(), retention.history, retention.ttl_s),
-            *("" if version is None else version, len(put)),
+            *("1" if absent else "", len(put)),
         ]
         for name, value in put.items():
             args += (name, value)

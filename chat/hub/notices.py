@@ -9,9 +9,11 @@ frame, not by all. What waits meanwhile is bounded; what is beyond is not delive
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from chat.bus.entries import BadEntry, Control, Noticed, read_broadcast
+from chat.bus.kept import Version, version
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
@@ -45,7 +47,7 @@ class Notices:
         users: Users,
         replies: Replies,
         counts: "memoryview[int]",
-        obey: Callable[[Control, int], None] = lambda control, version: None,
+        obey: Callable[[Control, Version], None] = lambda control, version: None,
         newcomers: Collection[int] = (),
     ) -> None:
         self._connections = connections
@@ -113,6 +115,8 @@ class Notices:
         self._replies.to_connections(fds, notices)
 
 
-def _version(fields: Sequence[bytes]) -> int:
+def _version(fields: Sequence[bytes]) -> Version:
     """Of the rules a control tells of; 0 for none."""
-    return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else 0
+    with suppress(ValueError, IndexError):
+        return version(fields[3])
+    return Version(0, 0)

@@ -16,6 +16,7 @@ from chat.bus.connect import StoreError
 from chat.bus.devices import Leases
 from chat.bus.entries import Asked, Changed, Control, Disconnected, Replaced
 from chat.bus.inquiry import Inquiry
+from chat.bus.kept import Version
 from chat.bus.publisher import Publisher
 from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
@@ -166,7 +167,7 @@ class Shard:
         newcomers = self.handler.arrivals.newcomers
         self._notices = Notices(connections, users, replies, counts, self._obey, newcomers)
 
-    def _obey(self, control: Control, version: int) -> None:
+    def _obey(self, control: Control, version: Version) -> None:
         """What the broadcast stream has for shards."""
         match control:
             case Changed():

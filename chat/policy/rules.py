@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from chat.bus.kept import Kept
+from chat.bus.kept import Kept, Version
 from chat.policy.rates import told_s
 from chat.wire.commands import Silence
 from chat.wire.schema import UNREADABLE
@@ -117,17 +117,21 @@ class RoomRules:
 
     def __init__(self, kept: Kept | None = None) -> None:
         self.known = kept is not None
-        self.version = 0
+        self.version = self.base = 0
         self.settings = NO_SETTINGS
         self.owners: frozenset[str] = frozenset()
         self.words = b""
         self.sanctions: dict[str, dict[str, bytes]] = {}
         self._others: dict[str, bytes] = {}
         self._lengths: Counter[int] = Counter()
-        self.restored = -1 if kept is None else kept.restored
         if kept is not None:
-            self.version = kept.version
+            self.version, self.base = kept.version, kept.base
             self.put(kept.fields)
+
+    @property
+    def place(self) -> Version:
+        """Which rules they are."""
+        return Version(self.base, self.version)
 
     def put(self, fields: Mapping[str, bytes | None]) -> None:
         """These fields are this now; None: gone."""
@@ -256,7 +260,7 @@ class Rulebook:
 
     def __init__(self) -> None:
         self._books: dict[str | None, RoomRules] = {}
-        self._early: dict[str | None, list[tuple[int, Mapping[str, bytes | None]]]] = {}
+        self._early: dict[str | None, list[tuple[Version, Mapping[str, bytes | None]]]] = {}
         self._to_sweep: Iterator[tuple[RoomRules, str, str]] = iter(())
         self.everywhere = UNKNOWN
 
@@ -278,7 +282,7 @@ class Rulebook:
                 return Step.MISSED
         return Step.DONE
 
-    def apply(self, room: str | None, version: int, fields: Mapping[str, bytes | None]) -> Step:
+    def apply(self, room: str | None, version: Version, fields: Mapping[str, bytes | None]) -> Step:
         """A change that was told. EARLY: it waits for the rules to be loaded."""
         rules = self._books.get(room)
         if rules is None:
@@ -286,12 +290,13 @@ class Rulebook:
             early.append((version, fields))
             del early[:-EARLY]
             return Step.EARLY
-        if version <= rules.version:
+        if version.base == rules.base and version.number <= rules.version:
             return Step.KNOWN
-        if version > rules.version + 1:
+        first = not rules.version and version.base == version.number
+        if not first and version != (rules.base, rules.version + 1):
             return Step.MISSED
         rules.put(fields)
-        rules.version = version
+        rules.base, rules.version = version
         return Step.DONE
 
     def forget(self, room: str) -> None:

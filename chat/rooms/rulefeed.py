@@ -5,23 +5,27 @@ begins; after that the streams tell what changed. Whoever misses a change, becau
 or trimmed, sees it at the next by its version, or after every break, and loads them whole. Until
 they could be loaded a room is not open; of everywhere, nothing is forbidden until then.
 
-Redis may have lost rules that are known here: it came back empty, or an earlier version of them.
-They are written back, if nobody was first; so they are lost only when nobody knows them any more.
+Redis may have lost rules that are known here: it came back empty, or with an earlier version. What
+it lacks is given back and holds meanwhile; what it has counts. So rules are lost only when nobody
+knows them any more, and what was lifted in the moments that Redis lost may hold again.
+
+Danger: an answer may be older than what the streams have told since it was asked for. What seems
+lost is therefore asked for once more.
 
 `None`, where a room is named, is everywhere.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import BadEntry, Changed, read_broadcast
-from chat.bus.kept import Kept
-from chat.bus.rules import Full, Outdated, Rules
+from chat.bus.kept import Kept, Version, version
+from chat.bus.rules import Full, Rules
 from chat.counters import ChatCount
-from chat.policy.rules import Rulebook, Step
+from chat.policy.rules import RoomRules, Rulebook, Step
 from chat.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -44,6 +48,7 @@ class RuleFeed:
         self._counts = counts
         self._loading: set[str | None] = set()
         self._again: set[str | None] = set()
+        self._lost: dict[str | None, dict[str, bytes]] = {}
         self._tasks = Tasks("rules")
 
     def start(self) -> None:
@@ -58,18 +63,20 @@ class RuleFeed:
 
     def load(self, room: str | None, kept: Kept) -> None:
         """Rules as Redis has them, or had them a moment ago."""
-        known = self.book.get(room)
-        if known.known and kept.restored not in (-1, known.restored):
-            if known.version > kept.restored:
-                self._tasks.spawn(self._put_right(room, kept))
-                return
-        elif known.known and kept.version < known.version:
-            self._tasks.spawn(self._restore(room, kept.version))
-            return
-        self._learn(room, kept)
+        if _is_behind(kept, self.book.get(room)):
+            self._load_again(room)
+        else:
+            self._know(room, kept, {})
 
-    def _learn(self, room: str | None, kept: Kept) -> None:
-        missed = self.book.load(room, kept) is Step.MISSED
+    def _know(self, room: str | None, kept: Kept, ours: Mapping[str, bytes]) -> None:
+        """Rules as Redis has them; what it lacks of `ours` it has lost."""
+        lost = self._lost.get(room, ours)  # what is being given back already is in `ours`, too
+        lost = {name: value for name, value in lost.items() if name not in kept.fields}
+        if lost and room not in self._lost:
+            self._lost[room] = lost
+            self._tasks.spawn(self._give_back(room, lost))
+        both = Kept(kept.version, kept.fields | lost, kept.base)
+        missed = self.book.load(room, both) is Step.MISSED
         if room is None:
             self.started.set()
         self._tell(room, None)
@@ -79,20 +86,19 @@ class RuleFeed:
     def take(self, room: str, fields: Sequence[bytes]) -> None:
         """A control of a room: the fields of its stream entry."""
         try:
-            version, control = int(fields[7]), read_broadcast(fields[5])
+            told, control = version(fields[7]), read_broadcast(fields[5])
             if not isinstance(control, Changed):
                 raise BadEntry("no change of a room's rules")
         except (ValueError, IndexError, BadEntry):
             self._counts[ChatCount.BAD_ENTRIES] += 1
             return
-        self.apply(room, version, control)
+        self.apply(room, told, control)
 
-    def apply(self, room: str | None, version: int, changed: Changed) -> None:
+    def apply(self, room: str | None, told: Version, changed: Changed) -> None:
         """A change that was told."""
-        if changed.restored and self.book.get(room).known:
-            self._load_again(room)
-            return
-        match self.book.apply(room, version, changed.fields):
+        for name in self._lost.get(room, {}).keys() & changed.fields.keys():
+            del self._lost[room][name]
+        match self.book.apply(room, told, changed.fields):
             case Step.DONE:
                 if changed.fetch:
                     self._tasks.spawn(self._fetch(room, changed.fetch))
@@ -131,18 +137,23 @@ class RuleFeed:
         """Load rules until nothing is missing; a room's as long as it is open."""
         try:
             while room in self._again:
+                before = self.book.get(room).place
                 try:
                     [kept] = await self._rules.load([room])
                 except StoreError as error:
                     log.debug("asking for rules again in %.1f s: %s", RETRY_S, error)
                     await asyncio.sleep(RETRY_S)
                     continue
-                if room is not None and not self.book.get(room).known:
+                known = self.book.get(room)
+                if room is not None and not known.known:
                     self._again.discard(room)
                     return
+                behind = _is_behind(kept, known)
+                if behind and known.place != before:
+                    continue  # it may be older than what was told meanwhile
                 self._again.discard(room)
                 self._counts[ChatCount.RULES_LOADED] += 1
-                self.load(room, kept)
+                self._know(room, kept, known.fields() if behind else {})
         finally:
             self._loading.discard(room)
 
@@ -162,44 +173,23 @@ class RuleFeed:
                 self._tell(room, names)
                 return
 
-    async def _put_right(self, room: str | None, kept: Kept) -> None:
-        """Rules were written back by a shard that knew less of them: what it did not know is added;
-        what it did not know to be gone is taken out, unless they have been changed since."""
-        known = self.book.get(room).fields()
-        changes: dict[str, bytes | None] = {
-            name: value
-            for name, value in known.items()
-            if name not in kept.fields or (_untouched(kept) and kept.fields[name] != value)
-        }
-        if _untouched(kept):
-            changes |= {name: None for name in kept.fields if name not in known}
+    async def _give_back(self, room: str | None, lost: Mapping[str, bytes]) -> None:
+        """Redis has lost these; it is given them, however long that takes."""
+        log.warning("Redis has lost %d rules (%s)", len(lost), room or "of everywhere")
         try:
-            if changes:
-                log.warning("rules (%s) were written back without the newest", room or "all")
-                await self._rules.change(room, changes, expected=kept.version)
-            [kept] = await self._rules.load([room])
-        except (StoreError, Outdated, Full) as error:
-            log.warning("rules were not put right: %s", error)
-            self._load_again(room)
-            return
-        if self.book.get(room).known:
-            self._learn(room, kept)
-
-    async def _restore(self, room: str | None, expected: int) -> None:
-        """Redis has lost what is known here."""
-        rules = self.book.get(room)
-        if not rules.known:
-            return
-        log.warning("Redis has lost rules (%s): writing them back", room or "of everywhere")
-        fields: dict[str, Any] = rules.fields()
-        try:
-            await self._rules.restore(room, fields, rules.version, expected)
-        except (Outdated, Full):
-            self._load_again(room)
-        except StoreError as error:
-            log.warning("rules were not written back: %s", error)
+            while lost:
+                try:
+                    await self._rules.give_back(room, dict(lost))
+                    return
+                except StoreError as error:
+                    log.debug("giving rules back in %.1f s: %s", RETRY_S, error)
+                    await asyncio.sleep(RETRY_S)
+        except Full as full:
+            log.warning("rules could not be given back: %s", full)
+        finally:
+            del self._lost[room]
 
 
-def _untouched(kept: Kept) -> bool:
-    """Whether rules are as they were written back."""
-    return kept.version == kept.restored + 2
+def _is_behind(kept: Kept, known: RoomRules) -> bool:
+    """Whether what Redis has is earlier than what is known here, or was made anew."""
+    return known.known and (kept.base != known.base or kept.version < known.version)

@@ -8,12 +8,12 @@ import pytest
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import Changed, Ruled, pack, read_broadcast
-from chat.bus.kept import Kept
+from chat.bus.kept import Kept, version
 from chat.bus.rules import TOLD_BYTES, Full, Outdated, Rules
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.schema import State
-from tests.chat.rig import a_store, publish
+from tests.chat.rig import a_store, clock_ms, publish
 from tests.servers import Cluster
 
 ROOM = "live:42"
@@ -45,34 +45,35 @@ async def told(store: Store, room: str | None = ROOM) -> list[tuple[int, Any]]:
     assert all(fields.get(b"r", b"").decode() == (room or "") for _, fields in entries)
     changes = [fields for _, fields in entries if b"v" in fields]
     assert all(fields.get(b"p", b"") == b"" for fields in changes)
-    return [(int(fields[b"v"]), read_broadcast(fields[b"m"])) for fields in changes]
+    return [(version(fields[b"v"]).number, read_broadcast(fields[b"m"])) for fields in changes]
 
 
 class TestChange:
     @pytest.mark.parametrize("room", [ROOM, None])
     async def test_is_kept_and_told(self, rules: Rules, store: Store, room: str | None) -> None:
-        assert await rules.change(room, {"mute:u1": b"a", "mute:u2": b"b"}) == 1
-        assert await rules.change(room, {"mute:u1": None, "owners": b"c"}) == 2
-        assert await rules.load([room]) == [Kept(2, {"mute:u2": b"b", "owners": b"c"})]
+        first = await rules.change(room, {"mute:u1": b"a", "mute:u2": b"b"})
+        assert await rules.change(room, {"mute:u1": None, "owners": b"c"}) == first + 1
+        kept = Kept(first + 1, {"mute:u2": b"b", "owners": b"c"}, first)
+        assert await rules.load([room]) == [kept]
         assert await told(store, room) == [
-            (1, Changed({"mute:u1": b"a", "mute:u2": b"b"})),
-            (2, Changed({"mute:u1": None, "owners": b"c"})),
+            (first, Changed({"mute:u1": b"a", "mute:u2": b"b"})),
+            (first + 1, Changed({"mute:u1": None, "owners": b"c"})),
         ]
 
     async def test_what_is_large_is_told_by_its_name(self, rules: Rules, store: Store) -> None:
         large = b"w" * (TOLD_BYTES + 1)
-        await rules.change(ROOM, {"words": large, "owners": b"c"})
-        assert await told(store) == [(1, Changed({"owners": b"c"}, ["words"]))]
-        assert await rules.fetch(ROOM, ["words", "nothing"]) == Kept(1, {"words": large})
+        first = await rules.change(ROOM, {"words": large, "owners": b"c"})
+        assert await told(store) == [(first, Changed({"owners": b"c"}, ["words"]))]
+        assert await rules.fetch(ROOM, ["words", "nothing"]) == Kept(first, {"words": large})
 
     async def test_of_another_version_than_was_expected_is_not_done(
         self, rules: Rules, store: Store
     ) -> None:
-        await rules.change(ROOM, {"a": b"1"}, expected=0)
+        first = await rules.change(ROOM, {"a": b"1"}, expected=0)
         with pytest.raises(Outdated):
             await rules.change(ROOM, {"a": b"2"}, expected=0)
-        await rules.change(ROOM, {"a": b"3"}, expected=1)
-        assert await rules.load_room(ROOM) == Kept(2, {"a": b"3"})
+        await rules.change(ROOM, {"a": b"3"}, expected=first)
+        assert await rules.load_room(ROOM) == Kept(first + 1, {"a": b"3"}, first)
         assert len(await told(store)) == 2
 
     async def test_beyond_the_bound_is_not_done(self, store: Store) -> None:
@@ -96,9 +97,10 @@ class TestChange:
     async def test_changes_at_once_have_versions_of_their_own(self, rules: Rules) -> None:
         names = [f"mute:{i}" for i in range(50)]
         versions = await asyncio.gather(*(rules.change(ROOM, {name: b"1"}) for name in names))
-        assert sorted(versions) == list(range(1, 51))
+        first = min(versions)
+        assert sorted(versions) == list(range(first, first + 50))
         found = await rules.load_room(ROOM)
-        assert (found.version, set(found.fields)) == (50, set(names))
+        assert (found.version, set(found.fields)) == (first + 49, set(names))
 
 
 class TestState:
@@ -131,23 +133,38 @@ class TestState:
         assert [fields[b"p"].partition(b"-")[2] for _, fields in entries] == [b"", b"1"]
 
 
-class TestRestore:
-    async def test_takes_the_place_of_what_was_expected(self, rules: Rules, store: Store) -> None:
-        await rules.change(ROOM, {"mute:u1": b"x", "owners": b"o"})
-        await rules.restore(ROOM, {"mute:u2": b"y"}, 7, expected=1)
-        assert await rules.load_room(ROOM) == Kept(9, {"mute:u2": b"y"}, restored=7)
-        assert (await told(store))[-1] == (9, Changed({}, restored=True))
+class TestGivingBack:
+    async def test_sets_what_is_not_there_and_tells_its_name(
+        self, rules: Rules, store: Store
+    ) -> None:
+        first = await rules.change(ROOM, {"mute:u1": b"x"})
+        await rules.give_back(ROOM, {"mute:u1": b"old", "mute:u2": b"y"})
+        found = await rules.load_room(ROOM)
+        assert found == Kept(first + 1, {"mute:u1": b"x", "mute:u2": b"y"}, first)
+        assert (await told(store))[-1] == (first + 1, Changed({}, ["mute:u1", "mute:u2"]))
 
-    async def test_and_of_nothing_else(self, rules: Rules, store: Store) -> None:
-        await rules.change(ROOM, {"mute:u1": b"x"})
-        with pytest.raises(Outdated):
-            await rules.restore(ROOM, {"mute:u2": b"y"}, 7, expected=0)
-        assert await rules.load_room(ROOM) == Kept(1, {"mute:u1": b"x"})
+    async def test_what_is_there_is_no_change(self, rules: Rules, store: Store) -> None:
+        first = await rules.change(ROOM, {"mute:u1": b"x"})
+        await rules.give_back(ROOM, {"mute:u1": b"old"})
+        assert await rules.load_room(ROOM) == Kept(first, {"mute:u1": b"x"}, first)
+        assert len(await told(store)) == 1
 
-    async def test_of_everywhere_after_everything_was_lost(self, rules: Rules, raw: Any) -> None:
+    async def test_of_everywhere_after_everything_was_lost(self, rules: Rules) -> None:
         many = {f"ban:{i}": b"x" for i in range(20_000)}
-        await rules.restore(None, many, 5, expected=0)
-        assert await rules.load_everywhere() == Kept(7, many, restored=5)
+        await asyncio.gather(*(rules.give_back(None, many) for _ in range(3)))
+        found = await rules.load_everywhere()
+        assert found.fields == many
+        assert found.version - found.base == 19
+
+
+async def test_what_is_made_anew_begins_elsewhere(rules: Rules, store: Store, raw: Any) -> None:
+    first = await rules.change(ROOM, {"mute:u1": b"x"})
+    while await clock_ms(raw) <= first:
+        pass
+    await raw.delete(store.keys.rules(ROOM))
+    anew = await rules.change(ROOM, {"mute:u3": b"x"})
+    assert anew > first
+    assert await rules.load_room(ROOM) == Kept(anew, {"mute:u3": b"x"}, anew)
 
 
 class TestLoad:
@@ -170,9 +187,9 @@ async def test_a_cluster_has_everything_of_one_room_in_one_slot(
     rooms = [None, *(f"r{i}" for i in range(8))]
     for room in rooms:
         state = pack(Ruled({}, 1)) if room else b""
-        assert await rules.change(room, {"mute:u1": b"x"}, state=state) == 1
-    assert await rules.load(rooms) == [Kept(1, {"mute:u1": b"x"})] * 9
-    await rules.restore(None, {"mute:u2": b"y"}, 3, expected=1)
-    assert await rules.fetch(None, ["mute:u2"]) == Kept(5, {"mute:u2": b"y"})
+        assert await rules.change(room, {"mute:u1": b"x"}, state=state)
+    assert [one.fields for one in await rules.load(rooms)] == [{"mute:u1": b"x"}] * 9
+    await rules.give_back(None, {"mute:u2": b"y"})
+    assert (await rules.fetch(None, ["mute:u2"])).fields == {"mute:u2": b"y"}
     assert (await store.open_room("r3", rules=True)).rules[b"mute:u1"] == b"x"
     await store.close()

@@ -86,7 +86,7 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
     rules = Rules(store)
     await rules.change("r", {"a": b"1"}, state=pack(Ruled({}, 1)))
     await rules.change(None, {"a": b"1"})
-    await rules.restore(None, {"b": b"1"}, 1, expected=1)
+    await rules.give_back(None, {"b": b"1"})
     await rules.fetch("r", ["a"])
     await rules.load([None, "r"])
     await Audit(store, 100).write(b"x")

@@ -329,8 +329,10 @@ class TestMany:
         async with shard.viewer(token("u7")) as viewer, shard.viewer(token("u8")) as other:
             await viewer.join(ROOM)
             await other.join(ROOM)
-            banned = {f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)}
-            await Rules(shard.store).restore(name, banned, 1, expected=0)
+            banned: dict[str, bytes | None] = {
+                f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)
+            }
+            await Rules(shard.store).change(name, banned)
             if everywhere:
                 assert await viewer.closed() == 4504
             else:
@@ -339,8 +341,10 @@ class TestMany:
             assert shard.count(ChatCount.SENT_OUT) == 1
 
     async def test_likewise_who_waits_for_the_room(self, shard: Shard) -> None:
-        banned = {f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)}
-        await Rules(shard.store).restore(ROOM, banned, 1, expected=0)
+        banned: dict[str, bytes | None] = {
+            f"ban:u{i}": pack_sanction(Sanction(0)) for i in range(8)
+        }
+        await Rules(shard.store).change(ROOM, banned)
         async with shard.viewer(token("u7")) as viewer, shard.viewer(token("u8")) as other:
             await other.hear("welcome")
             await viewer.do("join", room=ROOM, ref=1)

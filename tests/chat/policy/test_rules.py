@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.bus.kept import Kept
+from chat.bus.kept import Kept, Version
 from chat.policy.rules import (
     ADDRESS,
     BAN,
@@ -52,7 +52,7 @@ def kept_after(changes: list[dict[str, bytes | None]]) -> Kept:
                 fields.pop(name, None)
             else:
                 fields[name] = value
-    return Kept(len(changes), fields)
+    return Kept(len(changes), fields, min(1, len(changes)))
 
 
 def known(rules: RoomRules) -> object:
@@ -68,12 +68,12 @@ def test_loaded_at_any_moment_and_told_the_rest_is_what_redis_has(
     early = data.draw(st.integers(0, loaded), "first told before that")
     until = data.draw(st.integers(loaded, len(changes)), "last told before that")
     for version in range(early + 1, until + 1):
-        assert book.apply(ROOM, version, changes[version - 1]) is Step.EARLY
+        assert book.apply(ROOM, Version(1, version), changes[version - 1]) is Step.EARLY
     assert book.of(ROOM) is UNKNOWN
     assert book.load(ROOM, kept_after(changes[:loaded])) is Step.DONE
     for version in range(until + 1, len(changes) + 1):
-        assert book.apply(ROOM, version, changes[version - 1]) is Step.DONE
-        assert book.apply(ROOM, version, changes[version - 1]) is Step.KNOWN
+        assert book.apply(ROOM, Version(1, version), changes[version - 1]) is Step.DONE
+        assert book.apply(ROOM, Version(1, version), changes[version - 1]) is Step.KNOWN
     assert known(book.of(ROOM)) == known(RoomRules(kept_after(changes)))
 
 
@@ -87,7 +87,7 @@ def test_a_change_that_was_missed_is_noticed_at_the_next(
     known_to = 0
     for version, (change, comes) in enumerate(zip(changes, told, strict=True), 1):
         if comes:
-            step = book.apply(None, version, change)
+            step = book.apply(None, Version(1, version), change)
             assert step is (Step.DONE if version == known_to + 1 else Step.MISSED)
             known_to += step is Step.DONE
     assert known(book.everywhere) == known(RoomRules(kept_after(changes[:known_to])))
@@ -102,6 +102,14 @@ def test_what_is_timed_ends_by_itself(sanctions: list[Sanction], now_ms: int) ->
         assert rules.get(MUTE, str(i), now_ms) == (one if holds else None)
     held = dict(rules.all(MUTE, now_ms))
     assert held == {str(i): one for i, one in enumerate(sanctions) if one.holds(now_ms)}
+
+
+def test_rules_that_were_made_anew_are_loaded_again() -> None:
+    book = Rulebook()
+    book.load(ROOM, Kept(7, {}, 5))
+    for told in (Version(8, 8), Version(6, 8), Version(4, 6)):
+        assert book.apply(ROOM, told, {"mute:u1": pack_sanction(Sanction(0))}) is Step.MISSED
+    assert book.of(ROOM).place == (5, 7)
 
 
 class TestRules:
@@ -126,7 +134,7 @@ class TestRules:
     def test_many_that_came_early_are_loaded_again(self) -> None:
         book = Rulebook()
         for version in range(1, EARLY + 2):
-            book.apply(ROOM, version, {f"mute:{version}": pack_sanction(Sanction(0))})
+            book.apply(ROOM, Version(1, version), {f"mute:{version}": pack_sanction(Sanction(0))})
         assert book.load(ROOM, Kept()) is Step.MISSED
 
     def test_a_colon_in_a_uid_is_part_of_it(self) -> None:

@@ -6,7 +6,9 @@ from typing import Any, Self
 
 import pytest
 
+from chat.bus.connect import StoreError
 from chat.bus.entries import Changed, Disconnected, pack
+from chat.bus.kept import Kept, Version
 from chat.bus.rules import TOLD_BYTES, Rules
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
@@ -40,6 +42,16 @@ class RuleDesk(Desk):
     async def until_known(self, fields: dict[str, bytes]) -> None:
         await until(lambda: self.known.fields() == fields, f"{fields}, not {self.known.fields()}")
 
+    async def until_kept(self, fields: dict[str, bytes], room: str | None = ROOM) -> None:
+        """Wait until Redis has these."""
+        found: list[Kept] = [Kept()]
+        for _ in range(1_000):
+            found = await self.rules.load([room])
+            if found[0].fields == fields:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"{fields}, not {found[0].fields}")
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +82,12 @@ class TestFollowing:
         await desk.until_heard("a", "b")
         assert desk.counts[ChatCount.BAD_ENTRIES] == desk.counts[ChatCount.GAPS] == 0
 
+    async def test_the_first_of_a_room_is_known_at_once(self, desk: RuleDesk) -> None:
+        await desk.open()
+        await desk.rules.change(ROOM, {"mute:u1": HOLDS})
+        await desk.until_known({"mute:u1": HOLDS})
+        assert desk.counts[ChatCount.RULES_LOADED] == 0
+
     async def test_of_a_room_that_is_closed_are_forgotten(self, desk: RuleDesk) -> None:
         room = await desk.open()
         await desk.rules.change(ROOM, {"mute:u1": HOLDS})
@@ -95,8 +113,8 @@ class TestFollowing:
         [
             {"m": pack(Changed({"mute:u1": HOLDS}))},
             {"m": pack(Changed({"mute:u1": HOLDS})), "v": "x"},
-            {"m": b"?", "v": "1"},
-            {"m": pack(Disconnected("u1", "", 1.0)), "v": "1"},
+            {"m": b"?", "v": "1-1"},
+            {"m": pack(Disconnected("u1", "", 1.0)), "v": "1-1"},
         ],
     )
     async def test_what_is_none_of_ours_is_counted(
@@ -149,65 +167,98 @@ class TestARedisThatLostThem:
         await desk.until_known(fields)
         await desk.raw.flushall()
         await desk.rooms.resync()
-        await until(lambda: desk.known.version == 4)
+        await desk.until_kept(fields)
         assert desk.known.fields() == fields
-        assert (await desk.rules.load_room(ROOM)).fields == fields
         assert not await desk.raw.exists(desk.keys.rules("bare"))
 
-    async def test_and_another_shard_is_told(
-        self, desk: RuleDesk, own_valkey: EmbeddedEngine
+    async def test_though_nothing_was_cut_and_what_was_changed_since_holds_too(
+        self, desk: RuleDesk
     ) -> None:
         await desk.open()
-        await desk.rules.change(ROOM, {"mute:u1": HOLDS})
-        await desk.until_known({"mute:u1": HOLDS})
+        await desk.rules.change(ROOM, {"mute:u1": HOLDS, "mute:u2": HOLDS})
+        await desk.until_known({"mute:u1": HOLDS, "mute:u2": HOLDS})
         await desk.raw.flushall()
+        longer = pack_sanction(Sanction(1))
+        await desk.rules.change(ROOM, {"mute:u2": longer, "mute:u3": HOLDS})
+        fields = {"mute:u1": HOLDS, "mute:u2": longer, "mute:u3": HOLDS}
+        await desk.until_known(fields)
+        await desk.until_kept(fields)
+
+    async def test_shards_that_knew_different_things_all_give_theirs(
+        self, desk: RuleDesk, own_valkey: EmbeddedEngine
+    ) -> None:
         async with RuleDesk(own_valkey.url, "x", shard="s2") as other:
+            await desk.open()
             await other.open()
-            assert other.known.fields() == {}
-            await desk.rooms.resync()
-            await other.until_known({"mute:u1": HOLDS})
+            for uid in ("u1", "u2", "u3"):
+                await desk.rules.change(ROOM, {f"mute:{uid}": HOLDS})
+                if uid == "u1":
+                    await other.until_known({"mute:u1": HOLDS})
+                    await other.stop_reading()
+            everything = {f"mute:{uid}": HOLDS for uid in ("u1", "u2", "u3")}
+            await desk.until_known(everything)
+            await desk.raw.flushall()
+            await other.rooms.resync()
+            await desk.until_kept(everything)
+            await desk.until_known(everything)
 
-    async def test_the_later_version_wins(self, desk: RuleDesk) -> None:
+    async def test_of_an_earlier_version_is_given_what_it_lacks(self, desk: RuleDesk) -> None:
         await desk.open()
-        for uid in ("u1", "u2", "u3"):
-            await desk.rules.change(ROOM, {f"mute:{uid}": HOLDS})
-        everything = {f"mute:{uid}": HOLDS for uid in ("u1", "u2", "u3")}
-        await desk.until_known(everything)
-        await desk.raw.flushall()
-        await desk.rules.restore(ROOM, {"mute:u1": HOLDS}, -1, expected=0)  # it knew version 1 only
+        await desk.rules.change(ROOM, {"mute:u1": HOLDS})
+        before = await desk.raw.hgetall(desk.keys.rules(ROOM))
+        await desk.rules.change(ROOM, {"mute:u2": HOLDS})
+        await desk.until_known({"mute:u1": HOLDS, "mute:u2": HOLDS})
+        await desk.raw.delete(desk.keys.rules(ROOM))
+        await desk.raw.hset(desk.keys.rules(ROOM), mapping=before)
         await desk.rooms.resync()
-        await until(lambda: desk.known.version == 5)
-        assert (await desk.rules.load_room(ROOM)).fields == everything
-
-    async def test_by_one_that_knew_less_and_the_next_version(self, desk: RuleDesk) -> None:
-        await desk.open()
-        await desk.rules.change(ROOM, {"mute:u1": HOLDS, "ban:u2": HOLDS})
-        await desk.until_known({"mute:u1": HOLDS, "ban:u2": HOLDS})
-        known = desk.known.version
-        await desk.raw.flushall()
-        stale = {"mute:u1": HOLDS, "ban:lifted": HOLDS}
-        await desk.rules.restore(ROOM, stale, known - 1, expected=0)  # its next is ours, too
-        found = None
-        while found != {"mute:u1": HOLDS, "ban:u2": HOLDS}:
-            found = (await desk.rules.load_room(ROOM)).fields
-            await asyncio.sleep(0.01)
-        await until(lambda: desk.known.fields() == found)
+        await desk.until_kept({"mute:u1": HOLDS, "mute:u2": HOLDS})
 
     async def test_of_everywhere_too(self, desk: RuleDesk) -> None:
         desk.rulefeed.start()
         await desk.rulefeed.started.wait()
-        desk.rulefeed.apply(None, 1, Changed({"ban:u1": HOLDS}))
+        desk.rulefeed.apply(None, Version(1, 1), Changed({"ban:u1": HOLDS}))
         await desk.rulefeed.resync([None])
-        await until(lambda: desk.rulefeed.book.everywhere.version == 1)
-        stored: dict[str, bytes] = {}
+        await desk.until_kept({"ban:u1": HOLDS}, None)
+        assert desk.rulefeed.book.everywhere.fields() == {"ban:u1": HOLDS}
 
-        async def restored() -> None:
-            stored.update((await desk.rules.load_everywhere()).fields)
+    async def test_while_it_is_away_is_asked_again_and_the_rules_hold(
+        self, desk: RuleDesk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await desk.open()
+        await desk.rules.change(ROOM, {"mute:u1": HOLDS, "mute:u2": HOLDS})
+        await desk.until_known({"mute:u1": HOLDS, "mute:u2": HOLDS})
+        tries: list[object] = []
+        give_back = desk.rulefeed._rules.give_back
 
-        await restored()
-        while not stored:
-            await restored()
-        assert stored == {"ban:u1": HOLDS}
+        async def fail(room: str | None, fields: Any) -> None:
+            tries.append(dict(fields))
+            if len(tries) < 5:
+                raise StoreError("away")
+            await give_back(room, fields)
+
+        monkeypatch.setattr(desk.rulefeed._rules, "give_back", fail)
+        await desk.raw.flushall()
+        await desk.rooms.resync()
+        await until(lambda: len(tries) == 2)
+        assert desk.known.fields() == {"mute:u1": HOLDS, "mute:u2": HOLDS}
+        await desk.rules.change(ROOM, {"mute:u2": None})  # what is lifted now is not given back
+        await desk.until_kept({"mute:u1": HOLDS})
+        assert desk.known.fields() == {"mute:u1": HOLDS}
+
+
+async def test_an_answer_older_than_what_was_told_is_no_loss(
+    desk: RuleDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.open()
+    await desk.rules.change(ROOM, {"mute:u1": HOLDS, "mute:u2": HOLDS})
+    await desk.until_known({"mute:u1": HOLDS, "mute:u2": HOLDS})
+    old = await desk.rules.load([ROOM])
+    await desk.rules.change(ROOM, {"mute:u2": None})
+    await desk.until_known({"mute:u1": HOLDS})
+    desk.rulefeed.load(ROOM, old[0])
+    await until(lambda: desk.counts[ChatCount.RULES_LOADED] == 1)
+    assert desk.known.fields() == {"mute:u1": HOLDS}
+    assert desk.rulefeed._lost == {}
 
 
 async def test_everywhere_is_loaded_however_long_that_takes(own_valkey: EmbeddedEngine) -> None:
