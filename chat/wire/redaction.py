@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from chat.wire.schema import Clear, Delete, Msg, Removed, Sequenced
+from chat.wire.schema import Clear, Delete, Msg, Removed, Sequenced, State
 
 
 def takes_back(told: Delete | Clear, seq: int, uid: str) -> bool:
@@ -18,13 +18,23 @@ def takes_back(told: Delete | Clear, seq: int, uid: str) -> bool:
 
 
 def without(told: Delete | Clear, places: Iterable[Sequenced]) -> list[Sequenced]:
-    """Places with only a mark where a message was taken back."""
+    """Places with only a mark where a message was taken back, or rules that had it pinned."""
     return [
-        Removed(place.room, place.seq, place.ts)
-        if isinstance(place, Msg) and takes_back(told, place.seq, place.uid)
-        else place
+        Removed(place.room, place.seq, place.ts) if _shows(place, told) else place
         for place in places
     ]
+
+
+def _shows(place: Sequenced, told: Delete | Clear) -> bool:
+    """Whether a place has the text of what is taken back."""
+    if isinstance(place, Msg):
+        return takes_back(told, place.seq, place.uid)
+    if not isinstance(place, State) or place.seq > told.seq:
+        return False
+    match place.state.get("pinned"):
+        case {"seq": int(seq), "uid": str(uid)}:
+            return takes_back(told, seq, uid)
+    return False
 
 
 def redacted(places: list[Sequenced]) -> list[Sequenced]:

@@ -8,6 +8,7 @@
 --       0 done   1 the message was gone already: nothing more is said   2 no such seq was ever given
 --       out   3 what stands there is no message
 --
+-- Rules that pinned such a message go with it: they have its text, and what holds now is said anew.
 -- Before this stand append.lua and removed.lua. A message that has left the history is only said to
 -- be taken back, for those who still show it.
 local READ = 1000
@@ -38,25 +39,46 @@ local function said(entry)
   return readable and type(fields) == 'table' and fields[1] == 'm' and fields or nil
 end
 
-local going = {}
-local from, to = '-', '+'
-if target then
-  from, to = target .. '-0', target .. '-0'
+-- The message that rules say is pinned, which they have in full, and their ts. Nil for any other
+-- entry, by its first bytes: of a history few are rules.
+local function pinned(entry)
+  if entry:sub(2, 3) ~= '\161s' then
+    return nil
+  end
+  local readable, fields = pcall(cmsgpack.unpack, entry)
+  local state = readable and type(fields) == 'table' and fields[2]
+  local message = type(state) == 'table' and state.pinned
+  return type(message) == 'table' and message or nil, readable and fields[3]
 end
+
+local function is_meant(seq, uid)
+  if target then
+    return seq == target
+  end
+  return whose == '' or uid == whose
+end
+
+-- Of one message those after it are looked at, too: rules that pin it stand there.
+local going, messages = {}, 0
+local from = target and target .. '-0' or '-'
 repeat
-  local read = redis.call('XRANGE', KEYS[3], from, to, 'COUNT', READ)
+  local read = redis.call('XRANGE', KEYS[3], from, '+', 'COUNT', READ)
   for _, one in ipairs(read) do
     local id, values = one[1], one[2]
-    local fields = said(values[2])
-    if fields and (target or whose == '' or fields[2] == whose) then
-      going[#going + 1] = {id = id, seq = tonumber(id:match('^%d+')), ts = tonumber(fields[8]) or 0,
-        sent = values[4]}
-    elseif target then
+    local seq = tonumber(id:match('^%d+'))
+    local fields = (not target or seq == target) and said(values[2])
+    local message, ts = pinned(values[2])
+    if fields and is_meant(seq, fields[2]) then
+      going[#going + 1] = {id = id, seq = seq, ts = tonumber(fields[8]) or 0, sent = values[4]}
+      messages = messages + 1
+    elseif seq == target then
       return {OTHER, epoch, 0, 0}
+    elseif message and is_meant(message.seq, message.uid) then
+      going[#going + 1] = {id = id, seq = seq, ts = tonumber(ts) or 0, sent = values[4]}
     end
     from = '(' .. id
   end
-until target or #read < READ
+until #read < READ
 
 local done, problem = pcall(append, head, KEYS[1], ARGV[4], ARGV[5], ARGV[1], ARGV[2])
 if not done then
@@ -87,4 +109,4 @@ if #going > 0 then
   redis.call('HSET', KEYS[2], 'removed', cmsgpack.pack(packed))
 end
 keep(head, ARGV[3])
-return {DONE, epoch, head.seq, #going}
+return {DONE, epoch, head.seq, messages}

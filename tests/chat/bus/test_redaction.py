@@ -34,6 +34,12 @@ def said(text: str, uid: str = "u", ts: int = 7) -> Outgoing:
     return Outgoing(ROOM, uid, pack(Said(uid, "n", text, 1, "scroll", 25, ts)))
 
 
+def ruled(text: str, seq: int, uid: str = "u", ts: int = 7) -> Outgoing:
+    """A room's rules that have a message pinned."""
+    pinned = {"seq": seq, "uid": uid, "text": text, "ts": 1}
+    return Outgoing(ROOM, "", pack(Ruled({"slow_s": 0, "pinned": pinned}, ts)))
+
+
 async def everything(store: Store, raw: Any) -> str:
     """All that Redis has of a room's partition, in a string."""
     history = await raw.xrange(store.keys.history(ROOM))
@@ -80,6 +86,22 @@ class TestRemove:
         assert [fields["p"] for _, fields in stream] == ["e1-1", "e1-3", "e1-4"]
         [told] = (await store.open_room(ROOM, newest=1)).places
         assert told == Deleted(2, 5_000).at(ROOM, "e1", 4)
+
+    async def test_rules_that_pinned_it_go_with_it(
+        self, store: Store, raw: Any, redaction: Redaction
+    ) -> None:
+        await put(store, said("fine"), said("vile"), ruled("vile", 2), ruled("fine", 1, ts=9))
+        assert await redaction.remove(ROOM, 2) == Removal("e1", 5, 1)
+        assert "vile" not in await everything(store, raw)
+        assert await shown(store) == ["fine", "-7", "-7", "state", "delete 2"]
+
+    async def test_rules_that_pin_what_has_left_the_history_go(
+        self, store: Store, raw: Any, redaction: Redaction
+    ) -> None:
+        await put(store, said("vile"), *[said("fine")] * KEPT, ruled("vile", 1))
+        assert await redaction.remove(ROOM, 1) == Removal("e1", KEPT + 3, 0)
+        assert "vile" not in repr(await raw.xrange(store.keys.history(ROOM)))
+        assert (await shown(store))[-2:] == ["-7", "delete 1"]
 
     async def test_again_is_as_if_once(self, store: Store, redaction: Redaction) -> None:
         await put(store, said("vile"))
@@ -201,6 +223,14 @@ class TestClear:
         assert await redaction.clear(ROOM, "u") == Removal("e1", 4, 2)
         assert "vile" not in await everything(store, raw)
         assert await shown(store) == ["-7", "fine", "-7", "clear u"]
+
+    async def test_rules_that_pinned_one_of_them_go_with_it(
+        self, store: Store, raw: Any, redaction: Redaction
+    ) -> None:
+        await put(store, said("vile"), ruled("vile", 1), said("fine", "v"), ruled("fine", 3, "v"))
+        assert await redaction.clear(ROOM, "u") == Removal("e1", 5, 1)
+        assert "vile" not in await everything(store, raw)
+        assert await shown(store) == ["-7", "-7", "fine", "state", "clear u"]
 
     async def test_rules_and_what_told_of_removals_stay(
         self, store: Store, redaction: Redaction

@@ -41,6 +41,27 @@ class TestPlaces:
         others: list[Sequenced] = [State("r", 2, 1, {}), Delete("r", 3, 1, 1), Removed("r", 4)]
         assert without(CLEAR, others) == others
 
+    @pytest.mark.parametrize(
+        ("told", "seq", "uid", "gone"),
+        [
+            (DELETE, 2, "u", True),
+            (DELETE, 1, "u", False),
+            (CLEAR, 2, "u", True),
+            (CLEAR_U, 2, "u", True),
+            (CLEAR_U, 2, "v", False),
+        ],
+    )
+    def test_rules_that_pinned_it_go_too(
+        self, told: Delete | Clear, seq: int, uid: str, gone: bool
+    ) -> None:
+        state = State("r", 3, 7, {"pinned": {"seq": seq, "uid": uid, "text": "hi", "ts": 1}})
+        assert without(told, [state]) == [Removed("r", 3, 7) if gone else state]
+
+    @pytest.mark.parametrize("pinned", [None, 2, {}, {"seq": "2", "uid": "u"}])
+    def test_rules_that_pin_nothing_stay(self, pinned: object) -> None:
+        states: list[Sequenced] = [State("r", 3, 7, {"pinned": pinned})]
+        assert without(DELETE, states) == states
+
     def test_what_comes_after_a_clear_stays(self) -> None:
         found = redacted([said(1), said(3, "v"), CLEAR_U, said(6)])
         assert found == [Removed("r", 1, 101), said(3, "v"), CLEAR_U, said(6)]
