@@ -222,9 +222,14 @@ class Moderation:
             given["announcement"] = clean_text(order.announcement)
             if not given["announcement"]:
                 raise bad("announcement", "it is empty; null takes it away")
-        return await self._set(
+        outcome = await self._set(
             order.room, rules, lambda settings: structs.replace(settings, **given)
         )
+        pinned = given.get("pinned")
+        if pinned is not None and await self._find(order.room, pinned["seq"]) is None:
+            # It was taken back meanwhile, by who found nothing pinned yet.
+            return await self._unpin(order.room, lambda now: now == pinned)
+        return outcome
 
     async def _set(
         self, room: str, rules: RoomRules, change: Callable[[Settings], Settings]
@@ -278,14 +283,14 @@ class Moderation:
         await self._redaction.clear(room, uid)
         await self._unpin(room, lambda pinned: uid is None or pinned.get("uid") == uid)
 
-    async def _unpin(self, room: str, gone: Callable[[dict[str, Any]], bool]) -> None:
+    async def _unpin(self, room: str, gone: Callable[[dict[str, Any]], bool]) -> Outcome:
         """A message that was taken back is not pinned any more."""
 
         def unpinned(settings: Settings) -> Settings:
             pinned = settings.pinned
             return structs.replace(settings, pinned=None) if pinned and gone(pinned) else settings
 
-        await self._set(room, await self._rules_of(room), unpinned)
+        return await self._set(room, await self._rules_of(room), unpinned)
 
     # --- by backends ---------------------------------------------------------------------------
 

@@ -292,6 +292,24 @@ class TestSettings:
         assert len(desk.taken_back) == 1
         assert ((await desk.rules()).settings.pinned is not None) is stays
 
+    async def test_what_is_taken_back_while_it_is_being_pinned_is_not_pinned(
+        self, desk: Desk, raw: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await publish(desk.store, ROOM, "one", "two")
+        change = desk.moderation.rules.change
+
+        async def be_overtaken_and_change(*args: Any, **more: Any) -> Any:
+            monkeypatch.undo()
+            await desk.act(Moderate(ROOM, "delete", seq=2), MODERATOR)
+            await raw.xdel(desk.store.keys.history(ROOM), "2-0")
+            return await change(*args, **more)
+
+        monkeypatch.setattr(desk.moderation.rules, "change", be_overtaken_and_change)
+        order = Moderate(ROOM, "settings", pinned=2, slow_s=5)
+        assert (await desk.act(order, MODERATOR)).settings == Settings(slow_s=5)
+        assert (await desk.rules()).settings == Settings(slow_s=5)
+        assert [entry["action"] for entry in await desk.audit()] == ["delete", "settings"]
+
     async def test_two_who_change_at_once_both_have_their_way(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
