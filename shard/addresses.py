@@ -22,6 +22,9 @@ REMEMBERED = 1024
 """Addresses of which is remembered whether they are trusted. Those who connect are few balancers;
 the rest, from X-Forwarded-For, may be anything."""
 
+MAPPED = 96
+"""Bits before an IPv4 address that is mapped into IPv6."""
+
 _WITH_PORT = re.compile(r"(?:\[([^]]*:[^]]*)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
 
@@ -41,8 +44,16 @@ def canonical(address: str | bytes) -> str | None:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """A network in CIDR notation, or a single address. Raises ValueError."""
-    return ip_network(text if "/" in text else canonical(text) or text)
+    """A network in CIDR notation, or a single address. Raises ValueError.
+
+    One of IPv4 addresses mapped into IPv6 is that of the IPv4 addresses, as clients are written.
+    """
+    found = ip_network(text if "/" in text else canonical(text) or text)
+    first = found.network_address
+    mapped = first.ipv4_mapped if isinstance(first, IPv6Address) else None
+    if mapped is not None and found.prefixlen >= MAPPED:
+        return IPv4Network((mapped, found.prefixlen - MAPPED))
+    return found
 
 
 class Networks:

@@ -95,6 +95,25 @@ class TestNetworks:
         assert str(network("10.0.0.1")) == "10.0.0.1/32"
         assert str(network("fd00::/8")) == "fd00::/8"
 
+    @pytest.mark.parametrize(
+        ("mapped", "plain"),
+        [
+            ("::ffff:10.0.0.0/120", "10.0.0.0/24"),
+            ("::ffff:10.0.0.1/128", "10.0.0.1/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0:0/95", None),
+            ("::/0", "::/0"),
+        ],
+    )
+    def test_a_network_of_mapped_addresses_is_the_ipv4_one(
+        self, mapped: str, plain: str | None
+    ) -> None:
+        if plain is None:
+            with pytest.raises(ValueError, match="host bits"):
+                network(mapped)
+        else:
+            assert str(network(mapped)) == plain
+
 
 class TestForwarded:
     @pytest.mark.parametrize(
