@@ -17,6 +17,7 @@ from chat.hub.expiries import Expiries
 from chat.hub.presence import Presence
 from chat.hub.replies import Replies
 from chat.hub.users import Users
+from chat.policy.claims import LEEWAY_S
 from chat.policy.identity import Identity, Refused
 from chat.wire.commands import Auth
 from chat.wire.schema import GUEST, Authed, Error, ErrorCode, Expiring, Welcome
@@ -95,7 +96,8 @@ class Admission:
             self._enforcement.became(fd, who.uid)
             if self._devices is not None and who.expires:
                 self._devices.claim(fd, who.uid)
-        return Authed(who.uid, who.name, who.role, who.expires, auth.ref)
+        expires = who.expires - LEEWAY_S if who.expires else 0
+        return Authed(who.uid, who.name, who.role, expires, auth.ref)
 
     def _become(self, fd: int, auth: Auth) -> Identity:
         """Raises Refused."""
