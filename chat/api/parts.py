@@ -16,8 +16,8 @@ from starlette.types import Scope
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-SLASH: Final = "\x00"
-"""A decoded slash while routes are compared. Nothing that has a NUL in it is anybody's name."""
+SLASH: Final = "\ud800"
+"""A decoded slash while routes are compared. Nothing that is sent is decoded to this."""
 
 
 class Parts(Route):
@@ -41,6 +41,9 @@ class Parts(Route):
 
 
 def in_parts(path: bytes) -> str:
-    """A path as it was sent, each part decoded, the slashes in them as SLASH."""
+    """A path as it was sent, each part decoded, the slashes in them as SLASH.
+
+    What is not UTF-8 stays what it is, lone surrogates, which are in no name.
+    """
     parts = path.decode("latin-1").split("/")
-    return "/".join(unquote(part).replace("/", SLASH) for part in parts)
+    return "/".join(unquote(part, errors="surrogateescape").replace("/", SLASH) for part in parts)

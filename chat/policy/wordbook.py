@@ -1,8 +1,9 @@
 """The lists of words that hold on one shard: loaded when rules name them, made, swapped in.
 
 Rules. What the rules name holds: a list is loaded when `changed` is told of it, or somebody asks
-for it. Until it is ready the one before holds; where there was none, nothing passes. Rooms
-with the same list share it, and a room's stands beside the server's, it does not contain it.
+for it. Until it is ready the one before holds, which may be none; where nobody knows what held, in
+a room just opened, nothing passes. Rooms with the same list share it, and a room's stands beside
+the server's, it does not contain it.
 
 A long list is made in slices between the loop's other work, and its automata in a thread. Shards
 that are told of a change load it at different moments within `SPREAD_S`.
@@ -148,8 +149,12 @@ class Wordbook:
         if names is not None and FIELD not in names:
             return
         rules = self._rules.everywhere if room is None else self._rules.of(room)
-        if rules.words:
-            self._of(room, rules.words)
+        if not rules.words:
+            self._held.pop(room, None)
+            return
+        if names is not None and room not in self._held:
+            self._held[room] = Held(matcher=EMPTY_MATCHER)  # there were none, and that was known
+        self._of(room, rules.words)
 
     def _of(self, room: str | None, field: bytes) -> Matcher | None:
         held = self._held.get(room)

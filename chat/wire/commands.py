@@ -80,8 +80,9 @@ Silence = Literal["none", "all", "user", "vip", "moderator", "owner", "admin"]
 """Who may still type: everybody, nobody below the staff, or those of a least role."""
 
 
-class Moderate(Struct, tag_field="t", tag="moderate", frozen=True):
-    """A moderator's action in a room; which fields it takes, the docs' table of actions says."""
+class Moderate(Struct, tag_field="t", tag="moderate", frozen=True, forbid_unknown_fields=True):
+    """A moderator's action in a room; which fields it takes, the docs' table of actions says. One
+    that is misspelt is not passed over: a mute without its `seconds` is for good."""
 
     room: str
     action: Action

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from chat.api.parts import Parts, in_parts
+from chat.policy.text import is_clean
 
-NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"), min_size=1)
+NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1)
 
 
 def scope(path: str, method: str = "GET") -> dict[str, Any]:
@@ -50,6 +51,12 @@ class TestMatching:
     )
     def test_other_paths_are_others(self, path: str) -> None:
         assert route().matches(scope(path)) == (Match.NONE, {})
+
+    @pytest.mark.parametrize("encoded", ["%00", "%FF", "%ED%A0%80"])
+    def test_what_is_no_name_is_not_taken_for_one(self, encoded: str) -> None:
+        match, child = route().matches(scope(f"/v1/rooms/r/mutes/{encoded}"))
+        assert match is Match.FULL
+        assert not is_clean(child["path_params"]["uid"])
 
     def test_another_method_is_told_of_all_that_there_are(self) -> None:
         assert route().matches(scope("/v1/rooms/a/mutes/b", "POST"))[0] is Match.PARTIAL

@@ -43,6 +43,12 @@ class Desk:
         self.book.changed(room, None)
         return field
 
+    async def tell(self, room: str, words: WordList) -> None:
+        """The words are these from now on; the shard, which knows the rules, is told."""
+        field = await self.lists.keep(room, pack_words(words))
+        self.rules.get(room).put({FIELD: field})
+        self.book.changed(room, [FIELD])
+
     def says(self, text: str, room: str = ROOM) -> str | None:
         """What becomes of a text; None while that is not known."""
         lists = self.book.lists(room)
@@ -92,6 +98,17 @@ class TestHolding:
         assert desk.says("ugly bad17") == "**** bad17"
         await until(lambda: desk.says("ugly bad17") == "refused")
         assert desk.says("ugly") == "ugly"
+
+    @pytest.mark.parametrize("lifted", [False, True])
+    async def test_where_there_was_none_everything_passes_until_the_first_is_there(
+        self, desk: Desk, lifted: bool
+    ) -> None:
+        await desk.set(ROOM, WordList(mask=["ugly"]) if lifted else WordList())
+        if lifted:
+            await desk.set(ROOM, WordList())
+        await desk.tell(ROOM, LONG)
+        assert desk.says("ugly bad17") == "ugly bad17"
+        await until(lambda: desk.says("bad17") == "refused")
 
     async def test_the_last_of_many_changes_holds(self, desk: Desk) -> None:
         for number in range(5):

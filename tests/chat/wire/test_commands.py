@@ -34,6 +34,11 @@ class TestCommands:
     def test_fields_of_a_newer_client_are_passed_over(self) -> None:
         assert command(t="leave", room="a", why="bored") == Leave("a")
 
+    @pytest.mark.parametrize("misspelt", ["secnds", "until", "owners"])
+    def test_a_moderators_command_has_no_others(self, misspelt: str) -> None:
+        with pytest.raises(msgspec.ValidationError, match=misspelt):
+            command(t="moderate", room="a", action="mute", uid="u7", **{misspelt: 60})
+
     @pytest.mark.parametrize("ref", [0, -1, 2**53, -(2**53), "", "r" * 64])
     def test_a_ref_is_a_number_or_a_short_text(self, ref: Any) -> None:
         assert command(t="ping", ref=ref).ref == ref
