@@ -14,12 +14,14 @@ from typing import Any, Final
 from weakref import WeakSet
 
 import redis.asyncio as redis
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    DataError,
     ReadOnlyError,
     RedisError,
     ResponseError,
@@ -72,10 +74,46 @@ def elsewhere(error: object) -> bool:
     )
 
 
+class Packing:
+    """Commands as bytes by hiredis: redis-py's asyncio connections do it in Python, which is 3 µs
+    of each message published."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """A command as bytes. Raises DataError where an argument can be none."""
+        if isinstance(args[0], str) and " " in args[0]:  # "CONFIG GET" are two
+            args = (*args[0].split(), *args[1:])
+        try:
+            return [pack_command(args)]
+        except TypeError as error:
+            raise DataError(str(error)) from None
+
+
+class TcpConnection(Packing, redis.Connection):
+    """To redis://."""
+
+
+class TlsConnection(Packing, redis.SSLConnection):
+    """To rediss://."""
+
+
+class UnixConnection(Packing, redis.UnixDomainSocketConnection):
+    """To unix://."""
+
+
+OURS: Final = {
+    redis.Connection: TcpConnection,
+    redis.SSLConnection: TlsConnection,
+    redis.UnixDomainSocketConnection: UnixConnection,
+}
+
+
 class Pool(redis.ConnectionPool):
     """Connections to one address, which may be another server's tomorrow."""
 
     _left: WeakSet[AbstractConnection] | None = None
+
+    def __init__(self, connection_class: type = redis.Connection, **options: Any) -> None:
+        super().__init__(OURS[connection_class], **options)
 
     async def leave(self) -> None:
         """Whoever asks from now on connects anew; what is under way is not disturbed."""

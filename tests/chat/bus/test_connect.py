@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio as redis
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
     ClusterDownError,
+    DataError,
     MasterDownError,
     MovedError,
     ReadOnlyError,
@@ -22,7 +26,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from chat.bus.connect import FAILURES, connect, elsewhere
+from chat.bus.connect import FAILURES, OURS, Packing, connect, elsewhere
 from chat.ops.engine import EmbeddedEngine
 
 LONG_S, LITTLE_S = 300.0, 0.05
@@ -153,3 +157,36 @@ def test_a_connection_just_closed_is_a_failure_like_others(valkey: EmbeddedEngin
             await client.connection_pool.release(connection)
 
     uvloop.run(write_to_closed())
+
+
+WORDS = st.sampled_from(["SET", "CONFIG GET", "XINFO STREAM", b"PING"])
+ARGUMENTS = st.lists(
+    st.one_of(
+        st.text(st.characters(blacklist_categories=["Cs"])),
+        st.binary(),
+        st.integers(),
+        st.floats(),
+        st.binary(min_size=10_000, max_size=10_000),
+    ),
+    max_size=20,
+)
+
+
+class TestPacking:
+    @given(WORDS, ARGUMENTS)
+    def test_commands_are_the_bytes_that_redis_py_makes_of_them(
+        self, word: str | bytes, arguments: list[Any]
+    ) -> None:
+        theirs = redis.Connection().pack_command(word, *arguments)
+        assert b"".join(Packing().pack_command(word, *arguments)) == b"".join(theirs)
+
+    @pytest.mark.parametrize("nothing", [None, True, [1], {}])
+    def test_what_can_be_no_argument_is_no_command(self, nothing: Any) -> None:
+        with pytest.raises(DataError):
+            Packing().pack_command("SET", "k", nothing)
+
+    @pytest.mark.parametrize("url", ["redis://h", "rediss://h", "unix:///s"])
+    def test_it_is_how_every_connection_packs(self, url: str) -> None:
+        pool: Any = connect(url, 1, 1).connection_pool
+        assert pool.connection_class in OURS.values()
+        assert pool.make_connection().pack_command.__func__ is Packing.pack_command
