@@ -66,6 +66,11 @@ class Keys:
     def fanout(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:fanout"
 
+    def published_in(self, room: str) -> tuple[str, str, str]:  # hot: once per message typed
+        """What a message touches: its partition's fanout, its room, the room's history."""
+        begin = f"{self._prefix}:{{{self.partition(room)}}}"
+        return f"{begin}:fanout", f"{begin}:room:{room}", f"{begin}:history:{room}"
+
     def top(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:top"
 

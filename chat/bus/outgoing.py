@@ -58,21 +58,22 @@ class Receipt:
 
 
 def arguments(
-    keys: Keys, partition: int, part: Sequence[Outgoing], settings: Sequence[Any]
+    keys: Keys, part: Sequence[Outgoing], settings: Sequence[Any]
 ) -> tuple[list[str], list[Any]]:
-    """The script's keys and arguments for messages of a partition, without the deadline.
+    """The script's keys and arguments for messages of a server, without the deadline.
 
     settings  history, fanout entries, seconds a room and an id are kept, epoch, time of publishing
     """
-    names = [keys.fanout(partition)]
+    names: list[str] = []
     args: list[Any] = [*settings, len(part)]
     limited = []
     for number, message in enumerate(part, 1):
-        room, content = keys.room(message.room), ""
-        names += (room, keys.history(message.room), room)
+        fanout, room, history = keys.published_in(message.room)
+        dup, content = room, ""
         if message.message_id is not None:
-            names[-1] = keys.dup(message.room, message.uid, message.message_id)
+            dup = keys.dup(message.room, message.uid, message.message_id)
             content = digest(message.asked or message.entry)
+        names += (fanout, room, history, dup)
         args += (message.room, message.entry, content)
         if message.limits is not None:
             limited.append((number, message, message.limits))

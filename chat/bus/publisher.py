@@ -1,8 +1,8 @@
 """The way into Redis: messages are collected for a turn and published in batches, in order.
 
 Rules. One flush is under way at a time, so the messages of a room keep their order; what is
-submitted meanwhile is the next flush. A flush is one round trip: a pipeline with one script call
-for each partition. Where partitions are different servers', in a Cluster, each has flushes of its
+submitted meanwhile is the next flush. A flush is one round trip: a pipeline of a few script calls.
+Where partitions are different servers', in a Cluster, each has flushes of its
 own, so that those whose server is away hold up no others. Every message gets exactly one outcome: a
 Receipt, or Unpublished with the seconds after which trying again may help, if it may.
 

@@ -26,6 +26,8 @@ from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
 
+TOGETHER: Final = 64
+"""Messages per call of the publish script: one or two ms of Redis' one thread."""
 PEEKED: Final = 500
 """Rooms per pipeline when positions are compared: some ten ms for either side."""
 
@@ -116,40 +118,48 @@ class Store:
         None is one that came later than in `patience_s` (0: for ever): it is not published, nor
         will be. RefusedError is one that Redis did not take, of which nothing is left there, a
         LimitedError one that the room's limits did not let by; any other StoreError is of a whole
-        partition, whose answer did not come.
+        call of the script, whose answer did not come.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s if patience_s else 0.0
-        parts: dict[int, list[int]] = defaultdict(list)
-        for i, message in enumerate(batch):
-            parts[self.keys.partition(message.room)].append(i)
         served: dict[int, Server] = {}
         kept = self.retention
         settings = (kept.history, kept.fanout_entries, kept.ttl_s, self._dup_ttl_s, epoch, ts)
 
-        def call(partition: int, part: Sequence[int]) -> Call:
-            messages = [batch[i] for i in part]
-            keys, args = arguments(self.keys, partition, messages, settings)
+        def call(number: int, part: Sequence[int]) -> Call:
+            keys, args = arguments(self.keys, [batch[i] for i in part], settings)
 
             def at(server: Server) -> list[Any]:
-                served[partition] = server
+                served[number] = server
                 return [server.time_ms(until) if until else 0, *args]
 
             return keys, at
 
-        calls = [call(partition, part) for partition, part in parts.items()]
+        parts = self._parts(batch)
+        calls = [call(number, part) for number, part in enumerate(parts)]
         outcomes: list[Receipt | StoreError | None] = [None] * len(batch)
         replies = await self._publish.run_each(calls, publishing=True)
-        for (partition, part), reply in zip(parts.items(), replies, strict=True):
+        for number, (part, reply) in enumerate(zip(parts, replies, strict=True)):
             if isinstance(reply, Exception):
                 error = reply if isinstance(reply, StoreError) else store_error(reply)
                 places: Sequence[Any] = [error] * len(part)
             else:
-                served[partition].told_time(reply[0])
+                served[number].told_time(reply[0])
                 places = outcomes_of(reply[1:])
             for i, place in zip(part, places, strict=False):  # none, when it was too late
                 outcomes[i] = place
         return outcomes
+
+    def _parts(self, batch: Sequence[Outgoing]) -> Sequence[Sequence[int]]:
+        """Which messages of a batch share a call of the script: a partition's, where they may be
+        different servers', else any."""
+        if not self.servers.apart:
+            every = range(len(batch))
+            return [every[start : start + TOGETHER] for start in range(0, len(batch), TOGETHER)]
+        parts: dict[int, list[int]] = defaultdict(list)
+        for i, message in enumerate(batch):
+            parts[self.keys.partition(message.room)].append(i)
+        return list(parts.values())
 
     async def open_room(
         self,

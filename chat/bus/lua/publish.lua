@@ -1,6 +1,6 @@
--- Publish messages of one partition, atomically and in order.
+-- Publish messages of one or several partitions of a server, atomically and in order.
 --
--- KEYS  1 the fanout stream; then for each message: room hash, history stream, dup string;
+-- KEYS  for each message: fanout stream, room hash, history stream, dup string;
 --       then for each limited message: the string of what its sender said lately
 -- ARGV  1 Redis time in ms after which nothing may be done any more (0: no deadline)
 --       2 history length   3 fanout length   4 seconds a room is kept   5 seconds a dup is kept
@@ -29,7 +29,16 @@ local messages = tonumber(ARGV[8])
 local limits = {}
 local full_at = {}
 local heads = {}
-local fanout = redis.pcall('XLEN', KEYS[1])
+local lengths = {}
+
+-- Raises an error where a fanout stream is none.
+local function look_at(fanout)
+  local length = lengths[fanout] or redis.pcall('XLEN', fanout)
+  lengths[fanout] = length
+  if type(length) == 'table' then
+    error(length)
+  end
+end
 
 local function answer(epoch, seq, ts, outcome)
   local last = #reply
@@ -43,7 +52,7 @@ end
 
 -- The limits of rooms, which cost a call without any nothing. What refuses a message has noted nothing.
 local judge, note
-if #KEYS > 3 * messages + 1 then
+if #KEYS > 4 * messages then
   -- A time ahead of the clock was noted before the clock was set back: it means nothing.
   local function left(since, ms)
     return since <= now and math.max(0, since + ms - now) or 0
@@ -111,8 +120,8 @@ if #KEYS > 3 * messages + 1 then
     end
   end
 
-  for key = 3 * messages + 2, #KEYS do
-    local arg = 9 + 3 * messages + 5 * (key - 3 * messages - 2)
+  for key = 4 * messages + 1, #KEYS do
+    local arg = 9 + 3 * messages + 5 * (key - 4 * messages - 1)
     limits[tonumber(ARGV[arg])] = {
       spoken = KEYS[key], slow = tonumber(ARGV[arg + 1]), unlike = tonumber(ARGV[arg + 2]),
       text = ARGV[arg + 3], per_s = tonumber(ARGV[arg + 4]),
@@ -120,15 +129,13 @@ if #KEYS > 3 * messages + 1 then
   end
 end
 
-local function publish(room, history, dup, name, entry, digest, limit)
+local function publish(fanout, room, history, dup, name, entry, digest, limit)
   local earlier = digest ~= '' and redis.call('GET', dup)
   if earlier then
     local epoch, seq, ts, of = earlier:match('^(%S+) (%d+) (%d+) (%S+)$')
     return answer(epoch, tonumber(seq), tonumber(ts), of == digest and 1 or 3)
   end
-  if type(fanout) == 'table' then
-    error(fanout)
-  end
+  look_at(fanout)
   if limit then
     local outcome, wait = judge(room, limit)
     if outcome then
@@ -136,7 +143,7 @@ local function publish(room, history, dup, name, entry, digest, limit)
     end
   end
   local head = known_head(room, history)
-  local seq = append(head, KEYS[1], name, entry, ARGV[2], ARGV[3])
+  local seq = append(head, fanout, name, entry, ARGV[2], ARGV[3])
   if digest ~= '' then
     local record = table.concat({head.epoch, seq, ARGV[7], digest}, ' ')
     redis.pcall('SET', dup, record, 'EX', ARGV[5])
@@ -148,9 +155,9 @@ local function publish(room, history, dup, name, entry, digest, limit)
 end
 
 for number = 1, messages do
-  local i = 3 * number - 1
-  local arg = i + 7
-  local done, problem = pcall(publish, KEYS[i], KEYS[i + 1], KEYS[i + 2],
+  local i = 4 * number - 3
+  local arg = 3 * number + 6
+  local done, problem = pcall(publish, KEYS[i], KEYS[i + 1], KEYS[i + 2], KEYS[i + 3],
     ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], limits[number])
   if not done then
     local why = why_of(problem)

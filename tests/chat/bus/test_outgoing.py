@@ -166,7 +166,7 @@ class TestRate:
         assert told(got)[:5] == [7, 8, 9, 10, 11]
         assert told(got)[-1] == "room_busy"
 
-    @given(st.sampled_from([1, 3, 7, 40, 999]), st.integers(0, 50))
+    @given(st.sampled_from([1, 3, 7, 40]), st.integers(0, 20))
     @settings(max_examples=15, deadline=None)
     def test_a_burst_is_exactly_as_long_as_it_was_told(
         self, valkey: EmbeddedEngine, per_s: int, more: int
