@@ -91,6 +91,8 @@ class ChatCount(IntEnum):
 
     CONNECTION_EVENTS_DROPPED = _BASE + 59
 
+    COUNTS_WRITTEN = _BASE + 60
+
 
 @unique
 class NodeCount(IntEnum):

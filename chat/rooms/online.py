@@ -1,7 +1,7 @@
 """How many watch a room: this shard's viewers are reported, the others' are learnt.
 
-Rules. Summed in Redis every few seconds, never a broadcast per join; members are told when the sum
-has changed. While Redis is away the last sums stand.
+Rules. Summed in Redis every few seconds, never once per join. While Redis is away the last sums
+stand. Whether members are told is not decided here.
 
 A shard reports under a name that its next life has, too. One that drains reports that it has
 nobody; what one that was killed has reported, its next life takes back where it is not true.
@@ -17,7 +17,6 @@ from chat.bus.connect import StoreError
 from chat.bus.store import Store
 from chat.rooms.room import Room
 from chat.tasks import Tasks, end
-from chat.wire.schema import Online as OnlineEvent
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +26,20 @@ LEAVE_S: Final = 2.0
 
 
 class Online:
-    """One report, under the name `shard`. `announce(room, event)` tells a room's members."""
+    """One report, under the name `shard`. `learnt(room)`: how many watch it was just learnt."""
 
     def __init__(
         self,
         store: Store,
         shard: str,
         interval_s: int,
-        announce: Callable[[Room, OnlineEvent], None],
+        learnt: Callable[[Room], None],
     ) -> None:
         self._store = store
         self._shard = shard
         self._interval_s = interval_s
         self._stale_ms = 3000 * interval_s
-        self._announce = announce
+        self._learnt = learnt
         self._tasks = Tasks("online report")
         self._inheriting = Tasks("inherited online report")
         self._leaving: asyncio.Task[None] | None = None
@@ -114,6 +113,5 @@ class Online:
                 return
             for room, (_, reported), total in zip(part, counts, sums, strict=True):
                 room.elsewhere = total - reported
-                if room.online != room.announced and not left:
-                    room.announced = room.online
-                    self._announce(room, OnlineEvent(room.name, room.online))
+                if not left:
+                    self._learnt(room)

@@ -31,6 +31,7 @@ from chat.config import sections
 from chat.counters import ChatCount
 from chat.policy.rates import Rates
 from chat.policy.rules import Rulebook
+from chat.rooms.announcer import Announcer
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
@@ -77,9 +78,8 @@ class Rooms:
         self._variants = variants
         self._counts = counts
         self._emit = emit
-        self._online = Online(
-            store, shard, limits.online_interval_s, lambda room, event: emit(room, [event])
-        )
+        self._announcer = Announcer(emit, counts)
+        self._online = Online(store, shard, limits.online_interval_s, self._announcer.reported)
         self._rules = rules or RuleFeed(Rules(store), Rulebook(), counts)
         self._rules.listeners.append(self._ruled)
         self._tasks = Tasks("rooms")
@@ -182,7 +182,7 @@ class Rooms:
             renew, old = True, state.epoch
 
     def tick(self, tick: int) -> None:
-        """Close the rooms that have been empty for long, and report viewers when it is time."""
+        """Close the rooms that have been empty for long; tell counts, and report them when due."""
         for room in [room for room in self.by_name.values() if not any(room.members)]:
             if not room.idle:
                 continue
@@ -193,6 +193,7 @@ class Rooms:
                 self._forget(room)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
+        self._announcer.tick(tick)
         self._online.tick(tick, list(self.by_name.values()))
 
     def _linger_s(self, room: Room) -> int:
@@ -211,6 +212,7 @@ class Rooms:
 
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
+        self._announcer.forget(room)
         self._rules.forget(room.name)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
@@ -264,11 +266,11 @@ class Rooms:
             return Gap(room, new.epoch, new.seq, 1)
 
     def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
-        """Give events out; how many of them are messages."""
+        """Give events out, and the room's count with them; how many of them are messages."""
         self._counts[ChatCount.FLUSHES] += 1
         messages = [type(event) for event in events].count(Msg)
         self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
-        self._emit(room, events)
+        self._emit(room, [*events, *self._announcer.riding(room)])
         return messages
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:

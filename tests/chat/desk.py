@@ -63,6 +63,7 @@ class Desk:
         self.everything = f"{prefix}:*"
         self.counts = Scoreboard(FIELDS, 1).row(0)
         self.emitted: list[tuple[str, Sequenced | Gap | Online]] = []
+        self.batches: list[Sequence[Sequenced | Gap | Online]] = []
         self.readied: list[str] = []
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
@@ -83,6 +84,7 @@ class Desk:
 
     def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
         self.emitted += [(room.name, event) for event in events]
+        self.batches.append(events)
 
     def wait(self, room: Room, patient: bool = False) -> Waiter:
         """Somebody waits for a room, and writes down what comes of it."""

@@ -129,7 +129,9 @@ class TestIntroductions:
             await viewer.raw(json.dumps([{"t": "join", "room": ROOM}]))
             await viewer.hear("joined")
             await other.join(ROOM)
-            terse.advance(10)
+            terse.advance(10)  # reported, and learnt
+            await until(lambda: not terse.service.rooms._online._tasks.busy, "the report")
+            terse.advance()
             await other.hear("online", count=2)
             await other.say(ROOM, "hi")
             await viewer.hear("msg", text="hi")

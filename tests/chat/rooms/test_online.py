@@ -2,15 +2,27 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms import online as online_module
+from chat.wire.schema import Msg
+from chat.wire.schema import Online as OnlineEvent
 from tests.chat.desk import ROOM, Desk
-from tests.chat.rig import until
+from tests.chat.rig import publish, until
+
+
+def report_of(total: int) -> Any:
+    """What Redis answers to any report."""
+
+    async def report(partition: int, shard: str, counts: Sequence[Any], stale_ms: int) -> list[int]:
+        return [total] * len(counts)
+
+    return report
 
 
 @pytest.fixture
@@ -33,20 +45,58 @@ class TestOnline:
         async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
             room = await one.open()
             await two.open()
-            assert (one.online(), two.online()) == ([1], [2])
             room.members[0].update({8, 9})
             await self.report(one, 100)
             await self.report(two, 100)
-            assert (one.online(), two.online()) == ([1, 4], [2, 4])
+            assert (one.online(), two.online()) == ([3], [2]), "what they had learnt before"
+            for desk in (one, two):
+                desk.rooms.tick(101)
+            assert (one.online(), two.online()) == ([3, 4], [2, 4])
             room.members[0].clear()
             one.rooms.tick(104)
             assert not one.rooms._online._tasks.busy, "it was not due"
             await self.report(two, 105)
-            assert (one.online(), two.online()) == ([1, 4], [2, 4])
+            two.rooms.tick(106)
+            assert two.online() == [2, 4]
             await self.report(one, 105)
             await self.report(two, 110)
-            assert (one.online(), two.online()) == ([1, 4, 1], [2, 4, 1])
+            two.rooms.tick(111)
+            assert (one.online(), two.online()) == ([3, 4], [2, 4, 1]), "nobody is left to be told"
             assert await one.store.top_rooms(3) == [(ROOM, 1)]
+
+    async def test_a_count_goes_with_what_is_said(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix) as desk:
+            room = await desk.open()
+            room.elsewhere = room.announced = 1_000
+            desk.store.report_online = report_of(1_007)  # type: ignore[method-assign]
+            await self.report(desk, 100)
+            desk.rooms.tick(101)
+            assert desk.online() == [], "it is less than a hundredth off"
+            for text in "ab":
+                await publish(desk.store, ROOM, text)
+                await desk.until_heard(*"ab"[: "ab".index(text) + 1])
+            kinds = [[type(event) for event in batch] for batch in desk.batches]
+            assert kinds == [[Msg, OnlineEvent], [Msg]]
+            assert desk.online() == [1_007]
+
+    async def test_a_room_that_stays_as_it_is_is_not_written_to(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix) as desk:
+            room = await desk.open()
+            room.members[0].update(range(1_000, 6_000))
+            await self.report(desk, 100)
+            desk.rooms.tick(101)
+            before = len(desk.emitted)
+            for turn in range(20):  # some come and go, less than a hundredth
+                (room.members[0].discard if turn % 2 else room.members[0].add)(9_000)
+                await self.report(desk, 105 + 5 * turn)
+                for tick in range(106 + 5 * turn, 110 + 5 * turn):
+                    desk.rooms.tick(tick)
+            assert desk.emitted[before:] == []
+            assert desk.count(ChatCount.COUNTS_WRITTEN) == 5_001
 
     async def test_who_drains_says_at_once_that_nobody_is_here_and_keeps_to_it(
         self, valkey: EmbeddedEngine, prefix: str
