@@ -61,6 +61,8 @@ class Announcer:
 
     def reported(self, room: Room) -> None:
         """It has just been learnt how many watch a room."""
+        if any(kept.online != room.online for kept in room.snapshots.values()):
+            room.snapshots.clear()
         if not room.local:
             room.announced = room.online  # who comes is told by `joined`
         if room.online == room.announced:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from itertools import accumulate
 
 import pytest
@@ -9,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.counters import FIELDS, ChatCount
+from chat.ops.engine import EmbeddedEngine
 from chat.rooms.announcer import FRAME_WRITES, WRITES_PER_S, Announcer, WriteBudget, worth_telling
 from chat.rooms.room import Room
 from chat.wire.schema import Online
 from pool.scoreboard import Scoreboard
+from shard.counters import Count
+from tests.chat.rig import Shard, until
+
+ROOM = "live:42"
 
 
 class Told:
@@ -167,3 +173,67 @@ class TestBudget:
             # Of all windows that end here the one that is most over: Kadane, on what is left over.
             lowest = min(lowest, sums[tick - 1] - per_s * (tick - 1))
             assert sums[tick] - per_s * tick - lowest <= per_s + most
+
+
+class TestWrites:
+    """What a real shard writes to a crowd that watches and says nothing."""
+
+    async def test_a_crowd_that_hardly_changes_is_not_written_to(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        quiet = {"ping_s": 3_000}
+        async with Shard(valkey.url, prefix, heartbeat=quiet) as shard, AsyncExitStack() as stack:
+            crowd = [await stack.enter_async_context(shard.viewer()) for _ in range(150)]
+            for viewer in crowd:
+                await viewer.join(ROOM)
+            await let_pass(shard, 7)
+            for viewer in crowd:
+                await viewer.hear("online", count=150)
+            for viewer in crowd[:2]:
+                await viewer.settle()
+            before = shard.count(Count.WRITES)
+            assert (await crowd[0].ask("leave", room=ROOM))["t"] == "left"
+            await let_pass(shard, 25)
+            await crowd[0].join(ROOM)
+            await let_pass(shard, 7)
+            assert (await crowd[1].join(ROOM))["online"] == 150
+            assert shard.count(Count.WRITES) == before + 3, "the answers"
+            assert (await crowd[0].ask("leave", room=ROOM))["t"] == "left"
+            assert (await crowd[1].ask("leave", room=ROOM))["t"] == "left"
+            await let_pass(shard, 7)
+            for viewer in crowd[2:]:
+                await viewer.hear("online", count=148)
+            assert shard.count(ChatCount.COUNTS_WRITTEN) == 150 + 148
+
+    async def test_who_speaks_says_the_count_in_the_same_write(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with (
+            Shard(valkey.url, prefix) as shard,
+            shard.viewer() as one,
+            shard.viewer() as other,
+        ):
+            for viewer in (one, other):
+                await viewer.join(ROOM)
+            shard.advance()
+            await reported(shard)
+            before = shard.count(Count.WRITES)
+            await one.say(ROOM, "a")
+            for viewer in (one, other):
+                await viewer.hear("online", count=2)
+                assert viewer.texts == ["a"]
+            assert shard.count(Count.WRITES) == before + 3, "an ack, and a frame to each"
+            await let_pass(shard, 20)
+            assert shard.count(ChatCount.COUNTS_WRITTEN) == 0
+
+
+async def reported(shard: Shard) -> None:
+    reporting = shard.service.rooms._online._tasks
+    await until(lambda: not reporting.busy, "the report")
+
+
+async def let_pass(shard: Shard, ticks: int) -> None:
+    """Seconds, and what is reported in each."""
+    for _ in range(ticks):
+        shard.advance()
+        await reported(shard)
