@@ -92,6 +92,7 @@ class ChatCount(IntEnum):
     CONNECTION_EVENTS_DROPPED = _BASE + 59
 
     COUNTS_WRITTEN = _BASE + 60
+    VISITORS_UNCOUNTED = _BASE + 61
 
 
 @unique

@@ -41,6 +41,7 @@ from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
+from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
 from chat.config.sections import Config
 from chat.policy import text as rules
@@ -144,14 +145,13 @@ class Api:
 
     async def rooms(self, request: Request) -> Response:
         top = asked.number(request, "top", 100, 1, MAX_TOP)
-        found = await self._doors.store.top_rooms(top)
-        return answer(RoomsOut([RoomOut(room, online) for room, online in found]))
+        found = await self._doors.crowds.top(top)
+        return answer(RoomsOut([RoomOut(*_viewers(one)) for one in found]))
 
     async def room(self, request: Request) -> Response:
         room = asked.room(request, self._config)
-        epoch, seq = await self._head(room)
-        online = await self._doors.store.online(room)
-        return answer(RoomDetailOut(room, epoch, seq, online))
+        head = await self._head(room)
+        return answer(RoomDetailOut(*_viewers(await self._doors.crowds.of(room)), *head))
 
     async def history(self, request: Request) -> Response:
         room = asked.room(request, self._config)
@@ -166,7 +166,7 @@ class Api:
 
     async def _head(self, room: str) -> tuple[str, int]:
         head = await self._doors.store.peek_room(room)
-        if head is None and not await self._doors.store.online(room):
+        if head is None and not (await self._doors.crowds.of(room)).online:
             raise HTTPException(404, f"nobody has been in a room {room!r} lately")
         return head or ("", 0)
 
@@ -187,6 +187,10 @@ class Api:
         return Response(
             self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+
+def _viewers(crowd: Crowd) -> tuple[str, int, int, int | None, int]:
+    return crowd.room, crowd.online, crowd.peak, crowd.peak_at or None, crowd.unique
 
 
 def _said(place: Sequenced) -> Msg | RemovedOut | None:

@@ -9,6 +9,7 @@ import time
 from chat.api.metrics import Metrics
 from chat.api.publishing import Publishing
 from chat.bus.audit import Audit
+from chat.bus.crowds import Crowds
 from chat.bus.inquiry import Inquiry
 from chat.bus.reports import Reports
 from chat.bus.store import Store, open_store
@@ -20,6 +21,7 @@ class Doors:
     """None of them is there before `open`."""
 
     store: Store
+    crowds: Crowds
     publishing: Publishing
     audit: Audit
     moderation: Moderation
@@ -35,6 +37,7 @@ class Doors:
         """In the loop that will use them."""
         bus = self._config.bus
         self.store = store = open_store(self._config, self._url)
+        self.crowds = Crowds(store, self._config.rooms.online_interval_s)
         self.publishing = Publishing(store, bus.timeout_ms / 1000, self._metrics.published)
         self.audit = Audit(store, bus.audit_entries)
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)

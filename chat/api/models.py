@@ -101,21 +101,29 @@ class BroadcastOut(Struct, omit_defaults=True):
 
 
 class RoomOut(Struct):
-    """`online` is summed over all shards every few seconds."""
+    """A room's viewers on all nodes, as summed every few seconds.
+
+    `peak` is the most at once, `peak_at` when that was (ms since 1970), `unique` how many users and
+    guests have been there, to 1 %. They are kept until `rooms.history_ttl_s` after the last viewer;
+    for half a minute where nobody has spoken.
+    """
 
     room: str
     online: int
+    peak: int
+    peak_at: int | None
+    unique: int
 
 
 class RoomsOut(Struct):
     rooms: list[RoomOut]
 
 
-class RoomDetailOut(Struct):
-    room: str
+class RoomDetailOut(RoomOut):
+    """And how far its messages have come."""
+
     epoch: str
     seq: int
-    online: int
 
 
 class RemovedOut(Struct, tag_field="t", tag="removed"):

@@ -9,6 +9,8 @@
     {prefix}:{p}:spoken:N:ROOM:UID string when this user last spoke in slow mode, ms, and what it
                                           said lately where nothing may be repeated: "digest:ms …"
     {prefix}:{p}:online:ROOM     hash     shard -> "count ms"
+    {prefix}:{p}:crowd:ROOM      hash     peak: most viewers at once; peak_at: when, ms
+    {prefix}:{p}:users:ROOM      string   HyperLogLog of the uids that were there
     {prefix}:{p}:top             zset     room by online count
     {prefix}:{p}:seen            zset     room by when its count was last reported, ms
     {prefix}:{p}:events          stream   e occupied or vacated, r room; where somebody asked for it
@@ -100,6 +102,12 @@ class Keys:
 
     def online(self, room: str) -> str:
         return self._of(room, "online")
+
+    def crowd(self, room: str) -> str:
+        return self._of(room, "crowd")
+
+    def users(self, room: str) -> str:
+        return self._of(room, "users")
 
     def dup(self, room: str, uid: str, message_id: str) -> str:
         # The lengths make it unambiguous: all three may contain colons.

@@ -82,13 +82,12 @@ class Store:
         self.servers = servers
         self.retention = Retention(history, fanout_entries, ttl_s)
         self._dup_ttl_s = dup_ttl_s
-        self._room_events = room_events
+        self.room_events = room_events
         self._publish = Script(servers, "publish", "append")
         self._open = Script(servers, "open", "removed")
         self._page = Script(servers, "page", "removed")
         self._redact = Script(servers, "redact", "append", "removed")
         self._renew = Script(servers, "renew")
-        self._online = Script(servers, "online")
 
     def lane(self, room: str) -> int:
         """Rooms of one lane are published in order with each other; a lane's trouble is its own."""
@@ -262,48 +261,6 @@ class Store:
         found, seq, entries, removed = await self._page.run(keys, args)
         return cut(room, found.decode(), seq, entries, removed, limit, backwards=before is not None)
 
-    async def report_online(
-        self, partition: int, shard: str, counts: Sequence[tuple[str, int]], stale_ms: int
-    ) -> list[int]:
-        """Report this shard's viewers of rooms of one partition; the sums over all shards."""
-        named = self.keys.top, self.keys.seen, self.keys.events
-        keys = [name(partition) for name in named]
-        args: list[Any] = [shard, stale_ms, self.retention.ttl_s, self._room_events]
-        for room, count in counts:
-            keys += (self.keys.online(room), self.keys.room(room), self.keys.history(room))
-            args += (room, count)
-        sums: list[int] = await self._online.run(keys, args)
-        return sums
-
-    async def rooms_reported(self, partition: int, shard: str) -> list[str]:
-        """The rooms of a partition of which `shard` has reported viewers."""
-        top = self.keys.top(partition)
-        rooms = await self.servers.ask(top, lambda pipe, on: pipe.zrange(top, 0, -1))
-        names = [room.decode() for room in rooms]
-        found = []
-        for start in range(0, len(names), PEEKED):
-            part = names[start : start + PEEKED]
-            asked = [_reports(self.keys.online(name), shard) for name in part]
-            reported = await self.servers.ask_all(asked)
-            found += [name for name, there in zip(part, reported, strict=True) if there]
-        return found
-
-    async def top_rooms(self, count: int) -> list[tuple[str, int]]:
-        """The rooms with most viewers, of all partitions."""
-
-        def top(key: str) -> Request:
-            return key, lambda pipe, on: pipe.zrevrange(key, 0, count - 1, withscores=True)
-
-        partitions = range(self.keys.partitions)
-        found = await self.servers.ask_all([top(self.keys.top(one)) for one in partitions])
-        rooms = [(name.decode(), int(score)) for part in found for name, score in part]
-        return sorted(rooms, key=lambda room: (-room[1], room[0]))[:count]
-
-    async def online(self, room: str) -> int:
-        """A room's viewers on all shards, as last reported."""
-        key = self.keys.top(self.keys.partition(room))
-        return int(await self.servers.ask(key, lambda pipe, on: pipe.zscore(key, room)) or 0)
-
     async def guest_secret(self, fresh: str) -> str:
         """The secret of guests' keys that all nodes share: `fresh`, if there was none."""
         key = self.keys.guests
@@ -362,10 +319,6 @@ def _mark(key: str) -> Request:
 
 def _last_of(stream: str) -> Request:
     return stream, lambda pipe, on: pipe.xrevrange(stream, count=1)
-
-
-def _reports(online: str, shard: str) -> Request:
-    return online, lambda pipe, on: pipe.hexists(online, shard)
 
 
 def _head_of(room: str, *more: str) -> Request:

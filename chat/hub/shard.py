@@ -52,6 +52,7 @@ from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.rooms import Rooms
 from chat.rooms.rulefeed import RuleFeed
+from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
 from chat.wire.variants import Variants
 from shard.connections import Connections
@@ -93,16 +94,17 @@ class Shard:
             lambda: connections.fanning_out,
             counts,
         )
-        members = Members(connections, rows)
         self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
         users = Users(connections, config.auth, name, self._guest_keys)
+        visitors = Visitors(users.uid, counts)
+        members = Members(connections, rows, visitors.came)
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)
         mutes = Mutes(users, book, wall)
         replies = Replies(connections, variants, members, users.find, mutes.until)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            *(limits, self._rules),
+            *(limits, self._rules, visitors),
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),

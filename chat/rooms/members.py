@@ -5,15 +5,23 @@ a room from the moment a connection asks for it; a member, who is sent what is s
 it is let in.
 """
 
+from collections.abc import Callable
+
 from chat.rooms.room import Room
 from shard.connections import Connections
 
 
 class Members:
-    """Memberships, for `rows` connections."""
+    """Memberships, for `rows` connections. `came` is told who is let in where."""
 
-    def __init__(self, connections: Connections, rows: int) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        rows: int,
+        came: Callable[[int, Room], None] = lambda fd, room: None,
+    ) -> None:
         self._connections = connections
+        self._came = came
         self._of: list[tuple[Room, ...]] = [()] * rows
         self._came_from: dict[int, dict[Room, str]] = {}
 
@@ -55,6 +63,7 @@ class Members:
         self._waits_no_more(fd, room)
         room.empty_since = 0
         room.members[self._connections.variant(fd)].add(fd)
+        self._came(fd, room)
 
     def _waits_no_more(self, fd: int, room: Room) -> None:
         if self._came_from and fd in self._came_from:

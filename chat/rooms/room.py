@@ -54,6 +54,7 @@ class Room:
     resuming     joins for which the history is being read
     rules        what may be said and by whom, as this shard knows it
     elsewhere    viewers on other shards, as last reported
+    reported     viewers here, as Redis knows them
     announced    the count that members know; `announced_at`: the tick they were told
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
@@ -61,8 +62,8 @@ class Room:
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "announced_at", "elsewhere", "empty_since", "keep"),
-        *("members", "name", "partition", "position", "recent", "redacted_at", "resuming"),
-        *("rules", "snapshots", "waiting"),
+        *("members", "name", "partition", "position", "recent", "redacted_at", "reported"),
+        *("resuming", "rules", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -79,6 +80,7 @@ class Room:
         self.resuming = 0
         self.rules: RoomRules = UNKNOWN
         self.elsewhere = 0
+        self.reported = 0
         self.announced = 0
         self.announced_at = 0
         self.empty_since = 0
@@ -88,6 +90,11 @@ class Room:
     def live(self) -> bool:
         """Whether its messages are given out."""
         return self.position.sync is Sync.LIVE
+
+    @property
+    def closed(self) -> bool:
+        """Whether its shard has let go of it."""
+        return not self.alone
 
     @property
     def local(self) -> int:

@@ -36,6 +36,7 @@ from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
+from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
 from chat.wire import schema
 from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
@@ -43,6 +44,8 @@ from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
+SETTLE_S: Final = 5
+"""How long a room stays open for Redis to hear that it is empty."""
 OPENED_AT_ONCE_S: Final = 10
 """Rooms opened without a wait after a pause: as many as in so many seconds."""
 
@@ -52,7 +55,7 @@ Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
-    under the name `shard`. `rules` are opened and closed with the rooms."""
+    under the name `shard`. `rules` are opened and closed with the rooms, `visitors` reported."""
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Rooms:
         emit: Emit,
         bounds: sections.Limits | None = None,
         rules: RuleFeed | None = None,
+        visitors: Visitors | None = None,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -79,7 +83,10 @@ class Rooms:
         self._counts = counts
         self._emit = emit
         self._announcer = Announcer(emit, counts)
-        self._online = Online(store, shard, limits.online_interval_s, self._announcer.reported)
+        self._visitors = visitors or Visitors(str, counts)
+        self._online = Online(
+            *(store, shard, limits.online_interval_s, self._announcer.reported, self._visitors)
+        )
         self._rules = rules or RuleFeed(Rules(store), Rulebook(), counts)
         self._rules.listeners.append(self._ruled)
         self._tasks = Tasks("rooms")
@@ -183,14 +190,20 @@ class Rooms:
 
     def tick(self, tick: int) -> None:
         """Close the rooms that have been empty for long; tell counts, and report them when due."""
+        unsettled = []
         for room in [room for room in self.by_name.values() if not any(room.members)]:
             if not room.idle:
                 continue
             if not room.empty_since:
                 room.empty_since = tick
-            elif tick - room.empty_since >= self._linger_s(room):
+            over_s = tick - room.empty_since - self._linger_s(room)
+            if -1 <= over_s < SETTLE_S and not self._online.settled(room):
+                unsettled.append(room)
+            elif over_s >= 0 and tick > room.empty_since:
                 self._reader.unsubscribe(self._store.keys.fanout(room.partition))
                 self._forget(room)
+        if unsettled:
+            self._online.settle(unsettled)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
         self._announcer.tick(tick)
@@ -213,6 +226,7 @@ class Rooms:
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
         self._announcer.forget(room)
+        self._visitors.forget(room)
         self._rules.forget(room.name)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 

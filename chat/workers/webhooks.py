@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from chat.bus.connect import StoreError
+from chat.bus.crowds import Crowds
 from chat.bus.groups import Groups, Taken, Unit
 from chat.bus.names import new_shard
 from chat.bus.store import Store, open_store
@@ -57,6 +58,7 @@ class Webhooks:
     ) -> None:
         self._config = config
         self._store = store
+        self._crowds = Crowds(store, config.rooms.online_interval_s)
         self._counts = counts
         self._wall = wall
         self._clock = clock
@@ -191,7 +193,7 @@ class Webhooks:
             for unit in self.consumer.held:
                 if unit.name.isdecimal():
                     try:
-                        await self._store.report_online(int(unit.name), "", (), 3000 * interval_s)
+                        await self._crowds.report(int(unit.name), "", ())
                     except StoreError as error:
                         log.debug("rooms are not looked at: %s", error)
 

@@ -104,6 +104,12 @@ class Desk:
         await until(lambda: name in self.readied, f"room {name}")
         return room
 
+    async def tick(self, tick: int) -> None:
+        """A second has passed, and what it had reported is known."""
+        self.rooms.tick(tick)
+        reporting = self.rooms._online._tasks
+        await until(lambda: not reporting.busy, "the report")
+
     def heard(self, room: str = ROOM) -> list[Any]:
         """Texts and gaps, in order."""
         return [

@@ -191,6 +191,13 @@ class Shard:
             self.wall += 1
             self.group.advance(self.tick)
 
+    async def let_pass(self, ticks: int) -> None:
+        """Likewise, and what is reported in each is known at its end."""
+        reporting = self.service.rooms._online._tasks
+        for _ in range(ticks):
+            self.advance()
+            await until(lambda: not reporting.busy, "the report")
+
     @asynccontextmanager
     async def successor(self, conn: str) -> AsyncIterator["Viewer"]:
         """A viewer on the descriptor of one that is gone, though no second has passed."""

@@ -21,6 +21,7 @@ import redis
 from chat.api.metrics import API_FIELDS
 from chat.api.protocol import Protocol
 from chat.api.server import make_server
+from chat.bus.crowds import Crowds
 from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
 from chat.bus.store import Outgoing, open_store
@@ -209,12 +210,13 @@ class Api:
                 client.xadd(keys.history(room), {"m": b"\xc1"}, id=f"{seq}-0")
             client.hset(keys.room(room), "seq", str(max(seqs)))
 
-    def report_online(self, room: str, count: int) -> None:
-        """What a shard says of a room's viewers."""
+    def report_online(self, room: str, count: int, *uids: str) -> None:
+        """What a shard says of a room's viewers, and of who came."""
 
         async def report() -> None:
             store = open_store(self.config, self.url)
-            await store.report_online(store.keys.partition(room), "s1", [(room, count)], 60_000)
+            crowds, partition = Crowds(store, 20), store.keys.partition(room)
+            await crowds.report(partition, "s1", [(room, count)], {room: uids})
             await store.close()
 
         asyncio.run(report())

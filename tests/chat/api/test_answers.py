@@ -6,14 +6,16 @@ from chat.api.models import Problem, RoomOut
 
 class TestAnswers:
     def test_a_body_is_json_and_says_so(self) -> None:
-        response = answer(RoomOut("直播:1", 3))
+        response = answer(RoomOut("直播:1", 3, 5, None, 4))
         assert response.status_code == 200
         assert response.headers["content-type"] == "application/json"
-        assert response.body == '{"room":"直播:1","online":3}'.encode()
+        assert response.body == (
+            '{"room":"直播:1","online":3,"peak":5,"peak_at":null,"unique":4}'.encode()
+        )
         assert response.headers["content-length"] == str(len(response.body))
 
     def test_status_and_headers_are_the_callers(self) -> None:
-        response = answer(RoomOut("a", 0), 201, {"x-next": "7"})
+        response = answer(RoomOut("a", 0, 0, None, 0), 201, {"x-next": "7"})
         assert response.status_code == 201
         assert response.headers["x-next"] == "7"
         assert response.headers["content-type"] == "application/json"

@@ -1,5 +1,7 @@
 """Reading back: a room, its history page by page, the fullest rooms; and what is nowhere."""
 
+import time
+
 import pytest
 
 from chat.bus.entries import Cleared, Deleted, Ruled, Said
@@ -18,12 +20,18 @@ class TestRoom:
             "epoch": published["epoch"],
             "seq": 2,
             "online": 0,
+            "peak": 0,
+            "peak_at": None,
+            "unique": 0,
         }
 
     def test_its_viewers_are_what_the_shards_report(self, api: Api, room: str) -> None:
         api.post(room, {"text": "a"})
-        api.report_online(room, 812)
-        assert api.get(f"/v1/rooms/{quoted(room)}").json["online"] == 812
+        for viewers, *uids in ((812, "u1", "u2"), (900, "u2", "u3"), (7,)):
+            api.report_online(room, viewers, *uids)
+        found = api.get(f"/v1/rooms/{quoted(room)}").json
+        assert (found["online"], found["peak"], found["unique"]) == (7, 900, 3)
+        assert abs(found["peak_at"] / 1000 - time.time()) < 60
 
     def test_one_that_is_watched_and_not_spoken_in_is_at_its_beginning(
         self, api: Api, room: str
@@ -114,12 +122,12 @@ class TestRooms:
         for room, viewers in zip(rooms, (2_000_005, 2_000_009, 2_000_007), strict=True):
             api.post(room, {"text": "a"})
             api.report_online(room, viewers)
-        assert api.get("/v1/rooms?top=2").json == {
-            "rooms": [
-                {"room": rooms[1], "online": 2_000_009},
-                {"room": rooms[2], "online": 2_000_007},
-            ]
-        }
+        found = api.get("/v1/rooms?top=2").json["rooms"]
+        assert [one.keys() for one in found] == [
+            {"room", "online", "peak", "peak_at", "unique"}
+        ] * 2
+        told = [(one["room"], one["online"], one["peak"], one["unique"]) for one in found]
+        assert told == [(rooms[1], 2_000_009, 2_000_009, 0), (rooms[2], 2_000_007, 2_000_007, 0)]
 
     @pytest.mark.parametrize("top", ["0", "1001", "-1", "all", TOO_BIG, "0" * 19 + "1" + TOO_BIG])
     def test_top_has_bounds(self, api: Api, top: str) -> None:

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from chat.bus.cluster import ClusterServers
 from chat.bus.connect import LimitedError, StoreError
+from chat.bus.crowds import Crowds
 from chat.bus.outgoing import RoomLimits
 from chat.bus.redaction import Redaction
 from chat.bus.store import MIN_ID, Receipt, Store
@@ -59,12 +60,14 @@ class TestAsking:
 
     async def test_all_else_too(self, store: Store) -> None:
         await store.ping()
+        crowds = Crowds(store, 20)
         for i, room in enumerate(ROOMS):
-            assert await store.report_online(
-                store.keys.partition(room), "s1", [(room, i + 1)], 60_000
-            ) == [i + 1]
-        assert await store.top_rooms(2) == [(ROOMS[-1], 60), (ROOMS[-2], 59)]
-        assert await store.online(ROOMS[3]) == 4
+            counts, uids = [(room, i + 1)], {room: [f"u{j}" for j in range(i + 1)]}
+            p = store.keys.partition(room)
+            assert await crowds.report(p, "s1", counts, uids) == [i + 1]
+        found = [(one.room, one.online, one.peak, one.unique) for one in await crowds.top(2)]
+        assert found == [(ROOMS[-1], 60, 60, 60), (ROOMS[-2], 59, 59, 59)]
+        assert (await crowds.of(ROOMS[3])).online == 4
         assert await store.peek_room("nowhere") is None
         added = await store.notify(b"x")
         assert await store.last_ids([store.keys.broadcast]) == [added.encode()]

@@ -28,12 +28,13 @@ def test_a_rooms_keys_carry_its_partitions_tag(room: str, partitions: int) -> No
     p = keys.partition(room)
     assert 0 <= p < partitions
     of_room = [keys.room(room), keys.history(room), keys.online(room)]
+    of_room += [keys.crowd(room), keys.users(room)]
     of_room += [keys.dup(room, "u", "i"), keys.spoken(room, "u")]
     of_room += [keys.rules(room), keys.words(room, "d")]
     of_partition = [keys.fanout(p), keys.top(p), keys.seen(p)]
     of_partition += [keys.quota("user", room), keys.quota("address", room)]
     assert {slot_tag(key) for key in of_room + of_partition} == {str(p)}
-    assert len({*of_room, *of_partition}) == 12
+    assert len({*of_room, *of_partition}) == 14
 
 
 @given(MESSAGES, MESSAGES)
@@ -61,6 +62,8 @@ def test_names_as_they_are_written_down() -> None:
     assert KEYS.room("live:42") == f"danmaku:{{{p}}}:room:live:42"
     assert KEYS.history("live:42") == f"danmaku:{{{p}}}:history:live:42"
     assert KEYS.online("live:42") == f"danmaku:{{{p}}}:online:live:42"
+    assert KEYS.crowd("live:42") == f"danmaku:{{{p}}}:crowd:live:42"
+    assert KEYS.users("live:42") == f"danmaku:{{{p}}}:users:live:42"
     assert KEYS.dup("live:42", "u7", "a-1") == f"danmaku:{{{p}}}:dup:7:live:42:2:u7:a-1"
     assert KEYS.device("live:42") == f"danmaku:{{{p}}}:device:live:42"
     assert KEYS.spoken("live:42", "u7") == f"danmaku:{{{p}}}:spoken:7:live:42:u7"

@@ -76,12 +76,12 @@ class TestAReplica:
         assert await desk.second.xlen(desk.store.keys.fanout(0)) == 1
 
     async def test_no_connection_of_before_is_used_again(self, desk: Desk) -> None:
-        await asyncio.gather(*(desk.store.online("r") for _ in range(10)))
+        await asyncio.gather(*(desk.store.peek_room("r") for _ in range(10)))
         before = desk.relay.accepted
         assert before >= 10
         await desk.replace()
         assert isinstance(await desk.publish("a"), Receipt)
-        await asyncio.gather(*(desk.store.online("r") for _ in range(10)))
+        await asyncio.gather(*(desk.store.peek_room("r") for _ in range(10)))
         assert desk.relay.accepted >= before + 10
 
     async def test_what_is_under_way_on_the_old_ones_is_answered(self, desk: Desk) -> None:
@@ -100,7 +100,7 @@ class TestAReplica:
         await desk.first.rpush("nothing", "a", "b", "c")
         assert {answer[1] for answer in await asyncio.gather(*slow)} == {b"a", b"b", b"c"}
         before = desk.relay.accepted
-        await desk.store.online("r")
+        await desk.store.peek_room("r")
         assert desk.relay.accepted == before + 1
 
     async def test_that_stays_one_refuses_and_says_why(self, desk: Desk) -> None:
@@ -115,11 +115,11 @@ class TestAReplica:
     async def test_that_may_not_even_read_is_no_different(self, desk: Desk) -> None:
         await desk.publish("a")
         await desk.demote(replica_serve_stale_data="no")
-        for asked in (desk.store.online("r"), desk.store.open_room(ROOM)):
+        for asked in (desk.store.peek_room("r"), desk.store.open_room(ROOM)):
             with pytest.raises(StoreError, match="MasterDown"):
                 await asked
         desk.relay.to = desk._next
-        assert await desk.store.online("r") == 0
+        assert await desk.store.peek_room("r") is None
         assert await desk.publish("b") == Receipt("e1", 1, 1, False)
 
 

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
+from chat.bus.crowds import Crowds
 from chat.bus.devices import Asked, Leases
 from chat.bus.entries import Ruled, pack
 from chat.bus.groups import ALL, NEW, Groups, Taken
@@ -78,11 +79,13 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
     assert (await Redaction(store, lambda: 5.0).remove("r", 1)).count == 1
     assert len((await store.page_before("r", 9, 9)).places) == 3
     partition = store.keys.partition("r")
+    crowds = Crowds(store, 20)
     for count in (3, 0):
-        await store.report_online(partition, "s1", [("r", count)], 60_000)
-        assert await store.online("r") == count
-    assert await store.rooms_reported(partition, "s1") == []
-    assert await store.top_rooms(5) == []
+        await crowds.report(partition, "s1", [("r", count)], {"r": ["u7", "u8"]})
+        found = await crowds.of("r")
+        assert (found.online, found.peak, found.unique) == (count, 3, 2)
+    assert await crowds.reported(partition, "s1") == []
+    assert await crowds.top(5) == []
     rules = Rules(store)
     await rules.change("r", {"a": b"1"}, state=pack(Ruled({}, 1)))
     await rules.change(None, {"a": b"1"})
@@ -132,8 +135,8 @@ async def test_no_refusal_is_hidden_in_a_script(store: Store, raw: Any) -> None:
         limited = structs.replace(outgoing("r", "c"), limits=limits)
         await store.publish([outgoing("r", "a", "id"), outgoing("r", "b"), limited], "e1", 1, 60.0)
     await Redaction(store, lambda: 5.0).clear("r", None)
-    await store.report_online(store.keys.partition("r"), "dead", [("r", 1)], 1)
-    await store.report_online(store.keys.partition("r"), "s1", [("r", 1)], 60_000)
+    for shard, counts in (("dead", [("r", 1)]), ("s1", [("r", 1)]), ("s1", [])):
+        await Crowds(store, 0).report(store.keys.partition("r"), shard, counts, {"r": ["u7"]})
     refused = await raw.execute_command("ACL", "LOG")
     assert [one for one in refused if "setinfo" not in str(one)] == []
 

@@ -240,7 +240,7 @@ class TestFull:
         async with shard.viewer("?room=a&room=b") as viewer:
             await until(lambda: len(viewer.of("joined")) == 2)
             await viewer.ask("leave", room="a")
-            shard.advance(8)
+            await shard.let_pass(8)
             await viewer.join("c")
 
     async def test_a_watcher_is_told_to_come_back(self, shard: Shard) -> None:

@@ -16,7 +16,7 @@ from chat.rooms.room import Room
 from chat.wire.schema import Online
 from pool.scoreboard import Scoreboard
 from shard.counters import Count
-from tests.chat.rig import Shard, until
+from tests.chat.rig import Shard
 
 ROOM = "live:42"
 
@@ -186,21 +186,21 @@ class TestWrites:
             crowd = [await stack.enter_async_context(shard.viewer()) for _ in range(150)]
             for viewer in crowd:
                 await viewer.join(ROOM)
-            await let_pass(shard, 7)
+            await shard.let_pass(7)
             for viewer in crowd:
                 await viewer.hear("online", count=150)
             for viewer in crowd[:2]:
                 await viewer.settle()
             before = shard.count(Count.WRITES)
             assert (await crowd[0].ask("leave", room=ROOM))["t"] == "left"
-            await let_pass(shard, 25)
+            await shard.let_pass(25)
             await crowd[0].join(ROOM)
-            await let_pass(shard, 7)
+            await shard.let_pass(7)
             assert (await crowd[1].join(ROOM))["online"] == 150
             assert shard.count(Count.WRITES) == before + 3, "the answers"
             assert (await crowd[0].ask("leave", room=ROOM))["t"] == "left"
             assert (await crowd[1].ask("leave", room=ROOM))["t"] == "left"
-            await let_pass(shard, 7)
+            await shard.let_pass(7)
             for viewer in crowd[2:]:
                 await viewer.hear("online", count=148)
             assert shard.count(ChatCount.COUNTS_WRITTEN) == 150 + 148
@@ -215,25 +215,12 @@ class TestWrites:
         ):
             for viewer in (one, other):
                 await viewer.join(ROOM)
-            shard.advance()
-            await reported(shard)
+            await shard.let_pass(1)
             before = shard.count(Count.WRITES)
             await one.say(ROOM, "a")
             for viewer in (one, other):
                 await viewer.hear("online", count=2)
                 assert viewer.texts == ["a"]
             assert shard.count(Count.WRITES) == before + 3, "an ack, and a frame to each"
-            await let_pass(shard, 20)
+            await shard.let_pass(20)
             assert shard.count(ChatCount.COUNTS_WRITTEN) == 0
-
-
-async def reported(shard: Shard) -> None:
-    reporting = shard.service.rooms._online._tasks
-    await until(lambda: not reporting.busy, "the report")
-
-
-async def let_pass(shard: Shard, ticks: int) -> None:
-    """Seconds, and what is reported in each."""
-    for _ in range(ticks):
-        shard.advance()
-        await reported(shard)

@@ -83,3 +83,17 @@ class TestMembership:
         members.leave(5, room)
         assert members.of(5) == ()
         members.close(5)
+
+
+class TestComing:
+    def test_who_is_let_in_is_told_of_and_not_who_waits(self) -> None:
+        came: list[tuple[int, str]] = []
+        members = Members(
+            cast(Connections, Variants()), 16, lambda fd, room: came.append((fd, room.name))
+        )
+        [room] = rooms("a")
+        members.ask(5, room)
+        members.wait(5, room, "")
+        assert came == []
+        members.enter(5, room)
+        assert came == [(5, "a")]

@@ -2,11 +2,13 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from chat.bus.connect import StoreError
+from chat.bus.crowds import Crowds
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms import online as online_module
@@ -19,10 +21,17 @@ from tests.chat.rig import publish, until
 def report_of(total: int) -> Any:
     """What Redis answers to any report."""
 
-    async def report(partition: int, shard: str, counts: Sequence[Any], stale_ms: int) -> list[int]:
+    async def report(
+        partition: int, shard: str, counts: Sequence[Any], uids: Mapping[str, Any]
+    ) -> list[int]:
         return [total] * len(counts)
 
     return report
+
+
+async def online(desk: Desk, room: str) -> int:
+    """A room's viewers, as the API tells them."""
+    return (await Crowds(desk.store, 5).of(room)).online
 
 
 @pytest.fixture
@@ -34,10 +43,9 @@ async def desk(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Desk]:
 
 class TestOnline:
     async def report(self, desk: Desk, tick: int) -> None:
-        desk.rooms.tick(tick)
-        reporting = desk.rooms._online._tasks
-        assert reporting.busy, "nothing was reported"
-        await until(lambda: not reporting.busy, "the report")
+        reported = desk.rooms._online._next_report
+        await desk.tick(tick)
+        assert desk.rooms._online._next_report > reported, "nothing was reported"
 
     async def test_viewers_of_all_shards_are_told_when_they_change(
         self, valkey: EmbeddedEngine, prefix: str
@@ -62,7 +70,7 @@ class TestOnline:
             await self.report(two, 110)
             two.rooms.tick(111)
             assert (one.online(), two.online()) == ([3, 4], [2, 4, 1]), "nobody is left to be told"
-            assert await one.store.top_rooms(3) == [(ROOM, 1)]
+            assert await online(one, ROOM) == 1
 
     async def test_a_count_goes_with_what_is_said(
         self, valkey: EmbeddedEngine, prefix: str
@@ -70,7 +78,7 @@ class TestOnline:
         async with Desk(valkey.url, prefix) as desk:
             room = await desk.open()
             room.elsewhere = room.announced = 1_000
-            desk.store.report_online = report_of(1_007)  # type: ignore[method-assign]
+            desk.rooms._online._crowds.report = report_of(1_007)  # type: ignore[method-assign]
             await self.report(desk, 100)
             desk.rooms.tick(101)
             assert desk.online() == [], "it is less than a hundredth off"
@@ -98,19 +106,66 @@ class TestOnline:
             assert desk.emitted[before:] == []
             assert desk.count(ChatCount.COUNTS_WRITTEN) == 5_001
 
+    async def test_users_are_counted_over_shards(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
+            for desk, fds in ((one, (1, 2)), (two, (2, 3))):
+                room = await desk.open()
+                for fd in fds:
+                    desk.rooms._visitors.came(fd, room)
+                await desk.tick(100)
+            found = await Crowds(one.store, 5).of(ROOM)
+            assert (found.online, found.peak, found.unique) == (2, 2, 3)
+
+    async def test_a_server_that_is_away_does_not_hold_up_what_others_have(
+        self, valkey: EmbeddedEngine, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with Desk(valkey.url, prefix) as desk:
+            rooms = [await desk.open(f"r{i}") for i in range(20)]
+            here, there = (desk.keys.top(i) for i in (0, 1))
+            monkeypatch.setattr(desk.store.servers, "of", lambda top: top in (here, there))
+            asked: list[int] = []
+
+            async def report(partition: int, *args: Any) -> list[int]:
+                asked.append(partition)
+                if partition in (0, 1):
+                    raise StoreError("away")
+                return [7] * len(args[1])
+
+            monkeypatch.setattr(desk.rooms._online._crowds, "report", report)
+            for room in rooms:
+                desk.rooms._visitors.came(1, room)
+            await desk.rooms._online.refresh(rooms)
+            monkeypatch.undo()
+            assert len(asked) == 3, "of those that are away one is asked"
+            away = [room for room in rooms if room.partition in (0, 1)]
+            assert [room.online for room in rooms] == [1 if room in away else 7 for room in rooms]
+            waiting = [room for room in rooms if desk.rooms._visitors.waits(room)]
+            assert waiting == away, "who came is reported later"
+
+    async def test_many_rooms_are_reported_some_at_a_time(
+        self, valkey: EmbeddedEngine, prefix: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(online_module, "ROOMS_AT_ONCE", 2)
+        names = [f"r{i}" for i in range(20)]
+        async with Desk(valkey.url, prefix) as desk:
+            for i, name in enumerate(names):
+                (await desk.open(name)).members[0].update(range(100, 100 + i))
+            await desk.tick(100)
+            assert [await online(desk, name) for name in names] == [i + 1 for i in range(20)]
+
     async def test_who_drains_says_at_once_that_nobody_is_here_and_keeps_to_it(
         self, valkey: EmbeddedEngine, prefix: str
     ) -> None:
         async with Desk(valkey.url, prefix) as one, Desk(valkey.url, prefix, "s2") as two:
             room, *_ = await one.open(), await two.open(), await one.open("other")
-            assert await one.store.online(ROOM) == 2
+            assert await online(one, ROOM) == 2
             one.rooms.drain()
             await one.rooms.stop()
             assert room.members[0], "its viewers have not left yet"
-            assert await two.store.top_rooms(3) == [(ROOM, 1)]
+            assert await online(two, ROOM) == 1
             one.rooms.tick(100)
             await one.rooms._online.refresh([room])
-            assert await two.store.online(ROOM) == 1
+            assert await online(two, ROOM) == 1
 
     async def test_redis_that_is_away_does_not_hold_up_the_end(
         self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
@@ -134,13 +189,13 @@ class TestOnline:
                     await killed.open(name)
             for name in names[:5]:
                 await other.open(name)
-            assert {await other.store.online(name) for name in names} == {1, 2}
+            assert {await online(other, name) for name in names} == {1, 2}
             async with Desk(valkey.url, prefix, "s1") as successor:
                 await successor.open(names[0])
                 successor.rooms.inherit()
                 inheriting = successor.rooms._online._inheriting
                 await until(lambda: not inheriting.busy, "the comparison")
-                found = [await other.store.online(name) for name in names]
+                found = [await online(other, name) for name in names]
                 assert found == [2, *[1] * 4, *[0] * 15]
 
     async def test_it_goes_on_trying_while_redis_is_away(
@@ -157,4 +212,4 @@ class TestOnline:
             os.kill(own_valkey.pid, signal.SIGCONT)
             inheriting = successor.rooms._online._inheriting
             await until(lambda: not inheriting.busy, "the comparison")
-            assert await successor.store.online(ROOM) == 0
+            assert await online(successor, ROOM) == 0

@@ -1,10 +1,13 @@
 """Rooms between a shard's members and a real Valkey: opened, followed, filled, closed."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
 
+from chat.bus.crowds import Crowds
 from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
@@ -264,12 +267,12 @@ class TestClosing:
             await publish(desk.store, ROOM, "a")
             room = await desk.open()
             for tick in range(100, 110):
-                desk.rooms.tick(tick)
+                await desk.tick(tick)
             room.members[0].clear()
             for tick in range(110, 113):
-                desk.rooms.tick(tick)
+                await desk.tick(tick)
                 assert desk.rooms.by_name == {ROOM: room}
-            desk.rooms.tick(113)
+            await desk.tick(113)
             assert desk.rooms.by_name == {}
             assert desk.reader.streams == 0
             assert desk.count(ChatCount.ROOMS) == 0
@@ -280,9 +283,9 @@ class TestClosing:
         async with Desk(valkey.url, prefix, linger_s=3_600, online_interval_s=2) as desk:
             (await desk.open()).members[0].clear()
             for tick in range(100, 103):
-                desk.rooms.tick(tick)
+                await desk.tick(tick)
                 assert ROOM in desk.rooms.by_name
-            desk.rooms.tick(103)
+            await desk.tick(103)
             assert desk.rooms.by_name == {}
             assert desk.reader.streams == 0
 
@@ -294,12 +297,46 @@ class TestClosing:
             room.members[0].clear()
             room.resuming = 1
             for tick in range(100, 105):
-                desk.rooms.tick(tick)
+                await desk.tick(tick)
             assert desk.rooms.by_name == {ROOM: room}
             room.resuming = 0
-            desk.rooms.tick(105)
-            desk.rooms.tick(106)
+            await desk.tick(105)
+            await desk.tick(106)
             assert desk.rooms.by_name == {}
+
+    async def test_not_before_redis_knows_that_nobody_is_there(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
+            crowds = Crowds(desk.store, 3_600)
+            room = await desk.open()
+            await desk.tick(100)
+            desk.rooms._visitors.came(7, room)
+            room.members[0].clear()
+            assert (await crowds.of(ROOM)).online == 1
+            await desk.tick(101)
+            await desk.tick(102)
+            assert desk.rooms.by_name == {}
+            found = await crowds.of(ROOM)
+            assert (found.online, found.peak, found.unique) == (0, 1, 1)
+
+    async def test_but_it_does_not_wait_for_ever(self, own_valkey: EmbeddedEngine) -> None:
+        async with Desk(
+            own_valkey.url, "x", timeout_s=0.05, linger_s=0, online_interval_s=3_600
+        ) as desk:
+            room = await desk.open()
+            assert own_valkey.pid is not None
+            os.kill(own_valkey.pid, signal.SIGSTOP)
+            desk.rooms._visitors.came(7, room)
+            room.members[0].clear()
+            for tick in range(100, 105):
+                await desk.tick(tick)
+                assert desk.rooms.by_name == {ROOM: room}
+                assert desk.rooms._visitors.waits(room), "they were not reported"
+            await desk.tick(105)
+            os.kill(own_valkey.pid, signal.SIGCONT)
+            assert desk.rooms.by_name == {}
+            assert desk.count(ChatCount.VISITORS_UNCOUNTED) == 1
 
     async def test_nor_while_it_is_filled(self, valkey: EmbeddedEngine, prefix: str) -> None:
         async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
@@ -318,8 +355,8 @@ class TestClosing:
     ) -> None:
         async with Desk(valkey.url, prefix, linger_s=0, online_interval_s=3_600) as desk:
             (await desk.open()).members[0].clear()
-            desk.rooms.tick(100)
-            desk.rooms.tick(101)
+            await desk.tick(100)
+            await desk.tick(101)
             await publish(desk.store, ROOM, "a")
             desk.readied.clear()
             room = await desk.open()

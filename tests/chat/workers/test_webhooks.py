@@ -14,6 +14,7 @@ import pytest
 
 from bench.local import free_port
 from chat.bus.audit import Audit
+from chat.bus.crowds import Crowds
 from chat.bus.reports import Report, Reports
 from chat.bus.store import Store
 from chat.config.sections import Config
@@ -124,7 +125,7 @@ async def test_every_kind_is_told(store: Store, service: Service) -> None:
     message = Msg("r", 1, "e-1", "u", "n", "x", 1, "scroll", 25, 9)
     await Reports(store).add(Report(7, "reporter", message, "spam"))
     for count in (1, 0):
-        await store.report_online(store.keys.partition("r"), "s", [("r", count)], 60_000)
+        await Crowds(store, 20).report(store.keys.partition("r"), "s", [("r", count)])
     arrived = json.dumps([{"event": "connected", "event_id": "connected-c", "ts": 1, "uid": "u"}])
     key = store.keys.connections
     await store.servers.ask(key, lambda pipe, on: pipe.xadd(key, {"m": arrived}))
@@ -144,7 +145,7 @@ async def test_only_what_is_wanted_is_read(store: Store, service: Service) -> No
     await worker.serving.wait()
     await say(store, 1)
     for count in (1, 0):
-        await store.report_online(store.keys.partition("r"), "s", [("r", count)], 60_000)
+        await Crowds(store, 20).report(store.keys.partition("r"), "s", [("r", count)])
     await until(lambda: told(service))
     assert [event["event"] for event in told(service)] == ["room_vacated"]
     await worker.end()
@@ -154,7 +155,7 @@ async def test_a_room_of_a_dead_shard_is_vacated_though_nobody_reports(
     store: Store, service: Service, raw: Any
 ) -> None:
     partition = store.keys.partition("r")
-    await store.report_online(partition, "dead", [("r", 1)], 60_000)
+    await Crowds(store, 20).report(partition, "dead", [("r", 1)])
     await raw.zadd(store.keys.seen(partition), {"r": 1})
     worker = Worker(store, config_for(service, "room_vacated"))
     await until(lambda: told(service))
