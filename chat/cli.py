@@ -136,7 +136,8 @@ def send(
     mode: Annotated[Mode, typer.Option(help="How it crosses the stage.")] = Mode.SCROLL,
 ) -> None:
     """Say something in a room, and wait until the node has it."""
-    from chat.client.client import Client, Unanswered
+    from chat.client.client import Client
+    from chat.client.questions import Unanswered
     from chat.wire.schema import WHITE
 
     shade = WHITE if color is None else color

@@ -1,7 +1,8 @@
 """A client of a node: follow rooms, send until acknowledged, over as many connections as it takes.
 
 Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
-is `link.py`, what a room's events mean `follower.py`, what is under way `unacked.py`.
+is `link.py`, what a room's events mean `follower.py`, what is under way `unacked.py` and, of other
+commands, `questions.py`.
 
     async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
         ack = await client.send("lobby", "hello")
@@ -12,77 +13,93 @@ more, and the server ends the connection in its time; but while a `send` waits, 
 """
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, cast
+
+import msgspec
+from msgspec import UNSET
 
 from chat.client.follower import Follower, News, Stage
-from chat.client.link import ClientError, Env, Link
+from chat.client.link import ClientError, Env, Link, Token
+from chat.client.questions import (
+    ATTEMPTS,
+    MOST_WAIT_S,
+    CommandRefused,
+    Questions,
+    Unanswered,
+)
 from chat.client.unacked import Sending, Unacked
-from chat.wire.commands import Send
+from chat.wire.batch import expand
+from chat.wire.commands import Action, Auth, History, Leave, Moderate, Report, Send
 from chat.wire.schema import (
     GUEST,
     NORMAL_SIZE,
     WHITE,
     Ack,
+    Authed,
     Clear,
     Delete,
+    Done,
     Error,
+    Expiring,
     Gap,
     Joined,
+    Left,
     Mode,
     Msg,
     Msgs,
+    Paged,
+    Sequenced,
     ServerEvent,
     State,
     Welcome,
 )
 
+log = logging.getLogger(__name__)
+
 ANSWER_S: Final = 10.0
-ATTEMPTS: Final = 5
-MOST_WAIT_S: Final = 15.0
-"""What takes longer, such as slow mode by the hour, is for the caller to wait for."""
 MOST_UNREAD: Final = 10_000
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
 
-class SendRefused(ClientError):
+class SendRefused(CommandRefused):
     """The server refused a message, or the room it was for."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(f"{error.code}: {error.message}")
-        self.error = error
-
-
-class Unanswered(ClientError):
-    """A message was neither acknowledged nor refused, however often it was sent."""
 
 
 class Client:
-    """Follows `rooms` from `async with` to its end; iterating gives the events, in order.
+    """Follows `rooms` from `async with` to its end; iterating gives the events, in order. More are
+    joined and left as one goes.
 
     Messages come one by one; those of a `joined` that were not seen before follow it, and a `gap`
     comes before it if some are missing.
-    What answers a `send()` is not among the events. With `listen=False` nothing is, which is for
+    What answers a method is not among the events. With `listen=False` nothing is, which is for
     clients that only send.
 
+    token        what says who it is; or what gives one, asked for every connection, and again when
+                 the server says that the last is about to end
     first_tries  failed attempts after which a client that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     answer_s     seconds to wait for an acknowledgement before sending again
 
+    me  who the server says we are, since its last welcome; None before the first
+
     When the client has ended by itself, iterating raises TurnedAway or Unreachable.
     """
+
+    me: Welcome | Authed | None = None
 
     def __init__(
         self,
         url: str,
         *rooms: str,
-        token: str = "",
+        token: Token = "",
         listen: bool = True,
         first_tries: int | None = None,
         on_away: Callable[[str, float], None] = lambda reason, away_s: None,
@@ -96,11 +113,16 @@ class Client:
         self._answer_s = answer_s
         self._refs = count(1)
         self._unacked = Unacked()
+        self._welcomed = False
+        self._renewal: asyncio.Task[None] | None = None
         self._guests: deque[str] = deque(maxlen=GUESTS_KEPT)
         self._joins: dict[str, asyncio.Task[None]] = {}
         self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
+        self._questions = Questions(
+            self._link, self._env, self._refs, answer_s, self._until_welcomed
+        )
         self._life: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -114,6 +136,8 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self._life.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
         with suppress(asyncio.CancelledError):
             await self._life
 
@@ -186,6 +210,76 @@ class Client:
         if follower.refusal is not None:
             raise SendRefused(follower.refusal)
 
+    # --- asking --------------------------------------------------------------------------------
+
+    async def join(self, room: str) -> None:
+        """Follow one more room: its `joined`, and what comes after, are among the events."""
+        if room not in self._followers:
+            self._followers[room] = Follower(room)
+            if self._welcomed:
+                self._followers[room].welcomed(self._env.now())
+                self._join_wanted()
+
+    async def leave(self, room: str) -> None:
+        """Follow a room no more."""
+        if self._followers.pop(room, None) is not None:
+            joining = self._joins.pop(room, None)
+            if joining is not None:
+                joining.cancel()
+            with suppress(CommandRefused):  # the join may not have been answered
+                await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
+
+    async def authenticate(self, token: Token) -> Authed:
+        """Be who a token says, from now on and on connections to come."""
+        self._link.token = token
+        given = await self._link.current_token()
+        authed = await self._questions.ask(lambda ref: Auth(given, ref))
+        self.me = cast(Authed, authed)
+        return self.me
+
+    async def moderate(self, room: str, action: Action, **fields: Any) -> Done:
+        """Carry out a moderator's action, which holds on every node when this returns.
+
+        The fields are those of docs/moderation.md. Raises ValueError where they are none,
+        CommandRefused where one may not do it.
+        """
+        given = {"t": "moderate", "room": room, "action": action, **fields}
+        try:
+            order = msgspec.convert(given, Moderate)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+        return cast(
+            Done, await self._questions.ask(lambda ref: msgspec.structs.replace(order, ref=ref))
+        )
+
+    async def report(self, room: str, seq: int, reason: str = "") -> Done:
+        """Ask those who judge it to look at a message."""
+        return cast(
+            Done, await self._questions.ask(lambda ref: Report(room, seq, reason or UNSET, ref))
+        )
+
+    async def history(
+        self, room: str, before: int | None = None, limit: int = 50
+    ) -> tuple[list[Sequenced], bool]:
+        """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
+        more stand before them."""
+        page = cast(Paged, await self._questions.ask(lambda ref: History(room, before, limit, ref)))
+        return list(expand(page.room, page.epoch, page.history)), page.more
+
+    async def _until_welcomed(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._end or self._welcomed)
+        if self._end is not None:
+            raise self._end
+
+    async def _renew(self) -> None:
+        """Show a newer token, before the last one ends; if there is none, that ends the
+        connection, and the next one asks again."""
+        try:
+            await self.authenticate(self._link.token)
+        except Exception as error:
+            log.warning("the token was not renewed: %s", error)
+
     # --- receiving -----------------------------------------------------------------------------
 
     async def _live(self) -> None:
@@ -201,12 +295,14 @@ class Client:
 
     async def _down(self) -> None:
         """The connection has ended."""
+        self._welcomed = False
         for follower in self._followers.values():
             follower.lost()
         for task in self._joins.values():
             task.cancel()
         self._joins.clear()
         self._unacked.lost()
+        self._questions.lost()
         async with self._changed:
             self._changed.notify_all()
 
@@ -227,6 +323,7 @@ class Client:
         now = self._env.now()
         match event:
             case Welcome():
+                self.me, self._welcomed = event, True
                 if event.role == GUEST:
                     self._guests.append(event.uid)
                 for follower in self._followers.values():
@@ -234,8 +331,15 @@ class Client:
             case Ack():
                 self._unacked.answered(event)
                 return []
+            case Authed() | Done() | Paged() if self._questions.answered(event):
+                return []
+            case Left():
+                return self._gone(event)
+            case Expiring() if not isinstance(self._link.token, str):
+                self._renewal = asyncio.create_task(self._renew())
+                return []
             case Error():
-                if self._unacked.answered(event):
+                if self._unacked.answered(event) or self._questions.answered(event):
                     return []
                 for follower in self._followers.values():
                     if follower.asked(event.ref):
@@ -246,6 +350,15 @@ class Client:
                 self._recognise(new)
                 return new
         return [event]
+
+    def _gone(self, left: Left) -> list[News]:
+        """We are out of a room: because we asked to, or were sent out."""
+        if self._questions.answered(left):
+            return []
+        followed = self._followers.get(left.room)
+        if followed is not None and left.reason is not UNSET:
+            followed.sent_out(left)
+        return [left]
 
     def _recognise(self, events: list[News]) -> None:
         """Find our own messages among what is new."""

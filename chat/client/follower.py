@@ -29,8 +29,10 @@ from chat.wire.schema import (
     Clear,
     Delete,
     Error,
+    ErrorCode,
     Gap,
     Joined,
+    Left,
     Msgs,
     Ref,
     Sequenced,
@@ -105,6 +107,12 @@ class Follower:
             self.stage, self.refusal = Stage.REFUSED, error
         else:
             self._want(now + error.retry_after)
+
+    def sent_out(self, left: Left) -> None:
+        """A moderator has sent us out of the room."""
+        banned = str(left.reason).startswith("banned")
+        code = ErrorCode.BANNED if banned else ErrorCode.FORBIDDEN
+        self.stage, self.refusal = Stage.REFUSED, Error(code, f"sent out: {left.reason}")
 
     def take(self, event: RoomEvent, now: float) -> list[News]:
         """What is new to the viewer in an event of this room, gaps included."""

@@ -5,7 +5,8 @@ of the two that concern a link (`welcome`, `bye`), nothing of rooms. Whether the
 lives is asked by the `websockets` package's own pings. Clock, waiting and chance come in through
 `Env`.
 
-A guest comes back with the key its first welcome gave it, and so is the same one.
+A guest comes back with the key its first welcome gave it, and so is the same one. A token may be
+asked of a source instead, anew for every connection, because tokens end and connections go on.
 
 Danger: an error's text goes to a terminal or a log. The URL with its token must not be in it.
 """
@@ -75,12 +76,15 @@ class Env:
 
 
 Take = Callable[[list[ServerEvent]], Awaitable[None]]
+Token = str | Callable[[], Awaitable[str]]
+"""A token, or where to ask for one; "" is none."""
 Down = Callable[[], Awaitable[None]]
 
 
 class Link:
     """The connection to a node, however often it has to be made anew.
 
+    token        what the next connection says who it is by
     first_tries  failed attempts after which a link that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     """
@@ -88,12 +92,13 @@ class Link:
     def __init__(
         self,
         url: str,
-        token: str,
+        token: Token,
         env: Env,
         first_tries: int | None,
         on_away: Callable[[str, float], None],
     ) -> None:
-        self._url = address(url, token)
+        self._url = address(url)
+        self.token = token
         self._guest = ""
         self._env = env
         self._first_tries = first_tries
@@ -108,6 +113,10 @@ class Link:
         if self._socket is not None:
             with suppress(ConnectionClosed):
                 await self._socket.send(msgspec.json.encode(command).decode())
+
+    async def current_token(self) -> str:
+        """The token to come with now."""
+        return self.token if isinstance(self.token, str) else await self.token()
 
     async def live(self, take: Take, down: Down) -> None:
         """Connect, and give each frame's events to `take` and each end to `down`, for ever.
@@ -134,8 +143,13 @@ class Link:
     async def _connection(self, take: Take) -> tuple[int, str]:
         """One connection from its opening to its end: close code (0: none) and reason."""
         try:
+            token = await self.current_token()
+        except Exception as error:
+            log.warning("no token: %s", error)
+            return 0, "there is no token to connect with"
+        try:
             async with connect(
-                address(self._url, guest=self._guest),
+                address(self._url, token, guest=self._guest),
                 subprotocols=[PROTOCOL],
                 proxy=None if is_loopback(self._url) else True,
                 open_timeout=OPEN_S,

@@ -7,9 +7,10 @@ import pytest
 from msgspec import convert
 
 from chat.client import client as module
-from chat.client.client import Client, SendRefused, Unanswered
+from chat.client.client import Client, SendRefused
 from chat.client.follower import RESYNC_SPACING_S, News
 from chat.client.link import ClientError, TurnedAway
+from chat.client.questions import Unanswered
 from chat.wire.schema import (
     Ack,
     Bye,

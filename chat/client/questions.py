@@ -1,0 +1,102 @@
+"""Commands of a client that are asked until they are answered: of every kind but `join` and `send`,
+which have rules of their own.
+
+Rules. All of them may be asked again. One that the link lost, or that nobody answered in time, is;
+so is one that the server says to try again within some seconds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from chat.client.link import ClientError, Env, Link
+from chat.wire.commands import Command
+from chat.wire.schema import Authed, Done, Error, Left, Paged, Ref
+
+ATTEMPTS: Final = 5
+MOST_WAIT_S: Final = 15.0
+"""What takes longer, such as slow mode by the hour, is for the caller to wait for."""
+
+Answer = Authed | Done | Left | Paged | Error
+
+
+class CommandRefused(ClientError):
+    """The server refused what was asked; `error` says why."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.code}: {error.message}")
+        self.error = error
+
+
+class Unanswered(ClientError):
+    """What was sent was neither done nor refused, however often it was sent."""
+
+
+class Questions:
+    """Those of one client that are not answered yet.
+
+    refs      numbers for its commands
+    answer_s  seconds to wait for an answer before asking again
+    until_up  waits for a connection; raises when there will be none
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        env: Env,
+        refs: Iterator[int],
+        answer_s: float,
+        until_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._link = link
+        self._env = env
+        self._refs = refs
+        self._answer_s = answer_s
+        self._until_up = until_up
+        self._waiting: dict[Ref, asyncio.Future[Any]] = {}
+
+    async def ask(self, command: Callable[[int], Command], attempts: int = ATTEMPTS) -> Any:
+        """The answer to a command, which is made for each attempt's number.
+
+        Raises CommandRefused, Unanswered, and what `until_up` raises.
+        """
+        for left in reversed(range(attempts)):
+            await self._until_up()
+            match await self._attempt(command):
+                case None:
+                    continue
+                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
+                    await self._env.sleep(after)
+                case Error() as error:
+                    raise CommandRefused(error)
+                case answer:
+                    return answer
+        raise Unanswered(f"no answer after {attempts} attempts")
+
+    async def _attempt(self, command: Callable[[int], Command]) -> Any:
+        """An answer; None where none came in time, or the link broke."""
+        ref = next(self._refs)
+        answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await self._link.say(command(ref))
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            self._waiting.pop(ref, None)
+
+    def answered(self, answer: Answer) -> bool:
+        """An answer came; whether it was one of these's."""
+        waiting = None if answer.ref is UNSET else self._waiting.pop(answer.ref, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+        return waiting is not None
+
+    def lost(self) -> None:
+        """The link broke: nothing asked will be answered."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result(None)

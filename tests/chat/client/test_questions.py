@@ -1,0 +1,210 @@
+"""What a client asks besides sending: asked until it is answered, over as many connections."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec import convert
+
+from chat.client.client import Client, SendRefused
+from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered
+from chat.wire.schema import Joined, Left, Msg
+from tests.chat.fakenode import GUEST, PATIENCE_S, Event, FakeNode, World, error, msg, welcome
+
+
+def client_of(node: FakeNode, *rooms: str, world: World | None = None, **more: Any) -> Client:
+    return Client(node.url, *rooms, env=(world or World()).env, **more)
+
+
+async def news(client: Client, kind: type) -> Any:
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in client:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError("the client has ended")
+
+
+def done(command: Event) -> Event:
+    return {"t": "done", **{name: command[name] for name in ("room", "action", "ref")}}
+
+
+class TestAsking:
+    async def test_a_moderators_action_is_done_when_it_returns(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            doing = asyncio.create_task(client.moderate("a", "mute", uid="u7", seconds=60))
+            asked = await peer.hear()
+            assert asked == {
+                "t": "moderate",
+                "room": "a",
+                "action": "mute",
+                "ref": asked["ref"],
+            } | {
+                "uid": "u7",
+                "seconds": 60,
+            }
+            assert not doing.done()
+            await peer.say(done(asked))
+            assert (await doing).action == "mute"
+
+    async def test_what_the_server_refuses_is_raised(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            doing = asyncio.create_task(client.report("a", 7, "rude"))
+            await peer.say(error(await peer.hear(), "not_joined"))
+            with pytest.raises(CommandRefused, match="not_joined") as refused:
+                await doing
+            assert refused.value.error.code == "not_joined"
+
+    async def test_what_is_no_action_is_not_sent(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            with pytest.raises(ValueError, match="secnds"):
+                await client.moderate("a", "mute", uid="u", secnds=5)
+
+    async def test_it_is_asked_again_on_the_next_connection(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            doing = asyncio.create_task(client.report("a", 7))
+            first = await peer.hear()
+            await peer.drop()
+            peer = await node.accept()
+            await peer.welcome()
+            second = await peer.hear()
+            assert second == first | {"ref": second["ref"]}
+            await peer.say({"t": "done", "room": "a", "action": "report", "ref": second["ref"]})
+            assert (await doing).action == "report"
+
+    async def test_it_is_asked_again_when_told_to(self) -> None:
+        world = World()
+        async with FakeNode() as node, client_of(node, world=world) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            doing = asyncio.create_task(client.report("a", 7))
+            await peer.say(error(await peer.hear(), "rate_limited", retry_after=1.5))
+            again = await peer.hear()
+            assert world.slept == [1.5]
+            await peer.say({"t": "done", "room": "a", "action": "report", "ref": again["ref"]})
+            await doing
+
+    async def test_it_ends_where_nobody_answers(self) -> None:
+        async with FakeNode() as node, client_of(node, answer_s=0.01) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            with pytest.raises(Unanswered):
+                await client.report("a", 7)
+            assert [(await peer.hear())["t"] for _ in range(ATTEMPTS)] == ["report"] * ATTEMPTS
+
+    async def test_a_page_of_history_comes_as_messages(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            reading = asyncio.create_task(client.history("lobby", before=9, limit=2))
+            asked = await peer.hear()
+            assert (asked["before"], asked["limit"]) == (9, 2)
+            seventh = {"seq": 7, "uid": "u9", "name": "阿花", "text": "hi", "ts": 1_764_000_000_007}
+            page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [seventh]}
+            await peer.say({**page, "more": True, "ref": asked["ref"]})
+            assert await reading == ([convert(msg(7), Msg)], True)
+
+
+class TestRooms:
+    async def test_one_is_joined_on_the_way_and_again_on_the_next_connection(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            await news(client, object)
+            await client.join("later")
+            await client.join("later")
+            assert (await peer.let_in(3))["room"] == "later"
+            assert (await news(client, Joined)).room == "later"
+            await peer.drop()
+            peer = await node.accept()
+            await peer.welcome()
+            assert (await peer.hear())["since"] == {"epoch": "e1", "seq": 3}
+
+    async def test_one_that_was_left_is_followed_no_more(self) -> None:
+        async with FakeNode() as node, client_of(node, "a", "b") as client:
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(0)
+            await peer.let_in(0)
+            leaving = asyncio.create_task(client.leave("a"))
+            left = await peer.hear()
+            assert (left["t"], left["room"]) == ("leave", "a")
+            await peer.say({"t": "left", "room": "a", "ref": left["ref"]})
+            await leaving
+            await client.leave("a")
+            await peer.say(msg(1, room="a"), msg(1, room="b"))
+            assert (await news(client, Msg)).room == "b"
+
+    async def test_who_is_sent_out_cannot_say_anything_there(self) -> None:
+        async with FakeNode() as node, client_of(node, "lobby") as client:
+            peer = await node.greet()
+            await peer.say({"t": "left", "room": "lobby", "reason": "banned: spam"})
+            assert (await news(client, Left)).reason == "banned: spam"
+            with pytest.raises(SendRefused, match="banned: spam"):
+                await client.send("lobby", "hello?")
+
+
+class TestWho:
+    async def test_a_token_is_shown_and_holds_for_later_connections(self) -> None:
+        async with FakeNode() as node, client_of(node, token="first") as client:
+            peer = await node.accept()
+            assert peer.path.endswith("?token=first")
+            await peer.welcome("u1", "user")
+            await news(client, object)
+            assert client.me is not None
+            assert client.me.uid == "u1"
+            showing = asyncio.create_task(client.authenticate("second"))
+            shown = await peer.hear()
+            assert (shown["t"], shown["token"]) == ("auth", "second")
+            who = {"uid": "u2", "name": "Two", "role": "vip", "expires": 9}
+            await peer.say({"t": "authed", **who, "ref": shown["ref"]})
+            assert (await showing).role == "vip"
+            assert client.me.uid == "u2"
+            await peer.drop()
+            assert (await node.accept()).path.endswith("?token=second")
+
+    async def test_a_source_is_asked_for_each_connection_and_when_a_token_ends(self) -> None:
+        given: list[str] = []
+
+        async def source() -> str:
+            given.append(f"t{len(given)}")
+            return given[-1]
+
+        async with FakeNode() as node, client_of(node, token=source):
+            peer = await node.accept()
+            assert peer.path.endswith("?token=t0")
+            await peer.say(welcome("u1", "user"), {"t": "expiring", "in_s": 60})
+            assert (await peer.hear())["token"] == "t1"
+            await peer.drop()
+            assert (await node.accept()).path.endswith("?token=t2")
+
+    async def test_a_source_that_fails_is_asked_again_later(self) -> None:
+        away: list[str] = []
+        tries = 0
+
+        async def source() -> str:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise OSError("the login service is down")
+            return "good"
+
+        async with (
+            FakeNode() as node,
+            client_of(node, token=source, on_away=lambda why, s: away.append(why)),
+        ):
+            assert (await node.accept()).path.endswith("?token=good")
+            assert away == ["there is no token to connect with"]
+
+    async def test_a_guest_is_told_who_it_is(self) -> None:
+        async with FakeNode() as node, client_of(node, "lobby") as client:
+            assert client.me is None
+            await node.greet()
+            await news(client, Joined)
+            assert client.me is not None
+            assert client.me.uid == GUEST

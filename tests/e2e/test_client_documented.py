@@ -1,0 +1,93 @@
+"""docs/client.md: its examples run against a node, and do what it says they do."""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from bench.local import Node
+from chat.client import Client
+from chat.wire.schema import Delete, Msg
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
+EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", DOCUMENT, re.DOTALL))
+SECRET = "a secret of more than thirty-two bytes"
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
+        yield node
+
+
+async def run(name: str, node: Node, *until: str) -> asyncio.subprocess.Process:
+    """An example, once it has printed all of `until`."""
+    claims = {"sub": "mod", "role": "moderator", "exp": int(time.time()) + 600}
+    given = {"DANMAKU_URL": node.ws, "DANMAKU_TOKEN": jwt.encode(claims, SECRET, "HS256")}
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-c", EXAMPLES[name]), stdout=PIPE, stderr=STDOUT,
+        env={**os.environ, **given},
+    )  # fmt: skip
+    await printed(running, *until)
+    return running
+
+
+async def printed(running: asyncio.subprocess.Process, *texts: str) -> None:
+    assert running.stdout is not None
+    left, seen = list(texts), ""
+    async with asyncio.timeout(PATIENCE_S):
+        while left:
+            line = (await running.stdout.readline()).decode()
+            assert line, f"it ended before it said {left}: {seen}"
+            seen += line
+            left = [text for text in left if text not in line]
+
+
+async def ended(running: asyncio.subprocess.Process) -> str:
+    """What it has still printed, when it has ended well."""
+    async with asyncio.timeout(PATIENCE_S):
+        rest, _ = await running.communicate()
+    assert running.returncode == 0, rest.decode()
+    return rest.decode()
+
+
+async def news(client: Client, kind: type) -> Any:
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in client:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError("the client has ended")
+
+
+async def test_one_follows_a_room_and_says_something(node: Node) -> None:
+    follower = await run("follow", node, "published as", "says: hello from Python")
+    async with Client(node.ws, "lobby") as client:
+        await client.send("lobby", "look")
+        await printed(follower, "says: look")
+        await client.send("lobby", "bye all")
+    assert "says: bye all" in await ended(follower)
+
+
+async def test_one_moderates(node: Node) -> None:
+    async with Client(node.ws, "lobby") as client:
+        moderator = await run("moderator", node)
+        ack = await client.send("lobby", "buy followers now")
+        await printed(moderator, "muted guest-")
+        assert (await news(client, Delete)).target == ack.seq
+    await ended(moderator)
+
+
+async def test_one_has_no_event_loop(node: Node) -> None:
+    async with Client(node.ws, "annex") as client:
+        script = await run("script", node, "a script was here")
+        assert (await news(client, Msg)).text == "and here"
+    await ended(script)
