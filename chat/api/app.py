@@ -69,9 +69,9 @@ class Api:
         self._doors = doors
         self._metrics = metrics
         self._drain = drain
-        self._moderating = Moderating(config, doors, drain)
-        self._observing = Observing(doors)
         self._wording = Wording(config, doors, drain)
+        self._moderating = Moderating(config, doors, drain, self._wording)
+        self._observing = Observing(doors)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
