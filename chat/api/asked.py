@@ -19,7 +19,7 @@ from chat.config.sections import Config, Scope
 from chat.policy.identity import BACKEND, MAX_NAME, MAX_UID
 from chat.policy.moderation import MOST_REASON
 from chat.policy.orders import Actor
-from chat.policy.text import is_clean, room_problem
+from chat.policy.text import is_clean, room_problem, uid_problem
 
 JSON: Final = "application/json"
 ACTOR: Final = "X-Danmaku-Actor"
@@ -95,10 +95,10 @@ def room(request: Request, config: Config) -> str:
 
 def uid(given: str, field: str = "uid") -> str:
     """A uid, which may be anybody's."""
-    if 1 <= len(given) <= MAX_UID and is_clean(given):
-        return given
-    words = f"a uid is 1 to {MAX_UID} characters on one line, without spaces around it"
-    raise BadBody([Problem(words, field)])
+    wrong = uid_problem(given, MAX_UID)
+    if wrong is not None:
+        raise BadBody([Problem(wrong, field)])
+    return given
 
 
 def after(request: Request) -> str:

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from chat.policy.gate import Refusal
 from chat.policy.identity import MAX_UID
-from chat.policy.text import is_clean
+from chat.policy.text import uid_problem
 from chat.wire.commands import Moderate
 from chat.wire.schema import ErrorCode
 from shard.addresses import network
@@ -124,8 +124,9 @@ def check_fields(order: Moderate) -> None:
 
 def check_uid(uid: str, field: str = "uid") -> None:
     """Raises NotDone for what can be nobody's."""
-    if not 1 <= len(uid) <= MAX_UID or not is_clean(uid):
-        raise bad(field, f"a uid is one line of 1 to {MAX_UID} characters")
+    wrong = uid_problem(uid, MAX_UID)
+    if wrong is not None:
+        raise bad(field, wrong)
 
 
 def record(order: Order, actor: Actor, role: str, now_ms: int) -> bytes:

@@ -139,7 +139,8 @@ class TestPaths:
     def test_every_field_that_is_wrong_is_named(self) -> None:
         wrong: dict[str, Any] = {name: {} for name in MessageIn.__struct_fields__}
         assert problems_of(wrong) == list(MessageIn.__struct_fields__)
-        assert problems_of({"text": "", "uid": "a\nb"}) == ["uid", "text"]
+        for uid in ("a\nb", ".", ".."):
+            assert problems_of({"text": "", "uid": uid}) == ["uid", "text"]
         assert problems_of({"text": "", "badges": ["fan", " x"]}) == ["badges", "text"]
         assert problems_of([{"size": 1, "color": -1}]) == ["[0].size", "[0].color", "[0]"]
 

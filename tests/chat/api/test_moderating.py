@@ -293,15 +293,16 @@ class TestRequests:
             answer = api.send("PUT", f"{place}{path}", body)
             assert (answer.status, answer.paths) == (400, paths)
 
-    @pytest.mark.parametrize("uid", [" u", "u\n", "u" * 65, "\u200b"])
+    @pytest.mark.parametrize("uid", [" u", "u\n", "u" * 65, "\u200b", ".", ".."])
     def test_what_is_no_uid_is_refused(self, api: Api, room: str, uid: str) -> None:
         for place in (path_of(room), "/v1"):
             for method in ("PUT", "DELETE"):
                 answer = api.send(method, f"{place}/mutes/{quoted(uid)}")
                 assert (answer.status, answer.paths) == (400, ["uid"])
 
-    def test_what_is_no_room_is_refused(self, api: Api) -> None:
-        here = path_of("a b")
+    @pytest.mark.parametrize("room", ["a b", ".", ".."])
+    def test_what_is_no_room_is_refused(self, api: Api, room: str) -> None:
+        here = path_of(room)
         for method, path in (
             ("GET", "mutes"),
             ("PUT", "mutes/u"),
