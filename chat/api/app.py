@@ -39,6 +39,7 @@ from chat.api.moderating import Moderating
 from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
+from chat.api.queries import Queries
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
@@ -271,9 +272,10 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
     """The whole application; `drain` tells it when the process is about to end."""
     api = Api(config, Doors(config, url, metrics), metrics, drain)
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
-    return Starlette(
+    app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
-        middleware=[Middleware(Guard, api=config.api, metrics=metrics)],
+        middleware=[Middleware(Guard, api=config.api, metrics=metrics), Middleware(Queries)],
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )
+    return app
