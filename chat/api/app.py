@@ -278,4 +278,5 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )
+    app.router.redirect_slashes = False  # a path has one name; a redirected PUT would lose its key
     return app
