@@ -242,7 +242,8 @@ export class Client {
     const { seen, missed } = this.#position.join(event);
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
-    this.#on.joined({ messages, missed, online: event.online, rules: event.state ?? {} });
+    const { online, state: rules = {}, role } = event;
+    this.#on.joined({ messages, missed, online, rules, role });
     this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();

@@ -17,7 +17,7 @@ from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.gate import Refusal, barred
 from chat.policy.identity import Refused
-from chat.policy.rules import ADDRESS, BAN, KICK, MUTE, RoomRules, Rulebook, Sanction
+from chat.policy.rules import ADDRESS, BAN, KICK, RoomRules, Rulebook, Sanction
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
@@ -202,23 +202,6 @@ class Enforcement:
             self._counts[ChatCount.SENT_OUT] += 1
             self._connections.send(fd, variant.wrap(bye))
             self._connections.close(fd, CloseCode.KICKED, reason)
-
-
-class Mutes:
-    """Who of a shard's connections is muted."""
-
-    def __init__(self, users: Users, book: Rulebook, wall: Callable[[], float]) -> None:
-        self._users = users
-        self._book = book
-        self._wall = wall
-
-    def until(self, fd: int, room: str) -> int | None:
-        """When a connection's mutes in a room end, in ms since 1970, 0 for never; None: it has
-        none."""
-        book = self._book
-        if MUTE not in book.everywhere.sanctions and MUTE not in book.of(room).sanctions:
-            return None
-        return book.muted_until(room, self._users.of(fd).uid, int(self._wall() * 1000))
 
 
 def why(kind: str, sanction: Sanction) -> str:

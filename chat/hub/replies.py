@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
 
+from chat.hub.standing import Standing
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
 from chat.rooms.position import written as place_of
@@ -49,7 +50,7 @@ class Replies:
     """Events to the connections of one group.
 
     find         the connections of a uid
-    muted_until  when a connection's mutes in a room end, in ms since 1970; None: it is not muted
+    standing     what a connection is in a room that is to be told to it alone
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class Replies:
         variants: Variants,
         members: Members,
         find: Callable[[str], Collection[int]],
-        muted_until: Callable[[int, str], int | None] = lambda fd, room: None,
+        standing: Callable[[int, str], Standing | None] = lambda fd, room: None,
     ) -> None:
         self._connections = connections
         self._variants = variants
         self._members = members
         self._find = find
-        self._muted_until = muted_until
+        self._standing = standing
         self._variant_of = connections.variant
         self._kinds = tuple(variants)
 
@@ -104,12 +105,15 @@ class Replies:
 
     def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one, and only
-        who is muted gets its own."""
+        who is muted, or of another role there, gets its own."""
+        return self._joined(fd, found, ref, self._standing(fd, _name_of(found)))
+
+    def _joined(
+        self, fd: int, found: Room | Answer, ref: Ref | UnsetType, standing: Standing | None
+    ) -> bytes | None:
         dialect = self.dialect(fd)
-        name = found.name if isinstance(found, Room) else found.event.room
-        until = self._muted_until(fd, name)
-        if until is not None:
-            return dialect.event(_for_muted(found, until, ref))
+        if standing is not None:
+            return dialect.event(_for_one(found, standing, ref))
         written = (
             self._snapshot(dialect, found)
             if isinstance(found, Room)
@@ -148,10 +152,11 @@ class Replies:
     def _answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes:
         variant = self.variant(fd)
         known = found.frames.get(variant) if isinstance(found, Answer) else None
-        shared = isinstance(found, Answer) and self._muted_until(fd, found.event.room) is None
+        standing = self._standing(fd, _name_of(found))
+        shared = isinstance(found, Answer) and standing is None
         if shared and known is not None and known[0] == ref and not variant.dialect.places:
             return known[1]
-        written = self.joined(fd, found, ref)
+        written = self._joined(fd, found, ref, standing)
         frame = self.frame(fd, [] if written is None else [written])
         if shared and isinstance(found, Answer):
             found.frames[variant] = ref, frame
@@ -244,11 +249,17 @@ class Replies:
                 self._connections.fan_out(members, frame, droppable=False)
 
 
-def _for_muted(found: Room | Answer, until: int, ref: Ref | UnsetType) -> Joined:
-    """The answer to the join of one who is muted."""
+def _name_of(found: Room | Answer) -> str:
+    return found.name if isinstance(found, Room) else found.event.room
+
+
+def _for_one(found: Room | Answer, standing: Standing, ref: Ref | UnsetType) -> Joined:
+    """The answer to the join of one who is muted there, or of another role."""
     event = joined(found) if isinstance(found, Room) else found.event
     state = {} if event.state is UNSET else event.state
-    return structs.replace(event, ref=ref, state={**state, "muted_until": until})
+    if standing.muted_until is not UNSET:
+        state = {**state, "muted_until": standing.muted_until}
+    return structs.replace(event, ref=ref, state=state, role=standing.role)
 
 
 def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:

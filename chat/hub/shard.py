@@ -28,7 +28,7 @@ from chat.counters import ChatCount
 from chat.hub.acks import Acks
 from chat.hub.admission import Admission
 from chat.hub.devices import Devices
-from chat.hub.enforcement import Enforcement, Mutes
+from chat.hub.enforcement import Enforcement
 from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
 from chat.hub.moderators import Moderators, role_of
@@ -38,6 +38,7 @@ from chat.hub.replies import Replies
 from chat.hub.reporting import Reporting
 from chat.hub.sending import Sending, Stage
 from chat.hub.speech import Speech
+from chat.hub.standing import Standings
 from chat.hub.users import Users
 from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
@@ -98,8 +99,8 @@ class Shard:
         users = Users(connections, config.auth, name, self._guest_keys)
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)
-        mutes = Mutes(users, book, wall)
-        replies = Replies(connections, variants, members, users.find, mutes.until)
+        standings = Standings(users, book, wall)
+        replies = Replies(connections, variants, members, users.find, standings.of)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             *(limits, self._rules),

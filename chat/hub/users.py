@@ -135,6 +135,10 @@ class Users:
         """Who an admitted connection is."""
         return self._identities.get(fd) or self._guest(self._connections.handle(fd))
 
+    def is_kept(self, fd: int) -> bool:
+        """Whether an admitted connection is anybody but a new guest without a name."""
+        return fd in self._identities
+
     def close(self, fd: int) -> None:
         """The connection is over."""
         if fd in self._identities:

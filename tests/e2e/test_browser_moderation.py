@@ -203,6 +203,20 @@ class TestMenu:
         expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         expect(page.locator("#chat .message")).to_have_count(0)
 
+    def test_an_owner_by_the_rooms_list_is_one_there_only(
+        self, browser: Browser, node: Node, room: str
+    ) -> None:
+        path = f"/v1/rooms/{room}/settings"
+        assert node.request("PATCH", path, {"owners": ["o"]})[0] == 200
+        owner = enter(browser, node, room, "o", name="Olga")
+        expect(owner.locator("#me")).to_have_text("Olga · owner")
+        said_so = node.request("POST", f"/v1/rooms/{room}/messages", {"uid": "u", "text": "x"})
+        assert said_so[0] == 200
+        said(owner, "x").click(button="right")
+        assert {"Delete", "Mute for 1 hour"} <= set(items(owner))
+        other = enter(browser, node, "elsewhere", "o", name="Olga")
+        expect(other.locator("#me")).to_have_text("Olga")
+
     def test_what_the_server_refuses_is_said(self, browser: Browser, node: Node, room: str) -> None:
         moderator = enter(browser, node, room, "m", role="moderator")
         other = enter(browser, node, room, "o", role="admin")

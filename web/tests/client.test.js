@@ -112,6 +112,16 @@ describe("following a room", () => {
     assert.equal(world.state.state, "open");
   });
 
+  test("who one is in the room is handed over, where it is told", () => {
+    world.hear(WELCOME);
+    joined({ role: "owner" });
+    assert.equal(world.seen("joined")[0][1].role, "owner");
+    client.switchRoom("s");
+    client.switchRoom("r");
+    joined();
+    assert.equal(world.seen("joined")[1][1].role, undefined);
+  });
+
   test("a frame is handed over as one, without what was seen before", () => {
     enter();
     world.hear(msgs(6, 7), msgs(8), msgs(7, 8));
