@@ -152,7 +152,7 @@ class Shard:
             )
         admission = Admission(
             *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
-            *(wall, self._devices, self._presence),
+            *(wall, self._words.everywhere, self._devices, self._presence),
         )
         gate = Gate(
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
