@@ -125,6 +125,8 @@ class Enforcement:
         to watch is closed."""
         self._counts[ChatCount.SENT_OUT] += 1
         inside = self._members.has(fd, room)
+        if self._replies.dialect(fd).places:
+            self._members.vacate(fd, room)
         refs = self._resume.leave(fd, room)
         if inside or not refs:
             self._replies.send(fd, [Left(room.name, reason=reason)])

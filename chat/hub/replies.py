@@ -44,6 +44,8 @@ from shard.connections import Connections
 BATCHED: Final = (Msg, Removed, Shadowed)
 Written = tuple[bytes, str]
 """An event in a dialect, and the position of its room behind it; "" where it has none."""
+Order = tuple[tuple[Room, ...], tuple[str | None, ...], tuple[int, ...]]
+"""A connection's rooms, from where it waits in them, which of their places are vacant."""
 
 
 class Replies:
@@ -101,7 +103,7 @@ class Replies:
         rooms = self._members.of(fd)
         if len(rooms) > 1 and self._connections.fanning_out:
             return ""
-        return _places(rooms, self._members.waiting_from(fd))
+        return _places(rooms, self._members.waiting_from(fd), self._members.vacant(fd))
 
     def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one, and only
@@ -228,13 +230,14 @@ class Replies:
     ) -> None:
         """To members who are told their position in all of their rooms: one frame for those who
         are at the same. It costs some look-ups a viewer, which no other variant does."""
-        alike: dict[tuple[tuple[Room, ...], tuple[str | None, ...]], list[int]] = defaultdict(list)
+        all_of = self._members
+        alike: dict[Order, list[int]] = defaultdict(list)
         for fd in members:
-            alike[self._members.of(fd), self._members.waiting_from(fd)].append(fd)
-        for (rooms, waiting_from), fds in alike.items():
+            alike[all_of.of(fd), all_of.waiting_from(fd), all_of.vacant(fd)].append(fd)
+        for (rooms, waiting_from, vacant), fds in alike.items():
             both = zip(rooms, waiting_from, strict=True)
             here = [place if other is room else at for other, at in both]
-            frame = variant.frame(written, _places(rooms, here) if place else "")
+            frame = variant.frame(written, _places(rooms, here, vacant) if place else "")
             self._connections.fan_out(fds, frame)
 
     def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
@@ -262,10 +265,13 @@ def _for_one(found: Room | Answer, standing: Standing, ref: Ref | UnsetType) -> 
     return structs.replace(event, ref=ref, state=state, role=standing.role)
 
 
-def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
-    """A position in each of several rooms; None is where the room is. "" when there is none."""
+def _places(rooms: Sequence[Room], places: Sequence[str | None], vacant: Sequence[int]) -> str:
+    """A position in each of several rooms; None is where the room is. Those at `vacant` are none.
+    "" when there is none at all."""
     both = zip(rooms, places, strict=True)
     found = [room.place if at is None else at for room, at in both]
+    for at in vacant:
+        found.insert(at, "")
     return ",".join(found) if any(found) else ""
 
 
