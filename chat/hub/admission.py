@@ -76,19 +76,28 @@ class Admission:
         self._enforcement.admit(fd, who.uid)
         if who.expires:
             self._expiries.set(fd, who.expires)
-            if self._devices is not None:
-                self._devices.claim(fd, who.uid)
         theirs = self._users.key(who)
         if key and not token:
             self._count_guest(returned=who.uid == f"{GUEST}:{key.partition('.')[0]}")
         conn = self._users.name(handle)
-        if self._presence is not None:
-            self._presence.came(fd, conn, who)
         return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
 
-    def authenticate(self, fd: int, auth: Auth) -> Authed | Error | None:
+    def let_in(self, fd: int) -> None:
+        """Nobody who was asked has anything against it: others of the user's may have to go, and
+        who wants to know that somebody came is told."""
+        self.claim(fd)
+        if self._presence is not None:
+            handle = self._connections.handle(fd)
+            self._presence.came(fd, self._users.name(handle), self._users.of(fd))
+
+    def claim(self, fd: int) -> None:
+        """A connection is a user's, of whom there may be only one."""
+        if self._devices is not None and (who := self._users.of(fd)).expires:
+            self._devices.claim(fd, who.uid)
+
+    def authenticate(self, fd: int, auth: Auth, claims: bool = True) -> Authed | Error | None:
         """Who an open connection is from now on, or why it stays who it is; None when it is closed,
-        because that is who may not be here."""
+        because that is who may not be here. It `claims` its user at once, or when it is let in."""
         before = self._users.of(fd).uid
         name = given(auth.name)
         if name and auth.token is UNSET:
@@ -109,8 +118,8 @@ class Admission:
                 self._connections.close(fd, refused.code, str(refused))
                 return None
             self._enforcement.became(fd, who.uid)
-            if self._devices is not None and who.expires:
-                self._devices.claim(fd, who.uid)
+            if claims:
+                self.claim(fd)
         expires = who.expires - LEEWAY_S if who.expires else 0
         return Authed(who.uid, who.name, who.role, expires, auth.ref)
 
