@@ -62,6 +62,10 @@ const client = new Client({
       roomState.ruled(rules);
       showState();
     },
+    muted({ until }) {
+      roomState.muted(until, performance.now(), Date.now());
+      showState();
+    },
     left({ reason }) {
       showConnection({ state: "closed", reason: leftText(reason) });
       roomState.clear();

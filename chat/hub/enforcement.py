@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from chat.bus.entries import Disconnected
 from chat.counters import ChatCount
 from chat.hub.acks import error
@@ -17,13 +19,13 @@ from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.gate import Refusal, barred
 from chat.policy.identity import Refused
-from chat.policy.rules import ADDRESS, BAN, KICK, RoomRules, Rulebook, Sanction
+from chat.policy.rules import ADDRESS, BAN, KICK, MUTE, RoomRules, Rulebook, Sanction
 from chat.rooms.members import Members
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
-from chat.wire.schema import Bye, Left
+from chat.wire.schema import Bye, Left, Muted
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -101,10 +103,33 @@ class Enforcement:
 
     def changed(self, room: str | None, fields: Collection[str] | None) -> None:
         """Rules have changed, of a room or of everywhere; None: all of them may have."""
+        if fields is not None:
+            self._tell_mutes(room, fields)
         if room is None:
             self._everywhere(self._book.everywhere, fields)
         elif (found := self._rooms.by_name.get(room)) is not None:
             self._in_room(found, self._book.of(room), fields)
+
+    def _tell_mutes(self, name: str | None, fields: Collection[str]) -> None:
+        """Whoever's mute was made or lifted is told what holds in each of its rooms now; by which
+        reason, where it is this one."""
+        changed = [field.partition(":") for field in fields]
+        rules = self._book.get(name)
+        for uid in [whose for kind, colon, whose in changed if kind == MUTE and colon]:
+            found = rules.get(MUTE, uid, self._now_ms())
+            reason = found.reason or UNSET if found is not None else UNSET
+            for fd in self._users.find(uid):
+                told = [
+                    Muted(room.name, self._muted_until(room.name, uid), reason)
+                    for room in self._members.of(fd)
+                    if name in (None, room.name) and self._members.has(fd, room)
+                ]
+                if told:
+                    self._replies.send(fd, told)
+
+    def _muted_until(self, room: str, uid: str) -> int | UnsetType:
+        until = self._book.muted_until(room, uid, self._now_ms())
+        return UNSET if until is None else until
 
     def _in_room(self, room: Room, rules: RoomRules, fields: Collection[str] | None) -> None:
         if not (room.local or room.waiting or room.resuming):

@@ -227,6 +227,15 @@ class Left(Struct, tag_field="t", tag="left"):
     reason: str | UnsetType = UNSET
 
 
+class Muted(Struct, tag_field="t", tag="muted"):
+    """This viewer is muted in a room until then, in milliseconds since 1970, 0 for good; without
+    `until`, not any more."""
+
+    room: str
+    until: int | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
 class Done(Struct, tag_field="t", tag="done"):
     """A moderator's action is done, and holds on every node; a viewer's report is in the queue."""
 
@@ -303,6 +312,7 @@ ServerEvent = (
     | Joined
     | Paged
     | Left
+    | Muted
     | Done
     | Expiring
     | Ack

@@ -182,6 +182,7 @@ class TestMenu:
 
         choose(moderator, "third", "Mute for 10 minutes")
         expect(moderator.locator("#told")).to_contain_text("is muted for 10 minutes")
+        expect(page.locator("#rules-now [data-kind=muted]")).to_contain_text("You are muted here.")
         say(page, "may I?")
         expect(page.locator("#error")).to_contain_text("You are muted")
         assert page.input_value("#input") == "may I?"
@@ -192,6 +193,7 @@ class TestMenu:
 
         choose(moderator, "third", "Unmute")
         expect(moderator.locator("#told")).to_contain_text("may type again")
+        expect(page.locator("#rules-now")).to_be_hidden()
         say(page, "thanks")
         expect(said(moderator, "thanks")).to_have_count(1)
         expect(page.locator("#rules-now")).to_be_hidden()

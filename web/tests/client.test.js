@@ -466,6 +466,12 @@ describe("being ruled", () => {
     assert.equal(world.seen("ruled").length, 1);
   });
 
+  test("one's mute is told, in this room only", () => {
+    enter();
+    world.hear({ t: "muted", room: "other", until: 0 }, { t: "muted", room: "r", until: 5 });
+    assert.deepEqual(world.seen("muted").map(([, { until }]) => until), [5]);
+  });
+
   for (const code of ["muted", "slow_mode", "silenced", "repeated", "word_refused", "banned"]) {
     test(`what is refused as ${code} is given back, not sent again`, () => {
       enter();
