@@ -14,7 +14,7 @@ import { Client } from "./client.js";
 import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
 import { Menu } from "./menu.js";
-import { rank, roleIn, roomsOf } from "./roles.js";
+import { rank } from "./roles.js";
 import { RoomState } from "./roomstate.js";
 import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
@@ -42,9 +42,9 @@ const stage = new Stage({ stage: $("stage"), sky: $("sky") });
 new Backdrop($("backdrop"));
 
 const composer = new Composer({ form: $("composer"), send, rules });
-const myRooms = token ? roomsOf(token) : {};
 let myName = "";
 let myRole = "guest"; // everywhere
+let myRoleHere; // in the room, where it is another
 let counted = 0;
 
 const client = new Client({
@@ -62,13 +62,19 @@ const client = new Client({
       roomState.ruled(rules);
       showState();
     },
+    muted({ until }) {
+      roomState.muted(until, performance.now(), Date.now());
+      showState();
+    },
     left({ reason }) {
       showConnection({ state: "closed", reason: leftText(reason) });
       roomState.clear();
       showState();
     },
-    joined({ messages, missed, online, rules: now }) {
+    joined({ messages, missed, online, rules: now, role }) {
       const wall = Date.now();
+      myRoleHere = role;
+      showMe();
       roomState.joined(now, performance.now(), wall);
       showState();
       if (missed === Infinity) chat.restart();
@@ -138,14 +144,14 @@ function leftText(reason) {
 
 // -- who one is
 
-function myRoleHere() {
-  return roleIn(myRole, myRooms, client.room);
+function roleHere() {
+  return myRoleHere ?? myRole;
 }
 
 function showMe({ name, role } = { name: myName, role: myRole }) {
   myName = name;
   myRole = role;
-  const here = myRoleHere();
+  const here = roleHere();
   roomState.role = here;
   $("me").textContent = rank(here) > rank("user") ? `${name} · ${here}` : name;
   $("me").disabled = role !== "guest";
@@ -175,7 +181,7 @@ $("nick-form").addEventListener("submit", (event) => {
 
 function openMenu(message, from) {
   const own = isOwn(message.uid);
-  const may = { own, role: myRoleHere(), pinned: roomState.pinned };
+  const may = { own, role: roleHere(), pinned: roomState.pinned };
   const items = actionsFor(message, may).map(({ label, told, command }) => ({
     label,
     run: () => client.ask({ ...command, room: client.room }, (answer) => {
@@ -228,6 +234,7 @@ function enter(room) {
   menu.close();
   roomState.clear();
   showState();
+  myRoleHere = undefined;
   showMe();
   showRoom(room);
 }

@@ -37,8 +37,8 @@ export class Client {
   #asked = new Map(); // ref -> who waits for the answer
   #out = null; // why we were sent out of the room, until its owner tries again
 
-  /** `on`: state, welcome, authed, joined, left, messages, removed, ruled, gap, online, notice,
-   *  settled, failed, error. `who`: as Link's. */
+  /** `on`: state, welcome, authed, joined, left, muted, messages, removed, ruled, gap, online,
+   *  notice, settled, failed, error. `who`: as Link's. */
   constructor({ url, room, on, who, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
@@ -150,6 +150,8 @@ export class Client {
         return this.#isNext(event) && this.#on.ruled(event.state);
       case "left":
         return this.#left(event);
+      case "muted":
+        return event.room === this.#room && this.#on.muted(event);
       case "authed":
         this.#uids.add(event.uid);
         this.#on.authed(event);
@@ -242,7 +244,8 @@ export class Client {
     const { seen, missed } = this.#position.join(event);
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
-    this.#on.joined({ messages, missed, online: event.online, rules: event.state ?? {} });
+    const { online, state: rules = {}, role } = event;
+    this.#on.joined({ messages, missed, online, rules, role });
     this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();

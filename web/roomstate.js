@@ -1,7 +1,8 @@
 /* A room's rules as its viewers are to see them, and what of them concerns this viewer just now.
  *
  * Rule: pure; time comes in, in milliseconds, lines come out. A `state` is whole, so the last one is
- * all there is. When one's mute ends is told on joining, and by whatever is refused because of it.
+ * all there is. When one's mute ends is told on joining, when it is made or lifted, and by whatever
+ * is refused because of it.
  */
 
 import { rank } from "./roles.js";
@@ -30,9 +31,13 @@ export class RoomState {
 
   /** A `joined` came: its rules say whether one is muted, until when by the wall clock. */
   joined(rules, now, wall) {
-    const { muted_until: until } = rules;
-    this.#mutedUntil = until ? now + until - wall : (until ?? null);
+    this.muted(rules.muted_until, now, wall);
     this.ruled(rules);
+  }
+
+  /** One is muted until then by the wall clock, 0 for good; or, by nothing, not any more. */
+  muted(until, now, wall) {
+    this.#mutedUntil = until ? now + until - wall : (until ?? null);
   }
 
   ruled(rules) {

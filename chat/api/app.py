@@ -39,6 +39,7 @@ from chat.api.moderating import Moderating
 from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
+from chat.api.queries import Queries
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
@@ -70,9 +71,9 @@ class Api:
         self._doors = doors
         self._metrics = metrics
         self._drain = drain
-        self._moderating = Moderating(config, doors, drain)
-        self._observing = Observing(doors)
         self._wording = Wording(config, doors, drain)
+        self._moderating = Moderating(config, doors, drain, self._wording)
+        self._observing = Observing(doors)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -275,9 +276,11 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
     """The whole application; `drain` tells it when the process is about to end."""
     api = Api(config, Doors(config, url, metrics), metrics, drain)
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
-    return Starlette(
+    app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
-        middleware=[Middleware(Guard, api=config.api, metrics=metrics)],
+        middleware=[Middleware(Guard, api=config.api, metrics=metrics), Middleware(Queries)],
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )
+    app.router.redirect_slashes = False  # a path has one name; a redirected PUT would lose its key
+    return app

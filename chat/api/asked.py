@@ -12,12 +12,14 @@ from starlette.requests import Request
 
 from chat.api.bodies import BadBody, read_fields
 from chat.api.incoming import Drain, Incoming, content_type
+from chat.api.keys import Caller
 from chat.api.models import Problem
 from chat.bus.pages import BEGINNING, is_id
-from chat.config.sections import Config
+from chat.config.sections import Config, Scope
 from chat.policy.identity import BACKEND, MAX_NAME, MAX_UID
+from chat.policy.moderation import MOST_REASON
 from chat.policy.orders import Actor
-from chat.policy.text import is_clean, room_problem
+from chat.policy.text import is_clean, room_problem, uid_problem
 
 JSON: Final = "application/json"
 ACTOR: Final = "X-Danmaku-Actor"
@@ -93,10 +95,10 @@ def room(request: Request, config: Config) -> str:
 
 def uid(given: str, field: str = "uid") -> str:
     """A uid, which may be anybody's."""
-    if 1 <= len(given) <= MAX_UID and is_clean(given):
-        return given
-    words = f"a uid is 1 to {MAX_UID} characters on one line, without spaces around it"
-    raise BadBody([Problem(words, field)])
+    wrong = uid_problem(given, MAX_UID)
+    if wrong is not None:
+        raise BadBody([Problem(wrong, field)])
+    return given
 
 
 def after(request: Request) -> str:
@@ -105,6 +107,22 @@ def after(request: Request) -> str:
     if not is_id(given):
         raise BadBody([Problem('expected the "next" of the page before', "after")])
     return given
+
+
+def reason(request: Request) -> str:
+    """Why, by the query, where there is no body to say it in; "" where nothing is said."""
+    given = request.query_params.getlist("reason")
+    if len(given) > 1:
+        raise BadBody([Problem("one at a time", "reason")])
+    if given and len(given[0]) > MOST_REASON:
+        raise BadBody([Problem(f"at most {MOST_REASON} characters", "reason")])
+    return given[0] if given else ""
+
+
+def may(request: Request, scope: Scope) -> bool:
+    """Whether the caller's key opens what takes this scope."""
+    caller: Caller = request.scope[CALLER]
+    return scope in caller.scopes
 
 
 def actor(request: Request) -> Actor:

@@ -6,6 +6,7 @@ lines the good ones count and the bad ones are listed. Paths read like the clien
 """
 
 from collections.abc import Iterator
+from math import isinf
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +22,8 @@ S = TypeVar("S", bound=Struct)
 
 MAX_LISTED: Final = 100
 """Problems told of one request; a million lines may all be bad."""
+MOST_EXACT: Final = 2**53
+"""Up to here a float says which whole number it is."""
 MAX_QUOTED: Final = 64
 """Characters of what was sent that are told back."""
 
@@ -173,10 +176,21 @@ def _at(path: str, name: str) -> str:
     return f"{path}.{name}".lstrip(".")
 
 
+def _number(literal: str) -> int | float:
+    """A number with a point or an exponent. A whole one is whole, as JSON Schema has it."""
+    value = float(literal)
+    if isinf(value):
+        raise ValueError("Number out of range")
+    return int(value) if value.is_integer() and abs(value) <= MOST_EXACT else value
+
+
+_decode: Final = msgspec.json.Decoder(float_hook=_number).decode
+
+
 def parse(data: bytes) -> Any:
     """A JSON document. Raises BadBody."""
     try:
-        return msgspec.json.decode(data)
+        return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBody([Problem(f"not JSON: {error}")]) from None
 

@@ -37,6 +37,7 @@ from chat.api.rulings import (
     SettingsOut,
     TakenBackOut,
 )
+from chat.api.wording import Wording, read_list
 from chat.bus.pages import page_of_fields
 from chat.config.sections import Config
 from chat.policy.orders import SETTINGS, Everywhere, Owners, address_name
@@ -50,10 +51,11 @@ MAX_PAGE: Final = 1000
 class Moderating:
     """The handlers."""
 
-    def __init__(self, config: Config, doors: Doors, drain: Drain) -> None:
+    def __init__(self, config: Config, doors: Doors, drain: Drain, wording: Wording) -> None:
         self._config = config
         self._doors = doors
         self._drain = drain
+        self._wording = wording
 
     def routes(self) -> Sequence[Parts]:
         """What is served; an address before a uid, which could be called like its path."""
@@ -105,7 +107,7 @@ class Moderating:
 
     async def unban_address(self, request: Request) -> Response:
         address = address_name(request.path_params["address"])
-        order = Everywhere("unban", "", address)
+        order = Everywhere("unban", "", address, None, asked.reason(request))
         await self._doors.moderation.act(order, asked.actor(request))
         return answer(AddressBanOut(address, False))
 
@@ -135,7 +137,12 @@ class Moderating:
 
     async def _lift(self, request: Request, kind: str, room: str | None, uid: str) -> None:
         action: Final = "unmute" if kind == MUTE else "unban"
-        order = Everywhere(action, uid) if room is None else Moderate(room, action, uid=uid)
+        reason = asked.reason(request)
+        order: Everywhere | Moderate
+        if room is None:
+            order = Everywhere(action, uid, "", None, reason)
+        else:
+            order = Moderate(room, action, uid=uid, reason=reason or UNSET)
         await self._doors.moderation.act(order, asked.actor(request))
 
     # --- lists ---------------------------------------------------------------------------------
@@ -176,30 +183,32 @@ class Moderating:
 
     async def remove(self, request: Request) -> Response:
         room, seq = asked.room(request, self._config), asked.seq(request)
-        order = Moderate(room, "delete", seq=seq)
+        order = Moderate(room, "delete", seq=seq, reason=asked.reason(request) or UNSET)
         await self._doors.moderation.act(order, asked.actor(request))
         return answer(TakenBackOut(room, seq, True))
 
     async def clear(self, request: Request) -> Response:
         room = asked.room(request, self._config)
-        uid = self._whose_messages(request)
-        order = Moderate(room, "clear", uid=UNSET if uid is None else uid)
+        uid, reason = self._whose_messages(request), asked.reason(request)
+        whose = UNSET if uid is None else uid
+        order = Moderate(room, "clear", uid=whose, reason=reason or UNSET)
         await self._doors.moderation.act(order, asked.actor(request))
         return answer(ClearedOut(room, True, uid))
 
     def _whose_messages(self, request: Request) -> str | None:
         """The uid of a query; None for everybody, but only where nothing else was meant."""
         for name, given in request.query_params.multi_items():
-            if name != "uid":
-                raise BadBody([Problem("expected uid or nothing", name[:MAX_QUOTED])])
-            asked.uid(given)
+            if name not in ("uid", "reason"):
+                raise BadBody([Problem("expected uid, reason or nothing", name[:MAX_QUOTED])])
+            if name == "uid":
+                asked.uid(given)
         uids = request.query_params.getlist("uid")
         if len(uids) > 1:
             raise BadBody([Problem("one at a time", "uid")])
         return uids[0] if uids else None
 
     async def settings(self, request: Request) -> Response:
-        return await self._settings(asked.room(request, self._config))
+        return await self._settings(request, asked.room(request, self._config))
 
     async def change_settings(self, request: Request) -> Response:
         room = asked.room(request, self._config)
@@ -208,18 +217,26 @@ class Moderating:
         owners = () if given.owners is UNSET else tuple(given.owners)
         for one in owners:
             asked.uid(one, "owners")
+        words = None if given.words is UNSET else await read_list(given.words, "words")
+        reason = given.reason or ""
         named = {name: getattr(given, name) for name in SETTINGS}
         if any(value is not UNSET for value in named.values()):
-            await self._doors.moderation.act(Moderate(room, "settings", **named), actor)
+            order = Moderate(room, "settings", reason=reason or UNSET, **named)
+            await self._doors.moderation.act(order, actor)
         if given.owners is not UNSET:
-            await self._doors.moderation.act(Owners(room, owners), actor)
-        return await self._settings(room)
+            await self._doors.moderation.act(Owners(room, owners, reason), actor)
+        if words is not None:
+            await self._wording.put(room, words, actor, reason)
+        return await self._settings(request, room)
 
-    async def _settings(self, room: str) -> Response:
+    async def _settings(self, request: Request, room: str) -> Response:
         fields = await self._doors.moderation.rules.fetch(room, [SETTINGS_FIELD, OWNERS])
         rules = RoomRules(fields)
         settings = structs.asdict(rules.settings)
-        return answer(SettingsOut(room, **settings, owners=sorted(rules.owners)))
+        told = SettingsOut(room, **settings, owners=sorted(rules.owners))
+        if asked.may(request, "moderate"):
+            told.words = await self._wording.listed(room)
+        return answer(told)
 
 
 def _listed(whose: str, one: Sanction) -> Sanctioned:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from chat.api import rulings as r
-from chat.api.operations import integer, operation, parameter, ref
+from chat.api.operations import integer, operation, parameter, reason, ref
 from chat.policy.identity import MAX_UID
 
 STRUCTS: Final = (
@@ -73,15 +73,24 @@ def paths(room: Item) -> dict[str, Item]:
         f"{here}/messages/{{seq}}": {
             "parameters": [room, parameter("seq", "path", integer(1, 2**53), "which message")],
             "delete": _moderate(
-                "Take a message back", "Viewers are told to remove it.", r.TakenBackOut, READ
+                "Take a message back",
+                "Viewers are told to remove it.",
+                r.TakenBackOut,
+                READ,
+                parameters=[reason()],
             ),
         },
         f"{here}/settings": {
             "parameters": [room],
-            "get": _moderate("See a room's settings", "All of them.", r.SettingsOut, READ),
+            "get": _moderate(
+                "See a room's settings",
+                "All of them; its words to a key that may moderate.",
+                r.SettingsOut,
+                READ,
+            ),
             "patch": _moderate(
                 "Change a room's settings",
-                "Those that are named; viewers are told.",
+                "Those that are named; viewers are told. Owners and words are all there are.",
                 r.SettingsOut,
                 WRITE,
                 _body(r.SettingsIn),
@@ -107,6 +116,7 @@ def paths(room: Item) -> dict[str, Item]:
                 "With 4505; the user may come back after a minute.",
                 r.DisconnectedOut,
                 READ,
+                parameters=[reason()],
             ),
         },
         "/v1/audit": {"get": _log("See what moderators did", r.AuditOut)},
@@ -114,7 +124,11 @@ def paths(room: Item) -> dict[str, Item]:
         "/v1/reports/{id}": {
             "parameters": [_name("id", "of a report")],
             "delete": _moderate(
-                "Deal with a report", "It is taken out of the queue.", r.DealtOut, READ
+                "Deal with a report",
+                "It is taken out of the queue.",
+                r.DealtOut,
+                READ,
+                parameters=[reason()],
             ),
         },
     }
@@ -128,7 +142,10 @@ def clear() -> Item:
         "All so far, or those of one user; viewers are told to remove them.",
         r.ClearedOut,
         READ,
-        parameters=[parameter("uid", "query", whose, "whose; without, everybody's")],
+        parameters=[
+            parameter("uid", "query", whose, "whose; without, everybody's"),
+            reason(),
+        ],
     )
 
 
@@ -152,7 +169,8 @@ def _put(summary: str, description: str, answer: type[msgspec.Struct]) -> Item:
 
 
 def _lift(summary: str, answer: type[msgspec.Struct]) -> Item:
-    return _moderate(summary, "Whether it was so or not, it is not any more.", answer, READ)
+    words = "Whether it was so or not, it is not any more."
+    return _moderate(summary, words, answer, READ, None, [reason()])
 
 
 def _list(what: str, answer: type[msgspec.Struct]) -> Item:

@@ -101,20 +101,27 @@ class Observing:
 
     async def disconnect(self, request: Request) -> Response:
         uid = asked.uid(request.path_params["uid"])
-        actor = asked.actor(request)
+        actor, reason = asked.actor(request), asked.reason(request)
         answers = await self._doors.inquiry.ask(uid)
-        await self._doors.moderation.act(Everywhere("kick", uid), actor)
+        order = Everywhere("kick", uid, "", None, reason)
+        await self._doors.moderation.act(order, actor)
         return answer(DisconnectedOut(uid, _count(answers), *_whole(answers)))
 
     # --- the audit -----------------------------------------------------------------------------
 
     async def _write(
-        self, action: str, actor: Actor, uid: str, room: str | None = None, seq: int | None = None
+        self,
+        action: str,
+        actor: Actor,
+        uid: str,
+        room: str | None = None,
+        seq: int | None = None,
+        reason: str | None = None,
     ) -> None:
         """Write down what is no order, and is to be known all the same."""
         entry = AuditEntryOut("", int(time.time() * 1000), action, actor.uid, actor.name)
         entry.role, entry.via = actor.role, actor.via
-        entry.uid, entry.room, entry.seq = uid, room, seq
+        entry.uid, entry.room, entry.seq, entry.reason = uid, room, seq, reason
         await self._doors.audit.write(msgspec.json.encode(entry))
 
     async def audit(self, request: Request) -> Response:
@@ -133,13 +140,14 @@ class Observing:
         report_id = request.path_params["id"]
         if not is_id(report_id):
             raise BadBody([Problem("there can be no report of this ID", "id")])
-        actor = asked.actor(request)
+        actor, reason = asked.actor(request), asked.reason(request)
         report = await self._doors.reports.find(report_id)
         found = False
         if report is not None:
             # First, because of one that is gone nobody knows any more what it was.
             message = report.message
-            await self._write("dealt", actor, message.uid, message.room, message.seq)
+            what = (message.uid, message.room, message.seq, reason or None)
+            await self._write("dealt", actor, *what)
             found = await self._doors.reports.take(report_id)
         return answer(DealtOut(report_id, found))
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from chat.policy.moderation import MOST_REASON
+
 REFUSALS: Final = {
     400: "Something is wrong with the request; `problems` names each field.",
     401: "There are keys, and none of them was given.",
@@ -67,6 +69,12 @@ def parameter(name: str, where: str, schema: dict[str, Any], text: str) -> dict[
         "schema": schema,
         "description": text,
     }
+
+
+def reason() -> dict[str, Any]:
+    """Why, where no body says it."""
+    schema = {"type": "string", "maxLength": MOST_REASON}
+    return parameter("reason", "query", schema, "why, for the audit")
 
 
 def integer(least: int, most: int | None) -> dict[str, Any]:

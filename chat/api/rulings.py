@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chat.policy.identity import MAX_UID
+from chat.policy.words import Kind, WordList
 from chat.wire.commands import Silence
 from chat.wire.schema import Msg
 
@@ -18,6 +19,10 @@ Reason = Annotated[str, Meta(max_length=200)]
 Wait = Annotated[int, Meta(ge=0, le=86_400)]
 PerSecond = Annotated[int, Meta(ge=0, le=1_000_000)]
 MAX_OWNERS = 100
+WordsIn = Annotated[
+    dict[str, Any], Meta(extra_json_schema={"allOf": [{"$ref": "#/components/schemas/WordList"}]})
+]
+"""Lists of words, each of which `wording` looks at."""
 
 
 class SanctionIn(Struct, forbid_unknown_fields=True):
@@ -37,7 +42,7 @@ class KickIn(Struct, forbid_unknown_fields=True):
 class SettingsIn(Struct, forbid_unknown_fields=True):
     """What is to change. `null` takes the pinned message or the announcement down.
 
-    pinned  the seq of a message; owners: all of them
+    pinned  the seq of a message; owners: all of them; words: all lists; reason: for the audit
     """
 
     slow_s: Wait | UnsetType = UNSET
@@ -49,10 +54,13 @@ class SettingsIn(Struct, forbid_unknown_fields=True):
     messages_per_s: PerSecond | UnsetType = UNSET
     shown_per_s: PerSecond | UnsetType = UNSET
     owners: Annotated[list[Uid], Meta(max_length=MAX_OWNERS)] | UnsetType = UNSET
+    words: WordsIn | UnsetType = UNSET
+    reason: Reason | UnsetType | None = UNSET
 
 
 class SettingsOut(Struct):
-    """A room's settings, whole. `pinned` is the message as it was pinned."""
+    """A room's settings, whole. `pinned` is the message as it was pinned; `words` are told to who
+    may moderate."""
 
     room: str
     slow_s: int
@@ -64,6 +72,7 @@ class SettingsOut(Struct):
     messages_per_s: int
     shown_per_s: int
     owners: list[str]
+    words: WordList | UnsetType = UNSET
 
 
 class MuteOut(Struct, omit_defaults=True):
@@ -210,6 +219,14 @@ class DisconnectedOut(Struct):
     known: int
 
 
+class ListChange(Struct):
+    """What became of a list of words: how many of them are new, are gone, are on it now."""
+
+    added: int
+    removed: int
+    now: int
+
+
 class AuditEntryOut(Struct, omit_defaults=True):
     """Something a moderator did, to whom or what, and why.
 
@@ -232,6 +249,7 @@ class AuditEntryOut(Struct, omit_defaults=True):
     reason: str | None = None
     settings: dict[str, Any] | None = None
     owners: list[str] | None = None
+    words: dict[Kind, ListChange] | None = None
 
 
 class AuditOut(Struct):

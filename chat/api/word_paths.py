@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from chat.api.operations import operation, ref
+from chat.api.operations import operation, reason, ref
 from chat.policy.words import MAX_WORD, MAX_WORDS, Kind, WordList
 
 MAX_TEXT: Final = 2_000
@@ -89,6 +89,7 @@ def _list(where: str) -> Item:
             WordsOut,
             SEND,
             body={"application/json": {"schema": ref("WordList")}},
+            parameters=[reason()],
             tag=TAG,
         ),
     }

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from chat.api import asked
 from chat.api.answers import answer
-from chat.api.bodies import MAX_LISTED, BadBody, parse
+from chat.api.bodies import MAX_LISTED, MAX_QUOTED, BadBody, parse
 from chat.api.doors import Doors
 from chat.api.incoming import Drain, Incoming, content_type
 from chat.api.models import Problem
@@ -23,7 +23,7 @@ from chat.api.parts import Parts
 from chat.api.word_paths import CheckIn, CheckOut, HitOut, WordsOut
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
-from chat.policy.orders import Words
+from chat.policy.orders import Actor, Words
 from chat.policy.text import clean_text, room_problem
 from chat.policy.wordbook import EMPTY_MATCHER, Loader, pack_words, read_words
 from chat.policy.words import (
@@ -45,13 +45,15 @@ KEPT: Final = 16
 """Lists that are kept made, for who tries out texts one after the other."""
 
 
-async def read_list(data: bytes) -> WordList:
-    """A body as a list, looked at in slices. Raises BadBody."""
-    document = parse(data)
+async def read_list(document: Any, at: str = "") -> WordList:
+    """What stands `at` a body as a list, looked at in slices. Raises BadBody."""
+    before = f"{at}." if at else ""
     if not isinstance(document, dict):
-        raise BadBody([Problem(f"expected an object of {', '.join(KINDS)}")])
+        raise BadBody([Problem(f"expected an object of {', '.join(KINDS)}", at)])
     problems = [
-        Problem("there is no such field", name[:64]) for name in document if name not in KINDS
+        Problem("there is no such field", f"{before}{name[:MAX_QUOTED]}")
+        for name in document
+        if name not in KINDS
     ]
     given: dict[str, Any] = {
         kind: document[kind] for kind in KINDS if document.get(kind) is not None
@@ -61,14 +63,14 @@ async def read_list(data: bytes) -> WordList:
         if isinstance(words, list):
             lists[kind] = words
         else:
-            problems.append(Problem("expected an array of words", kind))
+            problems.append(Problem("expected an array of words", f"{before}{kind}"))
     if sum(map(len, lists.values())) > MAX_WORDS:
-        raise BadBody([*problems, Problem(f"at most {MAX_WORDS} words")])
+        raise BadBody([*problems, Problem(f"at most {MAX_WORDS} words", at)])
     for kind in KINDS:
         for i, word in enumerate(lists.get(kind, ())):
             found = read_word(word, kind) if isinstance(word, str) else "expected a word"
             if isinstance(found, str):
-                problems.append(Problem(found, f"{kind}[{i}]"))
+                problems.append(Problem(found, f"{before}{kind}[{i}]"))
             if len(problems) >= MAX_LISTED:
                 raise BadBody(problems)
             if i % SLICE == SLICE - 1:
@@ -97,22 +99,32 @@ class Wording:
 
     async def words(self, request: Request) -> Response:
         room = self._room_or_all(request)
-        lists = WordLists(self._doors.store)
-        packed = await lists.find(room, await lists.field(room))
-        return _told(room, read_words(packed or b""))
+        return _told(room, await self.listed(room))
 
     async def set_words(self, request: Request) -> Response:
         room = self._room_or_all(request)
-        actor = asked.actor(request)
+        actor, reason = asked.actor(request), asked.reason(request)
         asked.want_json(content_type(request))
         body = Incoming(request, self._config.api.body_idle_s, self._drain)
-        words = await read_list(await body.whole(MAX_BYTES))
+        words = await read_list(parse(await body.whole(MAX_BYTES)))
+        await self.put(room, words, actor, reason)
+        return _told(room, words)
+
+    async def listed(self, room: str | None) -> WordList:
+        """The list that holds in a room, or everywhere."""
+        lists = WordLists(self._doors.store)
+        packed = await lists.find(room, await lists.field(room))
+        return read_words(packed or b"")
+
+    async def put(self, room: str | None, words: WordList, actor: Actor, reason: str) -> None:
+        """From now on this list holds there. Raises NotDone."""
         lists = WordLists(self._doors.store)
         before = await lists.field(room)
+        held = read_words(await lists.find(room, before) or b"")
         after = await lists.keep(room, pack_words(words))
-        await self._doors.moderation.act(Words(room, after), actor)
+        order = Words(room, after, reason, changes(held, words))
+        await self._doors.moderation.act(order, actor)
         await lists.replaced(room, before, after)
-        return _told(room, words)
 
     def _room_or_all(self, request: Request) -> str | None:
         return asked.room(request, self._config) if "room" in request.path_params else None
@@ -152,6 +164,15 @@ class Wording:
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return self._kept[key]
+
+
+def changes(before: WordList, after: WordList) -> dict[str, dict[str, int]]:
+    """What the audit says of a change: how many words, not which; there may be very many."""
+    found: dict[str, dict[str, int]] = {}
+    for kind in KINDS:
+        old, new = set(before.of(kind)), set(after.of(kind))
+        found[kind] = {"added": len(new - old), "removed": len(old - new), "now": len(new)}
+    return found
 
 
 def _told(room: str | None, words: WordList) -> Response:

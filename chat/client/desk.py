@@ -39,6 +39,7 @@ Room = Annotated[str, typer.Argument(help="A room's name, such as lobby or live:
 Where = Annotated[str | None, typer.Option("--room", help="In this room; else everywhere.")]
 Seconds = Annotated[int | None, typer.Option(help="For so long; else for good.")]
 Reason = Annotated[str | None, typer.Option(help="Shown to whom it is about, and in the audit.")]
+Why = Annotated[str | None, typer.Option("--reason", help="For the audit.")]
 Address = Annotated[bool, typer.Option("--address", help="It is an address or a network.")]
 Api = Annotated[str, typer.Option(help="Where the HTTP API is.")]
 Key = Annotated[
@@ -134,10 +135,12 @@ def mute(
 
 
 @commands.command()
-def unmute(uid: User, room: Where = None, api: Api = LOCAL, key: Key = "") -> None:
+def unmute(
+    uid: User, room: Where = None, reason: Why = None, api: Api = LOCAL, key: Key = ""
+) -> None:
     """Let a user type again."""
     with open_api(api, key) as backend:
-        backend.ask("DELETE", *place(room), "mutes", uid)
+        backend.ask("DELETE", *place(room), "mutes", uid, query={"reason": reason})
     say(ruled(uid, "not muted", room))
 
 
@@ -155,12 +158,13 @@ def ban(
 
 @commands.command()
 def unban(
-    uid: Uid, room: Where = None, address: Address = False, api: Api = LOCAL, key: Key = ""
-) -> None:
+    uid: Uid, room: Where = None, reason: Why = None,
+    address: Address = False, api: Api = LOCAL, key: Key = "",
+) -> None:  # fmt: skip
     """Let a user in again."""
     path = banned(uid, room, address)
     with open_api(api, key) as backend:
-        backend.ask("DELETE", *path)
+        backend.ask("DELETE", *path, query={"reason": reason})
     say(ruled(uid, "not banned", room))
 
 
@@ -178,11 +182,9 @@ def kick(
     uid: User, room: Where = None, reason: Reason = None, api: Api = LOCAL, key: Key = ""
 ) -> None:
     """Send a user out for a minute: of a room, or by closing all connections."""
-    if room is None and reason is not None:
-        raise typer.BadParameter("a reason is told in a room only: give --room")
     with open_api(api, key) as backend:
         if room is None:
-            now = backend.ask("DELETE", "users", uid, "connections")
+            now = backend.ask("DELETE", "users", uid, "connections", query={"reason": reason})
         else:
             backend.ask("POST", "rooms", room, "kicks", body={"uid": uid} | order(None, reason))
     if room is not None:
@@ -194,10 +196,10 @@ def kick(
 
 
 @commands.command()
-def delete(room: Room, seq: int, api: Api = LOCAL, key: Key = "") -> None:
+def delete(room: Room, seq: int, reason: Why = None, api: Api = LOCAL, key: Key = "") -> None:
     """Take a message back."""
     with open_api(api, key) as backend:
-        backend.ask("DELETE", "rooms", room, "messages", str(seq))
+        backend.ask("DELETE", "rooms", room, "messages", str(seq), query={"reason": reason})
     say(f"message {seq} of {room} is taken back")
 
 
@@ -205,12 +207,13 @@ def delete(room: Room, seq: int, api: Api = LOCAL, key: Key = "") -> None:
 def clear(
     room: Room,
     uid: Annotated[str | None, typer.Option(help="Only this user's messages.")] = None,
+    reason: Why = None,
     api: Api = LOCAL,
     key: Key = "",
 ) -> None:
     """Take all messages of a room back, or one user's."""
     with open_api(api, key) as backend:
-        backend.ask("DELETE", "rooms", room, "messages", query={"uid": uid})
+        backend.ask("DELETE", "rooms", room, "messages", query={"uid": uid, "reason": reason})
     say(f"all messages {'' if uid is None else f'of {uid} '}in {room} are taken back")
 
 
@@ -221,6 +224,7 @@ def settings(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="As slow_s=10; without a value: none."),
     ] = None,
+    reason: Why = None,
     api: Api = LOCAL,
     key: Key = "",
 ) -> None:
@@ -232,11 +236,12 @@ def settings(
     change = dict(parse_setting(one) for one in changes or ())
     with open_api(api, key) as backend:
         if change:
+            change |= order(None, reason)
             now = backend.ask("PATCH", "rooms", room, "settings", body=change)
         else:
             now = backend.ask("GET", "rooms", room, "settings")
     for name, value in now.items():
-        if name != "room":
+        if name not in ("room", "words"):  # those are another command's
             say(f"{name} = {jsons.dumps(value, ensure_ascii=False)}")
 
 
@@ -260,6 +265,7 @@ def words(
         typer.Argument(help="set FILE; add or remove KIND WORD...; check TEXT."),
     ] = None,
     room: Where = None,
+    reason: Why = None,
     api: Api = LOCAL,
     key: Key = "",
 ) -> None:
@@ -274,9 +280,9 @@ def words(
             case WordsAction.SHOW, []:
                 print(jsons.dumps(lists_of(backend, room), ensure_ascii=False, indent=1))
             case WordsAction.SET, [file]:
-                say(put_words(backend, room, read_lists(file)))
+                say(put_words(backend, room, read_lists(file), reason))
             case ((WordsAction.ADD | WordsAction.REMOVE), [kind, _, *_]) if kind in KINDS:
-                say(change_words(backend, room, action, kind, given[1:]))
+                say(change_words(backend, room, action, kind, given[1:], reason))
             case WordsAction.CHECK, [text]:
                 check_text(backend, room, text)
             case _:
@@ -291,8 +297,8 @@ def lists_of(backend: "Backend", room: str | None) -> dict[str, list[str]]:
     return {kind: found[kind] for kind in KINDS}
 
 
-def put_words(backend: "Backend", room: str | None, lists: Any) -> str:
-    now = backend.ask("PUT", *place(room), "words", body=lists)
+def put_words(backend: "Backend", room: str | None, lists: Any, reason: str | None) -> str:
+    now = backend.ask("PUT", *place(room), "words", body=lists, query={"reason": reason})
     counts = ", ".join(f"{kind} {len(now[kind])}" for kind in KINDS)
     return f"words {'everywhere' if room is None else f'in {room}'}: {counts}"
 
@@ -308,17 +314,22 @@ def read_lists(file: str) -> Any:
 
 
 def change_words(
-    backend: "Backend", room: str | None, action: WordsAction, kind: str, given: list[str]
+    backend: "Backend",
+    room: str | None,
+    action: WordsAction,
+    kind: str,
+    given: list[str],
+    reason: str | None,
 ) -> str:
     lists = lists_of(backend, room)
     if action is WordsAction.ADD:
         lists[kind] += [word for word in dict.fromkeys(given) if word not in lists[kind]]
-        return put_words(backend, room, lists)
+        return put_words(backend, room, lists, reason)
     missing = [word for word in given if word not in lists[kind]]
     if missing:
         fail(f"not on the list {kind}: {', '.join(missing)}")
     lists[kind] = [word for word in lists[kind] if word not in given]
-    return put_words(backend, room, lists)
+    return put_words(backend, room, lists, reason)
 
 
 def check_text(backend: "Backend", room: str | None, text: str) -> None:
@@ -356,7 +367,7 @@ def audit_line(entry: dict[str, Any]) -> str:
         parts.append(f"in {entry['room']}")
     if "seconds" in entry:
         parts.append(f"for {entry['seconds']} s")
-    changes = (entry[name] for name in ("settings", "owners") if name in entry)
+    changes = (entry[name] for name in ("settings", "owners", "words") if name in entry)
     parts += [jsons.dumps(change, ensure_ascii=False) for change in changes]
     if entry.get("reason"):
         parts.append(f"({entry['reason']})")

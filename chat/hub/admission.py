@@ -6,7 +6,7 @@ token of the same user goes on where the one before ends, one of somebody else i
 a connection has joined and may say hangs on who it was let in as.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -18,7 +18,9 @@ from chat.hub.presence import Presence
 from chat.hub.replies import Replies
 from chat.hub.users import Users
 from chat.policy.claims import LEEWAY_S
-from chat.policy.identity import Identity, Refused
+from chat.policy.identity import GUEST_NAME, Identity, Refused
+from chat.policy.text import clean_name
+from chat.policy.words import Matcher, shown
 from chat.wire.commands import Auth
 from chat.wire.schema import GUEST, Authed, Error, ErrorCode, Expiring, Welcome
 from shard.closecodes import CloseCode
@@ -30,6 +32,7 @@ class Admission:
 
     ping_s  what a welcome says of the heartbeat
     wall    seconds since 1970
+    words   the lists of everywhere, for names that guests choose; None: they are not known yet
     devices of users who may have only one; None: as many as they like
     presence  is told who comes and goes; None: nobody is
     """
@@ -43,6 +46,7 @@ class Admission:
         ping_s: int,
         counts: "memoryview[int]",
         wall: Callable[[], float],
+        words: Callable[[], Sequence[Matcher] | None] = lambda: None,
         devices: Devices | None = None,
         presence: Presence | None = None,
     ) -> None:
@@ -53,13 +57,17 @@ class Admission:
         self._ping_s = ping_s
         self._counts = counts
         self._wall = wall
+        self._words = words
         self._devices = devices
         self._presence = presence
         self._expiries = Expiries()
 
     def admit(self, fd: int, token: str | None, key: str | None, name: str | None) -> Welcome:
-        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one."""
+        """Let somebody in. Raises Refused. A guest whose key is not ours is a new one, and what may
+        not be shown is no name."""
         handle = self._connections.handle(fd)
+        if name and not token:
+            name = self._shown(name)
         try:
             who = self._users.admit(handle, token, key, name)
         except Refused:
@@ -68,22 +76,38 @@ class Admission:
         self._enforcement.admit(fd, who.uid)
         if who.expires:
             self._expiries.set(fd, who.expires)
-            if self._devices is not None:
-                self._devices.claim(fd, who.uid)
         theirs = self._users.key(who)
         if key and not token:
             self._count_guest(returned=who.uid == f"{GUEST}:{key.partition('.')[0]}")
         conn = self._users.name(handle)
-        if self._presence is not None:
-            self._presence.came(fd, conn, who)
         return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
 
-    def authenticate(self, fd: int, auth: Auth) -> Authed | Error | None:
+    def let_in(self, fd: int) -> None:
+        """Nobody who was asked has anything against it: others of the user's may have to go, and
+        who wants to know that somebody came is told."""
+        self.claim(fd)
+        if self._presence is not None:
+            handle = self._connections.handle(fd)
+            self._presence.came(fd, self._users.name(handle), self._users.of(fd))
+
+    def claim(self, fd: int) -> None:
+        """A connection is a user's, of whom there may be only one."""
+        if self._devices is not None and (who := self._users.of(fd)).expires:
+            self._devices.claim(fd, who.uid)
+
+    def authenticate(self, fd: int, auth: Auth, claims: bool = True) -> Authed | Error | None:
         """Who an open connection is from now on, or why it stays who it is; None when it is closed,
-        because that is who may not be here."""
+        because that is who may not be here. It `claims` its user at once, or when it is let in."""
         before = self._users.of(fd).uid
+        name = given(auth.name)
+        if name and auth.token is UNSET:
+            name = self._shown(name)
+            if name is None:
+                self._counts[ChatCount.REFUSED_WORD] += 1
+                message = "a word of this name may not be shown here"
+                return Error(ErrorCode.WORD_REFUSED, message, auth.ref)
         try:
-            who = self._become(fd, auth)
+            who = self._become(fd, auth, name)
         except Refused as refused:
             return Error(ErrorCode.FORBIDDEN, str(refused), auth.ref)
         self._expiries.set(fd, who.expires)
@@ -94,12 +118,17 @@ class Admission:
                 self._connections.close(fd, refused.code, str(refused))
                 return None
             self._enforcement.became(fd, who.uid)
-            if self._devices is not None and who.expires:
-                self._devices.claim(fd, who.uid)
+            if claims:
+                self.claim(fd)
         expires = who.expires - LEEWAY_S if who.expires else 0
         return Authed(who.uid, who.name, who.role, expires, auth.ref)
 
-    def _become(self, fd: int, auth: Auth) -> Identity:
+    def _shown(self, name: str) -> str | None:
+        """The name a guest would like, as it may be shown; None where it may not be."""
+        lists, cleaned = self._words(), clean_name(name, GUEST_NAME)
+        return shown(lists, cleaned) if lists and cleaned else name
+
+    def _become(self, fd: int, auth: Auth, name: str | None) -> Identity:
         """Raises Refused."""
         if auth.token is not UNSET:
             try:
@@ -108,8 +137,8 @@ class Admission:
                 self._counts[ChatCount.REFUSED_TOKEN] += 1
                 raise
         if auth.guest is UNSET:
-            return self._users.rename(fd, given(auth.name) or "")
-        who = self._users.readmit(fd, auth.guest, given(auth.name))
+            return self._users.rename(fd, name or "")
+        who = self._users.readmit(fd, auth.guest, name)
         self._count_guest(returned=who is not None)
         if who is None:
             raise Refused(CloseCode.BAD_TOKEN, "this is no guest's key of ours")

@@ -2,8 +2,9 @@
 
 Rules. A connection waits for one question at a time. Its commands wait with it, in order and up to
 a bound; so nobody does anything before being let in, and what follows a join comes after it. A
-newcomer is told nothing until its welcome. Who closes while it waits is forgotten. Who is in a room
-already is not asked about again, nor is who stays the same user. Without hooks nobody is ever here.
+newcomer is told nothing until its welcome, and replaces no other of its user's before. Who closes
+while it waits is forgotten. Who is in a room already is not asked about again, nor is who stays the
+same user. Without hooks nobody is ever here.
 
 Danger: answers come later than questions. Whoever waits is kept as a Handle.
 """
@@ -199,7 +200,7 @@ class Arrivals:
     def _is_somebody_else(self, fd: int, auth: Auth, hooks: Hooks) -> bool:
         """An open connection says who it is; it is told so when that was asked about."""
         before = self._users.of(fd).uid
-        found = self._admission.authenticate(fd, auth)
+        found = self._admission.authenticate(fd, auth, claims=False)
         who = self._users.of(fd)
         if found is None:
             return True
@@ -211,6 +212,7 @@ class Arrivals:
 
     def _recognize(self, fd: int, authed: Authed, verdict: Verdict) -> None:
         if verdict is PASS:
+            self._admission.claim(fd)
             self._replies.send(fd, [authed])
         else:
             self._turn_away(fd, error(verdict, authed.ref))
@@ -233,6 +235,7 @@ class Arrivals:
         if isinstance(written, Error):
             self._turn_away(fd, written)
         else:
+            self._admission.let_in(fd)
             self._connections.send(fd, self._replies.frame(fd, written), asked=True)
 
     def _turn_away(self, fd: int, why: Error) -> None:

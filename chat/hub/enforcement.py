@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from chat.bus.entries import Disconnected
 from chat.counters import ChatCount
 from chat.hub.acks import error
@@ -23,7 +25,7 @@ from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
-from chat.wire.schema import Bye, Left
+from chat.wire.schema import Bye, Left, Muted
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -101,10 +103,33 @@ class Enforcement:
 
     def changed(self, room: str | None, fields: Collection[str] | None) -> None:
         """Rules have changed, of a room or of everywhere; None: all of them may have."""
+        if fields is not None:
+            self._tell_mutes(room, fields)
         if room is None:
             self._everywhere(self._book.everywhere, fields)
         elif (found := self._rooms.by_name.get(room)) is not None:
             self._in_room(found, self._book.of(room), fields)
+
+    def _tell_mutes(self, name: str | None, fields: Collection[str]) -> None:
+        """Whoever's mute was made or lifted is told what holds in each of its rooms now; by which
+        reason, where it is this one."""
+        changed = [field.partition(":") for field in fields]
+        rules = self._book.get(name)
+        for uid in [whose for kind, colon, whose in changed if kind == MUTE and colon]:
+            found = rules.get(MUTE, uid, self._now_ms())
+            reason = found.reason or UNSET if found is not None else UNSET
+            for fd in self._users.find(uid):
+                told = [
+                    Muted(room.name, self._muted_until(room.name, uid), reason)
+                    for room in self._members.of(fd)
+                    if name in (None, room.name) and self._members.has(fd, room)
+                ]
+                if told:
+                    self._replies.send(fd, told)
+
+    def _muted_until(self, room: str, uid: str) -> int | UnsetType:
+        until = self._book.muted_until(room, uid, self._now_ms())
+        return UNSET if until is None else until
 
     def _in_room(self, room: Room, rules: RoomRules, fields: Collection[str] | None) -> None:
         if not (room.local or room.waiting or room.resuming):
@@ -125,6 +150,8 @@ class Enforcement:
         to watch is closed."""
         self._counts[ChatCount.SENT_OUT] += 1
         inside = self._members.has(fd, room)
+        if self._replies.dialect(fd).places:
+            self._members.vacate(fd, room)
         refs = self._resume.leave(fd, room)
         if inside or not refs:
             self._replies.send(fd, [Left(room.name, reason=reason)])
@@ -202,23 +229,6 @@ class Enforcement:
             self._counts[ChatCount.SENT_OUT] += 1
             self._connections.send(fd, variant.wrap(bye))
             self._connections.close(fd, CloseCode.KICKED, reason)
-
-
-class Mutes:
-    """Who of a shard's connections is muted."""
-
-    def __init__(self, users: Users, book: Rulebook, wall: Callable[[], float]) -> None:
-        self._users = users
-        self._book = book
-        self._wall = wall
-
-    def until(self, fd: int, room: str) -> int | None:
-        """When a connection's mutes in a room end, in ms since 1970, 0 for never; None: it has
-        none."""
-        book = self._book
-        if MUTE not in book.everywhere.sanctions and MUTE not in book.of(room).sanctions:
-            return None
-        return book.muted_until(room, self._users.of(fd).uid, int(self._wall() * 1000))
 
 
 def why(kind: str, sanction: Sanction) -> str:

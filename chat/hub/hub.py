@@ -156,6 +156,7 @@ class Hub:
             status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
             status = WATCHERS.get(written.code, status)
             return answer(status, f"{written.code}: {written.message}", *_when(written))
+        self._admission.let_in(fd)
         if dialect.places:
             return dialect.greeting() + self._replies.frame(fd, written)
         return dialect.greeting() + variant.frame(written)
@@ -287,6 +288,7 @@ class Hub:
         if self._asks:
             self.arrivals.admit(fd, welcome, ())
         else:
+            self._admission.let_in(fd)
             self._replies.send(fd, [welcome])
 
     # --- commands ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
 
+from chat.hub.standing import Standing
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
 from chat.rooms.position import written as place_of
@@ -43,13 +44,15 @@ from shard.connections import Connections
 BATCHED: Final = (Msg, Removed, Shadowed)
 Written = tuple[bytes, str]
 """An event in a dialect, and the position of its room behind it; "" where it has none."""
+Order = tuple[tuple[Room, ...], tuple[str | None, ...], tuple[int, ...]]
+"""A connection's rooms, from where it waits in them, which of their places are vacant."""
 
 
 class Replies:
     """Events to the connections of one group.
 
     find         the connections of a uid
-    muted_until  when a connection's mutes in a room end, in ms since 1970; None: it is not muted
+    standing     what a connection is in a room that is to be told to it alone
     """
 
     def __init__(
@@ -58,13 +61,13 @@ class Replies:
         variants: Variants,
         members: Members,
         find: Callable[[str], Collection[int]],
-        muted_until: Callable[[int, str], int | None] = lambda fd, room: None,
+        standing: Callable[[int, str], Standing | None] = lambda fd, room: None,
     ) -> None:
         self._connections = connections
         self._variants = variants
         self._members = members
         self._find = find
-        self._muted_until = muted_until
+        self._standing = standing
         self._variant_of = connections.variant
         self._kinds = tuple(variants)
 
@@ -100,16 +103,19 @@ class Replies:
         rooms = self._members.of(fd)
         if len(rooms) > 1 and self._connections.fanning_out:
             return ""
-        return _places(rooms, self._members.waiting_from(fd))
+        return _places(rooms, self._members.waiting_from(fd), self._members.vacant(fd))
 
     def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one, and only
-        who is muted gets its own."""
+        who is muted, or of another role there, gets its own."""
+        return self._joined(fd, found, ref, self._standing(fd, _name_of(found)))
+
+    def _joined(
+        self, fd: int, found: Room | Answer, ref: Ref | UnsetType, standing: Standing | None
+    ) -> bytes | None:
         dialect = self.dialect(fd)
-        name = found.name if isinstance(found, Room) else found.event.room
-        until = self._muted_until(fd, name)
-        if until is not None:
-            return dialect.event(_for_muted(found, until, ref))
+        if standing is not None:
+            return dialect.event(_for_one(found, standing, ref))
         written = (
             self._snapshot(dialect, found)
             if isinstance(found, Room)
@@ -148,10 +154,11 @@ class Replies:
     def _answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes:
         variant = self.variant(fd)
         known = found.frames.get(variant) if isinstance(found, Answer) else None
-        shared = isinstance(found, Answer) and self._muted_until(fd, found.event.room) is None
+        standing = self._standing(fd, _name_of(found))
+        shared = isinstance(found, Answer) and standing is None
         if shared and known is not None and known[0] == ref and not variant.dialect.places:
             return known[1]
-        written = self.joined(fd, found, ref)
+        written = self._joined(fd, found, ref, standing)
         frame = self.frame(fd, [] if written is None else [written])
         if shared and isinstance(found, Answer):
             found.frames[variant] = ref, frame
@@ -223,13 +230,14 @@ class Replies:
     ) -> None:
         """To members who are told their position in all of their rooms: one frame for those who
         are at the same. It costs some look-ups a viewer, which no other variant does."""
-        alike: dict[tuple[tuple[Room, ...], tuple[str | None, ...]], list[int]] = defaultdict(list)
+        all_of = self._members
+        alike: dict[Order, list[int]] = defaultdict(list)
         for fd in members:
-            alike[self._members.of(fd), self._members.waiting_from(fd)].append(fd)
-        for (rooms, waiting_from), fds in alike.items():
+            alike[all_of.of(fd), all_of.waiting_from(fd), all_of.vacant(fd)].append(fd)
+        for (rooms, waiting_from, vacant), fds in alike.items():
             both = zip(rooms, waiting_from, strict=True)
             here = [place if other is room else at for other, at in both]
-            frame = variant.frame(written, _places(rooms, here) if place else "")
+            frame = variant.frame(written, _places(rooms, here, vacant) if place else "")
             self._connections.fan_out(fds, frame)
 
     def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
@@ -244,17 +252,26 @@ class Replies:
                 self._connections.fan_out(members, frame, droppable=False)
 
 
-def _for_muted(found: Room | Answer, until: int, ref: Ref | UnsetType) -> Joined:
-    """The answer to the join of one who is muted."""
+def _name_of(found: Room | Answer) -> str:
+    return found.name if isinstance(found, Room) else found.event.room
+
+
+def _for_one(found: Room | Answer, standing: Standing, ref: Ref | UnsetType) -> Joined:
+    """The answer to the join of one who is muted there, or of another role."""
     event = joined(found) if isinstance(found, Room) else found.event
     state = {} if event.state is UNSET else event.state
-    return structs.replace(event, ref=ref, state={**state, "muted_until": until})
+    if standing.muted_until is not UNSET:
+        state = {**state, "muted_until": standing.muted_until}
+    return structs.replace(event, ref=ref, state=state, role=standing.role)
 
 
-def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
-    """A position in each of several rooms; None is where the room is. "" when there is none."""
+def _places(rooms: Sequence[Room], places: Sequence[str | None], vacant: Sequence[int]) -> str:
+    """A position in each of several rooms; None is where the room is. Those at `vacant` are none.
+    "" when there is none at all."""
     both = zip(rooms, places, strict=True)
     found = [room.place if at is None else at for room, at in both]
+    for at in vacant:
+        found.insert(at, "")
     return ",".join(found) if any(found) else ""
 
 

@@ -28,7 +28,7 @@ from chat.counters import ChatCount
 from chat.hub.acks import Acks
 from chat.hub.admission import Admission
 from chat.hub.devices import Devices
-from chat.hub.enforcement import Enforcement, Mutes
+from chat.hub.enforcement import Enforcement
 from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
 from chat.hub.moderators import Moderators, role_of
@@ -38,6 +38,7 @@ from chat.hub.replies import Replies
 from chat.hub.reporting import Reporting
 from chat.hub.sending import Sending, Stage
 from chat.hub.speech import Speech
+from chat.hub.standing import Standings
 from chat.hub.users import Users
 from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
@@ -100,8 +101,8 @@ class Shard:
         members = Members(connections, rows, visitors.came)
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)
-        mutes = Mutes(users, book, wall)
-        replies = Replies(connections, variants, members, users.find, mutes.until)
+        standings = Standings(users, book, wall)
+        replies = Replies(connections, variants, members, users.find, standings.of)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             *(limits, self._rules, visitors),
@@ -153,7 +154,7 @@ class Shard:
             )
         admission = Admission(
             *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
-            *(wall, self._devices, self._presence),
+            *(wall, self._words.everywhere, self._devices, self._presence),
         )
         gate = Gate(
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),

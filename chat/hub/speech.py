@@ -76,7 +76,7 @@ class Speech:
         now_ms = int(self._wall() * 1000)
         said = Said(
             who.uid,
-            who.name,
+            attempt.who.name,
             attempt.text,
             send.color,
             send.mode,

@@ -142,6 +142,10 @@ class Users:
             return who.uid
         return f"{GUEST_UID}{self._number(self._connections.handle(fd))}"
 
+    def is_kept(self, fd: int) -> bool:
+        """Whether an admitted connection is anybody but a new guest without a name."""
+        return fd in self._identities
+
     def close(self, fd: int) -> None:
         """The connection is over."""
         if fd in self._identities:

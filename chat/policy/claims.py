@@ -13,7 +13,7 @@ from sys import intern
 from typing import Any, Final, NoReturn
 
 from chat.policy.identity import BACKEND, MAX_NAME, MAX_UID, USER, Identity, Refused
-from chat.policy.text import clean_name, is_clean, is_one_line, room_problem
+from chat.policy.text import clean_name, is_clean, is_one_line, room_problem, uid_problem
 from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
@@ -61,8 +61,11 @@ def _name(uid: Any, name: Any) -> str:
     # A name is for people and is cleaned like what they type. A uid is compared: cleaned, it could
     # be another's.
     shown = clean_name(name, MAX_NAME) or clean_name(uid, MAX_NAME)
-    if not is_clean(uid) or not is_one_line(name) or not shown:
-        _refuse("the claims sub and name must be one line of text, sub without spaces around it")
+    if uid_problem(uid, MAX_UID) or not is_one_line(name) or not shown:
+        _refuse(
+            "the claims sub and name must be one line of text, sub without spaces around it and "
+            "neither . nor .."
+        )
     return shown
 
 
@@ -123,6 +126,8 @@ def _rooms(rooms: Any) -> tuple[tuple[str, str], ...]:
         _refuse(f"the claim rooms must be an object of at most {MAX_ROOMS} rooms and their roles")
     for room in rooms:
         named = room.removesuffix("*")
-        if room != "*" and (room_problem(named, ROOM_CHARS) or named.endswith("*")):
+        # What rooms' names begin with may itself be none: "." is.
+        name = named if named == room else f"{named}-"
+        if room != "*" and (len(named) > ROOM_CHARS or room_problem(name, ROOM_CHARS + 1)):
             _refuse("the claim rooms must name rooms, or prefixes that end in one *")
     return tuple((intern(room), _role(role, "rooms")) for room, role in rooms.items())

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 
 from chat.config.sections import Auth, Limits
 from chat.policy.claims import badges_problem
-from chat.policy.identity import USER, Identity
+from chat.policy.identity import MAX_UID, USER, Identity
 from chat.policy.rates import Rates, told_s
 from chat.policy.roles import MODERATOR, rank
 from chat.policy.rules import (
@@ -31,7 +31,7 @@ from chat.policy.rules import (
     Sanction,
     Settings,
 )
-from chat.policy.text import clean_text, is_clean, text_problem
+from chat.policy.text import clean_text, text_problem, uid_problem
 from chat.wire.schema import GUEST, NORMAL_SIZE, SCROLL, WHITE, ErrorCode
 
 
@@ -192,11 +192,9 @@ def text(limits: Limits) -> Check:
 
 
 def uid(attempt: Attempt) -> Verdict:
-    """A backend says who speaks, by a uid that is clean."""
-    if is_clean(attempt.who.uid):
-        return PASS
-    message = "a uid is one line without spaces around it"
-    return Refusal(ErrorCode.BAD_REQUEST, message, field="uid")
+    """A backend says who speaks, by what may be a uid."""
+    wrong = uid_problem(attempt.who.uid, MAX_UID)
+    return Refusal(ErrorCode.BAD_REQUEST, wrong, field="uid") if wrong else PASS
 
 
 def name(attempt: Attempt) -> Verdict:

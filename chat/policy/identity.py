@@ -55,3 +55,16 @@ def guest(number: str, name: str = "") -> Identity:
     default = f"{GUEST}-{number[-4:]}"
     chosen = name and clean_name(name, GUEST_NAME)
     return Identity(f"{GUEST}:{number}", f"{chosen} ({default})" if chosen else default, GUEST)
+
+
+def chosen_name(who: Identity) -> str:
+    """What a guest has chosen to be called, without what is put behind it; "" of anybody else."""
+    if who.role != GUEST:
+        return ""
+    ending = f" ({GUEST}-{who.uid[-4:]})"
+    return who.name[: -len(ending)] if who.name.endswith(ending) else ""
+
+
+def renamed(who: Identity, name: str) -> Identity:
+    """A guest under another chosen name."""
+    return guest(who.uid.removeprefix(f"{GUEST}:"), name)

@@ -4,14 +4,15 @@ Rules. Pure. What is asked for in a room is the wire's Moderate, by whatever way
 backends ask for is here. Which fields an action takes is one table. A fault names its field.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from chat.policy.gate import Refusal
 from chat.policy.identity import MAX_UID
-from chat.policy.text import is_clean
+from chat.policy.text import uid_problem
 from chat.wire.commands import Moderate
 from chat.wire.schema import ErrorCode
 from shard.addresses import network
@@ -61,13 +62,19 @@ class Owners(Struct, frozen=True):
 
     room: str
     uids: tuple[str, ...]
+    reason: str = ""
 
 
 class Words(Struct, frozen=True):
-    """From now on these packed lists are a room's, or those of everywhere (None)."""
+    """From now on these packed lists are a room's, or those of everywhere (None).
+
+    changes  by list, how many words of it were added, removed, and are on it now
+    """
 
     room: str | None
     lists: bytes
+    reason: str = ""
+    changes: Mapping[str, Mapping[str, int]] | UnsetType = UNSET
 
 
 Order = Moderate | Everywhere | Owners | Words
@@ -117,8 +124,9 @@ def check_fields(order: Moderate) -> None:
 
 def check_uid(uid: str, field: str = "uid") -> None:
     """Raises NotDone for what can be nobody's."""
-    if not 1 <= len(uid) <= MAX_UID or not is_clean(uid):
-        raise bad(field, f"a uid is one line of 1 to {MAX_UID} characters")
+    wrong = uid_problem(uid, MAX_UID)
+    if wrong is not None:
+        raise bad(field, wrong)
 
 
 def record(order: Order, actor: Actor, role: str, now_ms: int) -> bytes:
@@ -133,7 +141,9 @@ def record(order: Order, actor: Actor, role: str, now_ms: int) -> bytes:
             entry |= {name: getattr(order, name) or UNSET for name in ("uid", "address", "reason")}
         case Owners():
             entry |= {"action": "owners", "room": order.room, "owners": order.uids}
+            entry |= {"reason": order.reason or UNSET}
         case Words():
             entry |= {"action": "words", "room": UNSET if order.room is None else order.room}
+            entry |= {"words": order.changes, "reason": order.reason or UNSET}
     entry |= {"actor": actor.uid, "name": actor.name, "role": role, "via": actor.via}
     return msgspec.json.encode({name: one for name, one in entry.items() if one is not UNSET})

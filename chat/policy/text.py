@@ -53,10 +53,15 @@ _UNSEEN: Final = (
 )
 _VISIBLE: Final = rf"[^\p{{White_Space}}{_UNSEEN}]"
 
+# A path that ends in one of them, or has one for a part, is another path to whoever sends it (RFC
+# 3986, 5.2.4), percent-encoded or not. So what is called that could not be asked for over HTTP.
+_DOTS: Final = frozenset({".", ".."})
+
 # Many scripts write vowels as marks on letters. A room's name is refused where a text is cleaned:
 # cleaned, it would be another room's.
 _ROOM: Final = (
-    rf"^(?=.*{_VISIBLE})(?!.*{_STACKED}{{{MARKS_IN_A_ROW + 1}}})[\p{{L}}\p{{M}}\p{{N}}:_.\-]+$"
+    rf"^(?!\.{{1,2}}$)(?=.*{_VISIBLE})(?!.*{_STACKED}{{{MARKS_IN_A_ROW + 1}}})"
+    r"[\p{L}\p{M}\p{N}:_.\-]+$"
 )
 
 _breaking = regex.compile(_BREAKING)
@@ -65,7 +70,7 @@ _vanishing = regex.compile(_VANISHING)
 _surplus = regex.compile(_SURPLUS)
 _visible = regex.compile(_VISIBLE)
 _room = regex.compile(_ROOM)
-_ascii_room = regex.compile(r"[A-Za-z0-9:_.\-]+")
+_ascii_room = regex.compile(r"(?!\.{1,2}$)[A-Za-z0-9:_.\-]+")
 _remarkable = regex.compile(rf"[\p{{M}}\p{{Zl}}\p{{Zp}}{_UNSEEN}]")
 """A text without any of these has nothing to be cleaned of but white space at its ends."""
 _unusual = re.compile("[^ -~¡-¬®-ʯΑ-ωА-я、-〩ぁ-ゖァ-ヿ㐀-䶿一-鿿가-힣！-～]")
@@ -73,7 +78,8 @@ _unusual = re.compile("[^ -~¡-¬®-ʯΑ-ωА-я、-〩ぁ-ゖァ-ヿ㐀-䶿一-
 
 
 def room_problem(name: str, most: int) -> str | None:
-    """A room's name is 1 to `most` letters, marks or digits of any script, and any of : _ . -"""
+    """A room's name is 1 to `most` letters, marks or digits of any script, and any of : _ . -,
+    and neither "." nor ".."."""
     # The length comes first: a name may be as long as a frame.
     if 1 <= len(name) <= most and (_ascii_room.fullmatch(name) or _room.fullmatch(name)):
         return None
@@ -83,8 +89,16 @@ def room_problem(name: str, most: int) -> str | None:
 def _room_rule(most: int) -> str:
     return (
         f"a room's name is 1 to {most} visible letters, digits and any of : _ . -, "
-        f"with at most {MARKS_IN_A_ROW} marks in a row"
+        f"with at most {MARKS_IN_A_ROW} marks in a row, and neither . nor .."
     )
+
+
+def uid_problem(uid: str, most: int) -> str | None:
+    """A uid is 1 to `most` characters that need no cleaning, and neither "." nor ".."."""
+    if 1 <= len(uid) <= most and uid not in _DOTS and is_clean(uid):
+        return None
+    words = f"a uid is one line of 1 to {most} characters without spaces around it"
+    return f"{words}, and neither . nor .."
 
 
 def clean_text(text: str) -> str:  # hot: once per message typed

@@ -134,6 +134,12 @@ class Wordbook:
         ready = [matcher for matcher in found if matcher is not None]
         return ready if len(ready) == len(found) else None
 
+    def everywhere(self) -> Sequence[Matcher] | None:
+        """That of the server; None: it is not known yet."""
+        field = self._rules.everywhere.words
+        found = self._of(None, field) if field else EMPTY_MATCHER
+        return None if found is None else [found]
+
     async def resync(self) -> None:
         """Redis was away, and may have lost lists that are known here: they are written back.
         Raises StoreError."""

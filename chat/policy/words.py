@@ -41,6 +41,7 @@ from chat.policy.folding import (
     unleet,
 )
 from chat.policy.gate import PASS, Attempt, Check, Refusal, Verdict
+from chat.policy.identity import chosen_name, renamed
 from chat.policy.roles import MODERATOR, RANKS, rank
 from chat.wire.schema import ErrorCode
 
@@ -59,6 +60,9 @@ SLICE: Final = 256
 
 
 REFUSED: Final = Refusal(ErrorCode.WORD_REFUSED, "this may not be said here", field="text")
+NAME_REFUSED: Final = Refusal(
+    ErrorCode.WORD_REFUSED, "nobody may be called like you here; choose another name", field="name"
+)
 UNKNOWN: Final = Refusal(ErrorCode.UNAVAILABLE, "the room is being opened; send it again", 1.0)
 
 
@@ -104,9 +108,9 @@ class Judged(Struct, frozen=True):
     """What becomes of a text: `text` is masked; `hits` says by which words."""
 
     text: str
-    refused: bool
-    shadowed: bool
-    hits: tuple[Hit, ...]
+    refused: bool = False
+    shadowed: bool = False
+    hits: tuple[Hit, ...] = ()
 
 
 def read_word(word: str, kind: Kind) -> tuple[str, Word] | str:
@@ -318,8 +322,9 @@ def shown(matchers: Iterable[Matcher], text: str) -> str | None:
 
 
 def words(lists: Callable[[str], Sequence[Matcher] | None], counts: "memoryview[int]") -> Check:
-    """The gate's check: a text on a list is refused, masked, or shown to its sender only. It is not
-    said by which word. Moderators are above them.
+    """The gate's check: a text on a list is refused, masked, or shown to its sender only, and so is
+    one of a guest whose chosen name is on it. It is not said by which word. Moderators are above
+    them.
 
     lists   finds those that hold in a room; None: they are not known yet
     counts  has what is masked or shadowed; what is refused its caller counts
@@ -333,14 +338,18 @@ def words(lists: Callable[[str], Sequence[Matcher] | None], counts: "memoryview[
         if matchers is None:
             return UNKNOWN
         judged = judge(matchers, attempt.text)
-        if judged is None:
+        chosen = chosen_name(attempt.who)
+        name = judge(matchers, chosen) if chosen else None
+        if judged is None and name is None:
             return PASS
-        if judged.refused:
-            return REFUSED
-        if judged.text != attempt.text:
+        judged, name = judged or Judged(attempt.text), name or Judged(chosen)
+        if judged.refused or name.refused:
+            return REFUSED if judged.refused else NAME_REFUSED
+        if judged.text != attempt.text or name.text != chosen:
             counts[ChatCount.MASKED] += 1
             attempt.text = judged.text
-        if judged.shadowed:
+            attempt.who = renamed(attempt.who, name.text) if chosen else attempt.who
+        if judged.shadowed or name.shadowed:
             counts[ChatCount.SHADOWED] += 1
             attempt.shadowed = True
         return PASS

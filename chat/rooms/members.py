@@ -24,6 +24,7 @@ class Members:
         self._came = came
         self._of: list[tuple[Room, ...]] = [()] * rows
         self._came_from: dict[int, dict[Room, str]] = {}
+        self._vacant: dict[int, tuple[int, ...]] = {}
 
     def of(self, fd: int) -> tuple[Room, ...]:
         """The rooms a connection has joined, or asked to join."""
@@ -78,6 +79,18 @@ class Members:
         left = tuple(other for other in self._of[fd] if other is not room)
         self._of[fd] = left[0].alone if len(left) == 1 else left
 
+    def vacate(self, fd: int, room: Room) -> None:
+        """A connection that is told its position in the order of its rooms is about to be sent out
+        of one: its place there stays, and stays empty."""
+        places: list[Room | None] = list(self._of[fd])
+        for at in self.vacant(fd):
+            places.insert(at, None)
+        self._vacant[fd] = tuple(sorted((*self.vacant(fd), places.index(room))))
+
+    def vacant(self, fd: int) -> tuple[int, ...]:
+        """Where among its rooms' places those are that it was sent out of."""
+        return self._vacant.get(fd, ())
+
     def close(self, fd: int) -> None:
         """A connection is over."""
         variant = self._connections.variant(fd)
@@ -86,3 +99,5 @@ class Members:
         self._of[fd] = ()
         if self._came_from:
             self._came_from.pop(fd, None)
+        if self._vacant:
+            self._vacant.pop(fd, None)

@@ -194,6 +194,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     state  the room's rules as of that position, whole; with `muted_until` (milliseconds since 1970,
            0 for good) where this viewer is muted
     ts     that of what stands at `seq`, where it is known
+    role   this viewer's in the room, where it is another than everywhere
     """
 
     room: str
@@ -205,6 +206,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     ref: Ref | UnsetType = UNSET
     state: dict[str, Any] | UnsetType = UNSET
     ts: int | UnsetType = UNSET
+    role: str | UnsetType = UNSET
 
 
 class Paged(Struct, tag_field="t", tag="history"):
@@ -222,6 +224,15 @@ class Left(Struct, tag_field="t", tag="left"):
 
     room: str
     ref: Ref | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class Muted(Struct, tag_field="t", tag="muted"):
+    """This viewer is muted in a room until then, in milliseconds since 1970, 0 for good; without
+    `until`, not any more."""
+
+    room: str
+    until: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
 
 
@@ -301,6 +312,7 @@ ServerEvent = (
     | Joined
     | Paged
     | Left
+    | Muted
     | Done
     | Expiring
     | Ack

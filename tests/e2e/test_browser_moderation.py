@@ -182,6 +182,7 @@ class TestMenu:
 
         choose(moderator, "third", "Mute for 10 minutes")
         expect(moderator.locator("#told")).to_contain_text("is muted for 10 minutes")
+        expect(page.locator("#rules-now [data-kind=muted]")).to_contain_text("You are muted here.")
         say(page, "may I?")
         expect(page.locator("#error")).to_contain_text("You are muted")
         assert page.input_value("#input") == "may I?"
@@ -192,6 +193,7 @@ class TestMenu:
 
         choose(moderator, "third", "Unmute")
         expect(moderator.locator("#told")).to_contain_text("may type again")
+        expect(page.locator("#rules-now")).to_be_hidden()
         say(page, "thanks")
         expect(said(moderator, "thanks")).to_have_count(1)
         expect(page.locator("#rules-now")).to_be_hidden()
@@ -202,6 +204,20 @@ class TestMenu:
         page.reload()
         expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         expect(page.locator("#chat .message")).to_have_count(0)
+
+    def test_an_owner_by_the_rooms_list_is_one_there_only(
+        self, browser: Browser, node: Node, room: str
+    ) -> None:
+        path = f"/v1/rooms/{room}/settings"
+        assert node.request("PATCH", path, {"owners": ["o"]})[0] == 200
+        owner = enter(browser, node, room, "o", name="Olga")
+        expect(owner.locator("#me")).to_have_text("Olga · owner")
+        said_so = node.request("POST", f"/v1/rooms/{room}/messages", {"uid": "u", "text": "x"})
+        assert said_so[0] == 200
+        said(owner, "x").click(button="right")
+        assert {"Delete", "Mute for 1 hour"} <= set(items(owner))
+        other = enter(browser, node, "elsewhere", "o", name="Olga")
+        expect(other.locator("#me")).to_have_text("Olga")
 
     def test_what_the_server_refuses_is_said(self, browser: Browser, node: Node, room: str) -> None:
         moderator = enter(browser, node, room, "m", role="moderator")

@@ -112,6 +112,16 @@ describe("following a room", () => {
     assert.equal(world.state.state, "open");
   });
 
+  test("who one is in the room is handed over, where it is told", () => {
+    world.hear(WELCOME);
+    joined({ role: "owner" });
+    assert.equal(world.seen("joined")[0][1].role, "owner");
+    client.switchRoom("s");
+    client.switchRoom("r");
+    joined();
+    assert.equal(world.seen("joined")[1][1].role, undefined);
+  });
+
   test("a frame is handed over as one, without what was seen before", () => {
     enter();
     world.hear(msgs(6, 7), msgs(8), msgs(7, 8));
@@ -454,6 +464,12 @@ describe("being ruled", () => {
     assert.deepEqual(world.live, [[7]]);
     world.hear({ t: "state", room: "r", seq: 6, ts: 1, state: { slow_s: 9 } });
     assert.equal(world.seen("ruled").length, 1);
+  });
+
+  test("one's mute is told, in this room only", () => {
+    enter();
+    world.hear({ t: "muted", room: "other", until: 0 }, { t: "muted", room: "r", until: 5 });
+    assert.deepEqual(world.seen("muted").map(([, { until }]) => until), [5]);
   });
 
   for (const code of ["muted", "slow_mode", "silenced", "repeated", "word_refused", "banned"]) {

@@ -60,6 +60,15 @@ describe("a room's rules", () => {
     assert.deepEqual(kinds(), []);
   });
 
+  test("a mute is told when it is made, and when it is lifted", () => {
+    room.muted(WALL + 5000, NOW, WALL);
+    assert.equal(line("muted").seconds, 5);
+    room.muted(0, NOW, WALL);
+    assert.equal(line("muted", NOW * 9).seconds, undefined);
+    room.muted(undefined, NOW, WALL);
+    assert.deepEqual(kinds(), []);
+  });
+
   test("a mute is told by a refusal, outlasts other rules, and ends with a message", () => {
     room.refused({ code: "muted", retry_after: 3 }, NOW);
     room.ruled({});

@@ -136,7 +136,13 @@ class TestRooms:
 
 
 class TestElsewhere:
-    @pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v2/rooms", "/web/", "/web/../chat"])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *("/v1", "/v1/nothing", "/v2/rooms", "/web/", "/web/../chat", "/metrics/", "/healthz/"),
+            *("/v1/rooms/", "/v1/rooms/a/", "/v1/rooms/a/messages/", "/docs/", "/openapi.json/"),
+        ],
+    )
     def test_what_is_not_there_is_a_404_in_json(self, api: Api, path: str) -> None:
         answer = api.get(path)
         assert (answer.status, answer.error["code"]) == (404, "not_found")

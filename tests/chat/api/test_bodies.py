@@ -22,6 +22,7 @@ from chat.api.bodies import (
     read_messages,
 )
 from chat.api.models import MessageIn, Problem
+from chat.api.rulings import SanctionIn
 from chat.config.sections import Limits
 from chat.policy.text import is_clean, room_problem
 
@@ -136,10 +137,21 @@ class TestPaths:
         bad = [{"text": "ok"}, {"text": "x", "size": 1}, 7, {"text": ""}, {}]
         assert problems_of(bad) == ["[1].size", "[2]", "[3].text", "[4]"]
 
+    def test_a_whole_number_is_one_however_it_is_written(self) -> None:
+        for size in ("24.0", "2.4e1", "24", "240e-1"):
+            [message] = read_messages(b'{"text":"x","size":%b}' % size.encode(), LIMITS)
+            assert repr(message.size) == "24"
+        assert repr(read_fields(b'{"seconds":60.0}', SanctionIn).seconds) == "60"
+        for size in ("24.5", "1e300", "-1e300", "1e400", "9007199254740993.0", "true", '"24"'):
+            with pytest.raises(BadBody) as caught:
+                read_messages(b'[{"text":"x","size":%b}]' % size.encode(), LIMITS)
+            assert len(caught.value.problems) == 1
+
     def test_every_field_that_is_wrong_is_named(self) -> None:
         wrong: dict[str, Any] = {name: {} for name in MessageIn.__struct_fields__}
         assert problems_of(wrong) == list(MessageIn.__struct_fields__)
-        assert problems_of({"text": "", "uid": "a\nb"}) == ["uid", "text"]
+        for uid in ("a\nb", ".", ".."):
+            assert problems_of({"text": "", "uid": uid}) == ["uid", "text"]
         assert problems_of({"text": "", "badges": ["fan", " x"]}) == ["badges", "text"]
         assert problems_of([{"size": 1, "color": -1}]) == ["[0].size", "[0].color", "[0]"]
 

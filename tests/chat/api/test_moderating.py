@@ -1,21 +1,38 @@
 """Moderation by HTTP on a real Valkey: what is true afterwards, what is listed, what is refused."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from chat.config.sections import ApiKey, Scope
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.api.rig import Answer, Api, messages_of, new_room, path_of, quoted
 from tests.chat.api.test_app_failures import assert_unavailable, stopped
 
 ACTOR = "X-Danmaku-Actor"
+KEYS: dict[str, tuple[Scope, ...]] = {"reader": ("read",), "staff": ("read", "moderate")}
 UIDS = ["u1", "guest:4pkus34bfa8cfc37711b3", "阿花", "a/b", "addresses/10.0.0.1", "%2F", "?x=1#y"]
 
 DEFAULTS: dict[str, Any] = {
     "slow_s": 0, "silence": "none", "no_repeats_s": 0, "min_role": "guest", "pinned": None,
     "announcement": None, "messages_per_s": 0, "shown_per_s": 0, "owners": [],
+    "words": {"refuse": [], "mask": [], "shadow": []},
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scoped(valkey: EmbeddedEngine) -> Iterator[Api]:
+    """With a key for those who look, and one for those who moderate."""
+    keys = tuple(ApiKey(name, scopes, f"{name}-0123456789abcdef") for name, scopes in KEYS.items())
+    api = Api(valkey.url, api={"keys": keys})
+    yield api
+    api.close()
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}-0123456789abcdef"}
 
 
 def new_uid() -> str:
@@ -211,6 +228,13 @@ class TestSettings:
             ({"owners": [" u"]}, ["owners"]),
             ({"owners": ["u"] * 101}, ["owners"]),
             ({"slow": 1}, ["slow"]),
+            ({"reason": "x" * 201, "slow_s": 1}, ["reason"]),
+            ({"words": None}, ["words"]),
+            ({"words": ["x"]}, ["words"]),
+            (
+                {"slow_s": 1, "words": {"mask": ["ok", "..."], "hide": [], "refuse": "x"}},
+                ["words.hide", "words.refuse", "words.mask[1]"],
+            ),
         ],
     )
     def test_what_cannot_be_set_is_refused_and_nothing_is_changed(
@@ -221,6 +245,26 @@ class TestSettings:
         assert (answer.status, answer.error["code"]) == (400, "bad_request")
         assert answer.paths == paths
         assert api.get(path).json == {"room": room} | DEFAULTS
+
+    def test_words_are_set_whole_and_are_the_rooms(self, api: Api, room: str) -> None:
+        path = f"{path_of(room)}/settings"
+        many: tuple[dict[str, Any], ...] = ({"mask": ["x"], "refuse": None}, {"shadow": ["y"]}, {})
+        for words in many:
+            now = {kind: words.get(kind) or [] for kind in ("refuse", "mask", "shadow")}
+            assert api.send("PATCH", path, {"words": words}).json["words"] == now
+            assert api.get(path).json["words"] == now
+            assert api.get(f"{path_of(room)}/words").json == now | {"room": room}
+
+    def test_who_may_only_read_is_told_no_words(self, scoped: Api, room: str) -> None:
+        path, mask = f"{path_of(room)}/settings", {"words": {"mask": ["x"]}}
+        answer = scoped.send("PATCH", path, mask, **bearer("reader"))
+        assert (answer.status, answer.error["code"]) == (403, "forbidden")
+        assert scoped.send("PATCH", path, mask, **bearer("staff")).json["words"]["mask"] == ["x"]
+        read = scoped.get(path, **bearer("reader")).json
+        assert read == {name: one for name, one in DEFAULTS.items() if name != "words"} | {
+            "room": room
+        }
+        assert scoped.get(path, **bearer("staff")).json["words"]["mask"] == ["x"]
 
     def test_bad_owners_spoil_the_settings_beside_them(self, api: Api, room: str) -> None:
         path = f"{path_of(room)}/settings"
@@ -249,15 +293,16 @@ class TestRequests:
             answer = api.send("PUT", f"{place}{path}", body)
             assert (answer.status, answer.paths) == (400, paths)
 
-    @pytest.mark.parametrize("uid", [" u", "u\n", "u" * 65, "\u200b"])
+    @pytest.mark.parametrize("uid", [" u", "u\n", "u" * 65, "\u200b", ".", ".."])
     def test_what_is_no_uid_is_refused(self, api: Api, room: str, uid: str) -> None:
         for place in (path_of(room), "/v1"):
             for method in ("PUT", "DELETE"):
                 answer = api.send(method, f"{place}/mutes/{quoted(uid)}")
                 assert (answer.status, answer.paths) == (400, ["uid"])
 
-    def test_what_is_no_room_is_refused(self, api: Api) -> None:
-        here = path_of("a b")
+    @pytest.mark.parametrize("room", ["a b", ".", ".."])
+    def test_what_is_no_room_is_refused(self, api: Api, room: str) -> None:
+        here = path_of(room)
         for method, path in (
             ("GET", "mutes"),
             ("PUT", "mutes/u"),

@@ -182,6 +182,54 @@ class TestAudit:
             by = {"actor": "api", "name": "Eve", "role": "backend", "via": "api"}
             assert found == entry | by
 
+    def test_why_is_told_with_whatever_is_done(self, api: Api, room: str) -> None:
+        here, why = path_of(room), "?reason=%E8%AF%AF%E4%BC%A4"
+        api.post(room, {"text": "x"})
+        for method, path, body, action in (
+            ("DELETE", f"/v1/mutes/u1{why}", None, "unmute"),
+            ("DELETE", f"{here}/mutes/u1{why}", None, "unmute"),
+            ("DELETE", f"/v1/bans/u1{why}", None, "unban"),
+            ("DELETE", f"{here}/bans/u1{why}", None, "unban"),
+            ("DELETE", f"/v1/bans/addresses/192.0.2.1{why}", None, "unban"),
+            ("DELETE", f"/v1/users/u1/connections{why}", None, "kick"),
+            ("DELETE", f"{here}/messages/1{why}", None, "delete"),
+            ("DELETE", f"{here}/messages{why}", None, "clear"),
+            ("PATCH", f"{here}/settings", {"slow_s": 5, "reason": "误伤"}, "settings"),
+            ("PATCH", f"{here}/settings", {"owners": ["u"], "reason": "误伤"}, "owners"),
+            ("PATCH", f"{here}/settings", {"words": {}, "reason": "误伤"}, "words"),
+            ("PUT", f"/v1/words{why}", {}, "words"),
+            ("PUT", f"{here}/words{why}", {}, "words"),
+        ):
+            assert api.send(method, path, body).status == 200
+            assert (newest(api)["action"], newest(api)["reason"]) == (action, "误伤")
+        report(api, said(room))
+        newest_report = everything(api, "/v1/reports", "reports")[-1]["id"]
+        assert api.send("DELETE", f"/v1/reports/{newest_report}{why}").status == 200
+        assert (newest(api)["action"], newest(api)["reason"]) == ("dealt", "误伤")
+
+    @pytest.mark.parametrize("query", [f"reason={'x' * 201}", "reason=a&reason=b"])
+    def test_a_reason_is_one_and_short(self, api: Api, room: str, query: str) -> None:
+        for method, path in (
+            ("DELETE", "/v1/mutes/u1"),
+            ("DELETE", "/v1/bans/addresses/192.0.2.1"),
+            ("DELETE", "/v1/users/u1/connections"),
+            ("DELETE", f"{path_of(room)}/messages"),
+            ("PUT", f"{path_of(room)}/words"),
+        ):
+            answer = api.send(method, f"{path}?{query}", {} if method == "PUT" else None)
+            assert (answer.status, answer.paths) == (400, ["reason"])
+
+    def test_of_words_it_says_how_many_not_which(self, api: Api, room: str) -> None:
+        path = f"{path_of(room)}/words"
+        none = {"added": 0, "removed": 0, "now": 0}
+        for lists, mask in (
+            ({"mask": ["a", "b", "c"]}, {"added": 3, "removed": 0, "now": 3}),
+            ({"mask": ["b", "c", "d", "e"]}, {"added": 2, "removed": 1, "now": 4}),
+            ({}, {"added": 0, "removed": 4, "now": 0}),
+        ):
+            assert api.send("PUT", path, lists).status == 200
+            assert newest(api)["words"] == {"refuse": none, "mask": mask, "shadow": none}
+
     def test_it_comes_in_pages_the_newest_last(self, api: Api) -> None:
         uids = [new_room("u") for _ in range(7)]
         for uid in uids:

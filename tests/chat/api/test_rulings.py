@@ -31,7 +31,7 @@ class TestOrders:
     def test_a_sanction_has_the_commands_bounds(self, name: str) -> None:
         assert told(SanctionIn, name) == told(Moderate, name)
         if name == "reason":
-            assert told(KickIn, name) == told(Moderate, name)
+            assert told(KickIn, name) == told(SettingsIn, name) == told(Moderate, name)
 
     def test_what_is_not_named_is_not_set(self) -> None:
         assert set(msgspec.structs.asdict(SettingsIn()).values()) == {UNSET}
@@ -52,7 +52,7 @@ class TestOrders:
 class TestAnswers:
     def test_settings_are_all_there_are(self) -> None:
         fields = set(SettingsOut.__struct_fields__)
-        assert fields == {"room", *Settings.__struct_fields__, "owners"}
+        assert fields == {"room", *Settings.__struct_fields__, "owners", "words"}
 
     @pytest.mark.parametrize(
         ("body", "written"),

@@ -24,7 +24,6 @@ class TestUse:
             ("mute",),
             ("mute", "u", "--seconds", "soon"),
             ("ban", "10.0.0.0/8", "--address", "--room", "r"),
-            ("kick", "u", "--reason", "x"),
             ("delete", "r", "first"),
             ("settings", "r", "slow_s"),
             ("words", "burn"),
@@ -44,6 +43,7 @@ class TestUse:
         "command",
         [
             *(("mute", "u"), ("unmute", "u"), ("ban", "u"), ("unban", "u"), ("kick", "u")),
+            *((one, "u", "--reason", "x") for one in ("unmute", "unban", "kick", "clear")),
             *(("delete", "r", "1"), ("clear", "r"), ("settings", "r"), ("audit",)),
             *(("words", "show"), ("words", "check", "x"), ("words", "add", "mask", "x")),
         ],

@@ -24,6 +24,7 @@ class Doorman:
 
     doors: dict[str, asyncio.Event] = {}  # noqa: RUF012 - one shard at a time
     asked: list[str] = []  # noqa: RUF012
+    unwanted: set[str] = set()  # noqa: RUF012
 
     async def on_connect(self, who: Identity) -> Refuse | None:
         return await self.ask(who.uid)
@@ -35,7 +36,7 @@ class Doorman:
         self.asked.append(name.partition(":")[0])
         if name in self.doors:
             await self.doors[name].wait()
-        if name.startswith("bad"):
+        if name.startswith("bad") or name in self.unwanted:
             return Refuse(f"{name} is not let in")
         if name.startswith("later"):
             return Refuse("come back", 12.5)
@@ -69,6 +70,7 @@ def door(name: str) -> asyncio.Event:
 def nothing_yet() -> None:
     Doorman.doors.clear()
     Doorman.asked.clear()
+    Doorman.unwanted.clear()
 
 
 @pytest.fixture
@@ -297,6 +299,68 @@ class TestBecomingSomebodyElse:
             error = await viewer.ask("auth", token=token("bad").removeprefix("?token="))
             assert error["code"] == "forbidden"
             assert await viewer.closed() == 1008
+
+
+class TestOneConnectionAUser:
+    """Where a user may have only one, it is kept until another is let in."""
+
+    @pytest.fixture
+    async def shard(self, valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+        config = settings()
+        config["auth"]["devices"] = "replace"
+        async with Shard(valkey.url, prefix, **config) as shard:
+            shard.wall = time.time()
+            yield shard
+
+    @staticmethod
+    async def is_kept(shard: Shard, viewer: Viewer) -> None:
+        devices = shard.service._devices
+        assert devices is not None
+        await devices._idle.wait()
+        await viewer.settle()
+        assert (viewer.close_code, shard.count(ChatCount.DEVICES_REPLACED)) == (0, 0)
+
+    async def test_who_waits_replaces_nobody_yet(self, shard: Shard) -> None:
+        async with shard.viewer(token("u7")) as old:
+            await old.hear("welcome")
+            door("u7")
+            async with shard.viewer(token("u7")) as new:
+                await until(lambda: Doorman.asked == ["u7", "u7"])
+                await self.is_kept(shard, old)
+                door("u7").set()
+                await new.hear("welcome")
+                assert await old.closed() == 4506
+
+    async def test_who_is_refused_replaces_nobody(self, shard: Shard) -> None:
+        async with shard.viewer(token("u7")) as old, shard.viewer() as guest:
+            await old.hear("welcome")
+            await guest.hear("welcome")
+            Doorman.unwanted.add("u7")
+            async with shard.viewer(token("u7")) as new:
+                assert await new.closed() == 1008
+            await guest.ask("auth", token=token("u7").removeprefix("?token="))
+            assert await guest.closed() == 1008
+            await self.is_kept(shard, old)
+
+    async def test_a_guest_that_becomes_the_user_replaces_it(self, shard: Shard) -> None:
+        async with shard.viewer(token("u7")) as old, shard.viewer() as guest:
+            await old.hear("welcome")
+            await guest.hear("welcome")
+            await guest.ask("auth", token=token("u7").removeprefix("?token="))
+            assert await old.closed() == 4506
+
+
+async def test_who_is_not_let_in_has_not_come(valkey: EmbeddedEngine, prefix: str) -> None:
+    config = settings() | {"webhooks": {"url": "http://127.0.0.1:1/", "events": ("connected",)}}
+    async with Shard(valkey.url, prefix, **config) as shard:
+        shard.wall = time.time()
+        presence = shard.service._presence
+        assert presence is not None
+        async with shard.viewer(token("bad")) as viewer:
+            assert await viewer.closed() == 1008
+        async with shard.viewer(token("u7")) as viewer:
+            await viewer.hear("welcome")
+            assert [one["uid"] for one in presence._waiting] == ["u7"]
 
 
 class TestWatchers:

@@ -13,6 +13,7 @@ from chat.counters import ChatCount
 from chat.hub import devices as module
 from chat.hub.devices import KEEP_TICKS
 from chat.ops.engine import EmbeddedEngine
+from tests.chat.hub.test_enforcement import watch
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.rig import Shard, Viewer, until
 
@@ -78,6 +79,19 @@ class TestReplace:
                     other.advance()
                 for viewer in (new, another):
                     await open_still(viewer)
+
+    async def test_a_stream_that_is_not_served_replaces_nobody(
+        self, replacing: list[Shard]
+    ) -> None:
+        shard = replacing[0]
+        async with shard.viewer(token()) as old:
+            await claimed(shard)
+            for query, status in (("", 400), ("&room=a%20b", 400)):
+                assert (await watch(shard, token() + query))[0] == status
+            assert shard.service._devices is not None
+            await shard.service._devices._idle.wait()
+            await open_still(old)
+            assert shard.count(ChatCount.DEVICES_REPLACED) == 0
 
     async def test_one_whom_no_word_reached_finds_out(self, replacing: list[Shard]) -> None:
         one, other = replacing

@@ -16,7 +16,9 @@ from chat.bus.store import Outgoing, RoomState
 from chat.hub.replies import full_frames
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.batch import FRAME_BYTES
+from chat.wire.commands import Moderate
 from shard.counters import Count
+from tests.chat.hub.test_enforcement import order
 from tests.chat.rig import Shard, publish, until
 from tests.whole import whole
 
@@ -208,6 +210,30 @@ class TestEventStreams:
             assert (watcher.texts("a"), watcher.texts("b")) == (["a2"], ["b2", "b3"])
             assert [joined["recovered"] for joined in watcher.of("joined")] == [True, True]
         await until(lambda: not shard.group.connections)
+
+    async def test_of_a_room_one_was_sent_out_of_an_empty_part_stays_in_its_place(
+        self, shard: Shard
+    ) -> None:
+        for room in "abc":
+            await publish(shard.store, room, f"{room}1")
+        with Watcher(shard, "?room=a&room=b&room=c") as watcher:
+            await until(lambda: watcher.place == "e00001-1,e00001-1,e00001-1")
+            uid = watcher.of("welcome")[0]["uid"]
+            for room, place in (("b", "e00001-1,,e00001-1"), ("a", ",,e00001-1")):
+                await order(shard, Moderate(room, "kick", uid=uid))
+                await until(lambda place=place: watcher.place == place)  # type: ignore[misc]
+            await publish(shard.store, "a", "a2")
+            await publish(shard.store, "c", "c2")
+            await until(lambda: watcher.place == ",,e00001-2")
+            assert watcher.texts("a") == ["a1"]
+            last_id = watcher.last_id
+        await publish(shard.store, "c", "c3")
+        with Watcher(shard, "?room=a&room=b&room=c", last_id) as again:
+            await until(lambda: len(again.of("joined")) == 3 and "c3" in again.texts("c"))
+            assert again.texts("c") == ["c3"]
+            assert again.place == "e00001-2,e00001-1,e00001-3"
+        await until(lambda: not shard.group.connections)
+        assert not shard.hub._members._vacant
 
     async def test_one_who_missed_something_is_sent_away_to_come_back_with_it(
         self, valkey: EmbeddedEngine, prefix: str

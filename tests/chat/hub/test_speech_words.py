@@ -76,6 +76,68 @@ class TestWords:
             assert (await moderator.hear("msg"))["text"] == "bad ugly spam"
 
 
+class TestNames:
+    """Those that guests choose."""
+
+    async def test_of_everywhere_are_judged_when_they_are_chosen(self, shard: Shard) -> None:
+        await set_words(shard, None, LISTS)
+        await until(lambda: shard.service._words._held)
+        async with shard.viewer("?name=so%20ugly") as masked, shard.viewer("?name=bad") as refused:
+            welcome = await masked.hear("welcome")
+            assert welcome["name"] == f"so **** (guest-{welcome['uid'][-4:]})"
+            welcome = await refused.hear("welcome")
+            default = f"guest-{welcome['uid'][-4:]}"
+            assert welcome["name"] == default
+            for name in ("bad", "so b.a.d", "spam"):
+                error = await refused.ask("auth", name=name)
+                assert (error["code"], "bad" in error["message"]) == ("word_refused", False)
+            both = await refused.ask("auth", guest=welcome["guest"], name="bad")
+            assert both["code"] == "word_refused"
+            assert (await refused.ask("auth", name="ugly"))["name"] == f"**** ({default})"
+            assert (await refused.ask("auth", name="\u3164"))["code"] == "forbidden"
+            assert (await refused.ask("auth", name=""))["name"] == default
+        assert shard.count(ChatCount.REFUSED_WORD) == 4
+
+    async def test_of_a_room_are_judged_where_they_would_be_shown(self, shard: Shard) -> None:
+        await set_words(shard, ROOM, LISTS)
+        async with shard.viewer() as other, shard.viewer("?name=ugly") as guest:
+            uid = (await guest.hear("welcome"))["uid"]
+            ending = f" (guest-{uid[-4:]})"
+            for viewer in (other, guest):
+                await viewer.join(ROOM)
+                await viewer.join("elsewhere")
+            await guest.say(ROOM, "so ugly")
+            message = await other.hear("msg", room=ROOM)
+            assert (message["name"], message["text"]) == (f"****{ending}", "so ****")
+            await guest.say("elsewhere", "hi")
+            assert (await other.hear("msg", room="elsewhere"))["name"] == f"ugly{ending}"
+            await guest.ask("auth", name="bad")
+            error = await guest.ask("send", room=ROOM, text="hi")
+            assert (error["code"], "name" in error["message"]) == ("word_refused", True)
+            await guest.ask("auth", name="spam")
+            await guest.say(ROOM, "only mine")
+            await guest.ask("auth", name="fine")
+            await guest.say(ROOM, "all's")
+            await other.hear("msg", text="all's")
+            assert "only mine" not in other.texts
+        counted = [ChatCount.REFUSED_WORD, ChatCount.MASKED, ChatCount.SHADOWED]
+        assert [shard.count(what) for what in counted] == [1, 1, 1]
+
+    async def test_what_is_put_behind_them_is_on_no_list(self, shard: Shard) -> None:
+        await set_words(shard, ROOM, WordList(refuse=["guest", "guest*"]))
+        async with shard.viewer("?name=Flower") as named, shard.viewer() as unnamed:
+            for viewer in (named, unnamed):
+                await viewer.join(ROOM)
+                await viewer.say(ROOM, "hi")
+
+    async def test_a_users_is_its_tokens(self, shard: Shard) -> None:
+        await set_words(shard, ROOM, LISTS)
+        async with shard.viewer(token("a", name="bad")) as viewer:
+            await viewer.join(ROOM)
+            await viewer.say(ROOM, "hi")
+            assert (await viewer.hear("msg"))["name"] == "bad"
+
+
 class TestChanging:
     @pytest.mark.parametrize("room", [ROOM, None])
     async def test_lists_change_while_it_runs(self, shard: Shard, room: str | None) -> None:

@@ -84,6 +84,9 @@ class TestWho:
             *("moderator", "vip", "user")
         ]
 
+    def test_a_prefix_may_be_what_no_room_is_called(self) -> None:
+        assert role_in(of(rooms={".*": "vip"}), ".a") == "vip"
+
     def test_a_whole_number_may_be_written_as_a_float(self) -> None:
         assert repr(of(level=7.0).level) == "7"
 
@@ -93,7 +96,7 @@ class TestRefused:
         ("claim", "values"),
         [
             ("sub", ["", "x" * (MAX_UID + 1), 7, "guest:a-1-2", "a\nb", "\ud800", "\u3164",
-                     " u7", "\u200bguest:x", "Z" + "\u0301" * 9]),
+                     " u7", ".", "..", "\u200bguest:x", "Z" + "\u0301" * 9]),
             ("name", [5, ["x"], "a\u2028b", "\ud800", "\x1b[2J"]),
             ("role", [5, "", "two words", "x" * 33, "backend"]),
             ("exp", [MAX_TIME + 1, 10**40]),
@@ -105,7 +108,7 @@ class TestRefused:
             ("badges", ["vip", {"vip": 1}, [7], [""], [" x"], ["\u3164"], ["a\nb"],
                         ["x" * (MAX_BADGE + 1)], ["x"] * (MAX_BADGES + 1)]),
             ("rooms", [["live:1"], {"live:1": 7}, {"live:1": "two words"}, {"a b": "vip"},
-                       {"": "vip"}, {"**": "vip"}, {"a*b": "vip"}, {"x" * 65: "vip"},
+                       {"": "vip"}, {"**": "vip"}, {"a*b": "vip"}, {"..": "vip"}, {"x" * 65: "vip"},
                        {"live:1": "backend"}, {"live:1": None},
                        {f"r{i}": "vip" for i in range(MAX_ROOMS + 1)}]),
         ],

@@ -24,6 +24,7 @@ from chat.policy.text import (
     room_problem,
     rules_for_page,
     text_problem,
+    uid_problem,
 )
 
 NODE = shutil.which("node")
@@ -73,7 +74,7 @@ class TestRoomNames:
         "name",
         [
             *("a", "7", "live:42", "直播间", "Зал_1", "हिन्दी", "ภาษาไทย", "ห้องแชท", "e\u0301"),
-            *("a.b-c", ":", "x" * 64, "a\u3164", "葛\U000e0100城", KALACHAKRA, "١٢"),
+            *("a.b-c", ":", "...", ".a", "x" * 64, "a\u3164", "葛\U000e0100城", KALACHAKRA, "١٢"),
         ],
     )
     def test_letters_digits_and_four_signs_are_good(self, name: str) -> None:
@@ -98,6 +99,8 @@ class TestRoomNames:
             "a\u200db",
             "a\ud800",
             "x" * 65,
+            ".",
+            "..",
         ],
     )
     def test_anything_else_is_told_with_the_limit(self, name: str) -> None:
@@ -240,6 +243,14 @@ class TestNames:
     def test_a_cut_leaves_no_space_at_its_end(self) -> None:
         assert clean_name("ab cd", 3) == "ab"
 
+    @pytest.mark.parametrize("uid", ["u", "a/b", "...", ".u", "阿花", "x" * 64])
+    def test_a_uid_is_what_can_be_compared_and_named(self, uid: str) -> None:
+        assert uid_problem(uid, 64) is None
+
+    @pytest.mark.parametrize("uid", ["", ".", "..", " u", "a\nb", "\u3164", "x" * 65])
+    def test_what_is_no_uid_is_told_with_the_limit(self, uid: str) -> None:
+        assert "1 to 64" in (uid_problem(uid, 64) or "")
+
     def test_a_line_is_whole_and_steers_nothing(self) -> None:
         assert is_one_line(" \u200b弹幕\u3164")
         for text in ("a\nb", "\x1b", "\x9f", "\u2028", "\u2029", "\ud800"):
@@ -295,6 +306,7 @@ class TestThePage:
         pairs = [a + b for a in tricky for b in tricky if not {a, b} <= set(SURROGATES)]
         samples = [
             "", "a b", "x" * 64, "x" * 65, "弹" * 64, "弹" * 65, "𠮷" * 64, "𠮷" * 65, "a\n",
+            ".", "..", "...", ".a",
             "\ude00\ud83d😀", "a\ud83d", *tricky, *pairs, *(f" {pair} a" for pair in pairs),
             *(f"Z{mark * 40}!" for mark in MARKS), "Z" + "\u0310\u0301\u0302\u0303" * 35,
         ]  # fmt: skip

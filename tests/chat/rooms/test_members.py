@@ -1,5 +1,6 @@
 """Who is in which room: asked, let in, left, closed."""
 
+from itertools import permutations
 from typing import cast
 
 import pytest
@@ -50,6 +51,18 @@ class TestLists:
         assert members.of(5) is second.alone
         members.leave(5, second)
         assert members.of(5) == ()
+
+    def test_places_one_was_sent_out_of_are_known_in_any_order(self, members: Members) -> None:
+        for out in permutations(range(4)):
+            four = rooms(*"abcd")
+            for room in four:
+                members.ask(5, room)
+            for gone, at in enumerate(out, 1):
+                members.vacate(5, four[at])
+                members.leave(5, four[at])
+                assert members.vacant(5) == tuple(sorted(out[:gone]))
+            members.close(5)
+            assert members.vacant(5) == ()
 
     def test_a_name_is_looked_for_among_the_connections_own(self, members: Members) -> None:
         [room] = rooms("a")

@@ -19,6 +19,7 @@ from chat.wire.schema import (
     Message,
     Msg,
     Msgs,
+    Muted,
     Notice,
     Pong,
     ServerEvent,
@@ -78,6 +79,8 @@ class TestEvents:
                 {"t": "state", "room": "a", "seq": 2, "ts": 9, "state": {"slow_s": 2}},
             ),
             (Left("a"), {"t": "left", "room": "a"}),
+            (Muted("a", 0, "x"), {"t": "muted", "room": "a", "until": 0, "reason": "x"}),
+            (Muted("a"), {"t": "muted", "room": "a"}),
             (Left("a", 2), {"t": "left", "room": "a", "ref": 2}),
             (Pong("x"), {"t": "pong", "ref": "x"}),
             (
@@ -111,4 +114,4 @@ class TestEvents:
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 18
+        assert len(set(tags)) == len(tags) == 19
