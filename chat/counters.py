@@ -91,6 +91,9 @@ class ChatCount(IntEnum):
 
     CONNECTION_EVENTS_DROPPED = _BASE + 59
 
+    LIKES = _BASE + 60
+    LIKES_DROPPED = _BASE + 61
+
 
 @unique
 class NodeCount(IntEnum):

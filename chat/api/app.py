@@ -42,6 +42,7 @@ from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.entries import Noticed, pack
+from chat.bus.likes import room_likes
 from chat.config.sections import Config
 from chat.policy import text as rules
 from chat.policy.orders import NotDone
@@ -151,7 +152,9 @@ class Api:
         room = asked.room(request, self._config)
         epoch, seq = await self._head(room)
         online = await self._doors.store.online(room)
-        return answer(RoomDetailOut(room, epoch, seq, online))
+        store = self._doors.store
+        likes = await room_likes(store.servers, store.keys, room)
+        return answer(RoomDetailOut(room, epoch, seq, online, likes))
 
     async def history(self, request: Request) -> Response:
         room = asked.room(request, self._config)

@@ -112,10 +112,13 @@ class RoomsOut(Struct):
 
 
 class RoomDetailOut(Struct):
+    """`likes` are all there were, by kind."""
+
     room: str
     epoch: str
     seq: int
     online: int
+    likes: dict[str, int]
 
 
 class RemovedOut(Struct, tag_field="t", tag="removed"):

@@ -166,7 +166,13 @@ class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):
     conns: list[str]
 
 
-Control = Changed | Disconnected | Asked | Replaced
+class Liked(Struct, array_like=True, tag="l", gc=False, frozen=True):
+    """How often a room was liked by now, by kind. `lua/likes.lua` packs it, which has the sums."""
+
+    totals: dict[str, int]
+
+
+Control = Changed | Disconnected | Asked | Replaced | Liked
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 

@@ -54,14 +54,15 @@ class Room:
     resuming     joins for which the history is being read
     rules        what may be said and by whom, as this shard knows it
     elsewhere    viewers on other shards, as last reported; `announced`: the sum members know
+    likes        how often it was liked, by kind; `liked_at`: the stream's ID as of which
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
-        *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "members"),
-        *("name", "partition", "position", "recent", "redacted_at", "resuming", "rules"),
-        *("snapshots", "waiting"),
+        *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "liked_at"),
+        *("likes", "members", "name", "partition", "position", "recent", "redacted_at"),
+        *("resuming", "rules", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -79,6 +80,8 @@ class Room:
         self.rules: RoomRules = UNKNOWN
         self.elsewhere = 0
         self.announced = 0
+        self.likes: dict[str, int] = {}
+        self.liked_at = (0, 0)
         self.empty_since = 0
         self.alone: tuple[Room, ...] = (self,)
 

@@ -16,12 +16,14 @@ One that nobody spoke in has nothing to keep, and is closed soon after it is emp
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from chat.bus.connect import StoreError
-from chat.bus.entries import BadEntry, read
+from chat.bus.entries import BadEntry, Liked, id_order, read, read_broadcast
 from chat.bus.kept import kept
 from chat.bus.names import new_epoch
 from chat.bus.reader import Reader
@@ -31,13 +33,13 @@ from chat.config import sections
 from chat.counters import ChatCount
 from chat.policy.rates import Rates
 from chat.policy.rules import Rulebook
+from chat.rooms.asides import Asides
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
 from chat.tasks import Tasks
-from chat.wire import schema
-from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
+from chat.wire.schema import Aside, Clear, Delete, Gap, Msg, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +47,14 @@ RETRY_S: Final = 0.5
 OPENED_AT_ONCE_S: Final = 10
 """Rooms opened without a wait after a pause: as many as in so many seconds."""
 
-Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
+Emit = Callable[[Room, Sequence[Sequenced | Gap | Aside]], None]
 """Sends events to all members, in order."""
 
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
-    under the name `shard`. `rules` are opened and closed with the rooms."""
+    under the name `shard`. `rules` are opened and closed with the rooms; `clock` is seconds,
+    monotonic."""
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Rooms:
         emit: Emit,
         bounds: sections.Limits | None = None,
         rules: RuleFeed | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -77,6 +81,7 @@ class Rooms:
         self._variants = variants
         self._counts = counts
         self._emit = emit
+        self._asides = Asides(emit, clock)
         self._online = Online(
             store, shard, limits.online_interval_s, lambda room, event: emit(room, [event])
         )
@@ -149,6 +154,7 @@ class Rooms:
             return
         self._reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
         room.remember_only(state.places)
+        self._asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))
         self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
@@ -193,6 +199,7 @@ class Rooms:
                 self._forget(room)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
+        self._asides.tick()
         self._online.tick(tick, list(self.by_name.values()))
 
     def _linger_s(self, room: Room) -> int:
@@ -211,6 +218,7 @@ class Rooms:
 
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
+        self._asides.forget(room)
         self._rules.forget(room.name)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
@@ -230,7 +238,7 @@ class Rooms:
             try:
                 room = by_name.get(fields[1].decode())
                 if room is not None and not fields[3]:
-                    self._rules.take(room.name, fields)
+                    self._take_beside(room, fields, entry_id)
                 elif room is not None:
                     epoch, _, seq = fields[3].partition(b"-")
                     arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5], entry_id))
@@ -239,6 +247,16 @@ class Rooms:
         self._counts[ChatCount.ENTRIES_READ] += len(entries)
         for room, batch in arrivals.items():
             self._give(room, room.position.take(batch))
+
+    def _take_beside(self, room: Room, fields: Sequence[bytes], entry_id: bytes) -> None:
+        """An entry that takes no place: what a room is told beside its messages, or a change of its
+        rules."""
+        with suppress(BadEntry):
+            control = read_broadcast(fields[5])
+            if isinstance(control, Liked):
+                self._asides.take(room, control, id_order(entry_id))
+                return
+        self._rules.take(room.name, fields)
 
     def _give(self, room: Room, taken: Taken) -> None:
         """Send what is next; fetch what is missing."""
@@ -268,7 +286,8 @@ class Rooms:
         self._counts[ChatCount.FLUSHES] += 1
         messages = [type(event) for event in events].count(Msg)
         self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
-        self._emit(room, events)
+        beside = self._asides.riding(room)
+        self._emit(room, [*events, *beside] if beside else events)
         return messages
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:
@@ -277,6 +296,7 @@ class Rooms:
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
         room.remember_only(state.places)
+        self._asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))  # where messages were missed, others were
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base
@@ -307,6 +327,8 @@ class Rooms:
             if not room.live or room.position.seq != seq:
                 continue  # it is being filled, or was meanwhile
             last = room.recent[-1] if room.recent else None
+            if peek is not None:
+                self._asides.liked(room, peek.likes, id_order(peek.fanout_id))
             if peek is None:
                 rewound = room.position.confirm(UNSPOKEN, 0, START, None, None)
             else:

@@ -29,6 +29,9 @@ Size = Annotated[int, Meta(ge=12, le=64)]
 Mode = Literal["scroll", "top", "bottom", "reverse"]
 SCROLL: Mode = "scroll"
 Kind = Literal["system", "gift", "superchat"]
+LIKE = "like"
+"""The kind of a like that says none."""
+LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
 
 
 class ErrorCode(StrEnum):
@@ -194,6 +197,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     state  the room's rules as of that position, whole; with `muted_until` (milliseconds since 1970,
            0 for good) where this viewer is muted
     ts     that of what stands at `seq`, where it is known
+    likes  how often the room was liked, in all, by kind; where it was
     """
 
     room: str
@@ -205,6 +209,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     ref: Ref | UnsetType = UNSET
     state: dict[str, Any] | UnsetType = UNSET
     ts: int | UnsetType = UNSET
+    likes: dict[str, int] | UnsetType = UNSET
 
 
 class Paged(Struct, tag_field="t", tag="history"):
@@ -226,7 +231,8 @@ class Left(Struct, tag_field="t", tag="left"):
 
 
 class Done(Struct, tag_field="t", tag="done"):
-    """A moderator's action is done, and holds on every node; a viewer's report is in the queue."""
+    """A moderator's action is done, and holds on every node; a viewer's report is in the queue, its
+    like is counted."""
 
     room: str
     action: str
@@ -259,6 +265,17 @@ class Error(Struct, tag_field="t", tag="error"):
 class Online(Struct, tag_field="t", tag="online"):
     room: str
     count: int
+
+
+class Likes(Struct, tag_field="t", tag="likes"):
+    """How often a room was liked, in all, by kind."""
+
+    room: str
+    counts: dict[str, int]
+
+
+Aside = Online | Likes
+"""What a room is told beside its messages: it takes no place, and the next one says it all."""
 
 
 class Gap(Struct, tag_field="t", tag="gap"):
@@ -306,6 +323,7 @@ ServerEvent = (
     | Ack
     | Error
     | Online
+    | Likes
     | Gap
     | Notice
     | Pong

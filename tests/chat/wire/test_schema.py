@@ -16,6 +16,7 @@ from chat.wire.schema import (
     Gap,
     Joined,
     Left,
+    Likes,
     Message,
     Msg,
     Msgs,
@@ -77,6 +78,7 @@ class TestEvents:
                 State("a", 2, 9, {"slow_s": 2}),
                 {"t": "state", "room": "a", "seq": 2, "ts": 9, "state": {"slow_s": 2}},
             ),
+            (Likes("a", {"like": 3}), {"t": "likes", "room": "a", "counts": {"like": 3}}),
             (Left("a"), {"t": "left", "room": "a"}),
             (Left("a", 2), {"t": "left", "room": "a", "ref": 2}),
             (Pong("x"), {"t": "pong", "ref": "x"}),
@@ -111,4 +113,4 @@ class TestEvents:
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 18
+        assert len(set(tags)) == len(tags) == 19

@@ -1,0 +1,92 @@
+"""What a room is told beside its messages: likes. Once a second at most, and only what changed.
+
+Rules. This is the one place that decides when. An aside rides with the room's next batch, which
+costs no write. Where none comes it goes alone, at the next tick, all rooms' together within a
+budget of writes: what is sent to very many has the next ones wait for it. Nothing is queued: what
+is true then is what is told. Pure: what it says goes through `emit`, and time is passed in.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from chat.bus.entries import Liked
+from chat.rooms.room import Room
+from chat.wire.schema import Aside, Likes
+
+SPACING_S: Final = 1.0
+"""Between two times that a room is told something."""
+WRITES_PER_S: Final = 3_000
+"""Of asides alone: 1 % of a shard's time at some 3 µs a write; those of a second at once."""
+
+
+class Asides:
+    """Those of one shard's rooms.
+
+    emit   sends events to all members of a room
+    clock  seconds, monotonic
+    """
+
+    def __init__(
+        self, emit: Callable[[Room, Sequence[Aside]], None], clock: Callable[[], float]
+    ) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._due: dict[Room, None] = {}
+        self._told_at: dict[Room, float] = {}
+        self._spent_until = 0.0
+
+    def liked(self, room: Room, totals: dict[str, int], at: tuple[int, int]) -> None:
+        """A room's likes as of a place in its stream; older than what is known tells nothing."""
+        if at < room.liked_at:
+            return
+        room.liked_at = at
+        if totals == room.likes:
+            return
+        room.likes = totals
+        room.snapshots.clear()  # who joins from now on is told these
+        if room.local:
+            self._due[room] = None
+
+    def take(self, room: Room, control: Liked, at: tuple[int, int]) -> None:
+        """What the stream has of a room beside its messages."""
+        self.liked(room, control.totals, at)
+
+    def riding(self, room: Room) -> Sequence[Aside]:  # hot: once per batch of a room
+        """What goes with a batch that is about to be sent."""
+        return self._taken(room) if self._due and room in self._due and self._spaced(room) else ()
+
+    def tick(self) -> None:
+        """A second has passed: what has waited so long goes alone, as far as the budget reaches."""
+        now = self._clock()
+        told_at = self._told_at
+        self._told_at = {room: at for room, at in told_at.items() if now - at < SPACING_S}
+        for room in list(self._due):
+            if not self._tell_alone(room) and not self._affords(now):
+                break
+
+    def forget(self, room: Room) -> None:
+        """The room is closed."""
+        self._due.pop(room, None)
+        self._told_at.pop(room, None)
+
+    def _affords(self, now: float) -> bool:
+        return self._spent_until - now < 1.0
+
+    def _spaced(self, room: Room) -> bool:
+        told_at = self._told_at.get(room)
+        return told_at is None or self._clock() - told_at >= SPACING_S
+
+    def _tell_alone(self, room: Room) -> bool:
+        """Tell a room now; whether it may be."""
+        now = self._clock()
+        if not self._affords(now) or not self._spaced(room):
+            return False
+        self._spent_until = max(self._spent_until, now) + room.local / WRITES_PER_S
+        self._emit(room, self._taken(room))
+        return True
+
+    def _taken(self, room: Room) -> Sequence[Aside]:
+        """What there is to tell a room, as told now."""
+        del self._due[room]
+        self._told_at[room] = self._clock()
+        return [Likes(room.name, room.likes)]
