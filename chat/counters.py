@@ -93,6 +93,7 @@ class ChatCount(IntEnum):
 
     LIKES = _BASE + 60
     LIKES_DROPPED = _BASE + 61
+    MERGED = _BASE + 62
 
 
 @unique

@@ -48,6 +48,7 @@ class SettingsIn(Struct, forbid_unknown_fields=True):
     announcement: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
     messages_per_s: PerSecond | UnsetType = UNSET
     shown_per_s: PerSecond | UnsetType = UNSET
+    merge_duplicates: bool | UnsetType = UNSET
     owners: Annotated[list[Uid], Meta(max_length=MAX_OWNERS)] | UnsetType = UNSET
 
 
@@ -63,6 +64,7 @@ class SettingsOut(Struct):
     announcement: str | None
     messages_per_s: int
     shown_per_s: int
+    merge_duplicates: bool
     owners: list[str]
 
 

@@ -212,8 +212,12 @@ def likeness(packed: bytes) -> str:
         raise BadEntry(str(error)) from None
     if not isinstance(entry, Said) or not entry.text:
         return ""
-    folded = normalize("NFKC", normalize("NFKC", entry.text).casefold())
-    return blake2b("".join(folded.split()).encode(), digest_size=8).hexdigest()
+    return blake2b(folded(entry.text).encode(), digest_size=8).hexdigest()
+
+
+def folded(text: str) -> str:
+    """What is the same for texts that a reader takes for the same, as above."""
+    return "".join(normalize("NFKC", normalize("NFKC", text).casefold()).split())
 
 
 def read_broadcast(packed: bytes) -> Noticed | Control:

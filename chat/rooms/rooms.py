@@ -34,6 +34,7 @@ from chat.counters import ChatCount
 from chat.policy.rates import Rates
 from chat.policy.rules import Rulebook
 from chat.rooms.asides import Asides
+from chat.rooms.merge import merged
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
@@ -284,8 +285,12 @@ class Rooms:
     def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
         """Give events out; how many of them are messages."""
         self._counts[ChatCount.FLUSHES] += 1
-        messages = [type(event) for event in events].count(Msg)
-        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
+        said = messages = [type(event) for event in events].count(Msg)
+        if messages > 1 and room.rules.settings.merge_duplicates:
+            events = merged(events)
+            said = [type(event) for event in events].count(Msg)
+            self._counts[ChatCount.MERGED] += messages - said
+        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * said
         beside = self._asides.riding(room)
         self._emit(room, [*events, *beside] if beside else events)
         return messages

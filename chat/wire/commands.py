@@ -110,6 +110,7 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True, forbid_unknow
     announcement: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
     messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    merge_duplicates: bool | UnsetType = UNSET
 
 
 class Report(Struct, tag_field="t", tag="report", frozen=True):

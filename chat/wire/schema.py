@@ -83,7 +83,8 @@ class Authed(Struct, tag_field="t", tag="authed"):
 class Msg(Struct, tag_field="t", tag="msg"):
     """One message, whole: as HTTP and our clients give it, and as everything here handles it.
 
-    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing.
+    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing. `times` is how many said it
+    at once, where these are shown as one.
     """
 
     room: str
@@ -100,6 +101,7 @@ class Msg(Struct, tag_field="t", tag="msg"):
     avatar: str | UnsetType = UNSET
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
+    times: int | UnsetType = UNSET
 
 
 class Delete(Struct, tag_field="t", tag="delete"):
@@ -179,6 +181,7 @@ class Message(Struct):
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
     removed: bool | UnsetType = UNSET
+    times: int | UnsetType = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):

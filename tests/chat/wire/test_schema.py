@@ -107,7 +107,7 @@ class TestEvents:
         look = {"color": 1, "mode": "top", "size": 12}
         said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
         who = {"avatar": "a", "level": 4, "badges": ("b",)}
-        whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True}
+        whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True, "times": 2}
         assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
         assert list(whole) == list(Message.__struct_fields__)
 
