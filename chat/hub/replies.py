@@ -172,16 +172,18 @@ class Replies:
         self, room: Room, events: Sequence[Sequenced | Gap | Aside]
     ) -> Sequence[Collection[int]]:
         """What is shadowed to whom it came from, with all the rest; the members that are left."""
-        left = list(room.members)
+        senders: list[set[int]] = [set() for _ in room.members]
         for uid in dict.fromkeys(one.msg.uid for one in events if isinstance(one, Shadowed)):
-            own: list[set[int]] = [set() for _ in left]
+            own: list[set[int]] = [set() for _ in senders]
             for fd in self._find(uid):
                 if self._members.has(fd, room):
                     own[self._variant_of(fd)].add(fd)
-            pairs = zip(left, own, strict=True)
-            left = [others - some if some else others for others, some in pairs]
-            self._to_members(room, own, [_shown_to(uid, event) for event in events])
-        return left
+            if any(own):
+                self._to_members(room, own, [_shown_to(uid, event) for event in events])
+                for all_own, some in zip(senders, own, strict=True):
+                    all_own |= some
+        pairs = zip(room.members, senders, strict=True)
+        return [others - some if some else others for others, some in pairs]
 
     def _to_members(
         self,
