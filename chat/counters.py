@@ -94,6 +94,7 @@ class ChatCount(IntEnum):
     LIKES = _BASE + 60
     LIKES_DROPPED = _BASE + 61
     MERGED = _BASE + 62
+    JOIN_NOTICES_DROPPED = _BASE + 63
 
 
 @unique

@@ -49,6 +49,7 @@ class SettingsIn(Struct, forbid_unknown_fields=True):
     messages_per_s: PerSecond | UnsetType = UNSET
     shown_per_s: PerSecond | UnsetType = UNSET
     merge_duplicates: bool | UnsetType = UNSET
+    join_notices: bool | UnsetType = UNSET
     owners: Annotated[list[Uid], Meta(max_length=MAX_OWNERS)] | UnsetType = UNSET
 
 
@@ -65,6 +66,7 @@ class SettingsOut(Struct):
     messages_per_s: int
     shown_per_s: int
     merge_duplicates: bool
+    join_notices: bool
     owners: list[str]
 
 

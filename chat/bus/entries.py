@@ -172,7 +172,14 @@ class Liked(Struct, array_like=True, tag="l", gc=False, frozen=True):
     totals: dict[str, int]
 
 
-Control = Changed | Disconnected | Asked | Replaced | Liked
+class Arrived(Struct, array_like=True, tag="j", gc=False, frozen=True):
+    """So many viewers of one shard came into a room in a second; the names of the first few."""
+
+    count: int
+    names: list[str]
+
+
+Control = Changed | Disconnected | Asked | Replaced | Liked | Arrived
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 

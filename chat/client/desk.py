@@ -29,7 +29,7 @@ commands = typer.Typer()
 
 LOCAL: Final = "http://127.0.0.1:8001"
 NUMBERS: Final = frozenset({"slow_s", "no_repeats_s", "pinned", "messages_per_s", "shown_per_s"})
-SWITCHES: Final = frozenset({"merge_duplicates"})
+SWITCHES: Final = frozenset({"merge_duplicates", "join_notices"})
 """Settings whose values are numbers, or true and false; another is a text, and `owners` a list."""
 KINDS: Final = ("refuse", "mask", "shadow")
 ACTOR_CHARS: Final = 32
@@ -228,7 +228,8 @@ def settings(
     """Show a room's settings, after changing those that are given.
 
     slow_s, silence, no_repeats_s, min_role, pinned (a message's number), announcement,
-    messages_per_s, shown_per_s, merge_duplicates (true or false), owners (uids with commas).
+    messages_per_s, shown_per_s, merge_duplicates and join_notices (true or false), owners (uids
+    with commas).
     """
     change = dict(parse_setting(one) for one in changes or ())
     with open_api(api, key) as backend:

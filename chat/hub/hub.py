@@ -22,6 +22,7 @@ from chat.hub.acks import error
 from chat.hub.admission import Admission, given
 from chat.hub.arrivals import Arrivals
 from chat.hub.enforcement import Enforcement
+from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
@@ -98,6 +99,7 @@ class Hub:
         reporting: Reporting,
         speech: Speech,
         liking: Liking,
+        join_notices: JoinNotices,
         hooks: Hooks | None,
         counts: "memoryview[int]",
         wall: Callable[[], float],
@@ -122,6 +124,7 @@ class Hub:
         self._reporting = reporting
         self._say = speech.say
         self._liking = liking
+        self._join_notices = join_notices
         self._counts = counts
         self._wall = wall
         self._chance = chance
@@ -266,6 +269,7 @@ class Hub:
         self._resume.tick(tick)
         self._paging.tick(tick)
         self._liking.tick()
+        self._join_notices.tick()
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")

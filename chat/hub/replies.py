@@ -28,6 +28,7 @@ from chat.wire.schema import (
     Error,
     Gap,
     Joined,
+    Joins,
     Likes,
     Msg,
     Msgs,
@@ -283,7 +284,7 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Aside]) -> list[tuple[
 def _place(room: Room, event: Delete | Clear | State | Gap | Aside) -> str:
     """The position behind an event; nobody knows what stood where something is lost."""
     match event:
-        case Online() | Likes():
+        case Online() | Likes() | Joins():
             return ""
         case Gap():
             return place_of(event.epoch, event.seq, UNSET)

@@ -32,6 +32,7 @@ from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement, Mutes
 from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
+from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
@@ -163,12 +164,15 @@ class Shard:
         self._liking = Liking(
             *(users, members, book, config.auth, like_counts, config.rooms.like_kinds, counts, wall)
         )
+        self._joins = JoinNotices(users, members, mutes.until, store, counts)
+        members.arrived = self._joins.arrived
         speech = Speech(connections, users, book, gate, self._sending, counts, wall)
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
             *(self._paging, replies, CommandRate(rows, limits, clock), book),
             *(self._enforcement, self._moderators, self._reporting, speech),
             self._liking,
+            self._joins,
             *(self._outsiders.hooks, counts, wall, chance),
         )
         newcomers = self.handler.arrivals.newcomers
@@ -236,6 +240,7 @@ class Shard:
         await self._enforcement.stop()
         await self._publisher.close()
         await self._liking.stop()
+        await self._joins.stop()
         await self._reader.stop()
         await self._notices.stop()
         await self._reporting.stop()

@@ -69,6 +69,7 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     messages_per_s: int = 0
     shown_per_s: int = 0
     merge_duplicates: bool = False
+    join_notices: bool = False
 
     def state(self) -> dict[str, Any]:
         """What viewers are told, whole."""

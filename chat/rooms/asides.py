@@ -1,4 +1,4 @@
-"""What a room is told beside its messages: likes. Once a second at most, and only what changed.
+"""What a room is told beside its messages: likes, and who came. Once a second at most.
 
 Rules. This is the one place that decides when. An aside rides with the room's next batch, which
 costs no write. Where none comes it goes alone, at the next tick, all rooms' together within a
@@ -7,16 +7,26 @@ is true then is what is told. Pure: what it says goes through `emit`, and time i
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from chat.bus.entries import Liked
+from chat.bus.entries import Arrived, Liked
 from chat.rooms.room import Room
-from chat.wire.schema import Aside, Likes
+from chat.wire.schema import MOST_NAMES, Aside, Joins, Likes
 
 SPACING_S: Final = 1.0
 """Between two times that a room is told something."""
 WRITES_PER_S: Final = 3_000
 """Of asides alone: 1 % of a shard's time at some 3 µs a write; those of a second at once."""
+
+
+@dataclass(slots=True)
+class Due:
+    """What a room is to be told: whether how often it was liked, and who came."""
+
+    liked: bool = False
+    came: int = 0
+    names: list[str] = field(default_factory=list)
 
 
 class Asides:
@@ -31,7 +41,7 @@ class Asides:
     ) -> None:
         self._emit = emit
         self._clock = clock
-        self._due: dict[Room, None] = {}
+        self._due: dict[Room, Due] = {}
         self._told_at: dict[Room, float] = {}
         self._spent_until = 0.0
 
@@ -45,11 +55,16 @@ class Asides:
         room.likes = totals
         room.snapshots.clear()  # who joins from now on is told these
         if room.local:
-            self._due[room] = None
+            self._due.setdefault(room, Due()).liked = True
 
-    def take(self, room: Room, control: Liked, at: tuple[int, int]) -> None:
+    def take(self, room: Room, control: Liked | Arrived, at: tuple[int, int]) -> None:
         """What the stream has of a room beside its messages."""
-        self.liked(room, control.totals, at)
+        if isinstance(control, Liked):
+            self.liked(room, control.totals, at)
+        elif room.local:
+            due = self._due.setdefault(room, Due())
+            due.came += control.count
+            due.names = [*due.names, *control.names][:MOST_NAMES]
 
     def riding(self, room: Room) -> Sequence[Aside]:  # hot: once per batch of a room
         """What goes with a batch that is about to be sent."""
@@ -87,6 +102,9 @@ class Asides:
 
     def _taken(self, room: Room) -> Sequence[Aside]:
         """What there is to tell a room, as told now."""
-        del self._due[room]
+        due = self._due.pop(room)
         self._told_at[room] = self._clock()
-        return [Likes(room.name, room.likes)]
+        told: list[Aside] = [Likes(room.name, room.likes)] if due.liked else []
+        if due.came:
+            told.append(Joins(room.name, due.came, due.names))
+        return told

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from chat.bus.connect import StoreError
-from chat.bus.entries import BadEntry, Liked, id_order, read, read_broadcast
+from chat.bus.entries import Arrived, BadEntry, Liked, id_order, read, read_broadcast
 from chat.bus.kept import kept
 from chat.bus.names import new_epoch
 from chat.bus.reader import Reader
@@ -254,7 +254,7 @@ class Rooms:
         rules."""
         with suppress(BadEntry):
             control = read_broadcast(fields[5])
-            if isinstance(control, Liked):
+            if isinstance(control, Liked | Arrived):
                 self._asides.take(room, control, id_order(entry_id))
                 return
         self._rules.take(room.name, fields)

@@ -111,6 +111,7 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True, forbid_unknow
     messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     merge_duplicates: bool | UnsetType = UNSET
+    join_notices: bool | UnsetType = UNSET
 
 
 class Report(Struct, tag_field="t", tag="report", frozen=True):

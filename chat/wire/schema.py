@@ -31,6 +31,8 @@ SCROLL: Mode = "scroll"
 Kind = Literal["system", "gift", "superchat"]
 LIKE = "like"
 """The kind of a like that says none."""
+MOST_NAMES = 5
+"""Names in a join notice: as many as a line has room for."""
 LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
 
 
@@ -277,7 +279,16 @@ class Likes(Struct, tag_field="t", tag="likes"):
     counts: dict[str, int]
 
 
-Aside = Online | Likes
+class Joins(Struct, tag_field="t", tag="joins"):
+    """So many came into a room lately; the names of the first few."""
+
+    room: str
+    count: int
+    names: list[str]
+    kind: str = "join"
+
+
+Aside = Online | Likes | Joins
 """What a room is told beside its messages: it takes no place, and the next one says it all."""
 
 
@@ -327,6 +338,7 @@ ServerEvent = (
     | Error
     | Online
     | Likes
+    | Joins
     | Gap
     | Notice
     | Pong

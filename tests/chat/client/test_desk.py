@@ -82,7 +82,7 @@ class TestSettings:
             ("slow_s=٣", ("slow_s", "٣")),
             ("silence=all", ("silence", "all")),
             ("merge_duplicates=true", ("merge_duplicates", True)),
-            ("merge_duplicates=false", ("merge_duplicates", False)),
+            ("join_notices=false", ("join_notices", False)),
             ("merge_duplicates=yes", ("merge_duplicates", "yes")),
             ("pinned=", ("pinned", None)),
             ("announcement=5", ("announcement", "5")),

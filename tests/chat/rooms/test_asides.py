@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.bus.entries import Arrived, Liked
 from chat.rooms.asides import SPACING_S, WRITES_PER_S, Asides
 from chat.rooms.room import Room, Snapshot
-from chat.wire.schema import Aside, Likes
+from chat.wire.schema import Aside, Joins, Likes
 
 
 def room_of(members: int, name: str = "r") -> Room:
@@ -123,6 +124,34 @@ class TestLikes:
         told, room = Told(), room_of(3)
         told.like(room, 1)
         told.asides.forget(room)
+        told.second()
+        assert not told.said
+
+
+class TestJoins:
+    def test_those_of_all_shards_are_one_notice_a_second(self) -> None:
+        told, room = Told(), room_of(3)
+        for names in (["a", "b", "c"], ["d", "e", "f"]):
+            told.asides.take(room, Arrived(10, names), (1, 0))
+        told.second()
+        told.second()
+        assert told.said == [(1_001.0, "r", Joins("r", 20, ["a", "b", "c", "d", "e"]))]
+
+    def test_they_go_with_likes(self) -> None:
+        told, room = Told(), room_of(3)
+        told.asides.take(room, Arrived(1, ["a"]), (1, 0))
+        told.asides.take(room, Liked({"like": 1}), (2, 0))
+        told.batch(room)
+        told.second()
+        assert [event for _, _, event in told.said] == [
+            Likes("r", {"like": 1}),
+            Joins("r", 1, ["a"]),
+        ]
+
+    def test_where_nobody_is_there_is_nobody_to_tell(self) -> None:
+        told, room = Told(), room_of(0)
+        told.asides.take(room, Arrived(1, ["a"]), (1, 0))
+        room.members[0].add(7)
         told.second()
         assert not told.said
 

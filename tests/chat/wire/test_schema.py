@@ -15,6 +15,7 @@ from chat.wire.schema import (
     ErrorCode,
     Gap,
     Joined,
+    Joins,
     Left,
     Likes,
     Message,
@@ -79,6 +80,10 @@ class TestEvents:
                 {"t": "state", "room": "a", "seq": 2, "ts": 9, "state": {"slow_s": 2}},
             ),
             (Likes("a", {"like": 3}), {"t": "likes", "room": "a", "counts": {"like": 3}}),
+            (
+                Joins("a", 7, ["u1", "阿花"]),
+                {"t": "joins", "room": "a", "count": 7, "names": ["u1", "阿花"], "kind": "join"},
+            ),
             (Left("a"), {"t": "left", "room": "a"}),
             (Left("a", 2), {"t": "left", "room": "a", "ref": 2}),
             (Pong("x"), {"t": "pong", "ref": "x"}),
@@ -113,4 +118,4 @@ class TestEvents:
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 19
+        assert len(set(tags)) == len(tags) == 20
