@@ -37,8 +37,8 @@ export class Client {
   #asked = new Map(); // ref -> who waits for the answer
   #out = null; // why we were sent out of the room, until its owner tries again
 
-  /** `on`: state, welcome, authed, joined, left, messages, removed, ruled, gap, online, notice,
-   *  settled, failed, error. `who`: as Link's. */
+  /** `on`: state, welcome, authed, joined, left, messages, removed, ruled, gap, online, likes,
+   *  joins, notice, settled, failed, error. `who`: as Link's. */
   constructor({ url, room, on, who, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
@@ -158,6 +158,10 @@ export class Client {
         return this.#answered(event);
       case "online":
         return event.room === this.#room && this.#on.online(event.count);
+      case "likes":
+        return event.room === this.#room && this.#on.likes(event.counts);
+      case "joins":
+        return event.room === this.#room && this.#on.joins(event);
       case "notice":
         return this.#on.notice(event);
       case "ack":
@@ -242,7 +246,8 @@ export class Client {
     const { seen, missed } = this.#position.join(event);
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
-    this.#on.joined({ messages, missed, online: event.online, rules: event.state ?? {} });
+    const { online, state: rules = {}, likes = {} } = event;
+    this.#on.joined({ messages, missed, online, rules, likes });
     this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();
