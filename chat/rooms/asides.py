@@ -61,7 +61,7 @@ class Asides:
         """What the stream has of a room beside its messages."""
         if isinstance(control, Liked):
             self.liked(room, control.totals, at)
-        elif room.local:
+        elif room.local and control.count > 0:
             due = self._due.setdefault(room, Due())
             due.came += control.count
             due.names = [*due.names, *control.names][:MOST_NAMES]
