@@ -94,6 +94,11 @@ class ChatCount(IntEnum):
     COUNTS_WRITTEN = _BASE + 60
     VISITORS_UNCOUNTED = _BASE + 61
 
+    LIKES = _BASE + 62
+    LIKES_DROPPED = _BASE + 63
+    MERGED = _BASE + 64
+    JOIN_NOTICES_DROPPED = _BASE + 65
+
 
 @unique
 class NodeCount(IntEnum):

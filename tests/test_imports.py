@@ -65,6 +65,8 @@ PURE = (
     "chat/policy/rules.py",
     "chat/policy/text.py",
     "chat/policy/words.py",
+    "chat/rooms/asides.py",
+    "chat/rooms/merge.py",
     "chat/rooms/position.py",
     "chat/rooms/room.py",
     "chat/workers/records.py",

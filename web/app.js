@@ -13,6 +13,7 @@ import { ChatList } from "./chat.js";
 import { Client } from "./client.js";
 import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
+import { Likes } from "./likes.js";
 import { Menu } from "./menu.js";
 import { rank } from "./roles.js";
 import { RoomState } from "./roomstate.js";
@@ -25,6 +26,7 @@ const RECENT_ROOMS = 8;
 const FRESH_MS = 5000; // history older than this is listed, not flown
 const RATE_WINDOW_S = 3;
 const TOLD_MS = 4000;
+const LIKE = "like"; // the kind of the page's button
 
 const $ = (id) => document.getElementById(id);
 const served = document.querySelector('meta[name="danmaku-ws"]').content;
@@ -71,7 +73,7 @@ const client = new Client({
       roomState.clear();
       showState();
     },
-    joined({ messages, missed, online, rules: now, role }) {
+    joined({ messages, missed, online, rules: now, role, likes: counts }) {
       const wall = Date.now();
       myRoleHere = role;
       showMe();
@@ -82,6 +84,7 @@ const client = new Client({
       chat.add(messages, isOwn);
       fly(messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS));
       showOnline(online);
+      likes.enter(counts[LIKE] ?? 0);
       composer.settle();
     },
     messages(messages) {
@@ -100,6 +103,8 @@ const client = new Client({
       chat.divide(missedText(lost));
     },
     online: showOnline,
+    likes: (counts) => likes.told(counts[LIKE] ?? 0),
+    joins: showJoins,
     notice(event) {
       const notice = { color: WHITE, ...event, kind: "notice", mode: "top", size: 25 };
       chat.add([notice], () => false);
@@ -115,6 +120,16 @@ const client = new Client({
     },
     error: (error) => composer.complain(error),
   },
+});
+
+const likes = new Likes({
+  send(count, answered) {
+    client.ask({ t: "like", room: client.room, count }, (answer) => {
+      answered(answer.t !== "error");
+      if (answer.t === "error") composer.complain(answer);
+    });
+  },
+  show: (total) => ($("likes").textContent = total.toLocaleString("en")),
 });
 
 function isOwn(uid) {
@@ -201,6 +216,17 @@ function tell(text) {
   toldTimer = setTimeout(() => ($("told").textContent = ""), TOLD_MS);
 }
 
+let cameTimer;
+
+function showJoins({ count, names }) {
+  const others = count - names.length;
+  const parts = others > 0 ? [...names, `${others}${names.length ? " more" : ""}`] : names;
+  const last = parts.pop();
+  clearTimeout(cameTimer);
+  $("came").textContent = `${parts.length ? `${parts.join(", ")} and ` : ""}${last} came in`;
+  cameTimer = setTimeout(() => ($("came").textContent = ""), TOLD_MS);
+}
+
 function showState() {
   stateBar.show(roomState.lines(performance.now()));
 }
@@ -230,6 +256,8 @@ function enter(room) {
   stage.clear();
   composer.settle();
   showOnline(0);
+  likes.leave();
+  $("came").textContent = "";
   client.switchRoom(room);
   menu.close();
   roomState.clear();
@@ -280,6 +308,7 @@ function showOnline(count) {
 }
 
 $("retry").addEventListener("click", () => client.retry());
+$("like").addEventListener("click", () => likes.tap());
 window.addEventListener("online", () => client.online());
 window.addEventListener("offline", () => client.offline());
 

@@ -173,7 +173,7 @@ export class ChatList {
     return this.#message(message, own);
   }
 
-  #message({ seq, id, uid, name, text, color, kind, ts, avatar, level, badges }, own) {
+  #message({ seq, id, uid, name, text, color, kind, ts, avatar, level, badges, times }, own) {
     const item = this.#template.cloneNode(true);
     const [button, textSpan] = item.children;
     const [nameSpan, marks] = button.children;
@@ -183,6 +183,7 @@ export class ChatList {
     if (level) marks.append(mark("level", `Lv ${level}`));
     for (const badge of badges ?? []) marks.append(mark("badge", badge));
     textSpan.textContent = text;
+    if (times > 1) item.append(mark("times", `× ${times}`));
     if (color !== undefined && color !== WHITE) {
       item.classList.add("tinted");
       item.style.setProperty("--tint", cssColor(color));

@@ -38,7 +38,7 @@ export class Client {
   #out = null; // why we were sent out of the room, until its owner tries again
 
   /** `on`: state, welcome, authed, joined, left, muted, messages, removed, ruled, gap, online,
-   *  notice, settled, failed, error. `who`: as Link's. */
+   *  likes, joins, notice, settled, failed, error. `who`: as Link's. */
   constructor({ url, room, on, who, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
@@ -160,6 +160,10 @@ export class Client {
         return this.#answered(event);
       case "online":
         return event.room === this.#room && this.#on.online(event.count);
+      case "likes":
+        return event.room === this.#room && this.#on.likes(event.counts);
+      case "joins":
+        return event.room === this.#room && this.#on.joins(event);
       case "notice":
         return this.#on.notice(event);
       case "ack":
@@ -244,8 +248,8 @@ export class Client {
     const { seen, missed } = this.#position.join(event);
     const messages = expand(event.history, event, seen);
     this.#settleEchoes(messages);
-    const { online, state: rules = {}, role } = event;
-    this.#on.joined({ messages, missed, online, rules, role });
+    const { online, state: rules = {}, role, likes = {} } = event;
+    this.#on.joined({ messages, missed, online, rules, role, likes });
     this.#remove(removals(event.history, event.seq, seen));
     this.#link.ready();
     this.#pump();

@@ -100,12 +100,13 @@ export class Stage {
   }
 
   #shape(message, own) {
-    const { text, color, mode: asked, size, kind } = message;
+    const { color, mode: asked, size, kind } = message;
+    const text = message.times > 1 ? `${brief(message.text)} × ${message.times}` : brief(message.text);
     const mode = this.#still.matches && asked !== "bottom" ? "top" : asked;
     const fixed = mode === "top" || mode === "bottom";
     const look = kind ? "house" : own ? "own" : fixed ? "fixed" : "plain";
     const px = Math.round(size * this.#scale);
-    return { message, text: brief(text), color, mode, fixed, look, px, kind: kind ?? "chat" };
+    return { message, text, color, mode, fixed, look, px, kind: kind ?? "chat" };
   }
 
   /** Drop the oldest that may be dropped. */

@@ -44,6 +44,7 @@ from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
+from chat.bus.likes import room_likes
 from chat.config.sections import Config
 from chat.policy import text as rules
 from chat.policy.orders import NotDone
@@ -152,7 +153,10 @@ class Api:
     async def room(self, request: Request) -> Response:
         room = asked.room(request, self._config)
         head = await self._head(room)
-        return answer(RoomDetailOut(*_viewers(await self._doors.crowds.of(room)), *head))
+        crowd = await self._doors.crowds.of(room)
+        store = self._doors.store
+        likes = await room_likes(store.servers, store.keys, room)
+        return answer(RoomDetailOut(*_viewers(crowd), *head, likes))
 
     async def history(self, request: Request) -> Response:
         room = asked.room(request, self._config)

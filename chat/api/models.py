@@ -120,10 +120,11 @@ class RoomsOut(Struct):
 
 
 class RoomDetailOut(RoomOut):
-    """And how far its messages have come."""
+    """And how far its messages have come; `likes` are all there were, by kind."""
 
     epoch: str
     seq: int
+    likes: dict[str, int]
 
 
 class RemovedOut(Struct, tag_field="t", tag="removed"):

@@ -107,7 +107,7 @@ def document() -> dict[str, Any]:
                 "parameters": [room],
                 "get": operation(
                     "See a room",
-                    "Its position and viewers.",
+                    "Its position, viewers and likes.",
                     RoomDetailOut,
                     (400, 401, 403, 404, 429, 503),
                 ),

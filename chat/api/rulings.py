@@ -53,6 +53,8 @@ class SettingsIn(Struct, forbid_unknown_fields=True):
     announcement: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
     messages_per_s: PerSecond | UnsetType = UNSET
     shown_per_s: PerSecond | UnsetType = UNSET
+    merge_duplicates: bool | UnsetType = UNSET
+    join_notices: bool | UnsetType = UNSET
     owners: Annotated[list[Uid], Meta(max_length=MAX_OWNERS)] | UnsetType = UNSET
     words: WordsIn | UnsetType = UNSET
     reason: Reason | UnsetType | None = UNSET
@@ -71,6 +73,8 @@ class SettingsOut(Struct):
     announcement: str | None
     messages_per_s: int
     shown_per_s: int
+    merge_duplicates: bool
+    join_notices: bool
     owners: list[str]
     words: WordList | UnsetType = UNSET
 

@@ -166,7 +166,20 @@ class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):
     conns: list[str]
 
 
-Control = Changed | Disconnected | Asked | Replaced
+class Liked(Struct, array_like=True, tag="l", gc=False, frozen=True):
+    """How often a room was liked by now, by kind. `lua/likes.lua` packs it, which has the sums."""
+
+    totals: dict[str, int]
+
+
+class Arrived(Struct, array_like=True, tag="j", gc=False, frozen=True):
+    """So many viewers of one shard came into a room in a second; the names of the first few."""
+
+    count: int
+    names: list[str]
+
+
+Control = Changed | Disconnected | Asked | Replaced | Liked | Arrived
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 
@@ -206,8 +219,12 @@ def likeness(packed: bytes) -> str:
         raise BadEntry(str(error)) from None
     if not isinstance(entry, Said) or not entry.text:
         return ""
-    folded = normalize("NFKC", normalize("NFKC", entry.text).casefold())
-    return blake2b("".join(folded.split()).encode(), digest_size=8).hexdigest()
+    return blake2b(folded(entry.text).encode(), digest_size=8).hexdigest()
+
+
+def folded(text: str) -> str:
+    """What is the same for texts that a reader takes for the same, as above."""
+    return "".join(normalize("NFKC", normalize("NFKC", text).casefold()).split())
 
 
 def read_broadcast(packed: bytes) -> Noticed | Control:

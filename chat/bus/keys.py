@@ -3,7 +3,9 @@
     {prefix}:{p}:fanout          stream   what shards read: r room, p "epoch-seq", m entry
     {prefix}:{p}:room:ROOM       hash     epoch, seq, base: the seq the epoch began at, 0 if absent;
                                           removed: seq, ts, seq, ts… of messages taken back;
-                                          full_at: when its rate is used up again, ms of Redis
+                                          full_at: when its rate is used up again, ms of Redis;
+                                          likes: "kind:total …"; liked: when shards were last told
+                                          of them, ms, and whether they changed since, "ms:0|1"
     {prefix}:{p}:history:ROOM    stream   m entry, f its ID in fanout, under the ID seq-0
     {prefix}:{p}:dup:N:ROOM:...  string   "epoch seq ts digest" of a message already published
     {prefix}:{p}:spoken:N:ROOM:UID string when this user last spoke in slow mode, ms, and what it
@@ -21,6 +23,7 @@
     {{prefix}:broadcast}:connections
                                  stream   m who came and went, JSON; where somebody asked for it
     {prefix}:{p}:health          string   written to see that it can be
+    {prefix}:{p}:liked:SHARD     string   the number of the last likes a shard has had counted
     {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
     {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
     {prefix}:guests              string   the secret of guests' keys, where none is configured
@@ -81,6 +84,9 @@ class Keys:
 
     def health(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:health"
+
+    def liked(self, partition: int, shard: str) -> str:
+        return f"{self._prefix}:{{{partition}}}:liked:{shard}"
 
     def events(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:events"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from chat.bus.connect import StoreError, store_error
 from chat.bus.keys import Keys, Retention
+from chat.bus.likes import read_likes
 from chat.bus.outgoing import Outgoing as Outgoing
 from chat.bus.outgoing import Receipt as Receipt
 from chat.bus.outgoing import RoomLimits as RoomLimits
@@ -37,7 +38,7 @@ class RoomState:
     """A room as Redis knows it; `fanout_id` is how far its partition's stream had come.
 
     `base` is the seq its epoch began at: what lies before it belonged to an earlier one; `rules`
-    are the fields of their hash, if they were asked for.
+    are the fields of their hash, if they were asked for; `likes` are sums by kind.
     """
 
     epoch: str
@@ -46,6 +47,7 @@ class RoomState:
     fanout_id: bytes
     places: list[Sequenced]
     rules: dict[bytes, bytes] = field(default_factory=dict)
+    likes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Peek:
     seq: int
     fanout_id: bytes
     found: Sequenced | None
+    likes: dict[str, int] = field(default_factory=dict)
 
 
 class Store:
@@ -181,11 +184,12 @@ class Store:
             *([self.keys.rules(room)] if rules else ()),
         ]
         args: list[Any] = [newest, "" if after is None else after, of]
-        found, seq, base, fanout_id, entries, flat, removed = await self._open.run(keys, args)
+        reply = await self._open.run(keys, args)
+        found, seq, base, fanout_id, entries, flat, removed, likes = reply
         known = found.decode()
         fields = dict(zip(*[iter(flat)] * 2, strict=True))
         places = read_places(room, known, entries, removed)
-        return RoomState(known, seq, base, fanout_id, places, fields)
+        return RoomState(known, seq, base, fanout_id, places, fields, read_likes(likes))
 
     async def redact(
         self, room: str, entry: bytes, *, epoch: str, seq: int | None, uid: str | None
@@ -216,7 +220,7 @@ class Store:
         # First, so that whatever is in the streams up to there is counted in the positions.
         asked = [_last_of(self.keys.fanout(partition)) for partition in partitions]
         for room, seq in positions:
-            head = _head_of(self.keys.room(room), "removed")
+            head = _head_of(self.keys.room(room), "removed", "likes")
             asked += (head, _entry_of(self.keys.history(room), seq))
         found = await self.servers.ask_all(asked)
         ends = {
@@ -226,14 +230,15 @@ class Store:
         answers = iter(found[len(partitions) :])
         peeks: list[Peek | None] = []
         for (room, at), head, entries in zip(positions, answers, answers, strict=True):
-            epoch, seq, gone = head
+            epoch, seq, gone, likes = head
             if epoch is None:
                 peeks.append(None)
                 continue
             known = epoch.decode()
             there = read_places(room, known, entries, () if entries else removed_at(gone, at))
             end = ends[self.keys.partition(room)]
-            peeks.append(Peek(known, int(seq or 0), end, there[0] if there else None))
+            found_there = there[0] if there else None
+            peeks.append(Peek(known, int(seq or 0), end, found_there, read_likes(likes)))
         return peeks
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:

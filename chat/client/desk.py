@@ -29,7 +29,8 @@ commands = typer.Typer()
 
 LOCAL: Final = "http://127.0.0.1:8001"
 NUMBERS: Final = frozenset({"slow_s", "no_repeats_s", "pinned", "messages_per_s", "shown_per_s"})
-"""Settings whose values are numbers; another is a text, and `owners` a list."""
+SWITCHES: Final = frozenset({"merge_duplicates", "join_notices"})
+"""Settings whose values are numbers, or true and false; another is a text, and `owners` a list."""
 KINDS: Final = ("refuse", "mask", "shadow")
 ACTOR_CHARS: Final = 32
 
@@ -231,7 +232,8 @@ def settings(
     """Show a room's settings, after changing those that are given.
 
     slow_s, silence, no_repeats_s, min_role, pinned (a message's number), announcement,
-    messages_per_s, shown_per_s, owners (uids with commas).
+    messages_per_s, shown_per_s, merge_duplicates and join_notices (true or false), owners (uids
+    with commas).
     """
     change = dict(parse_setting(one) for one in changes or ())
     with open_api(api, key) as backend:
@@ -254,6 +256,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return name, [uid for uid in value.split(",") if uid]
     if name in NUMBERS and value.isascii() and value.isdigit():
         return name, int(value)
+    if name in SWITCHES and value in ("true", "false"):
+        return name, value == "true"
     return name, value or None
 
 

@@ -33,6 +33,7 @@ from chat.wire.schema import (
     Error,
     Gap,
     Joined,
+    Joins,
     Left,
     Msg,
     Notice,
@@ -104,6 +105,8 @@ async def follow(events: AsyncIterator[News], show: Show, note: Callable[[str], 
                 note(f"{event.room}: {event.online} watching")
                 if event.state is not UNSET and (said := rules(event.state)):
                     note(said)
+            case Joins():
+                note(f"{event.room}: {who_came(event)} came in")
             case Left(reason=str(reason)):
                 raise ClientError(f"sent out of {event.room}: {plain(reason)}")
             case Error(retry_after=float(after)):
@@ -143,7 +146,23 @@ def line(content: Content) -> Text:
         (marks(content), "cyan"),
         (": ", "bold"),
         (plain(content.text), "" if content.color == WHITE else f"#{content.color:06x}"),
+        (times(content), "bold magenta"),
     )
+
+
+def times(content: Msg | Notice) -> str:
+    """How many said it at once, where that is more than one."""
+    if isinstance(content, Notice) or content.times is UNSET:
+        return ""
+    return f" × {content.times}"
+
+
+def who_came(joins: Joins) -> str:
+    """The names that are told, and how many came beside those."""
+    names, others = [plain(name) for name in joins.names], joins.count - len(joins.names)
+    more = [f"{others} more"] if names and others > 0 else []
+    *first, last = (names or [str(joins.count)]) + more
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def taken_back(told: Delete | Clear) -> str:

@@ -26,6 +26,7 @@ SECRETS = URLS | {
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 Word = Annotated[str, Meta(min_length=1)]
+LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -128,6 +129,7 @@ class Rooms(Section, frozen=True):
     history_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
     online_interval_s: Seconds = 5
     linger_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    like_kinds: Annotated[tuple[LikeKind, ...], Meta(max_length=8)] = ()
     hooks: str = ""
     hooks_budget_ms: Annotated[int, Meta(ge=1, le=5000)] = 100
     hooks_failing: Literal["open", "closed"] = "open"

@@ -22,6 +22,8 @@ from chat.hub.acks import error
 from chat.hub.admission import Admission, given
 from chat.hub.arrivals import Arrivals
 from chat.hub.enforcement import Enforcement
+from chat.hub.joinnotices import JoinNotices
+from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators
 from chat.hub.replies import Replies, again
 from chat.hub.reporting import Reporting
@@ -38,7 +40,18 @@ from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
-from chat.wire.commands import Auth, Command, History, Join, Leave, Moderate, Ping, Report, Send
+from chat.wire.commands import (
+    Auth,
+    Command,
+    History,
+    Join,
+    Leave,
+    Like,
+    Moderate,
+    Ping,
+    Report,
+    Send,
+)
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.schema import Bye, Error, ErrorCode, Left, Pong, ServerEvent, Welcome
 from chat.wire.variants import Variants
@@ -85,6 +98,8 @@ class Hub:
         moderators: Moderators,
         reporting: Reporting,
         speech: Speech,
+        liking: Liking,
+        join_notices: JoinNotices,
         hooks: Hooks | None,
         counts: "memoryview[int]",
         wall: Callable[[], float],
@@ -108,6 +123,8 @@ class Hub:
         self._moderators = moderators
         self._reporting = reporting
         self._say = speech.say
+        self._liking = liking
+        self._join_notices = join_notices
         self._counts = counts
         self._wall = wall
         self._chance = chance
@@ -252,6 +269,8 @@ class Hub:
         self._rooms.tick(tick)
         self._resume.tick(tick)
         self._paging.tick(tick)
+        self._liking.tick()
+        self._join_notices.tick()
         for fd, since in list(self._unintroduced.items()):
             if tick - since > self._heartbeat.handshake_s:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
@@ -319,6 +338,8 @@ class Hub:
                 found = self._leave(fd, command)
             case Auth():
                 found = self._admission.authenticate(fd, command)
+            case Like():
+                found = self._liking.like(fd, command)
             case Report():
                 found = self._reporting.report(fd, command)
             case History():

@@ -22,12 +22,15 @@ from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
+    Aside,
     Batched,
     Clear,
     Delete,
     Error,
     Gap,
     Joined,
+    Joins,
+    Likes,
     Msg,
     Msgs,
     Online,
@@ -166,7 +169,7 @@ class Replies:
 
     # --- to many -------------------------------------------------------------------------------
 
-    def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
+    def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> None:
         """Events to all members of a room, in order; what is shadowed to its sender only."""
         everyone: Sequence[Collection[int]] = room.members
         if Shadowed in map(type, events):
@@ -174,25 +177,27 @@ class Replies:
         self._to_members(room, everyone, events)
 
     def _to_senders(
-        self, room: Room, events: Sequence[Sequenced | Gap | Online]
+        self, room: Room, events: Sequence[Sequenced | Gap | Aside]
     ) -> Sequence[Collection[int]]:
         """What is shadowed to whom it came from, with all the rest; the members that are left."""
-        left = list(room.members)
+        senders: list[set[int]] = [set() for _ in room.members]
         for uid in dict.fromkeys(one.msg.uid for one in events if isinstance(one, Shadowed)):
-            own: list[set[int]] = [set() for _ in left]
+            own: list[set[int]] = [set() for _ in senders]
             for fd in self._find(uid):
                 if self._members.has(fd, room):
                     own[self._variant_of(fd)].add(fd)
-            pairs = zip(left, own, strict=True)
-            left = [others - some if some else others for others, some in pairs]
-            self._to_members(room, own, [_shown_to(uid, event) for event in events])
-        return left
+            if any(own):
+                self._to_members(room, own, [_shown_to(uid, event) for event in events])
+                for all_own, some in zip(senders, own, strict=True):
+                    all_own |= some
+        pairs = zip(room.members, senders, strict=True)
+        return [others - some if some else others for others, some in pairs]
 
     def _to_members(
         self,
         room: Room,
         members_by_variant: Sequence[Collection[int]],
-        events: Sequence[Sequenced | Gap | Online],
+        events: Sequence[Sequenced | Gap | Aside],
     ) -> None:
         present: dict[Dialect, list[tuple[Variant, Collection[int]]]] = {}
         for variant, members in zip(self._kinds, members_by_variant, strict=True):
@@ -275,11 +280,11 @@ def _places(rooms: Sequence[Room], places: Sequence[str | None], vacant: Sequenc
     return ",".join(found) if any(found) else ""
 
 
-def _shown_to(uid: str, event: Sequenced | Gap | Online) -> Sequenced | Gap | Online:
+def _shown_to(uid: str, event: Sequenced | Gap | Aside) -> Sequenced | Gap | Aside:
     return event.msg if isinstance(event, Shadowed) and event.msg.uid == uid else event
 
 
-def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple[ServerEvent, str]]:
+def _steps(room: Room, events: Sequence[Sequenced | Gap | Aside]) -> list[tuple[ServerEvent, str]]:
     """Events as members get them, messages in batches; and the room's position behind each."""
     steps: list[tuple[ServerEvent, str]] = []
     messages: list[Batched] = []
@@ -293,10 +298,10 @@ def _steps(room: Room, events: Sequence[Sequenced | Gap | Online]) -> list[tuple
     return steps + _batched(room, messages)
 
 
-def _place(room: Room, event: Delete | Clear | State | Gap | Online) -> str:
+def _place(room: Room, event: Delete | Clear | State | Gap | Aside) -> str:
     """The position behind an event; nobody knows what stood where something is lost."""
     match event:
-        case Online():
+        case Online() | Likes() | Joins():
             return ""
         case Gap():
             return place_of(event.epoch, event.seq, UNSET)

@@ -17,6 +17,7 @@ from chat.bus.devices import Leases
 from chat.bus.entries import Asked, Changed, Control, Disconnected, Replaced
 from chat.bus.inquiry import Inquiry
 from chat.bus.kept import Version
+from chat.bus.likes import LikeCounts
 from chat.bus.publisher import Publisher
 from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
@@ -31,6 +32,8 @@ from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement
 from chat.hub.hub import Hub
 from chat.hub.inquiries import Inquiries
+from chat.hub.joinnotices import JoinNotices
+from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.presence import Presence
@@ -105,7 +108,7 @@ class Shard:
         replies = Replies(connections, variants, members, users.find, standings.of)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            *(limits, self._rules, visitors),
+            *(limits, self._rules, visitors, clock),
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
@@ -160,11 +163,19 @@ class Shard:
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
             words(self._words.lists, counts),
         )
+        like_counts = LikeCounts(store.servers, store.keys, store.retention, name)
+        self._liking = Liking(
+            *(users, members, book, config.auth, like_counts, config.rooms.like_kinds, counts, wall)
+        )
+        self._joins = JoinNotices(users, members, standings.muted, store, counts)
+        members.arrived = self._joins.arrived
         speech = Speech(connections, users, book, gate, self._sending, counts, wall)
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
             *(self._paging, replies, CommandRate(rows, limits, clock), book),
             *(self._enforcement, self._moderators, self._reporting, speech),
+            self._liking,
+            self._joins,
             *(self._outsiders.hooks, counts, wall, chance),
         )
         newcomers = self.handler.arrivals.newcomers
@@ -231,6 +242,8 @@ class Shard:
         await self._outsiders.close()
         await self._enforcement.stop()
         await self._publisher.close()
+        await self._liking.stop()
+        await self._joins.stop()
         await self._reader.stop()
         await self._notices.stop()
         await self._reporting.stop()

@@ -44,6 +44,11 @@ class Standings:
         until = self._until(room, who.uid) if mutes else UNSET
         return None if role is UNSET and until is UNSET else Standing(role, until)
 
+    def muted(self, fd: int, room: str) -> bool:
+        """Whether a connection is muted in a room."""
+        standing = self.of(fd, room)
+        return standing is not None and standing.muted_until is not UNSET
+
     def _until(self, room: str, uid: str) -> int | UnsetType:
         found = self._book.muted_until(room, uid, int(self._wall() * 1000))
         return UNSET if found is None else found

@@ -137,6 +137,20 @@ def rules(book: Rulebook, wall: Callable[[], float]) -> Check:
     return check
 
 
+def unsanctioned(book: Rulebook, wall: Callable[[], float]) -> Check:
+    """Who is muted or banned, in the room or everywhere, does nothing there."""
+
+    def check(attempt: Attempt) -> Verdict:
+        here, everywhere = book.of(attempt.room), book.everywhere
+        if not here.known:
+            return Refusal(ErrorCode.UNAVAILABLE, "the room is being opened", OPENING_S)
+        if here.sanctions or everywhere.sanctions:
+            return _sanctioned(here, everywhere, attempt.who.uid, int(wall() * 1000))
+        return PASS
+
+    return check
+
+
 def barred(here: RoomRules, uid: str, now_ms: int) -> Verdict:
     """Whether somebody may be in a room."""
     banned = here.get(BAN, uid, now_ms)

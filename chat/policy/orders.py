@@ -19,7 +19,7 @@ from shard.addresses import network
 
 SETTINGS: Final = (
     *("slow_s", "silence", "no_repeats_s", "min_role", "pinned", "announcement"),
-    *("messages_per_s", "shown_per_s"),
+    *("messages_per_s", "shown_per_s", "merge_duplicates", "join_notices"),
 )
 TAKES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "mute": (("uid",), ("seconds", "reason")),

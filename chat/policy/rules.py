@@ -55,7 +55,7 @@ class Sanction(Struct, array_like=True, gc=False, frozen=True):
 
 
 class Settings(Struct, omit_defaults=True, frozen=True):
-    """What a moderator sets in a room. The last two are nothing viewers are told.
+    """What a moderator sets in a room. What comes after `announcement` is nothing viewers are told.
 
     pinned  a message as in a history, with its seq
     """
@@ -68,6 +68,8 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     announcement: str | None = None
     messages_per_s: int = 0
     shown_per_s: int = 0
+    merge_duplicates: bool = False
+    join_notices: bool = False
 
     def state(self) -> dict[str, Any]:
         """What viewers are told, whole."""

@@ -39,7 +39,9 @@ def joined(room: Room, missed: list[Sequenced] | None = None) -> Joined:
     here = room.position
     history = shorten(room.newest if missed is None else missed, None)
     state, ts = room.rules.settings.state(), room.ts or UNSET
-    return Joined(room.name, here.epoch, here.seq, room.online, False, history, state=state, ts=ts)
+    event = Joined(room.name, here.epoch, here.seq, room.online, False, history, state=state, ts=ts)
+    event.likes = room.likes or UNSET
+    return event
 
 
 def resumed(room: Room, since: Since, missed: list[Sequenced] | None) -> Joined:

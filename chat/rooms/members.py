@@ -12,7 +12,8 @@ from shard.connections import Connections
 
 
 class Members:
-    """Memberships, for `rows` connections. `came` is told who is let in where."""
+    """Memberships, for `rows` connections. `came` is told who is let in where; `arrived` who came
+    anew into a room that has join notices, before it is a member."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Members:
         self._of: list[tuple[Room, ...]] = [()] * rows
         self._came_from: dict[int, dict[Room, str]] = {}
         self._vacant: dict[int, tuple[int, ...]] = {}
+        self.arrived: Callable[[int, Room], None] = lambda fd, room: None
 
     def of(self, fd: int) -> tuple[Room, ...]:
         """The rooms a connection has joined, or asked to join."""
@@ -59,11 +61,14 @@ class Members:
             None if self.has(fd, room) else came_from.get(room, "") for room in self._of[fd]
         )
 
-    def enter(self, fd: int, room: Room) -> None:
-        """A connection that asked is let in."""
+    def enter(self, fd: int, room: Room, anew: bool = False) -> None:
+        """A connection that asked is let in; `anew`: it does not come back to a position."""
         self._waits_no_more(fd, room)
         room.empty_since = 0
-        room.members[self._connections.variant(fd)].add(fd)
+        members = room.members[self._connections.variant(fd)]
+        if anew and room.rules.settings.join_notices and fd not in members:
+            self.arrived(fd, room)
+        members.add(fd)
         self._came(fd, room)
 
     def _waits_no_more(self, fd: int, room: Room) -> None:

@@ -153,7 +153,7 @@ class Resume:
         if room.live and at_once and self._queue.clear(fd):
             found = self._remembered(room, since)
             if found is not None:
-                self._members.enter(fd, room)
+                self._members.enter(fd, room, anew=since is None)
                 self._count(found)
                 return found
         if since is not None:
@@ -375,7 +375,7 @@ class Resume:
         if not self._queue.affords:
             self._postponed.append(waiting)
             return
-        self._members.enter(waiting.fd, waiting.room)
+        self._members.enter(waiting.fd, waiting.room, anew=waiting.since is None)
         self._count(found)
         self._turn_bytes += self._tell(waiting.fd, found, waiting.ref)
         self._finish(waiting)

@@ -56,14 +56,15 @@ class Room:
     elsewhere    viewers on other shards, as last reported
     reported     viewers here, as Redis knows them
     announced    the count that members know; `announced_at`: the tick they were told
+    likes        how often it was liked, by kind; `liked_at`: the stream's ID as of which
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "announced_at", "elsewhere", "empty_since", "keep"),
-        *("members", "name", "partition", "position", "recent", "redacted_at", "reported"),
-        *("resuming", "rules", "snapshots", "waiting"),
+        *("liked_at", "likes", "members", "name", "partition", "position", "recent"),
+        *("redacted_at", "reported", "resuming", "rules", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -83,6 +84,8 @@ class Room:
         self.reported = 0
         self.announced = 0
         self.announced_at = 0
+        self.likes: dict[str, int] = {}
+        self.liked_at = (0, 0)
         self.empty_since = 0
         self.alone: tuple[Room, ...] = (self,)
 

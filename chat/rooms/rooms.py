@@ -16,12 +16,14 @@ One that nobody spoke in has nothing to keep, and is closed soon after it is emp
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from chat.bus.connect import StoreError
-from chat.bus.entries import BadEntry, read
+from chat.bus.entries import Arrived, BadEntry, Liked, id_order, read, read_broadcast
 from chat.bus.kept import kept
 from chat.bus.names import new_epoch
 from chat.bus.reader import Reader
@@ -32,14 +34,16 @@ from chat.counters import ChatCount
 from chat.policy.rates import Rates
 from chat.policy.rules import Rulebook
 from chat.rooms.announcer import Announcer
+from chat.rooms.asides import Asides
+from chat.rooms.budget import WriteBudget
+from chat.rooms.merge import merged
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
 from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
-from chat.wire import schema
-from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
+from chat.wire.schema import Aside, Clear, Delete, Gap, Msg, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +53,14 @@ SETTLE_S: Final = 5
 OPENED_AT_ONCE_S: Final = 10
 """Rooms opened without a wait after a pause: as many as in so many seconds."""
 
-Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
+Emit = Callable[[Room, Sequence[Sequenced | Gap | Aside]], None]
 """Sends events to all members, in order."""
 
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
-    under the name `shard`. `rules` are opened and closed with the rooms, `visitors` reported."""
+    under the name `shard`. `rules` are opened and closed with the rooms, `visitors` reported;
+    `clock` is seconds, monotonic."""
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Rooms:
         bounds: sections.Limits | None = None,
         rules: RuleFeed | None = None,
         visitors: Visitors | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -82,7 +88,10 @@ class Rooms:
         self._variants = variants
         self._counts = counts
         self._emit = emit
-        self._announcer = Announcer(emit, counts)
+        self._budget = WriteBudget()
+        self._announcer = Announcer(emit, counts, self._budget)
+        self._asides = Asides(emit, clock, self._budget)
+        self._tellers = [self._announcer.tick, self._asides.tick]
         self._visitors = visitors or Visitors(str, counts)
         self._online = Online(
             *(store, shard, limits.online_interval_s, self._announcer.reported, self._visitors)
@@ -156,6 +165,7 @@ class Rooms:
             return
         self._reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
         room.remember_only(state.places)
+        self._asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))
         self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
@@ -206,8 +216,17 @@ class Rooms:
             self._online.settle(unsettled)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
-        self._announcer.tick(tick)
+        self._budget.refill(tick)
+        self._tell_alone(tick)
         self._online.tick(tick, list(self.by_name.values()))
+
+    def _tell_alone(self, tick: int) -> None:
+        """What goes alone, within one budget; whoever comes first when that ends is next last."""
+        had = not self._budget.spent
+        for tell in self._tellers:
+            tell(tick)
+        if had and self._budget.spent:
+            self._tellers.reverse()
 
     def _linger_s(self, room: Room) -> int:
         """How long an empty room stays. One that nobody spoke in has nothing to keep: until it has
@@ -227,6 +246,7 @@ class Rooms:
         del self.by_name[room.name]
         self._announcer.forget(room)
         self._visitors.forget(room)
+        self._asides.forget(room)
         self._rules.forget(room.name)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
@@ -246,7 +266,7 @@ class Rooms:
             try:
                 room = by_name.get(fields[1].decode())
                 if room is not None and not fields[3]:
-                    self._rules.take(room.name, fields)
+                    self._take_beside(room, fields, entry_id)
                 elif room is not None:
                     epoch, _, seq = fields[3].partition(b"-")
                     arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5], entry_id))
@@ -255,6 +275,16 @@ class Rooms:
         self._counts[ChatCount.ENTRIES_READ] += len(entries)
         for room, batch in arrivals.items():
             self._give(room, room.position.take(batch))
+
+    def _take_beside(self, room: Room, fields: Sequence[bytes], entry_id: bytes) -> None:
+        """An entry that takes no place: what a room is told beside its messages, or a change of its
+        rules."""
+        with suppress(BadEntry):
+            control = read_broadcast(fields[5])
+            if isinstance(control, Liked | Arrived):
+                self._asides.take(room, control, id_order(entry_id))
+                return
+        self._rules.take(room.name, fields)
 
     def _give(self, room: Room, taken: Taken) -> None:
         """Send what is next; fetch what is missing."""
@@ -282,9 +312,14 @@ class Rooms:
     def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
         """Give events out, and the room's count with them; how many of them are messages."""
         self._counts[ChatCount.FLUSHES] += 1
-        messages = [type(event) for event in events].count(Msg)
-        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * messages
-        self._emit(room, [*events, *self._announcer.riding(room)])
+        said = messages = [type(event) for event in events].count(Msg)
+        if messages > 1 and room.rules.settings.merge_duplicates:
+            events = merged(events)
+            said = [type(event) for event in events].count(Msg)
+            self._counts[ChatCount.MERGED] += messages - said
+        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * said
+        beside = [*self._announcer.riding(room), *self._asides.riding(room)]
+        self._emit(room, [*events, *beside] if beside else events)
         return messages
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:
@@ -293,6 +328,7 @@ class Rooms:
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
         room.remember_only(state.places)
+        self._asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))  # where messages were missed, others were
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base
@@ -323,6 +359,8 @@ class Rooms:
             if not room.live or room.position.seq != seq:
                 continue  # it is being filled, or was meanwhile
             last = room.recent[-1] if room.recent else None
+            if peek is not None:
+                self._asides.liked(room, peek.likes, id_order(peek.fanout_id))
             if peek is None:
                 rewound = room.position.confirm(UNSPOKEN, 0, START, None, None)
             else:

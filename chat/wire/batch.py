@@ -72,6 +72,7 @@ def _written(place: Shown, seq: int | UnsetType) -> Message:  # hot: once per me
                 avatar=place.avatar,
                 level=place.level,
                 badges=place.badges,
+                times=place.times,
             )
         case Delete():
             return Message(seq, t="delete", target=place.target, ts=place.ts)
@@ -109,7 +110,7 @@ def expand(
                     NORMAL_SIZE if one.size is UNSET else one.size,
                     ts,
                     one.kind,
-                    *(one.avatar, one.level, one.badges),
+                    *(one.avatar, one.level, one.badges, one.times),
                 )
 
 

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chat.wire.schema import NORMAL_SIZE, SCROLL, WHITE, Color, MessageId, Mode, Ref, Size
+from chat.wire.schema import (
+    LIKE,
+    NORMAL_SIZE,
+    SCROLL,
+    WHITE,
+    Color,
+    LikeKind,
+    MessageId,
+    Mode,
+    Ref,
+    Size,
+)
 
 Whole = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -99,6 +110,8 @@ class Moderate(Struct, tag_field="t", tag="moderate", frozen=True, forbid_unknow
     announcement: Annotated[str, Meta(max_length=500)] | UnsetType | None = UNSET
     messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] | UnsetType = UNSET
+    merge_duplicates: bool | UnsetType = UNSET
+    join_notices: bool | UnsetType = UNSET
 
 
 class Report(Struct, tag_field="t", tag="report", frozen=True):
@@ -111,7 +124,18 @@ class Report(Struct, tag_field="t", tag="report", frozen=True):
     epoch: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
 
 
-Command = Join | Leave | Send | Auth | Ping | Moderate | Report | History
-COMMANDS = frozenset({"join", "leave", "send", "auth", "ping", "moderate", "report", "history"})
+class Like(Struct, tag_field="t", tag="like", frozen=True):
+    """`count` likes of a room, as many as were given since the last: one command a second does."""
+
+    room: str
+    kind: LikeKind = LIKE
+    count: Annotated[int, Meta(ge=1, le=100)] = 1
+    ref: Ref | UnsetType = UNSET
+
+
+Command = Join | Leave | Send | Auth | Ping | Moderate | Report | History | Like
+COMMANDS = frozenset(
+    {"join", "leave", "send", "auth", "ping", "moderate", "report", "history", "like"}
+)
 MEAN_NULL = frozenset({"pinned", "announcement"})
 """Fields of commands in which null is not as good as nothing: it takes away what is there."""

@@ -29,6 +29,11 @@ Size = Annotated[int, Meta(ge=12, le=64)]
 Mode = Literal["scroll", "top", "bottom", "reverse"]
 SCROLL: Mode = "scroll"
 Kind = Literal["system", "gift", "superchat"]
+LIKE = "like"
+"""The kind of a like that says none."""
+MOST_NAMES = 5
+"""Names in a join notice: as many as a line has room for."""
+LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
 
 
 class ErrorCode(StrEnum):
@@ -80,7 +85,8 @@ class Authed(Struct, tag_field="t", tag="authed"):
 class Msg(Struct, tag_field="t", tag="msg"):
     """One message, whole: as HTTP and our clients give it, and as everything here handles it.
 
-    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing.
+    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing. `times` is how many said it
+    at once, where these are shown as one.
     """
 
     room: str
@@ -97,6 +103,7 @@ class Msg(Struct, tag_field="t", tag="msg"):
     avatar: str | UnsetType = UNSET
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
+    times: int | UnsetType = UNSET
 
 
 class Delete(Struct, tag_field="t", tag="delete"):
@@ -176,6 +183,7 @@ class Message(Struct):
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
     removed: bool | UnsetType = UNSET
+    times: int | UnsetType = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):
@@ -195,6 +203,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
            0 for good) where this viewer is muted
     ts     that of what stands at `seq`, where it is known
     role   this viewer's in the room, where it is another than everywhere
+    likes  how often the room was liked, in all, by kind; where it was
     """
 
     room: str
@@ -207,6 +216,7 @@ class Joined(Struct, tag_field="t", tag="joined"):
     state: dict[str, Any] | UnsetType = UNSET
     ts: int | UnsetType = UNSET
     role: str | UnsetType = UNSET
+    likes: dict[str, int] | UnsetType = UNSET
 
 
 class Paged(Struct, tag_field="t", tag="history"):
@@ -237,7 +247,8 @@ class Muted(Struct, tag_field="t", tag="muted"):
 
 
 class Done(Struct, tag_field="t", tag="done"):
-    """A moderator's action is done, and holds on every node; a viewer's report is in the queue."""
+    """A moderator's action is done, and holds on every node; a viewer's report is in the queue, its
+    like is counted."""
 
     room: str
     action: str
@@ -270,6 +281,26 @@ class Error(Struct, tag_field="t", tag="error"):
 class Online(Struct, tag_field="t", tag="online"):
     room: str
     count: int
+
+
+class Likes(Struct, tag_field="t", tag="likes"):
+    """How often a room was liked, in all, by kind."""
+
+    room: str
+    counts: dict[str, int]
+
+
+class Joins(Struct, tag_field="t", tag="joins"):
+    """So many came into a room lately; the names of the first few."""
+
+    room: str
+    count: int
+    names: list[str]
+    kind: str = "join"
+
+
+Aside = Online | Likes | Joins
+"""What a room is told beside its messages: it takes no place, and the next one says it all."""
 
 
 class Gap(Struct, tag_field="t", tag="gap"):
@@ -318,6 +349,8 @@ ServerEvent = (
     | Ack
     | Error
     | Online
+    | Likes
+    | Joins
     | Gap
     | Notice
     | Pong

@@ -12,7 +12,7 @@ from chat.config import sections
 from chat.counters import FIELDS, ChatCount
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
-from chat.wire.schema import Gap, Msg, Online, Sequenced
+from chat.wire.schema import Aside, Gap, Msg, Online, Sequenced
 from pool.scoreboard import Scoreboard
 from tests.chat.rig import a_store, publish, until
 
@@ -62,8 +62,8 @@ class Desk:
         self.keys = self.store.keys
         self.everything = f"{prefix}:*"
         self.counts = Scoreboard(FIELDS, 1).row(0)
-        self.emitted: list[tuple[str, Sequenced | Gap | Online]] = []
-        self.batches: list[Sequence[Sequenced | Gap | Online]] = []
+        self.emitted: list[tuple[str, Sequenced | Gap | Aside]] = []
+        self.batches: list[Sequence[Sequenced | Gap | Aside]] = []
         self.readied: list[str] = []
         self.sent_away: list[str] = []
         self._fed: dict[str, bytes] = {}
@@ -82,7 +82,7 @@ class Desk:
         await self.store.close()
         await self.raw.aclose()
 
-    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
+    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> None:
         self.emitted += [(room.name, event) for event in events]
         self.batches.append(events)
 

@@ -13,10 +13,33 @@ import msgpack
 import msgspec
 
 from chat.wire.batch import batches, expand
-from chat.wire.commands import Auth, Command, History, Join, Leave, Moderate, Ping, Report, Send
+from chat.wire.commands import (
+    Auth,
+    Command,
+    History,
+    Join,
+    Leave,
+    Like,
+    Moderate,
+    Ping,
+    Report,
+    Send,
+)
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MSGPACK
-from chat.wire.schema import Authed, Done, Error, Gap, Left, Message, Msg, Paged, Pong, ServerEvent
+from chat.wire.schema import (
+    Authed,
+    Done,
+    Error,
+    Gap,
+    Left,
+    Likes,
+    Message,
+    Msg,
+    Paged,
+    Pong,
+    ServerEvent,
+)
 from tests.fuzz import sentence
 
 INVARIANT: Final = sentence(__doc__)
@@ -72,6 +95,8 @@ def answer(command: Command) -> ServerEvent:
             return Done(room, action, ref)
         case Report(room, seq, reason, ref, epoch):
             return Done(room, f"{seq} {reason} {epoch}", ref)
+        case Like(room, kind, count):
+            return Likes(room, {kind: count})
 
 
 COMMANDS: Final[list[Any]] = [
@@ -92,6 +117,8 @@ COMMANDS: Final[list[Any]] = [
     {"t": "send", "room": "a", "text": 5, "ref": 2**53 + 1},
     {"t": "moderate", "room": "a", "action": "mute", "uid": "u7", "seconds": 60.0, "reason": "幕"},
     {"t": "moderate", "room": "a", "action": "settings", "pinned": None, "uid": None},
+    {"t": "like", "room": "a", "kind": "heart", "count": 100.0, "ref": 9},
+    {"t": "like", "room": "a", "kind": "No", "count": 101},
     {"t": "shout\n'😀", "ref": [1]},
     {"room": "a"},
     [],

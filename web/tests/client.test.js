@@ -103,6 +103,21 @@ beforeEach(() => {
   client.start();
 });
 
+describe("beside the messages", () => {
+  test("likes and who came are handed on, of this room only, and move nothing", () => {
+    world.hear(WELCOME);
+    joined({ likes: { like: 3 } });
+    assert.deepEqual(world.seen("joined")[0][1].likes, { like: 3 });
+    const came = { t: "joins", room: "r", kind: "join", count: 2, names: ["a"] };
+    world.hear({ t: "likes", room: "r", counts: { like: 5 } }, came);
+    world.hear({ t: "likes", room: "other", counts: { like: 9 } }, { ...came, room: "other" });
+    assert.deepEqual(world.seen("likes"), [["likes", { like: 5 }]]);
+    assert.deepEqual(world.seen("joins"), [["joins", came]]);
+    world.hear(msgs(6));
+    assert.deepEqual(world.live, [[6]]);
+  });
+});
+
 describe("following a room", () => {
   test("it joins without a position, and is open once joined", () => {
     world.hear(WELCOME);
@@ -133,7 +148,8 @@ describe("following a room", () => {
     const said = { uid: "guest:c-12345", text: "hi", ts: 9, color: 255 };
     world.hear(msgs(6, 6, { m: [said] }));
     const unsaid = { room: "r", seq: 6, id: "e-6", name: "guest-2345", mode: "scroll", size: 25 };
-    const absent = { kind: undefined, avatar: undefined, level: undefined, badges: undefined };
+    const absent = { kind: undefined, avatar: undefined, level: undefined, badges: undefined,
+      times: undefined };
     assert.deepEqual(world.seen("messages"), [["messages", [{ ...said, ...unsaid, ...absent }]]]);
   });
 
@@ -459,6 +475,7 @@ describe("being ruled", () => {
     world.hear(WELCOME);
     joined({ state: { slow_s: 3 } });
     assert.deepEqual(world.seen("joined")[0][1].rules, { slow_s: 3 });
+    assert.deepEqual(world.seen("joined")[0][1].likes, {});
     world.hear({ t: "state", room: "r", seq: 6, ts: 1, state: { slow_s: 0 } }, msgs(7));
     assert.deepEqual(world.seen("ruled"), [["ruled", { slow_s: 0 }]]);
     assert.deepEqual(world.live, [[7]]);

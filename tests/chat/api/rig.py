@@ -24,6 +24,7 @@ from chat.api.server import make_server
 from chat.bus.crowds import Crowds
 from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
+from chat.bus.likes import LikeCounts
 from chat.bus.store import Outgoing, open_store
 from chat.config.sections import Config
 from chat.counters import FIELDS
@@ -220,6 +221,17 @@ class Api:
             await store.close()
 
         asyncio.run(report())
+
+    def like(self, room: str, counts: dict[str, int]) -> None:
+        """What a shard adds to a room's likes."""
+
+        async def add() -> None:
+            store = open_store(self.config, self.url)
+            likes = LikeCounts(store.servers, store.keys, store.retention, "s1")
+            await likes.add(store.keys.partition(room), 1, {room: counts})
+            await store.close()
+
+        asyncio.run(add())
 
     def metric(self, line: str) -> bool:
         """Whether `/metrics` shows this line."""

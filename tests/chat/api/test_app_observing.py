@@ -23,7 +23,13 @@ class TestRoom:
             "peak": 0,
             "peak_at": None,
             "unique": 0,
+            "likes": {},
         }
+
+    def test_its_likes_are_those_of_all_shards(self, api: Api, room: str) -> None:
+        api.post(room, {"text": "a"})
+        api.like(room, {"like": 812, "heart": 3})
+        assert api.get(f"/v1/rooms/{quoted(room)}").json["likes"] == {"like": 812, "heart": 3}
 
     def test_its_viewers_are_what_the_shards_report(self, api: Api, room: str) -> None:
         api.post(room, {"text": "a"})

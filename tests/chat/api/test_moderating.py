@@ -17,7 +17,8 @@ UIDS = ["u1", "guest:4pkus34bfa8cfc37711b3", "阿花", "a/b", "addresses/10.0.0.
 
 DEFAULTS: dict[str, Any] = {
     "slow_s": 0, "silence": "none", "no_repeats_s": 0, "min_role": "guest", "pinned": None,
-    "announcement": None, "messages_per_s": 0, "shown_per_s": 0, "owners": [],
+    "announcement": None, "messages_per_s": 0, "shown_per_s": 0,
+    "merge_duplicates": False, "join_notices": False, "owners": [],
     "words": {"refuse": [], "mask": [], "shadow": []},
 }  # fmt: skip
 
@@ -187,6 +188,7 @@ class TestSettings:
             {"slow_s": 30, "silence": "vip"},
             {"no_repeats_s": 60, "min_role": "user", "messages_per_s": 5, "shown_per_s": 9},
             {"announcement": "今晚九点"},
+            {"merge_duplicates": True, "join_notices": True},
             {"slow_s": 0},
             {"owners": ["u2", "u1"]},
         ]

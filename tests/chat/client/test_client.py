@@ -19,6 +19,8 @@ from chat.wire.schema import (
     Error,
     Gap,
     Joined,
+    Joins,
+    Likes,
     Msg,
     Notice,
     Online,
@@ -69,9 +71,12 @@ class TestFollowing:
             peer = await node.greet(msg(1), msg(2), seq=2)
             notice = {"id": "n", "scope": "all", "name": "system", "text": "x", "color": 0, "ts": 1}
             online = {"t": "online", "room": "lobby", "count": 3}
-            await peer.say(msg(3), {"t": "notice", **notice}, online, msg(4))
+            likes = {"t": "likes", "room": "lobby", "counts": {"like": 3}}
+            joins = {"t": "joins", "room": "lobby", "kind": "join", "count": 1, "names": ["a"]}
+            await peer.say(msg(3), {"t": "notice", **notice}, online, likes, joins, msg(4))
             events = await read(client, Msg, 4)
-            assert kinds(events) == [Welcome, Joined, Msg, Msg, Msg, Notice, Online, Msg]
+            told = [Notice, Online, Likes, Joins]
+            assert kinds(events) == [Welcome, Joined, Msg, Msg, Msg, *told, Msg]
             assert seqs(events) == [1, 2, 3, 4]
 
     async def test_a_batch_comes_as_its_messages(self) -> None:

@@ -21,8 +21,9 @@ from chat.client.terminal import (
     line,
     plain,
     watch_pipe,
+    who_came,
 )
-from chat.wire.schema import Authed, Clear, Delete, Gap, Msg, Notice, State
+from chat.wire.schema import Authed, Clear, Delete, Gap, Joins, Likes, Msg, Notice, State
 from tests.chat import fakenode as wire
 
 ESCAPE = "\x1b[2J"
@@ -56,6 +57,22 @@ class TestLines:
 
     def test_its_kind_is_said(self) -> None:
         assert " [gift] 阿花: hi" in line(msg(kind="gift")).plain
+
+    def test_how_many_said_it_is_said(self) -> None:
+        assert line(msg(times=128)).plain.endswith("阿花: hi × 128")
+
+    @pytest.mark.parametrize(
+        ("count", "names", "who"),
+        [
+            (1, ["a"], "a"),
+            (2, ["a", "b"], "a and b"),
+            (7, ["a", ESCAPE], "a,  [2J and 5 more"),
+            (3, ["a"], "a and 2 more"),
+            (4, [], "4"),
+        ],
+    )
+    def test_who_came_is_a_line(self, count: int, names: list[str], who: str) -> None:
+        assert who_came(Joins("r", count, names)) == who
 
     def test_a_notice_is_marked(self) -> None:
         notice = Notice("n", "all", "system", "soon", 0, 1_764_000_000_000)
@@ -145,6 +162,7 @@ class TestFollow:
             *({"t": "online", "room": "lobby", "count": 3}, Delete("lobby", 2, 1, 5)),
             *(Clear("lobby", 3, 5), State("lobby", 4, 5, {"slow_s": 2}), msg(5)),
             Authed("u7", "阿花", "user", 1_764_003_600),
+            *(Likes("lobby", {"like": 3}), Joins("lobby", 3, ["a"])),
         )
         await follow(coming_now, shown.append, notes.append)
         gone = [Delete("lobby", 2, 1, 5), Clear("lobby", 3, 5)]
@@ -153,6 +171,7 @@ class TestFollow:
             "connected as guest-4e5f (guest)",
             "no; again in 1.5 s",
             "lobby: 1 watching",
+            "lobby: a and 2 more came in",
         ]
 
     async def test_rules_are_noted_when_it_joins(self) -> None:

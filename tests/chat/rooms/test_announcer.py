@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from chat.counters import FIELDS, ChatCount
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms.announcer import FRAME_WRITES, WRITES_PER_S, Announcer, WriteBudget, worth_telling
+from chat.rooms.announcer import Announcer, worth_telling
+from chat.rooms.budget import FRAME_WRITES, WRITES_PER_S, WriteBudget
 from chat.rooms.room import Room
 from chat.wire.schema import Online
 from pool.scoreboard import Scoreboard
@@ -27,7 +28,8 @@ class Told:
     def __init__(self, per_s: int = WRITES_PER_S) -> None:
         self.at: list[tuple[int, str, int]] = []
         self.counts = Scoreboard(FIELDS, 1).row(0)
-        self.announcer = Announcer(self._announce, self.counts, per_s)
+        self.budget = WriteBudget(per_s)
+        self.announcer = Announcer(self._announce, self.counts, self.budget)
         self._tick = 0
 
     def _announce(self, room: Room, events: Sequence[Online]) -> None:
@@ -35,6 +37,7 @@ class Told:
 
     def tick(self, tick: int) -> None:
         self._tick = tick
+        self.budget.refill(tick)
         self.announcer.tick(tick)
 
     def learn(self, room: Room, elsewhere: int) -> None:
@@ -129,13 +132,6 @@ class TestRiding:
 
 
 class TestBudget:
-    def test_a_pause_saves_no_more_than_a_second(self) -> None:
-        budget = WriteBudget(10)
-        budget.refill(5_000)
-        assert [budget.take(4) for _ in range(4)] == [True, True, True, False]
-        budget.refill(5_001)
-        assert [budget.take(8) for _ in range(2)] == [True, False]
-
     @settings(deadline=None)
     @given(
         sizes=st.lists(st.integers(1, 300), min_size=1, max_size=12),

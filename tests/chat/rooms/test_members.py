@@ -5,6 +5,8 @@ from typing import cast
 
 import pytest
 
+from chat.bus.kept import Kept
+from chat.policy.rules import RoomRules, Settings, pack_settings
 from chat.rooms.members import Members
 from chat.rooms.room import Room
 from shard.connections import Connections
@@ -24,6 +26,20 @@ def members() -> Members:
 
 def rooms(*names: str) -> list[Room]:
     return [Room(name, 0, 2, 3) for name in names]
+
+
+class TestArriving:
+    def test_who_comes_anew_is_told_of_where_the_room_has_notices(self, members: Members) -> None:
+        loud, quiet = rooms("a", "b")
+        loud.rules = RoomRules(Kept(1, {"settings": pack_settings(Settings(join_notices=True))}))
+        told: list[tuple[int, str]] = []
+        members.arrived = lambda fd, room: told.append((fd, room.name))
+        for fd, anew in ((5, True), (6, False), (5, True)):
+            for room in (loud, quiet):
+                members.ask(fd, room)
+                members.enter(fd, room, anew)
+                assert members.has(fd, room)
+        assert told == [(5, "a")]
 
 
 class TestLists:

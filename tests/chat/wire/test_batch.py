@@ -49,6 +49,7 @@ def messages(draw: st.DrawFn, seq: int) -> Msg:
         draw(st.just(UNSET) | st.just("https://a.example/7.png")),
         draw(st.just(UNSET) | st.integers(1, 9_999)),
         draw(st.just(UNSET) | st.lists(TEXT, min_size=1, max_size=3).map(tuple)),
+        draw(st.just(UNSET) | st.integers(2, 1_000)),
     )
 
 

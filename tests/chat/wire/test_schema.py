@@ -15,7 +15,9 @@ from chat.wire.schema import (
     ErrorCode,
     Gap,
     Joined,
+    Joins,
     Left,
+    Likes,
     Message,
     Msg,
     Msgs,
@@ -78,6 +80,11 @@ class TestEvents:
                 State("a", 2, 9, {"slow_s": 2}),
                 {"t": "state", "room": "a", "seq": 2, "ts": 9, "state": {"slow_s": 2}},
             ),
+            (Likes("a", {"like": 3}), {"t": "likes", "room": "a", "counts": {"like": 3}}),
+            (
+                Joins("a", 7, ["u1", "阿花"]),
+                {"t": "joins", "room": "a", "count": 7, "names": ["u1", "阿花"], "kind": "join"},
+            ),
             (Left("a"), {"t": "left", "room": "a"}),
             (Muted("a", 0, "x"), {"t": "muted", "room": "a", "until": 0, "reason": "x"}),
             (Muted("a"), {"t": "muted", "room": "a"}),
@@ -108,10 +115,10 @@ class TestEvents:
         look = {"color": 1, "mode": "top", "size": 12}
         said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
         who = {"avatar": "a", "level": 4, "badges": ("b",)}
-        whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True}
+        whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True, "times": 2}
         assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
         assert list(whole) == list(Message.__struct_fields__)
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 19
+        assert len(set(tags)) == len(tags) == 21

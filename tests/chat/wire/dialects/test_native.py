@@ -133,7 +133,7 @@ class TestCommands:
         for dialect, payload in encoded(shout):
             with pytest.raises(
                 BadCommand,
-                match=r"'shout'.*auth, history, join, leave, moderate, ping, report, send",
+                match=r"'shout'.*auth, history, join, leave, like, moderate, ping, report, send",
             ) as caught:
                 dialect.decode(payload)
             assert (caught.value.code, caught.value.ref) == (ErrorCode.UNKNOWN_COMMAND, 9)
