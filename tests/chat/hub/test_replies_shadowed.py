@@ -151,7 +151,7 @@ class TestHoles:
         self, shard: Shard, rooms: str
     ) -> None:
         with Watcher(shard, f"?room={rooms}") as watcher:
-            await until(lambda: watcher.of("joined"))
+            await until(lambda: len(watcher.of("joined")) == len(rooms.split("&")))
             await say(shard, [("a", False), ("a", True)], 1)
             await until(lambda: watcher.last_id.startswith("e00001-2"))
             last_id = watcher.last_id
