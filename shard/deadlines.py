@@ -85,6 +85,11 @@ class Deadlines:
         self._table.seen[fd] = seen
         self._wheel.file(fd, seen + ping)
 
+    def spare(self, fd: int) -> None:
+        """Its silence is no sign of anything: neither ping it nor give it up, for a period."""
+        self._table.flags[fd] &= ~PINGED
+        self._wheel.file(fd, self._tick + self._settings.ping_ticks)
+
     def closing(self, fd: int) -> None:
         """A connection has to answer our close in time."""
         self._wheel.file(fd, self._tick + self._settings.close_ticks)

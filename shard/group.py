@@ -45,6 +45,7 @@ from shard.settings import Settings
 log = logging.getLogger(__name__)
 
 GONE: Final = (FREE, QUARANTINED)
+SILENCE: Final = (Due.PING, Due.SILENT)
 
 MAX_EVENTS: Final = 512
 
@@ -295,10 +296,12 @@ class ConnectionGroup(Intake):
     # --- deadlines -----------------------------------------------------------------------------
 
     def _meet_deadlines(self) -> None:
+        pings: dict[bytes, list[int]] = {}
         for fd, due in self._deadlines.due():
-            if due is Due.PING:
-                self._counts[Count.PINGS] += 1
-                self.send(fd, self._wire(fd).ping)
+            if due in SILENCE and fd in self._outbox.slow:
+                self._deadlines.spare(fd)  # a ping would wait behind what it has not read
+            elif due is Due.PING:
+                pings.setdefault(self._wire(fd).ping, []).append(fd)
             elif due is Due.SILENT:
                 self._counts[Count.CLOSED_HEARTBEAT] += 1
                 self.close(fd, CloseCode.HEARTBEAT_TIMEOUT)
@@ -307,6 +310,9 @@ class ConnectionGroup(Intake):
                 self._answer(fd, LATE)
             else:
                 self._end(fd, CloseCode.NORMAL)
+        for ping, fds in pings.items():
+            self._counts[Count.PINGS] += len(fds)
+            self.fan_out(fds, ping, droppable=False)
 
     # --- end -----------------------------------------------------------------------------------
 
