@@ -2,7 +2,7 @@
 
 Rules. One entry in the wheel a connection, and a byte received stores nothing but its tick: a visit
 looks whether the deadline really came, and files the connection again if not. What is due is
-returned; the group acts on it.
+returned; the group acts on it, or spares whose silence others judge.
 
 After a pause of ours (the process stopped, the machine suspended or starved: ticks are missing)
 no peer is to blame for the time we were not there. What we asked before it does not count as asked:

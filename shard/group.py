@@ -298,8 +298,8 @@ class ConnectionGroup(Intake):
     def _meet_deadlines(self) -> None:
         pings: dict[bytes, list[int]] = {}
         for fd, due in self._deadlines.due():
-            if due in SILENCE and fd in self._outbox.slow:
-                self._deadlines.spare(fd)  # a ping would wait behind what it has not read
+            if due in SILENCE and self._spared(fd, due):
+                self._deadlines.spare(fd)
             elif due is Due.PING:
                 pings.setdefault(self._wire(fd).ping, []).append(fd)
             elif due is Due.SILENT:
@@ -313,6 +313,19 @@ class ConnectionGroup(Intake):
         for ping, fds in pings.items():
             self._counts[Count.PINGS] += len(fds)
             self.fan_out(fds, ping, droppable=False)
+
+    def _spared(self, fd: int, due: Due) -> bool:
+        """Whether the silent is judged by others: who does not read, by the stall limit; who was
+        sent something, by TCP."""
+        if fd in self._outbox.slow:
+            return True  # a ping would wait behind what it has not read
+        if due is Due.SILENT or not self._settings.trust_tcp or not self._wire(fd).answers_pings:
+            return False
+        try:
+            return self._handler.lately_sent(fd, self.tick - self._settings.ping_ticks)
+        except Exception:
+            self._fail(fd, self._our_fault(fd))
+            return True
 
     # --- end -----------------------------------------------------------------------------------
 

@@ -256,6 +256,9 @@ class Hub:
                 self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
         self._admission.tick(tick)
 
+    def lately_sent(self, fd: int, since: int) -> bool:
+        return self._members.lately_sent(fd, since)
+
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""
         moments = [round(self._chance.uniform(0, self._drain_s), 2) for _ in range(BYE_FRAMES)]

@@ -55,13 +55,14 @@ class Room:
     rules        what may be said and by whom, as this shard knows it
     elsewhere    viewers on other shards, as last reported; `announced`: the sum members know
     empty_since  the tick since which nobody has been here, or 0
+    sent_at      the tick at which all members were last sent something
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "members"),
         *("name", "partition", "position", "recent", "redacted_at", "resuming", "rules"),
-        *("snapshots", "waiting"),
+        *("sent_at", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -80,6 +81,7 @@ class Room:
         self.elsewhere = 0
         self.announced = 0
         self.empty_since = 0
+        self.sent_at = 0
         self.alone: tuple[Room, ...] = (self,)
 
     @property
