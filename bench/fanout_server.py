@@ -54,6 +54,9 @@ class FanOutService:
 
     def on_tick(self, tick: int) -> None: ...
 
+    def lately_sent(self, fd: int, since: int) -> bool:
+        return False
+
     async def start(self) -> None:
         asyncio.get_running_loop().add_reader(0, self._read_commands)
 

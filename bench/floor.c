@@ -5,10 +5,13 @@
  * does, it cannot deliver one frame per connection with plain sends for less. `accept` measures
  * the same floor for taking a connection in, `drain` for reading N frames of BYTES each (epoll and
  * a recv per readable socket), `answer` for sending the ready-made frame back for each as well.
+ * `beat` is the floor for heartbeats: each second a ping to one in PERIOD_S connections, and a recv
+ * of each answer.
  * Times are CLOCK_PROCESS_CPUTIME_ID around the loop.
  *
  * Lines in, one JSON line out each:
- *   frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drain N BYTES | answer N BYTES | drop
+ *   frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drain N BYTES | answer N BYTES
+ *   beat SECONDS PERIOD_S | drop
  * Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
  */
 #define _GNU_SOURCE
@@ -112,6 +115,49 @@ static void flush(int times, int64_t pace_ns) {
            (long long)spent, (long long)wall);
 }
 
+static int epoll_of_all(void) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (int k = 0; k < open_fds; k++) {
+        struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)k};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fds[k], &e);
+    }
+    return epoll;
+}
+
+/* Read what comes until `end`; how many reads brought something. */
+static long long read_until(int epoll, int64_t end) {
+    static char scratch[256];
+    struct epoll_event events[EVENTS];
+    long long reads = 0;
+    for (int64_t left; (left = end - clock_ns(CLOCK_MONOTONIC)) > 0;) {
+        int ready = epoll_wait(epoll, events, EVENTS, (int)(left / 1000000) + 1);
+        for (int i = 0; i < ready; i++) {
+            int fd = fds[events[i].data.u32];
+            if (recv(fd, scratch, sizeof scratch, MSG_DONTWAIT) > 0) reads++;
+            else epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+        }
+    }
+    return reads;
+}
+
+static void beat(int seconds, int period_s) {
+    static const unsigned char ping[2] = {0x89, 0};
+    int epoll = epoll_of_all(), next = 0;
+    long long pings = 0, pongs = 0;
+    int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
+    for (int s = 1; s <= seconds; s++) {
+        int until = (int)((int64_t)open_fds * s / period_s);
+        for (; next < until; next++, pings++)
+            send(fds[next % open_fds], ping, sizeof ping, MSG_DONTWAIT | MSG_NOSIGNAL);
+        pongs += read_until(epoll, wall + (int64_t)s * 1000000000);
+    }
+    for (int late = 0; pongs < pings && late < READ_TIMEOUT_MS / 1000; late++)
+        pongs += read_until(epoll, clock_ns(CLOCK_MONOTONIC) + 1000000000);
+    cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("{\"pings\":%lld,\"pongs\":%lld,\"cpu_ns\":%lld}\n", pings, pongs, (long long)cpu);
+    close(epoll);
+}
+
 static void answer(int k, long long frames) {
     while (frames-- > 0) send(fds[k], frame, frame_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -122,12 +168,8 @@ static void drain(long long wanted, long long bytes, bool answers) {
     static long long got[MAX_FDS];
     struct epoll_event events[EVENTS];
     long long frames = 0, reads = 0;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    for (int k = 0; k < open_fds; k++) {
-        struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)k};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, fds[k], &e);
-        got[k] = 0;
-    }
+    int epoll = epoll_of_all();
+    memset(got, 0, sizeof got);
     printf("{\"draining\":%lld}\n", wanted);
     int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
     while (frames < wanted) {
@@ -180,6 +222,7 @@ int main(void) {
         else if (sscanf(line, "flush %d %d", &a, &b) == 2) flush(a, (int64_t)b * 1000);
         else if (sscanf(line, "drain %d %d", &a, &b) == 2) drain(a, b, false);
         else if (sscanf(line, "answer %d %d", &a, &b) == 2) drain(a, b, true);
+        else if (sscanf(line, "beat %d %d", &a, &b) == 2) beat(a, b);
         else if (!strncmp(line, "drop", 4)) drop_all();
         else printf("{\"error\":\"unknown command\"}\n");
     }

@@ -214,6 +214,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         timeout_ticks=heartbeat.timeout_s,
         close_ticks=heartbeat.close_s,
         stall_ticks=limits.stall_s,
+        trust_tcp=heartbeat.trust_tcp and config.server.client_address == "connection",
         client_address=config.server.client_address,
         trusted_proxies=config.server.trusted_proxies,
         connections_per_address=limits.connections_per_address,

@@ -2,7 +2,7 @@
 
 Rules. One entry in the wheel a connection, and a byte received stores nothing but its tick: a visit
 looks whether the deadline really came, and files the connection again if not. What is due is
-returned; the group acts on it.
+returned; the group acts on it, or spares whose silence others judge.
 
 After a pause of ours (the process stopped, the machine suspended or starved: ticks are missing)
 no peer is to blame for the time we were not there. What we asked before it does not count as asked:
@@ -84,6 +84,11 @@ class Deadlines:
         seen = max(0, self._tick - int(self._chance.random() * ping / 2))
         self._table.seen[fd] = seen
         self._wheel.file(fd, seen + ping)
+
+    def spare(self, fd: int) -> None:
+        """Its silence is no sign of anything: neither ping it nor give it up, for a period."""
+        self._table.flags[fd] &= ~PINGED
+        self._wheel.file(fd, self._tick + self._settings.ping_ticks)
 
     def closing(self, fd: int) -> None:
         """A connection has to answer our close in time."""

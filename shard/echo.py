@@ -39,6 +39,9 @@ class Echo:
 
     def on_tick(self, tick: int) -> None: ...
 
+    def lately_sent(self, fd: int, since: int) -> bool:
+        return False
+
     async def start(self) -> None: ...
 
     def drain(self) -> None: ...

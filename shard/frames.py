@@ -44,6 +44,8 @@ MANY_CONTROLS = "far too many frames that are no message"
 _U16 = Struct("!H")
 _U64 = Struct("!Q")
 _CLOSE_CODE = Struct("!H")
+_SHORT_HEADER = Struct("BB4s")
+_BYTES = tuple(bytes((value,)) for value in range(256))
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 Event = tuple[int, bytes]
@@ -201,14 +203,16 @@ class FrameParser:
 
         Between messages. It is nearly all that viewers send, so it has this short way.
         """
-        if not 6 <= size < 132 or data[1] != 0x80 + size - 6:
-            return None
-        first = data[0]
-        if first == 0x80 | PONG and size == 6:
+        if size == 6 and data[0] == 0x80 | PONG and data[1] == 0x80:
             return PONG, b""
+        if not 6 <= size < 132:
+            return None
+        first, second, mask = _SHORT_HEADER.unpack_from(data)
+        if second != 0x80 + size - 6:
+            return None
         if first not in (0x80 | TEXT, 0x80 | BINARY) or size - 6 > self._max_message:
             return None
-        payload = apply_mask(data[6:size], bytes(data[2:6]))
+        payload = apply_mask(data[6:size], mask)
         if first == 0x80 | TEXT and not payload.isascii():
             try:
                 payload.decode()
@@ -336,7 +340,7 @@ def encode(opcode: int, payload: bytes, compressed: bool = False) -> bytes:
     first = 0x80 | opcode | (COMPRESSED if compressed else 0)
     size = len(payload)
     if size < 126:
-        return bytes((first, size)) + payload
+        return _BYTES[first] + _BYTES[size] + payload
     if size < 0x10000:
         return bytes((first, 126)) + _U16.pack(size) + payload
     return bytes((first, 127)) + _U64.pack(size) + payload

@@ -45,6 +45,7 @@ from shard.settings import Settings
 log = logging.getLogger(__name__)
 
 GONE: Final = (FREE, QUARANTINED)
+SILENCE: Final = (Due.PING, Due.SILENT)
 
 MAX_EVENTS: Final = 512
 
@@ -295,10 +296,12 @@ class ConnectionGroup(Intake):
     # --- deadlines -----------------------------------------------------------------------------
 
     def _meet_deadlines(self) -> None:
+        pings: dict[bytes, list[int]] = {}
         for fd, due in self._deadlines.due():
-            if due is Due.PING:
-                self._counts[Count.PINGS] += 1
-                self.send(fd, self._wire(fd).ping)
+            if due in SILENCE and self._spared(fd, due):
+                self._deadlines.spare(fd)
+            elif due is Due.PING:
+                pings.setdefault(self._wire(fd).ping, []).append(fd)
             elif due is Due.SILENT:
                 self._counts[Count.CLOSED_HEARTBEAT] += 1
                 self.close(fd, CloseCode.HEARTBEAT_TIMEOUT)
@@ -307,6 +310,22 @@ class ConnectionGroup(Intake):
                 self._answer(fd, LATE)
             else:
                 self._end(fd, CloseCode.NORMAL)
+        for ping, fds in pings.items():
+            self._counts[Count.PINGS] += len(fds)
+            self.fan_out(fds, ping, droppable=False)
+
+    def _spared(self, fd: int, due: Due) -> bool:
+        """Whether the silent is judged by others: who does not read, by the stall limit; who was
+        sent something, by TCP."""
+        if fd in self._outbox.slow:
+            return True  # a ping would wait behind what it has not read
+        if due is Due.SILENT or not self._settings.trust_tcp or not self._wire(fd).answers_pings:
+            return False
+        try:
+            return self._handler.lately_sent(fd, self.tick - self._settings.ping_ticks)
+        except Exception:
+            self._fail(fd, self._our_fault(fd))
+            return True
 
     # --- end -----------------------------------------------------------------------------------
 

@@ -35,6 +35,9 @@ class Handler(Protocol):
     def on_tick(self, tick: int) -> None:
         """A second has passed."""
 
+    def lately_sent(self, fd: int, since: int) -> bool:
+        """Whether a silent connection was surely sent something after the tick `since`."""
+
 
 class Service(Protocol):
     """A handler and what lives beside it."""

@@ -15,7 +15,10 @@ ClientAddress = Literal["connection", "proxy-protocol", "x-forwarded-for"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits and deadlines of a group. Ticks are seconds."""
+    """Limits and deadlines of a group. Ticks are seconds.
+
+    trust_tcp  who was lately sent something is not pinged: TCP ends it if it does not acknowledge
+    """
 
     capacity: int = 20_000
     handshake_bytes: int = 8_192
@@ -29,6 +32,7 @@ class Settings:
     timeout_ticks: int = 20
     close_ticks: int = 5
     stall_ticks: int = 30
+    trust_tcp: bool = False
     client_address: ClientAddress = "connection"
     trusted_proxies: tuple[str, ...] = ()
     connections_per_address: int = 0

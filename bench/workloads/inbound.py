@@ -3,8 +3,8 @@
 What it measures: CPU of the shard per masked pong, the empty one that answers our pings, and per
 `ping` command (decoded, rate-limited, answered), from 2,000 viewers of one room in turn, at a pace
 the shard keeps up with, so that each frame is a wake-up of its own. In the same rounds, C loops
-that only receive as many bytes, and that also send the answer's: the kernel's share. The aims are
-absolute, so on a machine where those loops alone take longer they cannot be met, and that is said.
+that only receive as many bytes, and that also send the answer's: the kernel's share. The pong's aim
+is absolute, so on a machine where `recv` alone takes longer it cannot be met, and that is said.
 """
 
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ PER_S = 50_000
 COMMAND, REPLY_BYTES = '{"t":"ping","ref":1}', len('[{"t":"pong","ref":1}]')
 MASKED_HEADER = 6
 WAIT_MS = 20_000
-PONG_US, PING_US = 4, 6
+PONG_US, PING_RATIO = 4, 1.5
 RECEIVE, PONG = "C recv loop (the floor)", "shard: a pong frame"
 ANSWER, PING = "C recv and send loop (the floor)", "server: a ping command"
 
@@ -110,14 +110,12 @@ def run(settings: Settings) -> Section:
             PING: partial(room.read, "text", COMMAND, frames, frames),
         }
         measured = interleave(pongs, settings.rounds) | interleave(pings, settings.rounds)
-    notes = [
-        f"{name} alone is above the aim of {aim} µs on this machine now."
-        for name, aim in ((RECEIVE, PONG_US), (ANSWER, PING_US))
-        if measured[name]["us"] > aim
-    ]
+    notes = []
+    if measured[RECEIVE]["us"] > PONG_US:
+        notes += [f"{RECEIVE} alone is above the aim of {PONG_US} µs on this machine now."]
     title = f"Inbound: {size:,} viewers in turn, {PER_S:,} frames/s"
     aims = [
         Aim("CPU µs of a pong frame", measured[PONG]["us"], at_most=PONG_US),
-        Aim("CPU µs of a ping command", measured[PING]["us"], at_most=PING_US),
+        Aim("× floor of a ping command", measured[PING]["ratio"], at_most=PING_RATIO),
     ]
     return Section(title, COLUMNS, measured, aims, notes)

@@ -106,5 +106,5 @@ def run(settings: Settings) -> Section:
         }
         measured = interleave(sides, settings.rounds)
     title = f"Joins: {size:,} viewers of one room, {IN_FLIGHT} under way"
-    aim = Aim("joins per second of one core", measured[SERVER]["per_core_s"], at_least=30_000)
+    aim = Aim("joins per second of one core", measured[SERVER]["per_core_s"], at_least=36_000)
     return Section(title, COLUMNS, measured, [aim])

@@ -96,6 +96,7 @@ class Heartbeat(Section, frozen=True):
     timeout_s: Seconds = 20
     handshake_s: Seconds = 5
     close_s: Seconds = 5
+    trust_tcp: bool = True
 
 
 class Limits(Section, frozen=True):

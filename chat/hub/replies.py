@@ -172,9 +172,13 @@ class Replies:
     def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> None:
         """Events to all members of a room, in order; what is shadowed to its sender only."""
         everyone: Sequence[Collection[int]] = room.members
+        to_all = bool(events)
         if Shadowed in map(type, events):
             everyone = self._to_senders(room, events)
+            to_all = not all(isinstance(event, Shadowed) for event in events)
         self._to_members(room, everyone, events)
+        if to_all:
+            room.sent_at = self._connections.tick
 
     def _to_senders(
         self, room: Room, events: Sequence[Sequenced | Gap | Aside]

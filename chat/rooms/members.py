@@ -43,6 +43,14 @@ class Members:
         """Whether a connection is sent what is said in a room."""
         return fd in room.members[self._connections.variant(fd)]
 
+    def lately_sent(self, fd: int, since: int) -> bool:
+        """Whether anything was sent to all of one of its rooms after the tick `since`, or it was
+        let in there later."""
+        for room in self._of[fd]:  # noqa: SIM110 - a generator costs more than all the rest
+            if room.sent_at > since and self.has(fd, room):
+                return True
+        return False
+
     def ask(self, fd: int, room: Room) -> None:
         """A connection wants in."""
         rooms = self._of[fd]

@@ -58,13 +58,14 @@ class Room:
     announced    the count that members know; `announced_at`: the tick they were told
     likes        how often it was liked, by kind; `liked_at`: the stream's ID as of which
     empty_since  the tick since which nobody has been here, or 0
+    sent_at      the tick at which all members were last sent something
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
         *("__weakref__", "alone", "announced", "announced_at", "elsewhere", "empty_since", "keep"),
         *("liked_at", "likes", "members", "name", "partition", "position", "recent"),
-        *("redacted_at", "reported", "resuming", "rules", "snapshots", "waiting"),
+        *("redacted_at", "reported", "resuming", "rules", "sent_at", "snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -87,6 +88,7 @@ class Room:
         self.likes: dict[str, int] = {}
         self.liked_at = (0, 0)
         self.empty_since = 0
+        self.sent_at = 0
         self.alone: tuple[Room, ...] = (self,)
 
     @property

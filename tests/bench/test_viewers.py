@@ -185,4 +185,6 @@ def test_the_floor_delivers_to_every_connection() -> None:
         sent = floor.ask("flush 3 0")
         assert (sent["sends"], sent["refused"]) == (60, 0)
         assert us.ask("wait frames 60 5000")["bytes"] == 60 * 128
+        beaten = floor.ask("beat 1 2")
+        assert (beaten["pings"], beaten["pongs"]) == (10, 10)
         us.ask("drop 20")

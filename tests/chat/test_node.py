@@ -71,9 +71,16 @@ class TestSettings:
 
     def test_none_is_left_to_the_groups_default(self) -> None:
         fields = {field.name for field in dataclasses.fields(Settings)}
-        assert fields == KEYS.keys() | {"terms"}
+        assert fields == KEYS.keys() | {"terms", "trust_tcp"}
         settings, default = shard_settings(every_key_its_own(), rows=1 << 21), Settings()
-        assert [name for name in fields if getattr(settings, name) == getattr(default, name)] == []
+        same = [name for name in fields if getattr(settings, name) == getattr(default, name)]
+        assert same == ["trust_tcp"]
+
+    @pytest.mark.parametrize("wanted", [True, False])
+    @pytest.mark.parametrize("source", ["connection", "proxy-protocol", "x-forwarded-for"])
+    def test_tcp_is_trusted_only_where_it_is_the_viewers(self, wanted: bool, source: str) -> None:
+        config = configured(heartbeat={"trust_tcp": wanted}, server={"client_address": source})
+        assert shard_settings(config, 500).trust_tcp is (wanted and source == "connection")
 
     def test_without_a_maximum_there_are_as_many_as_descriptors(self) -> None:
         config = configured(limits={"connections": 0})

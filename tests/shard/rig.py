@@ -125,6 +125,7 @@ class Recorder:
         self.ticks: list[int] = []
         self.caught_up: list[int] = []
         self.unblocked: list[int] = []
+        self.sent_at: dict[int, int] = {}
 
     def on_open(self, fd: int, request: Request) -> Opening:
         self.opened.append(fd)
@@ -145,6 +146,9 @@ class Recorder:
 
     def on_tick(self, tick: int) -> None:
         self.ticks.append(tick)
+
+    def lately_sent(self, fd: int, since: int) -> bool:
+        return self.sent_at.get(fd, 0) > since
 
     @property
     def payloads(self) -> list[bytes]:
@@ -182,10 +186,11 @@ class Rig:
         handler: Recorder | None = None,
         *,
         send_buffer: int = 1 << 16,
+        dead_after_s: int = 0,
         **limits: Any,
     ) -> None:
         self.handler = handler or Recorder()
-        [self.listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=send_buffer)
+        [self.listener] = listen("127.0.0.1", 0, 1, 128, send_buffer, dead_after_s)
         self.address = self.listener.getsockname()
         self.counts = Counted()
         self.faults = 0

@@ -126,3 +126,22 @@ class TestComing:
         assert came == []
         members.enter(5, room)
         assert came == [(5, "a")]
+
+
+class TestLatelySent:
+    def test_is_by_room_for_who_is_let_in(self, members: Members) -> None:
+        lively, quiet = rooms("a", "b")
+        lively.sent_at = 100
+        for room in (lively, quiet):
+            members.ask(5, room)
+        assert not members.lately_sent(5, 70), "it waits to be let in"
+        members.enter(5, quiet)
+        assert not members.lately_sent(5, 70)
+        members.enter(5, lively)
+        assert members.lately_sent(5, 99)
+        assert not members.lately_sent(5, 100)
+        members.leave(5, lively)
+        assert not members.lately_sent(5, 70)
+
+    def test_nobody_is_who_is_in_no_room(self, members: Members) -> None:
+        assert not members.lately_sent(5, 0)
