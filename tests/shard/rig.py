@@ -185,7 +185,7 @@ class Rig:
         **limits: Any,
     ) -> None:
         self.handler = handler or Recorder()
-        [self.listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=send_buffer)
+        self.listener = listen("127.0.0.1", 0, backlog=128, send_buffer=send_buffer)
         self.address = self.listener.getsockname()
         self.counts = Counted()
         self.faults = 0
