@@ -26,7 +26,10 @@ from pool.scoreboard import Scoreboard
 SLACK: Final = 16
 """Connections one may be ahead of the least filled, where a hundredth of those is less."""
 GRAINS: Final = 4
-"""How many times the turn passes on while one shard goes ahead by the slack."""
+"""How many times the turn passes on while one shard goes ahead by the slack. To pass it on at every
+newcomer costs a sixth of a join."""
+FINE: Final = 16
+"""Connections of each up to which it does so yet: a crowd of few is on all shards."""
 FEW: Final = 4
 """Who may take newcomers at the same time, at most; four accept 100,000 a second."""
 MAX_ACCEPTS: Final = 64
@@ -82,7 +85,7 @@ class Levels:
         count = self.connections
         least = min(count[i] for i in able)
         slack = _slack(least)
-        grain, shards = slack // GRAINS, self.shards
+        grain, shards = min(slack // GRAINS, 1 + least // FINE), self.shards
         ranks = sorted(count[i] // grain * shards + i for i in able if count[i] - least < slack)
         return [rank % shards for rank in ranks[: self._few]]
 

@@ -138,6 +138,12 @@ class TestTakingTurns:
         assert not first.sees
         assert node.turns(second) == [1]
 
+    def test_each_of_two_is_given_one_of_two(self, node: Node) -> None:
+        for _ in range(2):
+            node.come()
+            assert sum(node.turns(*node.shards)) == 1
+        assert [shard.connections for shard in node.shards] == [1, 1]
+
     def test_one_that_begins_anew_takes_all_until_it_has_as_many(self, node: Node) -> None:
         first, second = node.shards
         first.have(100)
@@ -176,6 +182,7 @@ class TestNobodyIsLeftWaiting:
     def test_who_moves_in_time_is_not_passed_over(self, node: Node) -> None:
         first, second = node.shards
         node.turns(first, second)
+        second.have(50)
         second.moment()
         node.come(2)
         assert node.turns(second) == [0]

@@ -45,11 +45,17 @@ class TestWhoseTurn:
         eight.connections[6] = 90
         assert eight.due(TICK) == [7, 6]
 
-    def test_one_goes_on_for_a_grain_before_it_passes_the_turn_on(self, eight: Levels) -> None:
+    def test_one_goes_on_for_a_part_of_the_slack(self, eight: Levels) -> None:
         eight.connections[0] = 103
-        assert eight.due(TICK)[0] == 0
+        assert eight.due(TICK) == [0, 1, 2, 3]
         eight.connections[0] = 104
         assert eight.due(TICK) == [1, 2, 3, 4]
+
+    def test_where_there_are_few_the_turn_passes_on_at_every_newcomer(self) -> None:
+        levels = levels_of(*[5] * 8)
+        levels.connections[0] = 6
+        assert levels.due(TICK) == [1, 2, 3, 4]
+        levels.close()
 
     def test_nobody_who_is_ahead_by_the_slack(self) -> None:
         levels = levels_of(100, 100 + SLACK - 1, 100 + SLACK, 0)
@@ -63,9 +69,9 @@ class TestWhoseTurn:
         levels.close()
 
     def test_of_two_one_at_a_time(self) -> None:
-        levels = levels_of(5, 4)
+        levels = levels_of(4, 4)
         assert levels.due(TICK) == [0]
-        levels.connections[0] = 8
+        levels.connections[0] = 5
         assert levels.due(TICK) == [1]
         levels.close()
 
