@@ -109,7 +109,7 @@ def main() -> None:
         sys.modules["shard.ring"] = None  # type: ignore[assignment] # as where it was not built
     rows = raise_descriptor_limit()
     settings = replace(SETTINGS, capacity=rows - RESERVED_DESCRIPTORS)
-    [listener] = listen("127.0.0.1", 0, 1, backlog=4096, send_buffer=SEND_BUFFER)
+    listener = listen("127.0.0.1", 0, backlog=4096, send_buffer=SEND_BUFFER)
     counts = Scoreboard(FIELDS, 1).row(0)
     say(f'{{"port":{listener.getsockname()[1]}}}')
     process.run(listener, settings, counts, rows, lambda ours: FanOutService(ours, counts))

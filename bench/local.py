@@ -31,7 +31,7 @@ def free_port() -> int:
     first_outgoing = int(OUTGOING_PORTS.read_text().split()[0])
     for port in random.sample(range(10_000, max(20_000, first_outgoing)), 100):
         try:
-            [probe] = listen("127.0.0.1", port, 1, 1, 65536)
+            probe = listen("127.0.0.1", port, 1, 65536)
         except OSError:
             continue
         probe.close()

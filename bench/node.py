@@ -96,5 +96,8 @@ class Node(local.Node):
 
     def counters(self) -> dict[str, float]:
         """What all shards counted, by the counters' own names."""
-        metrics = self._backend.get("/metrics")
-        return {name: float(value) for name, value in _COUNTER.findall(metrics)}
+        return {name: float(value) for name, value in _COUNTER.findall(self.metrics())}
+
+    def metrics(self) -> str:
+        """All that it tells of itself."""
+        return self._backend.get("/metrics")

@@ -17,7 +17,9 @@
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
  *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it
  *   count | reset | latency | stall N | unstall N | drop N | tick MICROSECONDS
- * Arguments: viewers PORT. Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
+ * Arguments: viewers PORT [SOURCE]; it dials from 127.0.0.2 + SOURCE and the next ones, so several
+ * need not look for ports of the same. Ends when stdin closes, when its parent dies, or after
+ * MAX_SECONDS.
  */
 #define _GNU_SOURCE
 #include "payload.h"
@@ -65,7 +67,7 @@ struct viewer {
 
 static struct viewer table[MAX_FDS];
 static bool deflate; /* whether connections offer permessage-deflate, as browsers do */
-static int epoll_fd, server_port, tick_us = 1000, highest_fd;
+static int epoll_fd, server_port, first_source, tick_us = 1000, highest_fd;
 static char scratch[2 * SCRATCH + 4];
 static struct digest digests[DIGESTS];
 static struct histogram latency, handshakes;
@@ -314,7 +316,7 @@ static void dial(int number) {
         if (fd >= 0) close(fd);
         return;
     }
-    from.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)(fd / PER_SOURCE));
+    from.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)(first_source + fd / PER_SOURCE));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons((uint16_t)server_port);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -539,10 +541,11 @@ static void read_commands(void) {
 
 int main(int argc, char **argv) {
     struct epoll_event events[EVENTS];
-    if (argc != 2 || (server_port = atoi(argv[1])) <= 0) {
-        fprintf(stderr, "usage: viewers PORT\n");
+    if (argc < 2 || argc > 3 || (server_port = atoi(argv[1])) <= 0) {
+        fprintf(stderr, "usage: viewers PORT [SOURCE]\n");
         return 2;
     }
+    first_source = argc == 3 ? atoi(argv[2]) : 0;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     alarm(MAX_SECONDS);

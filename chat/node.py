@@ -1,7 +1,7 @@
 """A node: the configuration becomes processes. Engine, shards and API, under one supervisor.
 
 Rules. Everything that can fail for a reason a person can mend (a port in use, no engine) is tried
-here, before the fork, and told in one sentence. What is made here is inherited: the listeners, the
+here, before the fork, and told in one sentence. What is made here is inherited: the listener, the
 scoreboard, and all that was imported.
 """
 
@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -29,6 +30,7 @@ from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
 from shard.connections import Connections
+from shard.levels import Levels
 from shard.listen import RESERVED_DESCRIPTORS, authority, listen, raise_descriptor_limit
 from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
@@ -69,8 +71,8 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         raise CannotServe(f"rooms.hooks: {bad}") from None
     count = config.server.shards or len(os.sched_getaffinity(0))
     rows = descriptors(count)
-    listeners = open_listeners(config, count)
-    [api_listener] = open_api_listener(config)
+    listener = open_listener(config)
+    api_listener = open_api_listener(config)
     run_dir = open_run_dir(config.node.run_dir, config.server.port)
     left_behind.callback(run_dir.close)
     engines, url, away = [], config.bus.url, ""
@@ -83,16 +85,19 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         away = check_bus(url, config.bus.timeout_ms / 1000)
 
     board, own = Scoreboard(FIELDS, count), Scoreboard(NODE_FIELDS, 1)
+    levels = Levels(count)
+    left_behind.callback(levels.close)
     settings, node = shard_settings(config, rows), new_shard()
+    run = partial(run_shard, config, url, listener, settings, rows, levels)
     workers = [
         Worker(
             f"shard {i}",
-            partial(run_shard, config, url, listener, settings, board.row(i), f"{node}-{i}", rows),
-            partial(clear_gauges, board.row(i)),
+            partial(run, board.row(i), f"{node}-{i}", i),
+            partial(forget_shard, board.row(i), levels, i),
         )
-        for i, listener in enumerate(listeners)
+        for i in range(count)
     ]
-    ws_port = listeners[0].getsockname()[1]
+    ws_port = listener.getsockname()[1]
     workers.append(Worker("api", partial(api.run, config, url, api_listener, board, own, ws_port)))
     if config.webhooks.url:
         from chat.workers import webhooks
@@ -123,22 +128,19 @@ def descriptors(shards: int) -> int:
     return limit
 
 
-def open_listeners(config: Config, count: int) -> list[socket.socket]:
-    """A listener for each shard. Raises CannotServe."""
+def open_listener(config: Config) -> socket.socket:
+    """The listener of all shards. Raises CannotServe."""
     server, buffer = config.server, config.limits.send_buffer_bytes
     try:
-        return listen(
-            *(server.host, server.port, count, server.accept_backlog, buffer),
-            dead_after_s(config),
-        )
+        return listen(server.host, server.port, server.accept_backlog, buffer, dead_after_s(config))
     except OSError as error:
         raise CannotServe(cannot_listen(error, "server", server.port)) from None
 
 
-def open_api_listener(config: Config) -> list[socket.socket]:
+def open_api_listener(config: Config) -> socket.socket:
     """The API's listener. Raises CannotServe."""
     try:
-        return listen(config.api.host, config.api.port, 1, 128, 1 << 18)
+        return listen(config.api.host, config.api.port, 128, 1 << 18)
     except OSError as error:
         raise CannotServe(cannot_listen(error, "api", config.api.port)) from None
 
@@ -227,16 +229,25 @@ def run_shard(
     url: str,
     listener: socket.socket,
     settings: Settings,
+    rows: int,
+    levels: Levels,
     counts: "memoryview[int]",
     place: str,
-    rows: int,
+    shard: int,
     serving: Callable[[], None],
 ) -> None:
-    """In a shard's process: serve until SIGTERM. `place` is what all lives of this shard share."""
+    """In a shard's process: serve until SIGTERM. It is the `shard`th of `levels`; `place` is what
+    all its lives share."""
     counts[ChatCount.STARTS] += 1
 
     def build(connections: Connections) -> Shard:
         store = open_store(config, url)
         return Shard(connections, config, store, new_shard(), counts, rows, place)
 
-    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving)
+    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving, levels, shard)
+
+
+def forget_shard(counts: "memoryview[int]", levels: Levels, shard: int) -> None:
+    """In the supervisor: a shard is dead. It has nobody, and others take who would be its own."""
+    clear_gauges(counts)
+    levels.vacate(shard, int(time.monotonic()))

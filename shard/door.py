@@ -29,7 +29,8 @@ from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
 from shard.upgradecache import UpgradeCache
 
-MAX_ACCEPTS: Final = 64
+MOST_TOLD: Final = 64
+"""Who are told in a turn that there are no descriptors."""
 MAX_PIECES: Final = 1_024
 REQUEST_BYTES: Final = 8_192
 NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
@@ -57,7 +58,6 @@ class Door:
     def __init__(
         self, listener: socket.socket, settings: Settings, rows: int, counts: "memoryview[int]"
     ) -> None:
-        self.fd = listener.fileno()
         self._listener = listener
         self._rows = rows
         self._capacity = settings.capacity
@@ -75,12 +75,12 @@ class Door:
         self._reserve = -1
         self._keep_reserve()
 
-    def arrivals(self, connections: int) -> tuple[list[int], OSError | None]:
-        """Some of the connections that wait, non-blocking, beside `connections` that are here; and
-        why there are no more, if that is trouble. `forget` each at its end."""
+    def arrivals(self, connections: int, most: int) -> tuple[list[int], OSError | None]:
+        """At most so many of the connections that wait, non-blocking, beside `connections` that are
+        here; and why there are no more, if that is trouble. `forget` each at its end."""
         fds: list[int] = []
         self._keep_reserve()
-        for _ in range(MAX_ACCEPTS):
+        for _ in range(most):
             try:
                 # accept() would wrap the descriptor in an object, only for us to detach it.
                 fd, peer = self._listener._accept()  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ class Door:
         """There are no descriptors for those who wait: tell some of them, and whether that could be
         done."""
         told = 0
-        while trouble.errno in NO_DESCRIPTORS and told < MAX_ACCEPTS and self._reserve >= 0:
+        while trouble.errno in NO_DESCRIPTORS and told < MOST_TOLD and self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1
             try:

@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = raise_descriptor_limit()
     settings = replace(SETTINGS, capacity=rows - RESERVED_DESCRIPTORS)
-    [listener] = listen(options.host, options.port, 1, backlog=4096, send_buffer=1 << 20)
+    listener = listen(options.host, options.port, backlog=4096, send_buffer=1 << 20)
     where = authority(options.host, listener.getsockname()[1])
     print(f"echoing on ws://{where}/", flush=True)
     process.run(listener, settings, Scoreboard(FIELDS, 1).row(0), rows, Echo)

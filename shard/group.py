@@ -31,6 +31,7 @@ from contextlib import suppress
 from typing import Final
 
 from pool.table import FREE
+from shard.accepting import Accepting, Share
 from shard.closecodes import CloseCode
 from shard.connections import IN
 from shard.counters import Count
@@ -39,6 +40,7 @@ from shard.door import FULL, LATE, Door
 from shard.handler import Handler
 from shard.handshake import Accepted, Answer
 from shard.intake import Intake
+from shard.levels import Levels
 from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
 from shard.settings import Settings
 
@@ -61,6 +63,7 @@ class ConnectionGroup(Intake):
     """All connections of one shard, and the turns that serve them.
 
     listener  a listening, non-blocking TCP socket; the group accepts from it, never closes it
+    share     its part in that, where other shards accept from it, too
 
     The rest as in Intake.
     """
@@ -73,12 +76,14 @@ class ConnectionGroup(Intake):
         wake: Callable[[], object],
         chance: random.Random,
         rows: int,
+        share: Share | None = None,
     ) -> None:
         super().__init__(settings, counts, wake, chance, rows)
         self._door = Door(listener, settings, rows, counts)
         self._behind = self._door.behind
-        self._accepting = False
-        self._draining = False
+        self._accepting = Accepting(
+            self._epoll, listener, settings.capacity, share or Share(Levels(1))
+        )
         self._requests = 0
         self._waiting: list[tuple[int, int]] = []
         self._starved = False
@@ -90,20 +95,21 @@ class ConnectionGroup(Intake):
         self._deadlines.start(tick)
         for gauge in (Count.CONNECTIONS, Count.SLOW_READERS, Count.BACKLOG_BYTES):
             self._counts[gauge] = 0
-        self._resume_accepting()
+        self._accepting.start(tick)
 
     def fileno(self) -> int:
         """The epoll descriptor: readable when a turn has something to do."""
         return self._epoll.fileno()
 
     def turn_newcomers_away(self) -> None:
-        """Let nobody in any more: who comes is told so. Health is still asked for and answered."""
+        """Let nobody in any more: who comes is other shards', or told so if there are none. Health
+        is still asked for and answered."""
         self._door.leave()
+        self._accepting.leave()
 
     def stop_accepting(self) -> None:
         """Accept no more; the listener stays open for whoever holds it."""
-        self._draining = True
-        self._pause_accepting()
+        self._accepting.stop()
 
     def shut(self) -> None:
         """End every connection without ceremony and release all descriptors."""
@@ -150,13 +156,16 @@ class ConnectionGroup(Intake):
         ready = iter(self._waiting or self._epoll.poll(0, MAX_EVENTS))
         self._requests = 0
         for fd, mask in ready:
-            if fd == self._door.fd:
-                self._accept()
-            elif self._table.phase[fd] not in GONE:  # it may have ended since epoll told of it
+            if self._table.phase[fd] not in GONE:
                 if mask & select.EPOLLOUT:
                     self._flush(fd)
                 if mask & ~select.EPOLLOUT:
                     self._read(fd)
+            elif fd == self._accepting.fd:
+                self._accept()
+            elif fd == self._accepting.bell:
+                self._accepting.look()
+            # Else it has ended since epoll told of it.
             if self._worked_enough:
                 break
         self._waiting = list(ready)
@@ -174,8 +183,7 @@ class ConnectionGroup(Intake):
         self._deadlines.advance(tick)
         self._close_stalled()
         self._reclaim(min(tick - 1, self._outbox.oldest_tick))
-        if not self._accepting and not self._draining:
-            self._resume_accepting()
+        self._accepting.advance(tick)
         self._handler.on_tick(tick)
         self.turn()
         self._counts[Count.SLOW_READERS] = len(self._outbox.slow)
@@ -193,9 +201,14 @@ class ConnectionGroup(Intake):
     # --- beginning -----------------------------------------------------------------------------
 
     def _accept(self) -> None:
+        most = self._accepting.most()
+        if not most:
+            return
         if self._connections >= self._settings.capacity and self._make_room():
             return  # next turn, for those who wait
-        arrivals, trouble = self._door.arrivals(self._connections)
+        arrivals, trouble = self._door.arrivals(self._connections, most)
+        # Before they are answered: the next shard takes its turn meanwhile.
+        self._accepting.took(self._connections + len(arrivals))
         for fd in arrivals:
             # The request is here already, as a rule; read before epoll could tell of it.
             size = None if self._worked_enough else self._inbound.receive(fd)
@@ -228,31 +241,20 @@ class ConnectionGroup(Intake):
         return ended > 0
 
     def _out_of_descriptors(self, error: OSError) -> None:
-        """Cut the quarantine short, or else turn away, or else stop accepting until the next tick.
+        """Cut the quarantine short, or else leave them to other shards, or else turn away, or else
+        stop accepting until the next tick.
 
         The listener stays readable, so trying again at once would only burn the core.
         """
+        self._accepting.count(self._connections)
         if self._table.quarantined and not self._outbox.pending:
             self._starved = True
             return
-        if self._door.turn_away_waiting(error):
+        if self._accepting.give_way() or self._door.turn_away_waiting(error):
             return
         self._counts[Count.ACCEPT_PAUSED] += 1
         log.warning("not accepting for a moment, %d connections: %s", self._connections, error)
-        self._pause_accepting()
-
-    def _pause_accepting(self) -> None:
-        if self._accepting:
-            self._epoll.unregister(self._door.fd)
-            self._accepting = False
-
-    def _resume_accepting(self) -> None:
-        try:
-            self._epoll.register(self._door.fd, select.EPOLLIN)
-        except OSError as error:
-            log.warning("not accepting for another second: %s", error)
-        else:
-            self._accepting = True
+        self._accepting.pause()
 
     def _open(self, fd: int, accepted: Accepted) -> None:
         self._table.move(fd, OPEN)
@@ -332,6 +334,8 @@ class ConnectionGroup(Intake):
     def _sweep(self) -> None:
         """The one place where connections are let go of."""
         self._tell_the_handler()
+        if self._ended:
+            self._accepting.count(self._connections - len(self._ended))
         while self._ended:
             fd = self._ended.pop()
             self._connections -= 1

@@ -16,9 +16,11 @@ from typing import Final
 
 import uvloop
 
+from shard.accepting import Share
 from shard.connections import Connections
 from shard.group import ConnectionGroup
 from shard.handler import Service
+from shard.levels import Levels
 from shard.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,13 +36,28 @@ def run(
     build: Callable[[Connections], Service],
     drain_s: float = 5.0,
     serving: Callable[[], None] = lambda: None,
+    levels: Levels | None = None,
+    shard: int = 0,
 ) -> None:
     """Serve until SIGTERM, then drain for at most `drain_s` seconds. `serving` is called when the
-    first connection can be answered."""
+    first connection can be answered. It is the `shard`th of `levels`, if others have the listener,
+    too."""
     # Normal traffic makes no cycles (a test holds that), so looking for them is kept rare.
     gc.set_threshold(50_000, 20, 1_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(listener, settings, counts, rows, build, drain_s, serving))
+        runner.run(
+            _serve(
+                listener,
+                settings,
+                counts,
+                rows,
+                build,
+                drain_s,
+                serving,
+                levels or Levels(1),
+                shard,
+            )
+        )
 
 
 async def _serve(
@@ -51,6 +68,8 @@ async def _serve(
     build: Callable[[Connections], Service],
     drain_s: float,
     serving: Callable[[], None],
+    levels: Levels,
+    shard: int,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -62,6 +81,7 @@ async def _serve(
         wake=lambda: loop.call_soon(group.turn),
         chance=random.Random(),
         rows=rows,
+        share=Share(levels, shard, loop.call_later),
     )
     service = build(group)
     await service.start()

@@ -142,7 +142,7 @@ class Shard:
     async def __aenter__(self) -> Self:
         logging.getLogger().addHandler(self.errors)
         loop = asyncio.get_running_loop()
-        [self._listener] = listen("127.0.0.1", 0, 1, backlog=128, send_buffer=1 << 16)
+        self._listener = listen("127.0.0.1", 0, backlog=128, send_buffer=1 << 16)
         self.address = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/ws"
         self.group = ConnectionGroup(
             self._listener,

@@ -190,7 +190,7 @@ class Rig:
         **limits: Any,
     ) -> None:
         self.handler = handler or Recorder()
-        [self.listener] = listen("127.0.0.1", 0, 1, 128, send_buffer, dead_after_s)
+        self.listener = listen("127.0.0.1", 0, 128, send_buffer, dead_after_s)
         self.address = self.listener.getsockname()
         self.counts = Counted()
         self.faults = 0

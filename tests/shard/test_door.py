@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from pool.scoreboard import Scoreboard
-from shard import door as door_module
 from shard.counters import FIELDS, Count
-from shard.door import CROWDED, FULL, LONG, PIECES, UNPROXIED, Door
+from shard.door import CROWDED, FULL, LONG, MAX_PIECES, PIECES, UNPROXIED, Door
 from shard.handshake import Accepted, Answer
 from shard.listen import listen
 from shard.settings import Settings
@@ -31,7 +30,7 @@ class Porch:
     """A listener with a door, and those who stand before it; closes all of them in the end."""
 
     def __init__(self, rows: int = ROWS, **limits: Any) -> None:
-        [self.listener] = listen("127.0.0.1", 0, 1, backlog=64, send_buffer=1 << 16)
+        self.listener = listen("127.0.0.1", 0, backlog=64, send_buffer=1 << 16)
         self.counts = Scoreboard(FIELDS, 1).row(0)
         settings = Settings(**({"terms": terms()} | limits))
         self.door = Door(self.listener, settings, rows, self.counts)
@@ -57,12 +56,12 @@ class Porch:
         client.connect(self.listener.getsockname())
         return client
 
-    def arrivals(self, connections: int = 0) -> tuple[list[int], OSError | None]:
+    def arrivals(self, connections: int = 0, most: int = 64) -> tuple[list[int], OSError | None]:
         """Those who got in, once somebody waits."""
         waiting = select.poll()
         waiting.register(self.listener, select.POLLIN)
         assert waiting.poll(BOUND_MS), "nobody came"
-        fds, trouble = self.door.arrivals(connections)
+        fds, trouble = self.door.arrivals(connections, most)
         self.inside += fds
         return fds, trouble
 
@@ -112,17 +111,14 @@ class TestArriving:
             assert accepted.getpeername() == client.getsockname()
 
     def test_nobody_waiting_is_no_trouble(self, porch: Porch) -> None:
-        assert porch.door.arrivals(0) == ([], None)
+        assert porch.door.arrivals(0, 64) == ([], None)
 
-    def test_many_come_in_a_few_at_a_time(
-        self, porch: Porch, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(door_module, "MAX_ACCEPTS", 2)
+    def test_many_come_in_a_few_at_a_time(self, porch: Porch) -> None:
         for _ in range(5):
             porch.knock()
         came: list[int] = []
         while len(came) < 5:
-            fds, trouble = porch.arrivals()
+            fds, trouble = porch.arrivals(most=2)
             assert trouble is None
             assert len(fds) <= 2
             came += fds
@@ -133,7 +129,7 @@ class TestArriving:
     ) -> None:
         porch.knock()
         with descriptors_exhausted():
-            fds, trouble = porch.door.arrivals(0)
+            fds, trouble = porch.door.arrivals(0, 64)
         assert fds == []
         assert isinstance(trouble, OSError)
         assert trouble.strerror == "Too many open files"
@@ -251,7 +247,7 @@ class TestRequests:
 
     def test_one_in_far_too_many_pieces_is_refused(self, porch: Porch) -> None:
         fd = porch.enter()
-        for _ in range(door_module.MAX_PIECES):
+        for _ in range(MAX_PIECES):
             assert porch.door.request(fd, b"G") is None
         assert porch.door.request(fd, b"G") is PIECES
         assert porch.counts[Count.REFUSED_HANDSHAKE] == 1

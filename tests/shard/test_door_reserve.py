@@ -25,7 +25,7 @@ class TestTheReserve:
         for client in clients:
             client.sendall(REQUEST)
         with descriptors_exhausted():
-            _, trouble = porch.door.arrivals(0)
+            _, trouble = porch.door.arrivals(0, 64)
             assert trouble is not None
             assert porch.door.turn_away_waiting(trouble)
             assert [heard(client) for client in clients] == [FULL.response] * 5
@@ -45,6 +45,6 @@ class TestTheReserve:
         porch.arrivals()
         porch.knock()
         with descriptors_exhausted():
-            _, trouble = porch.door.arrivals(0)
+            _, trouble = porch.door.arrivals(0, 64)
             assert trouble is not None
             assert porch.door.turn_away_waiting(trouble)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shard import door as module
+from shard import accepting
 from shard.counters import Count
 from shard.frames import BINARY, CONT, PING, TEXT, encode
 from tests.shard.descriptors import descriptors_exhausted
@@ -100,7 +100,7 @@ class TestFull:
 
 class TestAccepting:
     def test_a_burst_is_accepted_over_several_turns(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "MAX_ACCEPTS", 3)
+        monkeypatch.setattr(accepting, "MAX_ACCEPTS", 3)
         with Rig() as rig:
             clients = [rig.connect() for _ in range(10)]
             while not rig.step():
@@ -159,7 +159,6 @@ class TestAccepting:
             rig.run_until(lambda: rig.handler.messages)
             late = rig.connect()
             late.send(REQUEST)
-            rig.advance()
             rig.settle()
             assert late.status == 0
             epoll.willing = True
@@ -171,10 +170,10 @@ class TestAccepting:
             client, late = rig.open(), rig.connect()
             late.send(REQUEST)
             client.send(close_frame(1000))
-            rig.group._pause_accepting()
+            rig.group._accepting.pause()
             rig.run_until(lambda: client.ended)
             assert rig.group._table.quarantined == 1
-            rig.group._resume_accepting()
+            rig.group._accepting.advance(rig.tick)
             with descriptors_exhausted():
                 rig.run_until(lambda: late.status)
             assert late.status == 101

@@ -19,7 +19,7 @@ from shard.counters import FIELDS
 from shard.echo import SETTINGS, Echo
 from shard.listen import listen
 
-[listener] = listen("127.0.0.1", 0, 1, 16, 65536)
+listener = listen("127.0.0.1", 0, 16, 65536)
 
 class Telltale(Echo):
     ticks = 0

@@ -85,7 +85,7 @@ class Api:
         self.config: Config = configured(**usual)
         self.url = url
         self.board, self.own = Scoreboard(FIELDS, 2), Scoreboard(API_FIELDS, 1)
-        [self._listener] = listen("127.0.0.1", 0, 1, 128, 65536)
+        self._listener = listen("127.0.0.1", 0, 128, 65536)
         self.port = int(self._listener.getsockname()[1])
         self._server = make_server(self.config, url, self.board, self.own, WS_PORT)
         sockets = {"sockets": [self._listener]}

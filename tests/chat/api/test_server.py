@@ -26,7 +26,7 @@ from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 from shard.listen import listen
-[listener] = listen("127.0.0.1", 0, 1, 128, 65536)
+listener = listen("127.0.0.1", 0, 128, 65536)
 print(listener.getsockname()[1], flush=True)
 boards = Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1)
 run(Config(), sys.argv[1], listener, *boards, 8000, lambda: None)

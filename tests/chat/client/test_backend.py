@@ -131,7 +131,7 @@ class TestRefusals:
 
 class TestNobodyThere:
     def test_who_does_not_listen(self) -> None:
-        [listener] = listen("127.0.0.1", 0, 1, 1, 65536)
+        listener = listen("127.0.0.1", 0, 1, 65536)
         port = listener.getsockname()[1]
         listener.close()
         url = f"http://127.0.0.1:{port}"

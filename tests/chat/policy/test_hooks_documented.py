@@ -92,7 +92,7 @@ class TestHooks:
 
 class TestPresend:
     async def test_the_service_is_asked_and_checks_who_asks(self, folder: Path) -> None:
-        [listener] = listen("127.0.0.1", 0, 1, backlog=8, send_buffer=1 << 16)
+        listener = listen("127.0.0.1", 0, backlog=8, send_buffer=1 << 16)
         settings = uvicorn.Config(module(folder / "service.py").app, log_level="error")
         server = uvicorn.Server(settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -37,7 +37,7 @@ async def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    [listener] = listen("127.0.0.1", 0, 1, backlog=16, send_buffer=1 << 16)
+    listener = listen("127.0.0.1", 0, backlog=16, send_buffer=1 << 16)
     server = uvicorn.Server(uvicorn.Config(module.app, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server._serve([listener]))
     await until(lambda: server.started)
