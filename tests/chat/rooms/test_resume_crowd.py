@@ -98,6 +98,33 @@ class TestACrowd:
         whole = [one for one in answers_written if isinstance(one, Joined) and one.history]
         assert whole == []
 
+    async def test_what_is_said_between_two_turns_is_missed_by_nobody(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also by those who come from one place, and share an answer within a turn."""
+        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", 1)
+        await fill(shard, ROOM, text="x")
+        talking = asyncio.Event()
+        tell = shard.service._resume._tell
+
+        def told(*args: Any) -> int:
+            talking.set()
+            return tell(*args)
+
+        monkeypatch.setattr(shard.service._resume, "_tell", told)
+        async with AsyncExitStack() as stack:
+            viewers = [await stack.enter_async_context(shard.viewer()) for _ in range(60)]
+            for viewer in viewers:
+                await viewer.do("join", room=ROOM, since={"epoch": "e00001", "seq": 100})
+            await talking.wait()
+            await talk(shard, 20)
+            await publish(shard.store, ROOM, "last")
+            for viewer in viewers:
+                joined = await viewer.hear("joined")
+                await viewer.hear("msg", text="last")
+                seqs = [one["seq"] for one in (*joined["history"], *viewer.of("msg"))]
+                assert seqs == [*range(101, HISTORY + 22)]
+
     async def test_one_room_does_not_wait_for_another(
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
