@@ -11,8 +11,9 @@
  *                              /sse?… is an event stream, each event a frame; a PATH of
  *                              @FILE takes the paths from the lines of that file, one each
  *   raw N                      plain TCP connections that receive frames without an upgrade
- *   deflate                    connections from now on offer permessage-deflate
- *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF
+ *   deflate [0]                connections from now on offer permessage-deflate; 0: they do not
+ *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF;
+ *                              $room in it; who joins by it counts once it has `joined`
  *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
  *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it
@@ -71,7 +72,7 @@ static int epoll_fd, server_port, first_source, tick_us = 1000, highest_fd;
 static char scratch[2 * SCRATCH + 4];
 static struct digest digests[DIGESTS];
 static struct histogram latency, handshakes;
-static struct { size_t bytes; unsigned char frame[1024]; } greeting;
+static struct { size_t bytes; unsigned char frame[1040]; char text[1024]; } greeting;
 
 static struct {
     long long frames, bytes, messages, pings, pongs, acks, errors, closed, gaps, repeats, emitted;
@@ -133,11 +134,16 @@ static size_t make_frame(unsigned char *out, int opcode, const char *payload, si
     return at + n;
 }
 
-/* `text` with $room, $ref and $now filled in; its length. `out` holds twice 1024 bytes. */
+/* `text` with $room (or $room+NUMBER, the sum), $ref and $now filled in; its length. `out` holds
+ * twice 1024 bytes. */
 static size_t fill_in(char *out, const char *text, const struct viewer *v) {
     size_t n = 0;
     while (*text && n < 2000) {
-        if (!strncmp(text, "$room", 5)) n += (size_t)sprintf(out + n, "%u", v->room), text += 5;
+        if (!strncmp(text, "$room", 5)) {
+            char *end = (char *)(text += 5);
+            unsigned more = *text == '+' ? (unsigned)strtoul(text + 1, &end, 10) : 0;
+            n += (size_t)sprintf(out + n, "%u", v->room + more), text = end;
+        }
         else if (!strncmp(text, "$ref", 4))
             n += (size_t)sprintf(out + n, "%lld", count.emitted), text += 4;
         else if (!strncmp(text, "$now", 4))
@@ -236,6 +242,14 @@ static ssize_t read_events(int fd, char *at, size_t n) {
     return (ssize_t)used;
 }
 
+static void greet_from(int fd) {
+    char text[2048];
+    unsigned char frame[2048 + 16];
+    if (!strchr(greeting.text, '$')) send(fd, greeting.frame, greeting.bytes, MSG_NOSIGNAL);
+    else send(fd, frame, make_frame(frame, 1, text, fill_in(text, greeting.text, &table[fd])),
+              MSG_NOSIGNAL);
+}
+
 /* The answer to the upgrade; bytes used up, 0 when it is not whole, -1 when refused. */
 static ssize_t read_upgrade(int fd, const char *at, size_t n) {
     const char *end = memmem(at, n, "\r\n\r\n", 4);
@@ -247,7 +261,7 @@ static ssize_t read_upgrade(int fd, const char *at, size_t n) {
         return -1;
     }
     table[fd].phase = JOINING;
-    if (greeting.bytes) send(fd, greeting.frame, greeting.bytes, MSG_NOSIGNAL);
+    if (greeting.bytes) greet_from(fd);
     if (!plan.joins) opened(&table[fd]);
     return end + 4 - at;
 }
@@ -366,7 +380,8 @@ static void begin_connect(int wanted, int inflight, const char *path, int rooms,
         printf("{\"error\":\"too few paths in the file\"}\n");
         return;
     }
-    plan.joins = !raw && strstr(plan.paths ? plan.paths[0] : path, "room=");
+    plan.joins = !raw && (strstr(plan.paths ? plan.paths[0] : path, "room=") ||
+                          strstr(greeting.text, "\"t\":\"join\""));
     plan.wall = now_ns();
     plan.cpu = cpu_ns();
     plan.wanted = wanted;
@@ -483,6 +498,7 @@ static void stall(int n, bool on) {
 /* The frame of `text`, its two-character \n made CR LF for protocols of lines inside frames. */
 static void greet(char *text) {
     for (char *at = text; (at = strstr(at, "\\n")); at += 2) at[0] = '\r', at[1] = '\n';
+    snprintf(greeting.text, sizeof greeting.text, "%s", text);
     greeting.bytes = make_frame(greeting.frame, 1, text, strnlen(text, 1000));
     printf("{\"greeting\":%zu}\n", greeting.bytes);
 }
@@ -511,8 +527,9 @@ static void command(const char *line) {
     else if (sscanf(line, "unstall %lld", &a) == 1) stall((int)a, false);
     else if (sscanf(line, "drop %lld", &a) == 1) drop((int)a);
     else if (!strncmp(line, "deflate", 7)) {
-        deflate = inflate_ready();
-        printf(deflate ? "{\"deflate\":true}\n" : "{\"error\":\"there is no libz.so.1\"}\n");
+        bool off = !strcmp(line, "deflate 0");
+        deflate = !off && inflate_ready();
+        printf(off ? "{\"deflate\":false}\n" : deflate ? "{\"deflate\":true}\n" : "{\"error\":\"there is no libz.so.1\"}\n");
     } else if (sscanf(line, "tick %d", &tick_us) == 1) printf("{\"tick\":%d}\n", tick_us);
     else if (!strncmp(line, "count", 5)) print_counts("");
     else if (!strncmp(line, "reset", 5)) reset();

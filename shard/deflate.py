@@ -12,7 +12,9 @@ and so is one of more than MOST_ITEMS extensions and parameters.
 """
 
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from websockets.exceptions import InvalidHeader, NegotiationError
@@ -28,6 +30,11 @@ WINDOW_BITS: Final = 9
 MEMORY_LEVEL: Final = 5
 TAIL: Final = b"\x00\x00\xff\xff"
 """What a sync flush ends with; not sent (section 7.2.1)."""
+
+EMPTY: Final = b"\0"
+"""The beginning of the empty block of which TAIL is the rest."""
+MOST_STORED: Final = 0xFFFF
+_STORED: Final = Struct("<HH")
 
 _factory = ServerPerMessageDeflateFactory(
     server_no_context_takeover=True, client_no_context_takeover=True
@@ -51,6 +58,27 @@ def negotiate(offers: str) -> str | None:
                 continue
             return build_extension([(name, answer)])
     return None
+
+
+def pack(part: bytes) -> bytes:
+    """A part of payloads, compressed by itself: it refers to nothing before it and ends with a
+    whole byte, so that it may stand between any others."""
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+    return packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+def store(part: bytes) -> bytes:
+    """A part as it is, in stored blocks (RFC 1951 section 3.2.4): for what is not shared."""
+    blocks = []
+    for start in range(0, len(part), MOST_STORED):
+        block = part[start : start + MOST_STORED]
+        blocks.append(b"\0" + _STORED.pack(len(block), len(block) ^ 0xFFFF) + block)
+    return b"".join(blocks)
+
+
+def joined(parts: Iterable[bytes]) -> bytes:
+    """Parts that were packed or stored, as a message's payload as it is sent with RSV1 set."""
+    return b"".join(parts) + EMPTY
 
 
 def compress(payload: bytes) -> bytes:

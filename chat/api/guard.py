@@ -9,6 +9,7 @@ refused, and a Host that is no loopback name (DNS rebinding).
 import ipaddress
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,8 @@ CALLER: Final = "danmaku.key"
 """Where a request's scope names its Caller."""
 BURST_S: Final = 10
 MOST_ADDRESSES: Final = 10_000
+LONGEST_ADDRESS: Final = 64
+"""Characters; what is longer is none, and is not remembered."""
 PROTECTED: Final = ("/v1/", "/metrics")
 POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
@@ -145,6 +148,11 @@ def _host(authority: bytes) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
+    return len(host) <= LONGEST_ADDRESS and _is_loopback(host)
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:

@@ -18,6 +18,7 @@ from chat.hub.standing import Standing
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
 from chat.rooms.position import written as place_of
+from chat.rooms.replay import Stretch
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import FRAME_BYTES, batches, shorten
 from chat.wire.dialects.dialect import Dialect
@@ -161,11 +162,36 @@ class Replies:
         shared = isinstance(found, Answer) and standing is None
         if shared and known is not None and known[0] == ref and not variant.dialect.places:
             return known[1]
-        written = self._joined(fd, found, ref, standing)
-        frame = self.frame(fd, [] if written is None else [written])
+        if isinstance(found, Answer) and found.missed is not None:
+            frame = self._in_parts(fd, found, found.missed, ref, standing)
+        else:
+            written = self._joined(fd, found, ref, standing)
+            frame = self.frame(fd, [] if written is None else [written])
         if shared and isinstance(found, Answer):
             found.frames[variant] = ref, frame
         return frame
+
+    def _in_parts(
+        self,
+        fd: int,
+        found: Answer,
+        missed: Stretch,
+        ref: Ref | UnsetType,
+        standing: Standing | None,
+    ) -> bytes:
+        """The answer to a join as one frame, its history put together from parts that others
+        have, too."""
+        variant = self.variant(fd)
+        dialect = variant.dialect
+        if standing is not None:
+            event = _for_one(found, standing, ref)
+        else:
+            event = structs.replace(found.event, ref=ref)
+        before, behind = dialect.around(event, len(missed))
+        position = self._position(fd) if dialect.places else ""
+        payload = dialect.payload([before + behind], position)
+        at = payload.index(before) + len(before)
+        return variant.wrap_parts(payload[:at], missed.parts(dialect), payload[at:])
 
     # --- to many -------------------------------------------------------------------------------
 

@@ -7,37 +7,32 @@
          -> (`since` is further back than the room remembers) -> the queue; the history is read
 
 Rules. Every join gets one answer, `joined` or an error; who leaves or closes first gets none. What
-comes later goes out through `tell`, in the order of the queue and so many bytes a turn, so that a
-crowd that comes back at once holds up nobody. The crowd shares: one read is for all who wait for a
-room, one writing for all who come from the same place.
+comes later goes out through `tell`: rooms by turns, those of one in order, so many bytes a turn. A
+crowd that comes back at once holds up nobody. It shares a read of the history and the writing of
+each message in it, wherever in it they come from.
 
 Danger: answers come later than joins. Whoever waits is kept as a Handle.
 """
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from msgspec import UnsetType
 
-from chat.bus.connect import StoreError
-from chat.bus.store import RoomState, Store
+from chat.bus.store import Store
 from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.policy.text import room_problem
-from chat.rooms.answers import (
-    Answer,
-    is_behind,
-    is_stale,
-    missed_since,
-    resumed,
-)
+from chat.rooms.answers import Answer, remembered
 from chat.rooms.members import Members
 from chat.rooms.position import written
 from chat.rooms.queue import JoinQueue
+from chat.rooms.replays import KEPT, Line, Replays
 from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.tasks import Tasks
@@ -54,12 +49,16 @@ OPENED_WITHIN_S: Final = 5.0
 """A join by a command that would wait longer for its room is refused: our clients wait for 10 s."""
 CATCH_UP_S: Final = 0.02
 """How often to look whether this shard has caught up; it is a flush or two behind, if at all."""
-TAKEN: Final = 256
-"""Joins looked at together, to be served by one read where they are for one room."""
-READS: Final = 16
-"""Rooms whose history is read at once: what is read and not yet answered is memory."""
+LINED_UP: Final = 16_384
+"""Joins sorted by their rooms, to be served by one read each; the others wait in the queue."""
+READS: Final = KEPT
+"""Rooms that are answered by turns: what is read and not yet answered is memory."""
 TURN_BYTES: Final = 262_144
-"""Bytes of answers until the others have their turn: a few ms of writing."""
+"""Bytes of answers until the others have their turn: a ms of writing."""
+ANSWER_BYTES: Final = 4_096
+"""What an answer counts at least: a small one costs as much as the writing of so many bytes."""
+AT_ONCE: Final = 64
+"""Joins with a position that are answered in a turn of the loop without waiting in the queue."""
 
 Tell = Callable[[int, Room | Answer | Error, Ref | UnsetType], int]
 """Sends a connection an answer: the room as it is, what it missed, why not; how many bytes."""
@@ -114,16 +113,18 @@ class Resume:
         self._connections = connections
         self._rooms = rooms
         self._members = members
-        self._store = store
         self._limits = limits
         self._counts = counts
         self._chance = chance
         self._tell = tell
         self._queue: JoinQueue[Waiting] = JoinQueue(connections.backlog, limits.resume_bytes)
+        self._lines: defaultdict[Line, deque[Waiting]] = defaultdict(deque)
+        self._lined_up = 0
+        self._replays = Replays(store)
         self._tasks = Tasks("joins")
         self._serving = False
         self._turn_bytes = 0
-        self._postponed: list[Waiting] = []
+        self._at_once = AT_ONCE
 
     async def stop(self) -> None:
         """End what is under way."""
@@ -150,8 +151,8 @@ class Resume:
         self._members.ask(fd, room)
         self._counts[ChatCount.JOINS] += 1
         since = join.since
-        if room.live and at_once and self._queue.clear(fd):
-            found = self._remembered(room, since)
+        if room.live and at_once and self._queue.clear(fd) and (since is None or self._may_now()):
+            found = remembered(room, since)
             if found is not None:
                 self._members.enter(fd, room, anew=since is None)
                 self._count(found)
@@ -164,6 +165,16 @@ class Resume:
         else:
             room.waiting.append(waiting)
         return None
+
+    def _may_now(self) -> bool:
+        """Whether one more may be answered at once, in this turn of the loop."""
+        if self._at_once == AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._new_turn)
+        self._at_once -= 1
+        return self._at_once >= 0
+
+    def _new_turn(self) -> None:
+        self._at_once = AT_ONCE
 
     def _refusal(
         self, fd: int, room: Room | None, ref: Ref | UnsetType, patient: bool
@@ -211,6 +222,7 @@ class Resume:
 
     def tick(self, tick: int) -> None:
         """Who takes an answer so slowly that others have to wait for it is given up."""
+        self._replays.tick()
         for fd in self._queue.hoarders(tick - self._limits.stall_s):
             if self._connections.is_open(fd):  # and not just closed for reading nothing at all
                 self._counts[Count.CLOSED_SLOW] += 1
@@ -277,44 +289,85 @@ class Resume:
     # --- answering in turn ---------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        if self._queue.due and not self._serving:
+        if (self._queue.due or self._lines) and self._queue.affords and not self._serving:
             self._serving = True
             self._tasks.spawn(self._serve())
 
     async def _serve(self) -> None:
-        """Answer those whose turn it is, until nobody's is."""
+        """Answer those whose turn it is, until nobody's is or no more can be given."""
         try:
-            while taken := self._queue.take(TAKEN):
-                unread: dict[tuple[Room, str], list[Waiting]] = defaultdict(list)
-                for waiting in taken:
-                    if not await self._answer_from_memory(waiting):
-                        assert waiting.since is not None
-                        unread[waiting.room, waiting.since.epoch].append(waiting)
-                groups = list(unread.values())
-                for start in range(0, len(groups), READS):
-                    await self._answer_from_history(groups[start : start + READS])
-                self._queue.put_back(self._postponed)
-                self._postponed.clear()
+            while self._queue.affords:
+                self._line_up()
+                if not self._lines:
+                    break
+                await self._visit(list(islice(self._lines, READS)))
         finally:
             self._serving = False
 
-    def _remembered(self, room: Room, since: Since | None) -> Room | Answer | None:
-        """The answer, if what the room remembers is enough for one."""
-        if since is None:
-            return room
-        missed = room.missed(since)
-        if missed is None and not room.is_over(since):
-            return None
-        return Answer(resumed(room, since, missed))
+    def _line_up(self) -> None:
+        """Those whose turn it is, by what they wait for."""
+        for waiting in self._queue.take(LINED_UP - self._lined_up):
+            self._lined_up += 1
+            epoch = "" if waiting.since is None else waiting.since.epoch
+            self._lines[waiting.room, epoch].append(waiting)
 
-    async def _answer_from_memory(self, waiting: Waiting) -> bool:
-        """Whether a join needs no more than the room remembers, and is done with."""
-        if self._is_settled(waiting):
-            return True
-        found = self._remembered(waiting.room, waiting.since)
-        if found is not None:
-            await self._give(waiting, found)
-        return found is not None
+    async def _visit(self, lines: Sequence[Line]) -> None:
+        """Answer a turn's worth of each line; what has to be read for them is read together."""
+        wanted = {line: self._wanted_from(line) for line in lines}
+        reads = {line: after for line, after in wanted.items() if after is not None}
+        found = await asyncio.gather(*(self._replays.read(*read) for read in reads.items()))
+        away = {line for line, replay in zip(reads, found, strict=True) if replay is None}
+        for line in lines:
+            if line in away:
+                await self._turn_line_away(line)
+            else:
+                self._answer_some(line, line in reads)
+            if not self._lines[line]:
+                del self._lines[line]
+            await self._others()
+
+    async def _others(self) -> None:
+        """All else has its turn."""
+        self._turn_bytes = 0
+        await asyncio.sleep(0)
+
+    def _wanted_from(self, line: Line) -> int | None:
+        """The seq behind which a line's room has to be read; None: the next one has its answer."""
+        waits = self._lines[line]
+        while waits and self._is_settled(waits[0]):
+            self._next(waits)
+        self._replays.begin()
+        if not waits or self._replays.answer(line, waits[0].since, False) is not None:
+            return None
+        return min(waiting.since.seq for waiting in waits if waiting.since is not None) - 1
+
+    def _next(self, waits: deque[Waiting]) -> Waiting:
+        self._lined_up -= 1
+        return waits.popleft()
+
+    def _answer_some(self, line: Line, fresh: bool) -> None:
+        """Answer those who are first in a line, as many as a turn has room for."""
+        room, waits = line[0], self._lines[line]
+        self._replays.begin()
+        while waits and self._turn_bytes < TURN_BYTES and self._queue.affords:
+            waiting = self._next(waits)
+            if self._is_settled(waiting):
+                continue
+            if self._connections.backlog(waiting.fd):
+                self._queue.put_back([waiting])
+            elif (found := self._replays.answer(line, waiting.since, fresh)) is None:
+                waits.appendleft(waiting)
+                self._lined_up += 1
+                return
+            elif waiting.patient and self._replays.is_behind(line, waiting.since):
+                # Only the patient may not know a message that comes twice.
+                self._later(waiting, CATCH_UP_S)
+            else:
+                self._members.enter(waiting.fd, room, anew=waiting.since is None)
+                self._count(found)
+                size = self._tell(waiting.fd, found, waiting.ref)
+                self._turn_bytes += max(size, ANSWER_BYTES)
+                self._finish(waiting)
 
     def _is_settled(self, waiting: Waiting) -> bool:
         """Whether a join is over, or waits in its room again; nothing else is to be done then."""
@@ -325,70 +378,21 @@ class Resume:
         self._finish(waiting)
         return True
 
-    async def _answer_from_history(self, groups: Sequence[list[Waiting]]) -> None:
-        """Answer those who wait for the same rooms with a read for each."""
-        states = await asyncio.gather(*map(self._read, groups))
-        for group, state in zip(groups, states, strict=True):
-            shared: dict[tuple[Since, str], Answer] = {}
-            for waiting in sorted(group, key=_since):
-                if self._is_settled(waiting):
-                    continue
-                if state is None:
-                    self._again(waiting)
+    async def _turn_line_away(self, line: Line) -> None:
+        """The history of a room cannot be read now."""
+        waits = self._lines[line]
+        for _ in range(len(waits)):
+            waiting = self._next(waits)
+            if not self._is_settled(waiting):
+                self._turn_bytes += ANSWER_BYTES
+                if self.turn_away(waiting.room, waiting):
+                    self._later(waiting, self._chance.uniform(*AGAIN_S))
                 else:
-                    await self._answer_from(state, waiting, shared)
-
-    async def _read(self, group: Sequence[Waiting]) -> RoomState | None:
-        """What their room has from all their positions on; None while Redis is away."""
-        first, name = min(map(_since, group)), group[0].room.name
-        try:
-            return await self._store.open_room(name, after=first.seq - 1, of=first.epoch)
-        except StoreError:
-            return None
-
-    def _again(self, waiting: Waiting) -> None:
-        """The history cannot be read now."""
-        if self.turn_away(waiting.room, waiting):
-            self._later(waiting, self._chance.uniform(*AGAIN_S))
-        else:
-            self._finish(waiting)
-
-    async def _answer_from(
-        self, state: RoomState, waiting: Waiting, shared: dict[tuple[Since, str], Answer]
-    ) -> None:
-        """Answer from what was read, the same for all who come from the same place."""
-        room, since = waiting.room, _since(waiting)
-        # Only the patient may not know a message that comes twice.
-        if waiting.patient and is_behind(room, since, state):
-            self._later(waiting, CATCH_UP_S)
-        elif is_stale(room, since, state):
-            self._later(waiting, 0)
-        else:
-            key = since, str(room.position)
-            if key not in shared:
-                shared.clear()  # one at a time: they are large
-                shared[key] = Answer(resumed(room, since, missed_since(room, since, state)))
-            await self._give(waiting, shared[key])
-
-    async def _give(self, waiting: Waiting, found: Room | Answer) -> None:
-        """Let it in and send its answer, if that is not more than all may be given now."""
-        if not self._queue.affords:
-            self._postponed.append(waiting)
-            return
-        self._members.enter(waiting.fd, waiting.room, anew=waiting.since is None)
-        self._count(found)
-        self._turn_bytes += self._tell(waiting.fd, found, waiting.ref)
-        self._finish(waiting)
-        if self._turn_bytes > TURN_BYTES:
-            self._turn_bytes = 0
-            await asyncio.sleep(0)
+                    self._finish(waiting)
+            if self._turn_bytes >= TURN_BYTES:
+                await self._others()
 
     def _count(self, found: Room | Answer) -> None:
         if isinstance(found, Answer):
             recovered = found.event.recovered
             self._counts[ChatCount.RESUMED if recovered else ChatCount.RESUME_FAILED] += 1
-
-
-def _since(waiting: Waiting) -> Since:
-    assert waiting.since is not None, "who says no position needs no history"
-    return waiting.since

@@ -15,7 +15,7 @@ from chat.wire.dialects.native import JSON, MSGPACK
 from shard.handshake import Terms
 from shard.wires.eventstream import EventStream
 from shard.wires.websocket import WebSocket
-from shard.wires.wire import Offer, Wire
+from shard.wires.wire import Offer, Part, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Variant:
     def wrap(self, payload: bytes) -> bytes:
         """A payload of the dialect as bytes for the socket."""
         return self.wire.wrap(payload, self.dialect.binary)
+
+    def wrap_parts(self, before: bytes, parts: Sequence[Part], behind: bytes) -> bytes:
+        """As `wrap`, of a payload with parts that others have, too."""
+        return self.wire.wrap_parts(before, parts, behind, self.dialect.binary)
 
 
 SSE_PATH: Final = "/sse"

@@ -8,13 +8,13 @@ A page of another origin may read it if `origins` has it: checked by `handshake`
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
 from pool.buffers import BufferPool
 from shard.closecodes import CloseCode, ProtocolError
-from shard.wires.wire import Event, Offers, Refused
+from shard.wires.wire import Event, Offers, Part, Refused
 
 MOST_BYTES_IN: Final = 4096
 """What a listener may send after its request: nothing is due, some clients send an empty body."""
@@ -47,6 +47,11 @@ class EventStream:
 
     def wrap(self, payload: bytes, binary: bool = False) -> bytes:
         return payload
+
+    def wrap_parts(
+        self, before: bytes, parts: Sequence[Part], behind: bytes, binary: bool = False
+    ) -> bytes:
+        return b"".join((before, *(part.raw for part in parts), behind))
 
     def farewell(self, code: int, reason: str = "") -> bytes:
         data = json.dumps({"code": int(code), "reason": reason}, separators=(",", ":"))

@@ -7,7 +7,7 @@ million times.
 """
 
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -19,9 +19,9 @@ from websockets.utils import accept_key
 from pool.buffers import BufferPool
 from shard import frames
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import MOST_ITEMS, compress, inflate, negotiate
+from shard.deflate import MOST_ITEMS, compress, inflate, joined, negotiate, pack, store
 from shard.frames import FrameParser, Partial
-from shard.wires.wire import BINARY, CLOSE, REPLY, TEXT, Event, Offers, Refused
+from shard.wires.wire import BINARY, CLOSE, REPLY, TEXT, Event, Offers, Part, Refused
 
 COMPRESS_FROM: Final = 256
 """Bytes of a payload from which it is compressed: a few messages. One shrinks by an eighth only."""
@@ -70,6 +70,19 @@ class WebSocket:
         if self.deflated and len(payload) >= self._compress_from:
             return frames.encode(opcode, compress(payload), compressed=True)
         return frames.encode(opcode, payload)
+
+    def wrap_parts(
+        self, before: bytes, parts: Sequence[Part], behind: bytes, binary: bool = False
+    ) -> bytes:
+        opcode = frames.BINARY if binary else frames.TEXT
+        size = len(before) + sum(len(part.raw) for part in parts) + len(behind)
+        if not self.deflated or size < self._compress_from:
+            return frames.encode(opcode, b"".join((before, *(part.raw for part in parts), behind)))
+        for part in parts:
+            if part.packed is None:
+                part.packed = pack(part.raw)
+        packed = (store(before), *(part.packed or b"" for part in parts), store(behind))
+        return frames.encode(opcode, joined(packed), compressed=True)
 
     def farewell(self, code: int, reason: str = "") -> bytes:
         return frames.encode_close(code, reason)

@@ -52,6 +52,19 @@ class Refused(Exception):
         self.headers = headers
 
 
+class Part:
+    """A part of payloads that many have: written once, and packed once where a wire packs.
+
+    packed  what the wire that packs it made of it; None: nothing yet
+    """
+
+    __slots__ = ("packed", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.packed: bytes | None = None
+
+
 @dataclass(slots=True, frozen=True)
 class Offer:
     """A kind of connection this server has: its place among all offers is its variant.
@@ -91,6 +104,11 @@ class Wire(Protocol):
 
     def wrap(self, payload: bytes, binary: bool = False) -> bytes:
         """One message, or one batch, as bytes for the socket."""
+
+    def wrap_parts(
+        self, before: bytes, parts: Sequence[Part], behind: bytes, binary: bool = False
+    ) -> bytes:
+        """One message as `wrap` does it, whose `parts` others have, too."""
 
     def farewell(self, code: int, reason: str = "") -> bytes:
         """The last bytes that are sent."""

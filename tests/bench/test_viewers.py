@@ -172,6 +172,14 @@ class TestConnections:
         masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(said))
         assert b"".join(heard).endswith(b"\x81\x8f" + mask + masked)
 
+    def test_each_may_greet_with_a_number_of_its_own_and_joins_by_it(self) -> None:
+        with served(ACCEPT, text(JOINED)) as (viewers, heard):
+            viewers.ask('greet {"t":"join","since":$room+40}')
+            assert viewers.ask("connect 1 1 /ws 7")["ok"] == 1
+        mask, said = bytes.fromhex("5ac31f77"), b'{"t":"join","since":40}'
+        masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(said))
+        assert b"".join(heard).endswith(bytes((0x81, 0x80 | len(said))) + mask + masked)
+
 
 def test_the_floor_delivers_to_every_connection() -> None:
     try:

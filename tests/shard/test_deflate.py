@@ -14,7 +14,7 @@ from websockets.frames import Frame, Opcode
 from websockets.headers import parse_extension
 
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import MOST_ITEMS, TAIL, compress, inflate, negotiate
+from shard.deflate import MOST_ITEMS, TAIL, compress, inflate, joined, negotiate, pack, store
 
 LIMIT = 100_000
 
@@ -98,6 +98,24 @@ class TestPacking:
         line = b'{"t":"msg","room":"live:42","seq":%d,"uid":"u%d","text":"hello"},'
         batch = b"".join(line % (1000 + i, i % 7) for i in range(20))
         assert len(compress(batch)) < len(batch) / 2
+
+
+class TestParts:
+    @given(st.lists(st.tuples(st.binary(max_size=3_000), st.booleans()), max_size=6))
+    def test_any_of_them_make_one_message(self, parts: list[tuple[bytes, bool]]) -> None:
+        """For us, for the smallest window, and for the websockets package."""
+        whole = b"".join(part for part, _ in parts)
+        packed = joined(pack(part) if packs else store(part) for part, packs in parts)
+        assert inflate(packed, LIMIT) == whole
+        assert zlib.decompressobj(-9).decompress(packed + TAIL) == whole
+        theirs = PerMessageDeflate(True, True, 15, 15)
+        frame = Frame(Opcode.BINARY, packed, rsv1=True)
+        assert theirs.decode(frame).data == whole
+
+    @pytest.mark.parametrize("size", [0, 1, 0xFFFF, 0x10000, 200_000])
+    def test_what_is_stored_may_be_of_any_size(self, size: int) -> None:
+        part = b"x" * size
+        assert inflate(joined([store(part)]), size) == part
 
 
 class TestInflating:

@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import UNSET, UnsetType
 
 from chat.wire.commands import Command, Join
-from chat.wire.schema import Bye, ErrorCode, Ref, ServerEvent
+from chat.wire.schema import Bye, ErrorCode, Joined, Message, Ref, ServerEvent
 from shard.handshake import Request
 
 
@@ -32,6 +32,7 @@ class Dialect(Protocol):
                 then it is told nothing
     watches     whether a client can only watch: a request that cannot be served whole is refused,
                 and who misses something is sent away to come back with its position
+    between     what stands between the places of a history
     places      whether every batch carries the viewer's position, for it to come back with
     """
 
@@ -40,6 +41,7 @@ class Dialect(Protocol):
     introduces: bool
     watches: bool
     places: bool
+    between: bytes
 
     def greeting(self) -> bytes:
         """What comes before every event, as bytes for the wire."""
@@ -55,6 +57,13 @@ class Dialect(Protocol):
 
     def answering(self, event: bytes, ref: Ref) -> bytes:
         """A written event that has no `ref`, as the answer to the command with that one."""
+
+    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+        """An event without a history, in two: so many `place`s are to stand between, each but the
+        first behind a `between`."""
+
+    def place(self, written: Message) -> bytes:
+        """One place of a history."""
 
     def payload(self, events: Sequence[bytes], position: str = "") -> bytes:
         """Events as one payload; `position` is what `places` means, "" where it is as before."""

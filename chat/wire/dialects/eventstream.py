@@ -13,7 +13,7 @@ from typing import Final
 
 from chat.wire.commands import Command, Join, Since
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Bye, Ref, ServerEvent
+from chat.wire.schema import Bye, Joined, Message, Ref, ServerEvent
 from shard.handshake import Request
 
 RETRY: Final = b"retry: 2000\n\n"
@@ -31,6 +31,7 @@ class EventStream:
     introduces = False
     watches = True
     places = True
+    between = JSON.between
 
     def greeting(self) -> bytes:
         return RETRY
@@ -46,6 +47,12 @@ class EventStream:
 
     def event(self, event: ServerEvent) -> bytes:
         return JSON.event(event)
+
+    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+        return JSON.around(event, places)
+
+    def place(self, written: Message) -> bytes:
+        return JSON.place(written)
 
     def answering(self, event: bytes, ref: Ref) -> bytes:
         raise AssertionError("an event stream takes no commands")

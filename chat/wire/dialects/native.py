@@ -20,7 +20,7 @@ from msgspec import UNSET, UnsetType
 
 from chat.wire.commands import COMMANDS, MEAN_NULL, Command, Join
 from chat.wire.dialects.dialect import BadCommand
-from chat.wire.schema import UNREADABLE, Bye, ErrorCode, Ref, ServerEvent
+from chat.wire.schema import UNREADABLE, Bye, ErrorCode, Joined, Message, Ref, ServerEvent
 from shard.handshake import Request
 
 MAX_DETAIL: Final = 200
@@ -46,9 +46,10 @@ class Json(Native):
 
     name = "danmaku.json"
     binary = False
+    between = b","
 
     def __init__(self) -> None:
-        self.event = self._encode = msgspec.json.Encoder().encode
+        self.event = self.place = self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Command).decode
 
     def decode(self, payload: bytes) -> list[Command]:
@@ -62,6 +63,11 @@ class Json(Native):
         except UNREADABLE as error:
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not JSON: {error}") from None
         return [_command(fields)]
+
+    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+        # No text can have these bytes: its quotes are escaped.
+        before, name, behind = self._encode(event).partition(b'"history":[')
+        return before + name, behind
 
     def answering(self, event: bytes, ref: Ref) -> bytes:
         return b'%b,"ref":%b}' % (event[:-1], self._encode(ref))
@@ -78,6 +84,7 @@ class Msgpack(Native):
 
     name = "danmaku.msgpack"
     binary = True
+    between = b""
 
     def decode(self, payload: bytes) -> list[Command]:
         try:
@@ -92,6 +99,15 @@ class Msgpack(Native):
 
     def event(self, event: ServerEvent) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(event))
+        return packed
+
+    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+        # No text can have these bytes: an array's is not UTF-8 behind a letter.
+        before, name, behind = self.event(event).partition(b"\xa7history\x90")
+        return before + name[:-1] + _array_header(places), behind
+
+    def place(self, written: Message) -> bytes:
+        packed: bytes = msgpack.packb(msgspec.to_builtins(written))
         return packed
 
     def answering(self, event: bytes, ref: Ref) -> bytes:

@@ -134,7 +134,21 @@ class TestLoopback:
         assert is_loopback(host)
 
     @pytest.mark.parametrize(
-        "host", ["", "0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "a.localhost.b", "127.1", "1"]
+        "host",
+        [
+            "",
+            "0.0.0.0",
+            "::",
+            "10.0.0.1",
+            "::ffff:10.0.0.1",
+            "a.localhost.b",
+            "127.1",
+            "1",
+            "1" * 99,
+        ],
     )
     def test_another_machine(self, host: str) -> None:
         assert not is_loopback(host)
+
+    def test_what_is_longer_than_an_address_is_none(self) -> None:
+        assert not is_loopback("::ffff:127.0.0.1%" + "1" * 99)

@@ -1,4 +1,4 @@
-"""Large answers at the pace of who reads them, and crowds that come back at once."""
+"""Large answers at the pace of who reads them."""
 
 import asyncio
 import json
@@ -6,14 +6,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat.bus.store import RoomState
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from shard.counters import Count
@@ -27,12 +25,17 @@ ANSWER = HISTORY * len(TEXT.encode())
 FEW = 2 * ANSWER
 
 
-@pytest.fixture
-async def shard(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+def a_shard(valkey: EmbeddedEngine, prefix: str) -> Shard:
+    """A shard whose answers are large beside what it may have given out."""
     rooms = {"history": HISTORY, "history_on_join": 5, "linger_s": 3_600}
     limits = {"resume_bytes": FEW, "commands_burst": 1_000, "rooms_per_connection": 10}
     heartbeat = {"ping_s": 3_600}  # ticks are faster here than answers to pings
-    async with Shard(valkey.url, prefix, rooms=rooms, limits=limits, heartbeat=heartbeat) as shard:
+    return Shard(valkey.url, prefix, rooms=rooms, limits=limits, heartbeat=heartbeat)
+
+
+@pytest.fixture
+async def shard(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+    async with a_shard(valkey, prefix) as shard:
         yield shard
 
 
@@ -210,89 +213,6 @@ def other_fd(shard: Shard) -> int:
     """The one connection with a join in the queue and nothing to read."""
     lines = shard.service._resume._queue._lines
     return next((fd for fd in lines if not shard.group.backlog(fd)), -1)
-
-
-class TestACrowd:
-    """Very many who were on a shard that is no more."""
-
-    @pytest.fixture
-    def reads(self, shard: Shard, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        """How far back each read of a history went."""
-        found: list[int] = []
-        ask = shard.store.open_room
-
-        async def counted(*args: Any, **options: Any) -> RoomState:
-            if options.get("after") is not None:
-                found.append(options["after"])
-            return await ask(*args, **options)
-
-        monkeypatch.setattr(shard.store, "open_room", counted)
-        return found
-
-    async def come_back(self, shard: Shard, seqs: list[int]) -> list[Event]:
-        """Viewers who were at these positions; their answers."""
-        async with AsyncExitStack() as stack:
-            viewers = [await stack.enter_async_context(shard.viewer()) for _ in seqs]
-            for viewer, seq in zip(viewers, seqs, strict=True):
-                since = {"epoch": "e00001", "seq": seq}
-                await viewer.do("join", room=ROOM, since=since, ref=seq % 3)
-            return [await viewer.hear("joined") for viewer in viewers]
-
-    async def test_those_of_one_room_share_reads(self, shard: Shard, reads: list[int]) -> None:
-        await fill(shard, ROOM, text="x")
-        seqs = [i % 40 for i in range(200)]
-        answers = await self.come_back(shard, seqs)
-        for seq, answer in zip(seqs, answers, strict=True):
-            assert (answer["recovered"], answer["ref"]) == (True, seq % 3)
-            assert [one["seq"] for one in answer["history"]] == [*range(seq + 1, HISTORY + 1)]
-        assert 0 < len(reads) < 20
-        assert shard.count(ChatCount.RESUMED) == 200
-
-    async def test_a_room_that_runs_away_from_a_read_is_read_again(
-        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        await fill(shard, ROOM, text="x")
-        async with shard.viewer() as viewer:
-            await viewer.join(ROOM)
-            room = shard.service.rooms.by_name[ROOM]
-            ask = shard.store.open_room
-
-            async def slow(*args: Any, **options: Any) -> RoomState:
-                monkeypatch.setattr(shard.store, "open_room", ask)
-                state = await ask(*args, **options)
-                await shard.store.publish([outgoing(ROOM, "y")] * 20, "e00001", 1_000, 0)
-                await until(lambda: room.position.seq == HISTORY + 20)
-                return state
-
-            monkeypatch.setattr(shard.store, "open_room", slow)
-            answer = await viewer.join(ROOM, ("e00001", HISTORY - 100))
-            assert (answer["recovered"], len(answer["history"])) == (True, 120)
-
-    async def test_others_have_their_turn_between(
-        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """No more than a turn's bytes are written without a pass of the loop."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", ANSWER)
-        await fill(shard, ROOM)
-        passes: list[int] = []
-        tell = shard.service._resume._tell
-
-        async def tick() -> None:
-            while True:
-                passes.append(0)
-                await asyncio.sleep(0)
-
-        def told(*args: Any) -> int:
-            size = tell(*args)
-            passes[-1] += size
-            return size
-
-        monkeypatch.setattr(shard.service._resume, "_tell", told)
-        ticking = asyncio.create_task(tick())
-        await self.come_back(shard, [0] * 40)
-        ticking.cancel()
-        assert sum(passes) > 40 * ANSWER
-        assert max(passes) < 3 * ANSWER
 
 
 async def test_who_is_closed_while_it_waits_leaves_nothing(shard: Shard) -> None:

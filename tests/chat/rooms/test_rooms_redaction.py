@@ -12,8 +12,9 @@ from chat.bus.redaction import NeverPublished, NoMessage, Redaction
 from chat.bus.store import Outgoing, Receipt
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms.answers import joined, missed_since, resumed
+from chat.rooms.answers import joined, resumed
 from chat.rooms.position import UNSPOKEN
+from chat.rooms.replay import Replay
 from chat.rooms.room import Room
 from chat.wire.batch import expand
 from chat.wire.commands import Since
@@ -144,6 +145,7 @@ class World:
         self.model = Model()
         self.redaction = Redaction(here.store, lambda: 5.0)
         self.store = here.store
+        self.replays: list[tuple[Room, Replay]] = []
 
     async def do(self, step: str, n: int, rooms: Sequence[Room]) -> None:
         match step:
@@ -201,14 +203,21 @@ class World:
         if missed is not None:
             self.model.check(after + 1, here.seq, missed)
         state = await desk.store.open_room(ROOM, after=after, of=here.epoch)
-        if (
-            room.live
-            and (missed := missed_since(room, Since(state.epoch, after), state)) is not None
-        ):
-            self.model.check(after + 1, here.seq, missed)
+        if room.live:
+            self.replays.append((room, Replay(room, state, after - 1)))
+        self.check_replays()
         self.model.check(after + 1, state.seq, state.places)
         page = await desk.store.page_before(ROOM, after + 1, 5)
         self.model.check(max(1, after - 4), after, page.places)
+
+    def check_replays(self) -> None:
+        """What was read is what those who resume are shown, as long as it holds."""
+        self.replays = [(room, one) for room, one in self.replays if one.follow(room)]
+        for room, replay in self.replays:
+            since = Since(replay.epoch, replay.after + 1)
+            stretch = replay.missed(room, since) if room.live else None
+            if stretch is not None:
+                self.model.check(since.seq + 1, room.position.seq, stretch.places)
 
 
 class TestAnyOrder:

@@ -10,7 +10,7 @@ from shard.frames import encode
 from shard.handshake import Accepted, Answer, Terms, answer, respond
 from shard.wires.eventstream import MOST_BYTES_IN, EventStream
 from shard.wires.websocket import WebSocket
-from shard.wires.wire import Offer
+from shard.wires.wire import Offer, Part
 from tests.shard.rig import Client, Recorder, Rig
 from tests.shard.wire import REQUEST
 
@@ -71,6 +71,12 @@ class TestRequests:
     @pytest.mark.parametrize("accept", [b"*/*", b"text/*", b"text/html, text/event-stream;q=0.9"])
     def test_whoever_takes_event_streams_is_let_in(self, accept: bytes) -> None:
         assert isinstance(respond(GET + b"Accept: " + accept + b"\r\n\r\n", TERMS), Accepted)
+
+
+def test_parts_are_sent_as_the_event_they_make() -> None:
+    assert EventStream().wrap_parts(b"data: [", [Part(b"1,"), Part(b"2")], b"]\n\n") == (
+        b"data: [1,2]\n\n"
+    )
 
 
 class TestOnAGroup:

@@ -6,10 +6,11 @@ import pytest
 
 from pool.buffers import BufferPool
 from shard.closecodes import CloseCode, ProtocolError
-from shard.deflate import MOST_ITEMS, compress
+from shard.deflate import MOST_ITEMS, compress, inflate, pack
 from shard.frames import CLOSE, COMPRESSED, PING, PONG, TEXT, encode
+from shard.wires import websocket
 from shard.wires.websocket import COMPRESS_FROM, WebSocket
-from shard.wires.wire import REPLY, Offer, Refused
+from shard.wires.wire import REPLY, Offer, Part, Refused
 from tests.shard.wire import client_frame, server_frames
 
 PLAIN, DEFLATED = WebSocket(), WebSocket(deflated=True)
@@ -95,6 +96,35 @@ class TestSending:
         self, payload: bytes, code: int, last: bytes
     ) -> None:
         assert PLAIN.close_reply(payload) == (code, last)
+
+
+class TestSendingParts:
+    PARTS = (b"", b"ab" * 100, b"x")
+
+    @pytest.mark.parametrize("binary", [False, True])
+    def test_they_are_the_message_they_make(self, binary: bool) -> None:
+        whole = b"[" + b"".join(self.PARTS) + b"]"
+        parts = [Part(part) for part in self.PARTS]
+        assert PLAIN.wrap_parts(b"[", parts, b"]", binary) == PLAIN.wrap(whole, binary)
+        short = DEFLATED.wrap_parts(b"[", parts[2:], b"]", binary)
+        assert short == PLAIN.wrap(b"[x]", binary)
+
+    def test_each_is_compressed_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        packed: list[bytes] = []
+
+        def noted(part: bytes) -> bytes:
+            packed.append(part)
+            return pack(part)
+
+        monkeypatch.setattr(websocket, "pack", noted)
+        parts = [Part(b"ab" * 200), Part(b"cd" * 200)]
+        whole = b"".join(part.raw for part in parts)
+        for number in (b"1", b"2"):
+            frame = DEFLATED.wrap_parts(number, parts, b"]")
+            assert frame[0] == 0x80 | COMPRESSED | TEXT
+            assert frame[1] == len(frame) - 2
+            assert inflate(frame[2:], 10_000) == number + whole + b"]"
+        assert packed == [part.raw for part in parts]
 
 
 class TestReading:
