@@ -91,6 +91,8 @@ class ChatCount(IntEnum):
 
     CONNECTION_EVENTS_DROPPED = _BASE + 59
 
+    MESSAGES_SHED = _BASE + 60
+
 
 @unique
 class NodeCount(IntEnum):

@@ -102,7 +102,7 @@ class Shard:
         replies = Replies(connections, variants, members, users.find, mutes.until)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            *(limits, self._rules),
+            *(limits, self._rules, wall),
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),

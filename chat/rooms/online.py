@@ -34,7 +34,7 @@ class Online:
         store: Store,
         shard: str,
         interval_s: int,
-        announce: Callable[[Room, OnlineEvent], None],
+        announce: Callable[[Room, OnlineEvent], object],
     ) -> None:
         self._store = store
         self._shard = shard

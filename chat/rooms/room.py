@@ -11,9 +11,10 @@ from typing import Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
 from chat.rooms.position import UNSPOKEN, Position, Sync, continues, vouch, written
+from chat.rooms.shed import Display
 from chat.wire.commands import Since
-from chat.wire.redaction import without
-from chat.wire.schema import Clear, Delete, Sequenced
+from chat.wire.redaction import unlapsed, without
+from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 
 
 class Waiter(Protocol):
@@ -53,13 +54,16 @@ class Room:
     snapshots    the room as it is, written for those who join, by dialect
     resuming     joins for which the history is being read
     rules        what may be said and by whom, as this shard knows it
+    display      chooses what is shown, where not everything is
+    held         places not given out yet because nothing of them is shown
     elsewhere    viewers on other shards, as last reported; `announced`: the sum members know
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
-        *("__weakref__", "alone", "announced", "elsewhere", "empty_since", "keep", "members"),
+        *("__weakref__", "alone", "announced", "display", "elsewhere", "empty_since", "held"),
+        *("keep", "members"),
         *("name", "partition", "position", "recent", "redacted_at", "resuming", "rules"),
         *("snapshots", "waiting"),
     )
@@ -77,6 +81,8 @@ class Room:
         self.snapshots: dict[object, Snapshot] = {}
         self.resuming = 0
         self.rules: RoomRules = UNKNOWN
+        self.display: Display | None = None
+        self.held: list[Sequenced | Gap] = []
         self.elsewhere = 0
         self.announced = 0
         self.empty_since = 0
@@ -137,6 +143,13 @@ class Room:
         self.recent.extend(kept)
         self.snapshots.clear()
         self.redacted_at = told.seq
+
+    def lapse(self, now_ms: int) -> bool:
+        """Forget messages that are not shown any more; whether there are some that will be so."""
+        kept = unlapsed(list(self.recent), now_ms)
+        if kept != list(self.recent):
+            self.remember_only(kept)
+        return any(isinstance(place, Msg) and place.until for place in kept)
 
     def missed(self, since: Since) -> list[Sequenced] | None:
         """The places after `since`, or None when they are not all among the recent ones, or nothing

@@ -16,6 +16,7 @@ One that nobody spoke in has nothing to keep, and is closed soon after it is emp
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
@@ -35,9 +36,11 @@ from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
+from chat.rooms.shed import Display
 from chat.tasks import Tasks
 from chat.wire import schema
-from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
+from chat.wire.redaction import unlapsed
+from chat.wire.schema import Clear, Delete, Gap, LeftOut, Msg, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +48,14 @@ RETRY_S: Final = 0.5
 OPENED_AT_ONCE_S: Final = 10
 """Rooms opened without a wait after a pause: as many as in so many seconds."""
 
-Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], None]
-"""Sends events to all members, in order."""
+Emit = Callable[[Room, Sequence[Sequenced | Gap | schema.Online]], int]
+"""Sends events to all members, in order; how often a sender got what others are not shown."""
 
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
-    under the name `shard`. `rules` are opened and closed with the rooms."""
+    under the name `shard`. `rules` are opened and closed with the rooms. `wall` is seconds since
+    1970."""
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Rooms:
         emit: Emit,
         bounds: sections.Limits | None = None,
         rules: RuleFeed | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -77,6 +82,9 @@ class Rooms:
         self._variants = variants
         self._counts = counts
         self._emit = emit
+        self._wall = wall
+        self._holding: set[Room] = set()
+        self._lapsing: set[Room] = set()
         self._online = Online(
             store, shard, limits.online_interval_s, lambda room, event: emit(room, [event])
         )
@@ -148,7 +156,7 @@ class Rooms:
             self._forget(room)
             return
         self._reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
-        room.remember_only(state.places)
+        self._remember_only(room, state.places)
         self._rules.load(room.name, kept(state.rules))
         self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
@@ -182,7 +190,13 @@ class Rooms:
             renew, old = True, state.epoch
 
     def tick(self, tick: int) -> None:
-        """Close the rooms that have been empty for long, and report viewers when it is time."""
+        """Close the rooms that have been empty for long, and report viewers when it is time. What
+        is held is told, what has had its time is forgotten."""
+        for room in list(self._holding):
+            self._release(room)
+        if self._lapsing:
+            now_ms = self._now_ms()
+            self._lapsing = {room for room in self._lapsing if room.lapse(now_ms)}
         for room in [room for room in self.by_name.values() if not any(room.members)]:
             if not room.idle:
                 continue
@@ -205,13 +219,19 @@ class Rooms:
     def _ruled(self, name: str | None, fields: Collection[str] | None) -> None:
         """A room's rules changed: who joins from now on is told those."""
         room = None if name is None else self.by_name.get(name)
-        if room is not None:
-            room.rules = self._rules.book.of(room.name)
-            room.snapshots.clear()
+        if room is None:
+            return
+        room.rules = self._rules.book.of(room.name)
+        room.snapshots.clear()
+        shown_per_s = room.rules.settings.shown_per_s or self._limits.shown_per_s
+        if shown_per_s != (room.display.per_s if room.display else 0):
+            room.display = Display(shown_per_s) if shown_per_s else None
 
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
         self._rules.forget(room.name)
+        self._holding.discard(room)
+        self._lapsing.discard(room)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
     # --- following -----------------------------------------------------------------------------
@@ -230,6 +250,8 @@ class Rooms:
             try:
                 room = by_name.get(fields[1].decode())
                 if room is not None and not fields[3]:
+                    if room in arrivals:  # they were said before the rules changed
+                        self._give(room, room.position.take(arrivals.pop(room)))
                     self._rules.take(room.name, fields)
                 elif room is not None:
                     epoch, _, seq = fields[3].partition(b"-")
@@ -244,9 +266,14 @@ class Rooms:
         """Send what is next; fetch what is missing."""
         self._counts[ChatCount.DUPLICATES_READ] += taken.duplicates
         if taken.ready:
-            events = [self._event(room.name, new) for new in taken.ready]
+            events = [self._event(room, new) for new in taken.ready]
             room.recent.extend([event for event in events if not isinstance(event, Gap)])
-            if self._send(room, events) < len(events):
+            if room.display is not None or room.held:
+                self._send_shown(room, taken.ready, events)
+                messages = -1
+            else:
+                messages = self._send(room, events)
+            if messages < len(events):
                 for event in events:
                     if isinstance(event, Delete | Clear):
                         room.forget(event)
@@ -254,14 +281,26 @@ class Rooms:
             self._counts[ChatCount.GAPS] += 1
             self._tasks.spawn(self._fill(room, taken.rewound))
 
-    def _event(self, room: str, new: Arrival) -> Sequenced | Gap:
+    def _remember_only(self, room: Room, places: Sequence[Sequenced]) -> None:
+        room.remember_only(places)
+        if any(type(place) is Msg and place.until for place in places):
+            self._lapsing.add(room)
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    def _event(self, room: Room, new: Arrival) -> Sequenced | Gap:
         """What members get for an arrival: a place with nothing of ours in it is one they lost."""
         try:
-            return read(new.entry, room, new.epoch, new.seq)
+            event = read(new.entry, room.name, new.epoch, new.seq)
         except BadEntry:
             self._counts[ChatCount.BAD_ENTRIES] += 1
             self._counts[ChatCount.GAP_MESSAGES_LOST] += 1
-            return Gap(room, new.epoch, new.seq, 1)
+            return Gap(room.name, new.epoch, new.seq, 1)
+        if type(event) is Msg and event.until:
+            self._lapsing.add(room)
+            return unlapsed([event], self._now_ms())[0]
+        return event
 
     def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
         """Give events out; how many of them are messages."""
@@ -271,12 +310,38 @@ class Rooms:
         self._emit(room, events)
         return messages
 
+    def _send_shown(
+        self, room: Room, arrivals: Sequence[Arrival], events: Sequence[Sequenced | Gap]
+    ) -> None:
+        """Give events out as far as the room shows them, behind what was held. Of which nobody is
+        shown anything is not worth a write to each: it goes with the next, or with the tick."""
+        if room.display is not None:
+            events = room.display.choose(arrivals, events)
+        room.held += events
+        if all(type(event) is LeftOut for event in events):
+            self._holding.add(room)
+        else:
+            self._release(room)
+
+    def _release(self, room: Room) -> None:
+        """Give out what is held."""
+        self._holding.discard(room)
+        held, room.held = room.held, []
+        if not held:
+            return
+        kinds = [type(event) for event in held]
+        own = self._emit(room, held)
+        self._counts[ChatCount.FLUSHES] += 1
+        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * kinds.count(Msg) + own
+        self._counts[ChatCount.MESSAGES_SHED] += room.local * kinds.count(LeftOut) - own
+
     async def _fill(self, room: Room, rewound: bool = False) -> None:
         """Bring a room in step from its history; it holds back arrivals meanwhile."""
         self._counts[ChatCount.REWINDS] += rewound
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
-        room.remember_only(state.places)
+        self._release(room)  # of the epoch that may end here
+        self._remember_only(room, state.places)
         self._rules.load(room.name, kept(state.rules))  # where messages were missed, others were
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base

@@ -81,8 +81,9 @@ class Desk:
         await self.store.close()
         await self.raw.aclose()
 
-    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> None:
+    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> int:
         self.emitted += [(room.name, event) for event in events]
+        return 0
 
     def wait(self, room: Room, patient: bool = False) -> Waiter:
         """Somebody waits for a room, and writes down what comes of it."""
