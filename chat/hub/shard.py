@@ -157,7 +157,10 @@ class Shard:
             *(membership(members.named), rights(config.auth), rules(book, wall), text(limits)),
             words(self._words.lists, counts),
         )
-        speech = Speech(connections, users, book, gate, self._sending, counts, wall)
+        speech = Speech(
+            *(connections, users, book, gate, self._sending, counts, wall),
+            *(config.auth.kind_roles, config.rooms.messages_per_s),
+        )
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
             *(self._paging, replies, CommandRate(rows, limits, clock), book),

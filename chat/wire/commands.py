@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chat.wire.schema import NORMAL_SIZE, SCROLL, WHITE, Color, MessageId, Mode, Ref, Size
+from chat.wire.schema import NORMAL_SIZE, SCROLL, WHITE, Color, Kind, MessageId, Mode, Ref, Size
 
 Whole = Annotated[int, Meta(ge=0, le=2**53)]
 
@@ -55,6 +55,7 @@ class Send(Struct, tag_field="t", tag="send", frozen=True):
     size: Size = NORMAL_SIZE
     id: MessageId | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
 
 
 class Auth(Struct, tag_field="t", tag="auth", frozen=True):
