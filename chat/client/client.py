@@ -38,6 +38,7 @@ from chat.wire.schema import (
     Msg,
     Msgs,
     ServerEvent,
+    Shed,
     State,
     Welcome,
 )
@@ -240,7 +241,7 @@ class Client:
                 for follower in self._followers.values():
                     if follower.asked(event.ref):
                         follower.refuse(event, now)
-            case Msgs() | Delete() | Clear() | State() | Joined() | Gap():
+            case Msgs() | Delete() | Clear() | State() | Joined() | Gap() | Shed():
                 followed = self._followers.get(event.room)
                 new = followed.take(event, now) if followed else []
                 self._recognise(new)
