@@ -163,31 +163,55 @@ class Replies:
     def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Online]) -> int:
         """Events to all members of a room, in order; what is hidden to its sender only. How many
         deliveries of what the display budget left out that are."""
-        flush = Flush(room, events)
-        everyone: Sequence[Collection[int]] = room.members
+        members: Sequence[Collection[int]] = room.members
+        own = 0
+        if room.ahead and not room.held:
+            members, own = self._to_newcomers(room, events)
+        return own + self._to_some(room, members, Flush(room, events))
+
+    def _to_newcomers(
+        self, room: Room, events: Sequence[Sequenced | Gap | Online]
+    ) -> tuple[Sequence[Collection[int]], int]:
+        """To who came in while these were held, what of it they do not have; the members that are
+        left, and how many deliveries of what was left out that are."""
+        groups: dict[int, list[set[int]]] = {}
+        taken: list[set[int]] = [set() for _ in room.members]
+        for fd, seq in room.ahead.items():
+            if self._members.has(fd, room):
+                group = groups.setdefault(seq, [set() for _ in room.members])
+                group[self._variant_of(fd)].add(fd)
+                taken[self._variant_of(fd)].add(fd)
+        own = 0
+        for seq, group in groups.items():
+            new = [one for one in events if isinstance(one, Online) or one.seq > seq]
+            own += self._to_some(room, group, Flush(room, new))
+        return _without(room.members, taken), own
+
+    def _to_some(self, room: Room, members: Sequence[Collection[int]], flush: Flush) -> int:
+        """To members, by variant, what is not hidden; likewise."""
         own = 0
         if flush.hidden:
-            everyone, own = self._to_senders(room, flush)
-        self._to_members(room, everyone, flush)
+            members, own = self._to_senders(room, members, flush)
+        self._to_members(room, members, flush)
         return own
 
-    def _to_senders(self, room: Room, flush: Flush) -> tuple[Sequence[Collection[int]], int]:
-        """What is hidden to whom it came from, with all the rest; the members that are left, and
-        how many deliveries of what was left out that are."""
-        taken: list[set[int]] = [set() for _ in room.members]
+    def _to_senders(
+        self, room: Room, members: Sequence[Collection[int]], flush: Flush
+    ) -> tuple[Sequence[Collection[int]], int]:
+        """What is hidden to whom of the members it came from, with all the rest; likewise."""
+        taken: list[set[int]] = [set() for _ in members]
         own = 0
         for uid, hidden in flush.hidden.items():
-            fds = [fd for fd in self._find(uid) if self._members.has(fd, room)]
+            fds = [fd for fd in self._find(uid) if fd in members[self._variant_of(fd)]]
             if not fds:
                 continue
-            theirs: list[list[int]] = [[] for _ in room.members]
+            theirs: list[list[int]] = [[] for _ in members]
             for fd in fds:
                 theirs[self._variant_of(fd)].append(fd)
                 taken[self._variant_of(fd)].add(fd)
             self._to_members(room, theirs, flush, uid)
             own += len(fds) * list(map(type, hidden)).count(LeftOut)
-        both = zip(room.members, taken, strict=True)
-        return [others - some if some else others for others, some in both], own
+        return _without(members, taken), own
 
     def _to_members(
         self,
@@ -270,6 +294,13 @@ def _places(rooms: Sequence[Room], places: Sequence[str | None]) -> str:
     both = zip(rooms, places, strict=True)
     found = [room.place if at is None else at for room, at in both]
     return ",".join(found) if any(found) else ""
+
+
+def _without(
+    members: Sequence[Collection[int]], taken: Sequence[set[int]]
+) -> Sequence[Collection[int]]:
+    both = zip(members, taken, strict=True)
+    return [set(all_) - some if some else all_ for all_, some in both]
 
 
 def _written(dialect: Dialect, steps: Sequence[Step]) -> list[Written]:

@@ -54,6 +54,8 @@ class Members:
         """A connection that asked is let in."""
         self._waits_no_more(fd, room)
         room.empty_since = 0
+        if room.held:
+            room.ahead[fd] = room.position.seq
         room.members[self._connections.variant(fd)].add(fd)
 
     def _waits_no_more(self, fd: int, room: Room) -> None:

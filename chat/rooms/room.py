@@ -56,14 +56,15 @@ class Room:
     rules        what may be said and by whom, as this shard knows it
     display      chooses what is shown, where not everything is
     held         places not given out yet because nothing of them is shown
+    ahead        who came in meanwhile, and has the places up to that seq
     elsewhere    viewers on other shards, as last reported; `announced`: the sum members know
     empty_since  the tick since which nobody has been here, or 0
     alone        what a connection in this room only is listed under: shared, so it costs nothing
     """
 
     __slots__ = (
-        *("__weakref__", "alone", "announced", "display", "elsewhere", "empty_since", "held"),
-        *("keep", "members"),
+        *("__weakref__", "ahead", "alone", "announced", "display", "elsewhere", "empty_since"),
+        *("held", "keep", "members"),
         *("name", "partition", "position", "recent", "redacted_at", "resuming", "rules"),
         *("snapshots", "waiting"),
     )
@@ -83,6 +84,7 @@ class Room:
         self.rules: RoomRules = UNKNOWN
         self.display: Display | None = None
         self.held: list[Sequenced | Gap] = []
+        self.ahead: dict[int, int] = {}
         self.elsewhere = 0
         self.announced = 0
         self.empty_since = 0

@@ -331,6 +331,7 @@ class Rooms:
             return
         kinds = [type(event) for event in held]
         own = self._emit(room, held)
+        room.ahead.clear()
         self._counts[ChatCount.FLUSHES] += 1
         self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * kinds.count(Msg) + own
         self._counts[ChatCount.MESSAGES_SHED] += room.local * kinds.count(LeftOut) - own

@@ -10,6 +10,7 @@ from chat.bus.entries import Deleted, Said, pack
 from chat.bus.store import Outgoing
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
+from chat.rooms.shed import Display
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.hub.test_replies import Watcher
 from tests.chat.hub.test_replies_shadowed import assert_arithmetic, ends_at
@@ -125,6 +126,43 @@ class TestHotRoom:
                 assert_arithmetic(one, said)
                 assert_told(one, len(one.texts), said)
             assert "42" in sender.texts
+
+    async def test_who_joins_in_between_goes_on_from_there(
+        self, shards: list[Shard], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # No chat is shown at all, whenever a window ends.
+        monkeypatch.setattr(Display, "shows", lambda _, msg, at: (msg.priority or 5) > 5)
+        shard = shards[0]
+        async with AsyncExitStack() as stack:
+            viewers = [await stack.enter_async_context(shard.viewer())]
+            await viewers[0].join(ROOM)
+            room = shard.service.rooms.by_name[ROOM]
+            said = await say(shard, [f"u{i}" for i in range(40)])
+            for _ in range(4):
+                said = await say(shard, ["v", "a", "w"], said + 1)
+                await until(lambda said=said: room.position.seq == said)  # type: ignore[misc]
+                for query in ("", token("a")):
+                    viewers.append(await stack.enter_async_context(shard.viewer(query)))
+                    joined = await viewers[-1].join(ROOM)
+                    assert joined["seq"] == said
+            await viewers[1].join(ROOM, ("e00001", said - 1))  # and who brings itself up to date
+            viewers[1].spans.clear()
+            viewers[1].events[:] = viewers[1].of("joined")[1:]
+            assert room.held
+            with Watcher(shard, f"?room={ROOM}") as watcher:
+                await until(lambda: watcher.of("joined"))
+                told = await say(shard, ["a", "system"], said + 1, priority=6)
+                await until(lambda: all(ends_at(one) == told for one in viewers))
+                await until(lambda: watcher.last_id.startswith(f"e00001-{told}"))
+                assert [one["text"] for one in watcher.of("msg")] == [f"{told - 1}", f"{told}"]
+                assert watcher.of("shed") == []
+            for viewer in viewers:
+                assert_arithmetic(viewer, told)
+            for viewer in viewers[1:]:
+                start = viewer.of("joined")[0]["seq"]
+                assert_told(viewer, len(viewer.texts), told - start)
+            assert room.ahead == {}
+        await until(lambda: not shard.group.connections)
 
     async def test_what_is_taken_back_is_told_behind_it(self, shards: list[Shard]) -> None:
         shard = shards[0]
