@@ -268,11 +268,10 @@ class Rooms:
         if taken.ready:
             events = [self._event(room, new) for new in taken.ready]
             room.recent.extend([event for event in events if not isinstance(event, Gap)])
-            if room.display is not None or room.held:
-                self._send_shown(room, taken.ready, events)
-                messages = -1
-            else:
+            if room.display is None and not room.held:
                 messages = self._send(room, events)
+            else:
+                messages = self._send_shown(room, taken.ready, events)
             if messages < len(events):
                 for event in events:
                     if isinstance(event, Delete | Clear):
@@ -312,16 +311,20 @@ class Rooms:
 
     def _send_shown(
         self, room: Room, arrivals: Sequence[Arrival], events: Sequence[Sequenced | Gap]
-    ) -> None:
-        """Give events out as far as the room shows them, behind what was held. Of which nobody is
-        shown anything is not worth a write to each: it goes with the next, or with the tick."""
+    ) -> int:
+        """Give events out as far as the room shows them, behind what was held; how many of them are
+        messages. What shows nobody anything is not worth a write to each: it goes with the next,
+        or with the tick."""
         if room.display is not None:
             events = room.display.choose(arrivals, events)
         room.held += events
-        if all(type(event) is LeftOut for event in events):
+        kinds = [type(event) for event in events]
+        left_out = kinds.count(LeftOut)
+        if left_out == len(events):
             self._holding.add(room)
         else:
             self._release(room)
+        return left_out + kinds.count(Msg)
 
     def _release(self, room: Room) -> None:
         """Give out what is held."""
