@@ -31,7 +31,7 @@ SLOW_WINDOW_MS: Final = 1000
 """Where the budget of a short window would be less than LEAST: there would be nothing to share."""
 LEAST: Final = 5
 STANDING: Final = 1000
-"""Entries with the same millisecond: twice what one script publishes."""
+"""Entries with the same millisecond: some ten times what a Redis publishes in one."""
 
 
 class Display:
