@@ -62,8 +62,8 @@ struct digest {
     size_t bytes;
     char *text;
     unsigned messages, pongs, acks, errors, joined, stamps;
-    unsigned gaps, repeats;        /* seq jumps and repeats inside this one payload */
-    uint64_t first_seq, last_seq;  /* of its messages, or last_seq of its `joined` */
+    unsigned gaps, repeats;        /* jumps and repeats between the batches of this one payload */
+    uint64_t first_seq, last_seq;  /* that its batches cover, or last_seq of its `joined` */
     int64_t stamp[STAMPS_MAX];
 };
 
@@ -77,15 +77,6 @@ static uint64_t number_at(const char *p, const char *end) {
     return n;
 }
 
-static void digest_message(struct digest *d, uint64_t n, const char *message, const char *end) {
-    const char *stamp = find(message, end, "\"text\":\"@");
-    if (!d->messages++) d->first_seq = n;
-    else if (n && n <= d->last_seq) d->repeats++;
-    else if (n && n != d->last_seq + 1) d->gaps++;
-    if (n) d->last_seq = n;
-    if (stamp && d->stamps < STAMPS_MAX) d->stamp[d->stamps++] = (int64_t)number_at(stamp + 9, end);
-}
-
 /* The next message of a batch: it begins with its seq or, where that is one more, with its uid. */
 static const char *next_message(const char *from, const char *end) {
     for (; (from = find(from, end, "{\"")); from++)
@@ -94,13 +85,23 @@ static const char *next_message(const char *from, const char *end) {
     return NULL;
 }
 
+/* A batch covers `seq` to `to`: what of that it does not show is hidden, or shed, and no loss. */
 static void digest_batch(struct digest *d, const char *event, const char *end) {
     const char *seq = find(event, end, "\"seq\":"), *message = find(event, end, "\"m\":["), *next;
-    uint64_t n = seq ? number_at(seq + 6, end) : 0;
+    const char *to = find(event, end, "\"to\":");
+    uint64_t n = seq ? number_at(seq + 6, end) : 0, shown = 0;
+    if (!d->first_seq) d->first_seq = n;
+    else if (n <= d->last_seq) d->repeats++;
+    else if (n != d->last_seq + 1) d->gaps++;
+    if (to) d->last_seq = number_at(to + 5, end);
     for (message = message ? next_message(message, end) : NULL; message; message = next, n++) {
         next = next_message(message + 2, end);
+        const char *until = next ? next : end, *stamp = find(message, until, "\"text\":\"@");
         if (message[2] == 's') n = number_at(message + 7, end);
-        digest_message(d, n, message, next ? next : end);
+        if (n <= shown) d->repeats++;
+        shown = n;
+        d->messages++;
+        if (stamp && d->stamps < STAMPS_MAX) d->stamp[d->stamps++] = (int64_t)number_at(stamp + 9, until);
     }
 }
 

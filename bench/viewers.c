@@ -181,7 +181,7 @@ static void on_text(struct viewer *v, char *text, size_t n, bool compressed) {
     if (d->joined) {
         v->seq = d->last_seq;
         if (v->phase == JOINING) opened(v);
-    } else if (d->messages && d->last_seq) {
+    } else if (d->first_seq) {
         count.gaps += d->gaps + (d->first_seq > v->seq + 1);
         count.repeats += d->repeats + (d->first_seq <= v->seq);
         v->seq = d->last_seq;

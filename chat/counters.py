@@ -98,6 +98,7 @@ class ChatCount(IntEnum):
     LIKES_DROPPED = _BASE + 63
     MERGED = _BASE + 64
     JOIN_NOTICES_DROPPED = _BASE + 65
+    MESSAGES_SHED = _BASE + 66
 
 
 @unique

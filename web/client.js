@@ -38,7 +38,7 @@ export class Client {
   #out = null; // why we were sent out of the room, until its owner tries again
 
   /** `on`: state, welcome, authed, joined, left, muted, messages, removed, ruled, gap, online,
-   *  likes, joins, notice, settled, failed, error. `who`: as Link's. */
+   *  likes, joins, notice, settled, failed, error, and if it likes shed. `who`: as Link's. */
   constructor({ url, room, on, who, env = BROWSER }) {
     this.#room = room;
     this.#on = on;
@@ -142,7 +142,7 @@ export class Client {
       case "gap":
         return this.#skipped(event);
       case "shed":
-        return this.#follows(event) && this.#position.shed(event.seq);
+        return this.#follows(event) && this.#leftOut(event);
       case "delete":
       case "clear":
         return this.#isNext(event) && this.#on.removed([event]);
@@ -188,6 +188,12 @@ export class Client {
     const taken = this.#position.take(event);
     if (taken === JUMP) this.#resync();
     return taken === NEW;
+  }
+
+  /** More was said than is shown: `count` messages up to there. */
+  #leftOut({ seq, count }) {
+    this.#position.shed(seq);
+    this.#on.shed?.({ count });
   }
 
   #follows(event) {

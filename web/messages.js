@@ -42,11 +42,11 @@ export function timeAt(lean, at, seq) {
 
 function whole(lean, room, epoch, seq) {
   const { uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind } = lean;
-  const { avatar, level, badges, times } = lean;
+  const { avatar, level, badges, times, data } = lean;
   const id = `${epoch}-${seq}`;
   return {
     room, seq, id, uid, name: name ?? nameOf(uid), text, color, mode, size, ts, kind,
-    avatar, level, badges, times,
+    avatar, level, badges, times, data,
   };
 }
 

@@ -17,6 +17,7 @@ from chat.config.sections import Limits
 from chat.policy.gate import Attempt, backend_gate
 from chat.policy.identity import BACKEND, Identity
 from chat.policy.text import room_problem
+from chat.wire.data import data_problem
 
 S = TypeVar("S", bound=Struct)
 
@@ -127,8 +128,11 @@ def _message(document: Any, path: str, limits: Limits) -> MessageIn:
     who = Identity(message.uid, message.name, BACKEND, badges=tuple(message.badges))
     attempt = Attempt("", message.text, who)
     refusals = backend_gate(limits).refusals(attempt)
-    if refusals:
-        raise BadBody([Problem(one.message, _at(path, one.field)) for one in refusals])
+    problems = [Problem(one.message, _at(path, one.field)) for one in refusals]
+    if message.data is not None and (wrong := data_problem(message.data)) is not None:
+        problems.append(Problem(wrong, _at(path, "data")))
+    if problems:
+        raise BadBody(problems)
     message.text, message.name = attempt.text, attempt.who.name
     return message
 

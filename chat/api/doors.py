@@ -38,7 +38,10 @@ class Doors:
         bus = self._config.bus
         self.store = store = open_store(self._config, self._url)
         self.crowds = Crowds(store, self._config.rooms.online_interval_s)
-        self.publishing = Publishing(store, bus.timeout_ms / 1000, self._metrics.published)
+        self.publishing = Publishing(
+            *(store, bus.timeout_ms / 1000, self._metrics.published),
+            self._config.rooms.messages_per_s,
+        )
         self.audit = Audit(store, bus.audit_entries)
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)
         self.inquiry = Inquiry(store, bus.flush_interval_ms / 1000)

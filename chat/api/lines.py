@@ -23,8 +23,11 @@ from chat.config.sections import Limits
 GATHER_S: Final = 0.03
 """How long a line waits for others: as good as at once for who reads it, and thirty lines a batch
 for a stream that brings a thousand a second."""
-REFUSED: Final = {"id_reused": "the id was given to another message; give each its own"}
-"""What is listed of a line that the bus refuses for good, by the outcome's reason."""
+REFUSED: Final = {
+    "id_reused": ("id", "the id was given to another message; give each its own"),
+    "room_busy": ("", "more is said in the room than its messages_per_s"),
+}
+"""What is listed of a line that the bus refuses by itself, by the outcome's reason: path, words."""
 
 
 class Lines:
@@ -110,5 +113,6 @@ class Lines:
         tally(self._published, [one for one in outcomes if isinstance(one, Receipt)])
         for (number, _), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Unpublished):
-                self._reject(number, Problem(REFUSED[outcome.reason], "id"))
+                path, words = REFUSED[outcome.reason]
+                self._reject(number, Problem(words, path))
         self._done = self._number

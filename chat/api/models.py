@@ -3,7 +3,7 @@
 Rules. Types only. A field a message shares with the wire has the wire's type.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -22,7 +22,11 @@ Badge = Annotated[str, Meta(min_length=1, max_length=MAX_BADGE)]
 
 
 class MessageIn(Struct, forbid_unknown_fields=True):
-    """A message to publish. The same `id` of the same `uid` is published once in five minutes."""
+    """A message to publish. The same `id` of the same `uid` is published once in five minutes.
+
+    `priority` is 5 for chat and 8 for what has a `kind`, where none is said. After `ttl_s` seconds
+    it is in no history any more. `data` is any JSON of up to 4096 bytes, delivered as it is.
+    """
 
     text: str
     name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] = SYSTEM
@@ -35,6 +39,9 @@ class MessageIn(Struct, forbid_unknown_fields=True):
     avatar: Annotated[str, Meta(max_length=MAX_AVATAR, pattern=AVATAR_PATTERN)] = ""
     level: Annotated[int, Meta(ge=0, le=MAX_LEVEL)] = 0
     badges: Annotated[list[Badge], Meta(max_length=MAX_BADGES)] = []
+    priority: Annotated[int, Meta(ge=0, le=9)] | None = None
+    ttl_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
+    data: Any = None
 
 
 class BroadcastIn(Struct, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ streaming client feels.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ from chat.api.incoming import Unfinished
 from chat.api.models import MessageIn, PublishedOut
 from chat.bus.entries import Said, pack
 from chat.bus.publisher import Outcome, Publisher, Unpublished
-from chat.bus.store import Outgoing, Receipt, Store
+from chat.bus.store import Outgoing, Receipt, RoomLimits, Store
+from chat.policy.limits import backend_limits
+from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY
 
 BATCH: Final = 500
 
@@ -30,6 +33,7 @@ ANSWERS: Final = {
     "ending": (503, "unavailable", "the server is about to end; try again"),
     "overloaded": (503, "unavailable", "more is published than the bus takes; try again"),
     "id_reused": (409, "id_reused", "an id was given to another message; give each its own"),
+    "room_busy": (429, "room_busy", "more is said in the room than its messages_per_s; try again"),
 }
 """What is answered when a message was not published, by the outcome's reason: status, code, words.
 A reason that is not here is answered like the first."""
@@ -54,12 +58,18 @@ class _Batch:
 
 
 class Publishing:
-    """Publishing with an answer; `count` is told how many messages were published."""
+    """Publishing with an answer; `count` is told how many messages were published.
+    `messages_per_s` is the limit of a room that sets none."""
 
     def __init__(
-        self, store: Store, timeout_s: float, count: Callable[[int], None] = lambda published: None
+        self,
+        store: Store,
+        timeout_s: float,
+        count: Callable[[int], None] = lambda published: None,
+        messages_per_s: int = 0,
     ) -> None:
         self._count = count
+        self._messages_per_s = messages_per_s
         loop = asyncio.get_running_loop()
         self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
             store, self._done, timeout_s, loop.time, wall_ms
@@ -84,14 +94,14 @@ class Publishing:
     async def publish_each(
         self, rooms: Sequence[str], messages: Sequence[MessageIn]
     ) -> list[Outcome]:
-        """Likewise, but those that are refused for good stand in their places, and the others are
-        published.
+        """Likewise, but those that are refused by themselves, for good or because their room is
+        busy, stand in their places, and the others are published.
 
         Raises NotPublished.
         """
         entries = [(message, packed(message)) for message in messages]
         copies = [
-            Outgoing(room, message.uid, entry, message.id)
+            Outgoing(room, message.uid, entry, message.id, limits=self._limits(message))
             for room in rooms
             for message, entry in entries
         ]
@@ -106,10 +116,13 @@ class Publishing:
             self._count(sum(not receipt.duplicate for receipt in receipts))
             placed += len(receipts)
             for outcome in outcomes:
-                if isinstance(outcome, Unpublished) and outcome.retry_after is not None:
+                if isinstance(outcome, Unpublished) and not _is_its_own(outcome):
                     raise NotPublished(outcome.reason, outcome.retry_after, placed)
             found += outcomes
         return found
+
+    def _limits(self, message: MessageIn) -> RoomLimits:
+        return backend_limits(priority_of(message), self._messages_per_s)
 
     async def _publish(self, part: Sequence[Outgoing]) -> list[Outcome]:
         batch = _Batch(len(part))
@@ -138,13 +151,29 @@ def tally(published: PublishedOut, receipts: Sequence[Receipt]) -> None:
         published.last = receipt.seq
 
 
+def _is_its_own(outcome: Unpublished) -> bool:
+    """Whether it says nothing of other messages."""
+    return outcome.retry_after is None or outcome.reason == "room_busy"
+
+
+def priority_of(message: MessageIn) -> int | None:
+    """How much a message matters, where that is said."""
+    if message.priority is not None:
+        return message.priority
+    return None if message.kind is None else KIND_PRIORITY
+
+
 def packed(message: MessageIn) -> bytes:
     """A backend's message as a stream entry."""
+    now, priority = wall_ms(), priority_of(message)
     return pack(
         Said(
             *(message.uid, message.name, message.text, message.color, message.mode, message.size),
-            wall_ms(),
+            now,
             message.kind,
             *(message.avatar, message.level, tuple(message.badges)),
+            priority=CHAT_PRIORITY if priority is None else priority,
+            until=0 if message.ttl_s is None else now + math.ceil(message.ttl_s * 1000),
+            data=message.data,
         )
     )

@@ -18,7 +18,18 @@ from unicodedata import normalize
 import msgspec
 from msgspec import UNSET, Struct
 
-from chat.wire.schema import UNREADABLE, Clear, Delete, Msg, Notice, Sequenced, Shadowed, State
+from chat.wire.data import data_problem
+from chat.wire.schema import (
+    CHAT_PRIORITY,
+    UNREADABLE,
+    Clear,
+    Delete,
+    Msg,
+    Notice,
+    Sequenced,
+    Shadowed,
+    State,
+)
 
 
 class BadEntry(Exception):
@@ -26,7 +37,8 @@ class BadEntry(Exception):
 
 
 class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
-    """A message. `ts`, here and below, is milliseconds since 1970."""
+    """A message. `ts`, here and below, is milliseconds since 1970, as is `until`, from which on it
+    is not shown any more (0: for ever). `data` None is none."""
 
     uid: str
     name: str
@@ -40,9 +52,14 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
     level: int = 0
     badges: tuple[str, ...] = ()
     shadowed: bool = False
+    priority: int = CHAT_PRIORITY
+    until: int = 0
+    data: Any = None
 
     def at(self, room: str, epoch: str, seq: int) -> Msg | Shadowed:
         """The event it is at its place; likewise below."""
+        if self.data is not None and (problem := data_problem(self.data)) is not None:
+            raise ValueError(problem)
         msg = Msg(
             room,
             seq,
@@ -58,12 +75,16 @@ class Said(Struct, array_like=True, tag="m", gc=False, frozen=True):
             self.avatar or UNSET,
             self.level or UNSET,
             self.badges or UNSET,
+            UNSET if self.data is None else self.data,
+            UNSET if self.priority == CHAT_PRIORITY else self.priority,
+            self.until or UNSET,
         )
         return Shadowed(msg) if self.shadowed else msg
 
     def content(self) -> tuple[Any, ...]:
         """What was sent: not who, nor when; likewise below."""
-        return self.text, self.color, self.mode, self.size, self.kind
+        said = self.text, self.color, self.mode, self.size, self.kind
+        return said if self.data is None else (*said, self.data)
 
 
 class Deleted(Struct, array_like=True, tag="d", gc=False, frozen=True):

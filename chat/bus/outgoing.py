@@ -13,6 +13,7 @@ from msgspec import Struct
 from chat.bus.connect import LimitedError, RefusedError, ReusedError, StoreError
 from chat.bus.entries import digest, likeness
 from chat.bus.keys import Keys
+from chat.wire.schema import CHAT_PRIORITY
 
 PUBLISHED, DUPLICATE, REFUSED, REUSED = range(4)
 """What the publish script says of a message; above these it is one of `LIMITS`."""
@@ -24,12 +25,17 @@ class RoomLimits(Struct, frozen=True, gc=False):
 
     slow_s          seconds between two messages of one uid
     no_repeats_s    seconds for which a uid may not say the same again
-    messages_per_s  of all together, as many at once after a pause
+    messages_per_s  of all together, as many at once after a pause; `by_rules`: what the room's
+                    rules say, and this where they say nothing
+    priority        0 to 9. What is more than chat counts for the last one, and is not refused by
+                    it; what is less is, when half of the burst is used up
     """
 
     slow_s: float = 0
     no_repeats_s: float = 0
     messages_per_s: float = 0
+    priority: int = CHAT_PRIORITY
+    by_rules: bool = False
 
 
 class Outgoing(Struct, gc=False):
@@ -79,9 +85,13 @@ def arguments(
             limited.append((number, message, message.limits))
     for number, message, limits in limited:
         like = likeness(message.entry) if limits.no_repeats_s else ""
-        names.append(keys.spoken(message.room, message.uid))
-        args += (number, int(limits.slow_s * 1000))
-        args += (int(limits.no_repeats_s * 1000) if like else 0, like, limits.messages_per_s)
+        by_rules = limits.by_rules
+        names.append(
+            keys.rules(message.room) if by_rules else keys.spoken(message.room, message.uid)
+        )
+        args += (number, -1 if by_rules else int(limits.slow_s * 1000))
+        args += (int(limits.no_repeats_s * 1000) if like else 0, like)
+        args += (limits.messages_per_s, limits.priority)
     return names, args
 
 

@@ -5,8 +5,9 @@ StoreError.
 """
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from chat.bus.servers import Request, Server, Servers
 from chat.bus.tail import Tail
 from chat.bus.topology import open_servers
 from chat.config.sections import Config
+from chat.wire.redaction import unlapsed
 from chat.wire.schema import Sequenced
 
 MIN_ID: Final = b"0-0"
@@ -68,6 +70,7 @@ class Store:
     history      messages kept per room; fanout_entries: about how many per partition stream
     ttl_s        how long a room without viewers or messages is kept
     room_events  about how many of rooms getting and losing viewers per partition; 0: none
+    wall_ms      milliseconds since 1970: what had its time is not given out of a history
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class Store:
         ttl_s: int,
         dup_ttl_s: int = 300,
         room_events: int = 0,
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.keys = keys
         self.servers = servers
         self.retention = Retention(history, fanout_entries, ttl_s)
         self._dup_ttl_s = dup_ttl_s
         self.room_events = room_events
+        self._wall_ms = wall_ms
         self._publish = Script(servers, "publish", "append")
         self._open = Script(servers, "open", "removed")
         self._page = Script(servers, "page", "removed")
@@ -188,7 +193,7 @@ class Store:
         found, seq, base, fanout_id, entries, flat, removed, likes = reply
         known = found.decode()
         fields = dict(zip(*[iter(flat)] * 2, strict=True))
-        places = read_places(room, known, entries, removed)
+        places = unlapsed(read_places(room, known, entries, removed), self._wall_ms())
         return RoomState(known, seq, base, fanout_id, places, fields, read_likes(likes))
 
     async def redact(
@@ -264,7 +269,9 @@ class Store:
         # One more than is given tells whether there are more.
         args = [after, "" if before is None else before, limit + 1]
         found, seq, entries, removed = await self._page.run(keys, args)
-        return cut(room, found.decode(), seq, entries, removed, limit, backwards=before is not None)
+        page = cut(room, found.decode(), seq, entries, removed, limit, before is not None)
+        page.places = unlapsed(page.places, self._wall_ms())
+        return page
 
     async def guest_secret(self, fresh: str) -> str:
         """The secret of guests' keys that all nodes share: `fresh`, if there was none."""

@@ -57,6 +57,7 @@ from chat.wire.schema import (
     Paged,
     Sequenced,
     ServerEvent,
+    Shed,
     State,
     Welcome,
 )
@@ -344,7 +345,7 @@ class Client:
                 for follower in self._followers.values():
                     if follower.asked(event.ref):
                         follower.refuse(event, now)
-            case Msgs() | Delete() | Clear() | State() | Joined() | Gap():
+            case Msgs() | Delete() | Clear() | State() | Joined() | Gap() | Shed():
                 followed = self._followers.get(event.room)
                 new = followed.take(event, now) if followed else []
                 self._recognise(new)

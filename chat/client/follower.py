@@ -37,10 +37,11 @@ from chat.wire.schema import (
     Ref,
     Sequenced,
     ServerEvent,
+    Shed,
     State,
 )
 
-RoomEvent = Msgs | Delete | Clear | State | Gap | Joined
+RoomEvent = Msgs | Delete | Clear | State | Gap | Shed | Joined
 """What concerns one room's position."""
 News = ServerEvent | Sequenced
 """What a viewer is given: a batch as its messages, everything else as it came."""
@@ -123,6 +124,10 @@ class Follower:
                 return []
             case Gap():
                 self._move(event.epoch, event.seq, 0)
+                return [event]
+            case Shed():
+                if event.seq > self._seq and self._epoch is not None:
+                    self._move(self._epoch, event.seq, 0)
                 return [event]
             case Msgs():
                 places = expand(event.room, event.epoch, event.m, event.seq)

@@ -131,6 +131,8 @@ class Rooms(Section, frozen=True):
     online_interval_s: Seconds = 5
     linger_s: Annotated[int, Meta(ge=0, le=3600)] = 30
     like_kinds: Annotated[tuple[LikeKind, ...], Meta(max_length=8)] = ()
+    messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     hooks: str = ""
     hooks_budget_ms: Annotated[int, Meta(ge=1, le=5000)] = 100
     hooks_failing: Literal["open", "closed"] = "open"
@@ -148,6 +150,7 @@ class Auth(Section, frozen=True):
     issuer: str = ""
     guests: Literal["type", "read", "refuse"] = "type"
     guest_names: bool = True
+    kind_roles: tuple[Word, ...] = ()
     devices: Literal["allow", "replace", "refuse"] = "allow"
 
 

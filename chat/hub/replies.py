@@ -4,50 +4,50 @@ Rules. Here events become frames; who says what to whom is its callers'. What ma
 once per dialect, wrapped once per variant (which may compress it), and sent once per viewer. What
 is very much, after a pause or under more load than a shard can carry, is several frames.
 
-A shadowed message is in nobody's frame but its sender's: their connections are left out of what all
-others get, and get frames of their own by the same queue, so that nothing overtakes.
+A hidden message, shadowed or left out, is in nobody's frame but its sender's: their connections are
+left out of what all others get, and get frames of their own by the same queue, so that nothing
+overtakes. A frame that has holes because of the display budget says at its end how many.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType, structs
 
 from chat.hub.standing import Standing
+from chat.hub.steps import Flush, Step
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
-from chat.rooms.position import written as place_of
 from chat.rooms.replay import Stretch
 from chat.rooms.room import Room, Snapshot
-from chat.wire.batch import FRAME_BYTES, batches, shorten
+from chat.wire.batch import FRAME_BYTES, shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
     Aside,
-    Batched,
-    Clear,
-    Delete,
     Error,
     Gap,
     Joined,
-    Joins,
-    Likes,
-    Msg,
+    LeftOut,
     Msgs,
-    Online,
     Ref,
-    Removed,
     Sequenced,
     ServerEvent,
-    Shadowed,
-    State,
+    Shed,
 )
 from chat.wire.variants import Variant, Variants
 from shard.connections import Connections
 
-BATCHED: Final = (Msg, Removed, Shadowed)
-Written = tuple[bytes, str]
-"""An event in a dialect, and the position of its room behind it; "" where it has none."""
+
+class Written(NamedTuple):
+    """An event in a dialect; the rest as in a Step."""
+
+    event: bytes
+    place: str = ""
+    seq: int = 0
+    left_out: int = 0
+
+
 Order = tuple[tuple[Room, ...], tuple[str | None, ...], tuple[int, ...]]
 """A connection's rooms, from where it waits in them, which of their places are vacant."""
 
@@ -195,45 +195,74 @@ class Replies:
 
     # --- to many -------------------------------------------------------------------------------
 
-    def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> None:
-        """Events to all members of a room, in order; what is shadowed to its sender only."""
-        everyone: Sequence[Collection[int]] = room.members
-        to_all = bool(events)
-        if Shadowed in map(type, events):
-            everyone = self._to_senders(room, events)
-            to_all = not all(isinstance(event, Shadowed) for event in events)
-        self._to_members(room, everyone, events)
-        if to_all:
+    def to_room(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> int:
+        """Events to all members of a room, in order; what is hidden to its sender only. How many
+        deliveries of what the display budget left out that are."""
+        members: Sequence[Collection[int]] = room.members
+        own = 0
+        if room.ahead and not room.held:
+            members, own = self._to_newcomers(room, events)
+        flush = Flush(room, events)
+        if flush.shows:
             room.sent_at = self._connections.tick
+        return own + self._to_some(room, members, flush)
+
+    def _to_newcomers(
+        self, room: Room, events: Sequence[Sequenced | Gap | Aside]
+    ) -> tuple[Sequence[Collection[int]], int]:
+        """To who came in while these were held, what of it they do not have; the members that are
+        left, and how many deliveries of what was left out that are."""
+        groups: dict[int, list[set[int]]] = {}
+        taken: list[set[int]] = [set() for _ in room.members]
+        for fd, seq in room.ahead.items():
+            if self._members.has(fd, room):
+                group = groups.setdefault(seq, [set() for _ in room.members])
+                group[self._variant_of(fd)].add(fd)
+                taken[self._variant_of(fd)].add(fd)
+        own = 0
+        for seq, group in groups.items():
+            new = [one for one in events if isinstance(one, Aside) or one.seq > seq]
+            own += self._to_some(room, group, Flush(room, new))
+        return _without(room.members, taken), own
+
+    def _to_some(self, room: Room, members: Sequence[Collection[int]], flush: Flush) -> int:
+        """To members, by variant, what is not hidden; likewise."""
+        own = 0
+        if flush.hidden:
+            members, own = self._to_senders(room, members, flush)
+        self._to_members(room, members, flush)
+        return own
 
     def _to_senders(
-        self, room: Room, events: Sequence[Sequenced | Gap | Aside]
-    ) -> Sequence[Collection[int]]:
-        """What is shadowed to whom it came from, with all the rest; the members that are left."""
-        senders: list[set[int]] = [set() for _ in room.members]
-        for uid in dict.fromkeys(one.msg.uid for one in events if isinstance(one, Shadowed)):
-            own: list[set[int]] = [set() for _ in senders]
-            for fd in self._find(uid):
-                if self._members.has(fd, room):
-                    own[self._variant_of(fd)].add(fd)
-            if any(own):
-                self._to_members(room, own, [_shown_to(uid, event) for event in events])
-                for all_own, some in zip(senders, own, strict=True):
-                    all_own |= some
-        pairs = zip(room.members, senders, strict=True)
-        return [others - some if some else others for others, some in pairs]
+        self, room: Room, members: Sequence[Collection[int]], flush: Flush
+    ) -> tuple[Sequence[Collection[int]], int]:
+        """What is hidden to whom of the members it came from, with all the rest; likewise."""
+        taken: list[set[int]] = [set() for _ in members]
+        own = 0
+        for uid, hidden in flush.hidden.items():
+            fds = [fd for fd in self._find(uid) if fd in members[self._variant_of(fd)]]
+            if not fds:
+                continue
+            theirs: list[list[int]] = [[] for _ in members]
+            for fd in fds:
+                theirs[self._variant_of(fd)].append(fd)
+                taken[self._variant_of(fd)].add(fd)
+            self._to_members(room, theirs, flush, uid)
+            own += len(fds) * list(map(type, hidden)).count(LeftOut)
+        return _without(members, taken), own
 
     def _to_members(
         self,
         room: Room,
         members_by_variant: Sequence[Collection[int]],
-        events: Sequence[Sequenced | Gap | Aside],
+        flush: Flush,
+        uid: str = "",
     ) -> None:
         present: dict[Dialect, list[tuple[Variant, Collection[int]]]] = {}
         for variant, members in zip(self._kinds, members_by_variant, strict=True):
             if members:
                 present.setdefault(variant.dialect, []).append((variant, members))
-        steps = _steps(room, events) if present else []
+        steps = flush.steps(uid) if present else []
         for dialect, kinds in present.items():
             for part in full_frames(_written(dialect, steps)):
                 self._fan_out(room, dialect, kinds, part)
@@ -245,9 +274,14 @@ class Replies:
         kinds: Sequence[tuple[Variant, Collection[int]]],
         part: Sequence[Written],
     ) -> None:
-        written = [one for one, _ in part]
-        places = [place for _, place in part if place]
+        written = [one.event for one in part]
+        places = [one.place for one in part if one.place]
         place = places[-1] if places else ""
+        left_out = sum([one.left_out for one in part])
+        if left_out:
+            to = next(one.seq for one in reversed(part) if one.seq)
+            shed = dialect.event(Shed(room.name, to, left_out))
+            written += () if shed is None else (shed,)
         payload = dialect.payload(written, place)
         for variant, members in kinds:
             if variant.shared:
@@ -282,8 +316,8 @@ class Replies:
             by_variant[self._connections.variant(fd)].append(fd)
         for number, members in by_variant.items():
             variant = self._variants[number]
-            for part in full_frames(_written(variant.dialect, [(event, "") for event in events])):
-                frame = variant.frame([one for one, _ in part])
+            for part in full_frames(_written(variant.dialect, [Step(event) for event in events])):
+                frame = variant.frame([one.event for one in part])
                 self._connections.fan_out(members, frame, droppable=False)
 
 
@@ -310,57 +344,29 @@ def _places(rooms: Sequence[Room], places: Sequence[str | None], vacant: Sequenc
     return ",".join(found) if any(found) else ""
 
 
-def _shown_to(uid: str, event: Sequenced | Gap | Aside) -> Sequenced | Gap | Aside:
-    return event.msg if isinstance(event, Shadowed) and event.msg.uid == uid else event
+def _without(
+    members: Sequence[Collection[int]], taken: Sequence[set[int]]
+) -> Sequence[Collection[int]]:
+    both = zip(members, taken, strict=True)
+    return [set(all_) - some if some else all_ for all_, some in both]
 
 
-def _steps(room: Room, events: Sequence[Sequenced | Gap | Aside]) -> list[tuple[ServerEvent, str]]:
-    """Events as members get them, messages in batches; and the room's position behind each."""
-    steps: list[tuple[ServerEvent, str]] = []
-    messages: list[Batched] = []
-    for event in events:
-        if isinstance(event, BATCHED):
-            messages.append(event)
-            continue
-        steps += _batched(room, messages)
-        messages = []
-        steps.append((event, _place(room, event)))
-    return steps + _batched(room, messages)
-
-
-def _place(room: Room, event: Delete | Clear | State | Gap | Aside) -> str:
-    """The position behind an event; nobody knows what stood where something is lost."""
-    match event:
-        case Online() | Likes() | Joins():
-            return ""
-        case Gap():
-            return place_of(event.epoch, event.seq, UNSET)
-        case _:
-            return place_of(room.position.epoch, event.seq, event.ts)
-
-
-def _batched(room: Room, messages: Sequence[Batched]) -> list[tuple[ServerEvent, str]]:
-    epoch = room.position.epoch
+def _written(dialect: Dialect, steps: Sequence[Step]) -> list[Written]:
     return [
-        (batch, place_of(epoch, batch.to, messages[batch.to - messages[0].seq].ts))
-        for batch in batches(room.name, epoch, messages)
-    ]
-
-
-def _written(dialect: Dialect, steps: Sequence[tuple[ServerEvent, str]]) -> list[Written]:
-    return [
-        (written, place) for event, place in steps if (written := dialect.event(event)) is not None
+        Written(written, step.place, step.seq, step.left_out)
+        for step in steps
+        if (written := dialect.event(step.event)) is not None
     ]
 
 
 def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:
     """Written events in order, as many at a time as fit one frame; one always does."""
     start = size = 0
-    for i, (event, _) in enumerate(written):
-        if size and size + len(event) > FRAME_BYTES:
+    for i, one in enumerate(written):
+        if size and size + len(one.event) > FRAME_BYTES:
             yield written[start:i]
             start, size = i, 0
-        size += len(event)
+        size += len(one.event)
     if size:
         yield written[start:]
 

@@ -108,7 +108,7 @@ class Shard:
         replies = Replies(connections, variants, members, users.find, standings.of)
         self.rooms = Rooms(
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
-            *(limits, self._rules, visitors, clock),
+            *(limits, self._rules, visitors, clock, wall),
         )
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
@@ -169,7 +169,10 @@ class Shard:
         )
         self._joins = JoinNotices(users, members, standings.muted, store, counts)
         members.arrived = self._joins.arrived
-        speech = Speech(connections, users, book, gate, self._sending, counts, wall)
+        speech = Speech(
+            *(connections, users, book, gate, self._sending, counts, wall),
+            *(config.auth.kind_roles, config.rooms.messages_per_s),
+        )
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
             *(self._paging, replies, CommandRate(rows, limits, clock), book),

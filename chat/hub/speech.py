@@ -4,7 +4,7 @@ Rules. Nothing is waited for. A message that may not be said is answered at once
 whoever it is given to answers. What is shown of its sender is what is known of it here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import UNSET
@@ -15,12 +15,12 @@ from chat.counters import ChatCount
 from chat.hub.acks import Sender, error
 from chat.hub.sending import Sending
 from chat.hub.users import Users
-from chat.policy.gate import Attempt, Gate
+from chat.policy.gate import Attempt, Gate, Refusal
 from chat.policy.limits import room_limits
-from chat.policy.roles import role_in
+from chat.policy.roles import MODERATOR, RANKS, rank, role_in
 from chat.policy.rules import Rulebook
 from chat.wire.commands import Send
-from chat.wire.schema import Error, ErrorCode
+from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY, STAFF_PRIORITY, Error, ErrorCode
 from shard.connections import Connections
 
 REFUSED: Final = {
@@ -41,6 +41,9 @@ class Speech:
     book  the rules that are known here
     gate  what may be said
     wall  seconds since 1970
+
+    kind_roles      roles that may send what is no chat
+    messages_per_s  of a room that sets no limit
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Speech:
         sending: Sending,
         counts: "memoryview[int]",
         wall: Callable[[], float],
+        kind_roles: Collection[str] = (),
+        messages_per_s: int = 0,
     ) -> None:
         self._connections = connections
         self._users = users
@@ -61,6 +66,8 @@ class Speech:
         self._publish = sending.direct
         self._counts = counts
         self._wall = wall
+        self._kind_roles = kind_roles
+        self._messages_per_s = messages_per_s
 
     def say(self, fd: int, send: Send) -> Error | None:
         """Take a message; why not, or None when the answer comes later."""
@@ -68,12 +75,12 @@ class Speech:
         rules = self._book.of(send.room)
         role = role_in(who, send.room, rules.owners)
         attempt = Attempt(send.room, send.text, who, fd, role)
-        refusal = self._gate.passes(attempt)
+        refusal = self._gate.passes(attempt) or self._no_kind(send, role)
         if refusal is not None:
             if refusal.code in REFUSED:
                 self._counts[REFUSED[refusal.code]] += 1
             return error(refusal, send.ref)
-        now_ms = int(self._wall() * 1000)
+        now_ms, priority = int(self._wall() * 1000), self._priority(send, role)
         said = Said(
             who.uid,
             attempt.who.name,
@@ -82,14 +89,15 @@ class Speech:
             send.mode,
             send.size,
             now_ms,
-            None,
+            None if send.kind is UNSET else send.kind,
             who.avatar,
             who.level,
             who.badges,
             attempt.shadowed,
+            priority,
         )
         message_id = None if send.id is UNSET else str(send.id)
-        limits = room_limits(rules.settings, role)
+        limits = room_limits(rules.settings, role, priority, self._messages_per_s)
         outgoing = Outgoing(send.room, who.uid, pack(said), message_id, limits=limits)
         sender = Sender(self._connections.handle(fd), send.room, send.ref)
         if self._publish is not None:
@@ -97,3 +105,14 @@ class Speech:
         else:
             self._sending.submit(attempt, said, outgoing, sender)
         return None
+
+    def _no_kind(self, send: Send, role: str) -> Refusal | None:
+        if send.kind is UNSET or role in self._kind_roles:
+            return None
+        return Refusal(ErrorCode.FORBIDDEN, f"{role}s do not send messages of a kind")
+
+    def _priority(self, send: Send, role: str) -> int:
+        """What staff say is not left out, however much is said."""
+        if send.kind is not UNSET:
+            return KIND_PRIORITY
+        return CHAT_PRIORITY if rank(role) < RANKS[MODERATOR] else STAFF_PRIORITY

@@ -13,7 +13,7 @@ from chat.rooms.budget import WriteBudget
 from chat.rooms.room import Room
 from chat.wire.schema import Online
 
-Announce = Callable[[Room, Sequence[Online]], None]
+Announce = Callable[[Room, Sequence[Online]], object]
 """Sends events to all members."""
 
 

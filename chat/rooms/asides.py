@@ -37,7 +37,7 @@ class Asides:
 
     def __init__(
         self,
-        emit: Callable[[Room, Sequence[Aside]], None],
+        emit: Callable[[Room, Sequence[Aside]], object],
         clock: Callable[[], float],
         budget: WriteBudget,
     ) -> None:

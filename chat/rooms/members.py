@@ -73,6 +73,8 @@ class Members:
         """A connection that asked is let in; `anew`: it does not come back to a position."""
         self._waits_no_more(fd, room)
         room.empty_since = 0
+        if room.held:
+            room.ahead[fd] = room.position.seq
         members = room.members[self._connections.variant(fd)]
         if anew and room.rules.settings.join_notices and fd not in members:
             self.arrived(fd, room)

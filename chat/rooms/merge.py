@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import UNSET, structs
 
 from chat.bus.entries import folded
-from chat.wire.schema import Gap, Msg, Removed, Sequenced, Shadowed
+from chat.wire.schema import Gap, LeftOut, Msg, Removed, Sequenced, Shadowed
 
 MOST_WRITTEN: Final = 10_000
 """Messages written for senders alone in one batch, if all of them were here: some 5 ms."""
@@ -56,6 +56,6 @@ def _groups(events: Sequence[Sequenced | Gap]) -> list[Group]:
         if isinstance(event, Msg):
             if event.kind is UNSET and (text := folded(event.text)):
                 said[run, text].append((i, event))
-        elif not isinstance(event, Removed | Shadowed):
+        elif not isinstance(event, Removed | Shadowed | LeftOut):
             run += 1
     return [group for group in said.values() if len(group) > 1]

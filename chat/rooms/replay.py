@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import UNSET
+
 from chat.bus.store import RoomState
 from chat.rooms.position import UNSPOKEN, vouch
 from chat.rooms.room import Room
@@ -27,7 +29,7 @@ from chat.wire.batch import shorten
 from chat.wire.commands import Since
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.redaction import redacted
-from chat.wire.schema import Sequenced, Shadowed
+from chat.wire.schema import Msg, Sequenced, Shadowed
 from shard.wires.wire import Part
 
 PIECE: Final = 64
@@ -41,6 +43,7 @@ class Replay:
     """Places of a room, all that are known behind seq `after`.
 
     epoch, seq  how far they go, as far as is known here
+    lapses      whether some are messages with a time after which they are not shown
     """
 
     def __init__(self, room: Room, state: RoomState, after: int) -> None:
@@ -52,6 +55,7 @@ class Replay:
         ahead = state.places[len(known) :]
         # What was read may have been taken back since.
         self._places = redacted([*known, *heard, *ahead])
+        self.lapses = _lapse(self._places)
         self._seqs = [place.seq for place in self._places]
         self._holes = [i for i, one in enumerate(self._places) if type(one) is Shadowed]
         self._redacted_at = room.redacted_at
@@ -81,6 +85,7 @@ class Replay:
     def _take(self, heard: Sequence[Sequenced]) -> None:
         at = len(self._places)
         self._places += heard
+        self.lapses = self.lapses or _lapse(heard)
         self._seqs += [place.seq for place in heard]
         self._holes += [at + i for i, one in enumerate(heard) if type(one) is Shadowed]
 
@@ -137,6 +142,10 @@ class Replay:
         if writing is None:
             writing = self._writings[dialect] = Writing(dialect, self._places)
         return writing.parts(low, high)
+
+
+def _lapse(places: Sequence[Sequenced]) -> bool:
+    return any(type(place) is Msg and place.until is not UNSET for place in places)
 
 
 @dataclass(slots=True, frozen=True)

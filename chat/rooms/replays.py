@@ -75,7 +75,9 @@ class Replays:
         return replay
 
     def tick(self) -> None:
-        """A second is over: forget those that nobody asked for in it."""
-        for line in [line for line in self._kept if line not in self._used]:
+        """A second is over: forget those that nobody asked for in it, or that have something not
+        to be shown for ever."""
+        over = [line for line, one in self._kept.items() if line not in self._used or one.lapses]
+        for line in over:
             del self._kept[line]
         self._used.clear()

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
 from chat.rooms.position import UNSPOKEN, Position, Sync, continues, vouch, written
+from chat.rooms.shed import Display
 from chat.wire.commands import Since
-from chat.wire.redaction import without
-from chat.wire.schema import Clear, Delete, Sequenced
+from chat.wire.redaction import unlapsed, without
+from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 
 
 class Waiter(Protocol):
@@ -53,6 +54,9 @@ class Room:
     snapshots    the room as it is, written for those who join, by dialect
     resuming     joins for which the history is being read
     rules        what may be said and by whom, as this shard knows it
+    display      chooses what is shown, where not everything is
+    held         places not given out yet because nothing of them is shown
+    ahead        who came in meanwhile, and has the places up to that seq
     elsewhere    viewers on other shards, as last reported
     reported     viewers here, as Redis knows them
     announced    the count that members know; `announced_at`: the tick they were told
@@ -63,9 +67,10 @@ class Room:
     """
 
     __slots__ = (
-        *("__weakref__", "alone", "announced", "announced_at", "elsewhere", "empty_since", "keep"),
-        *("liked_at", "likes", "members", "name", "partition", "position", "recent"),
-        *("redacted_at", "reported", "resuming", "rules", "sent_at", "snapshots", "waiting"),
+        *("__weakref__", "ahead", "alone", "announced", "announced_at", "display", "elsewhere"),
+        *("empty_since", "held", "keep", "liked_at", "likes", "members", "name", "partition"),
+        *("position", "recent", "redacted_at", "reported", "resuming", "rules", "sent_at"),
+        *("snapshots", "waiting"),
     )
 
     def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
@@ -81,6 +86,9 @@ class Room:
         self.snapshots: dict[object, Snapshot] = {}
         self.resuming = 0
         self.rules: RoomRules = UNKNOWN
+        self.display: Display | None = None
+        self.held: list[Sequenced | Gap] = []
+        self.ahead: dict[int, int] = {}
         self.elsewhere = 0
         self.reported = 0
         self.announced = 0
@@ -151,6 +159,13 @@ class Room:
         self.recent.extend(kept)
         self.snapshots.clear()
         self.redacted_at = told.seq
+
+    def lapse(self, now_ms: int) -> bool:
+        """Forget messages that are not shown any more; whether there are some that will be so."""
+        kept = unlapsed(list(self.recent), now_ms)
+        if kept != list(self.recent):
+            self.remember_only(kept)
+        return any(isinstance(place, Msg) and place.until for place in kept)
 
     def missed(self, since: Since) -> list[Sequenced] | None:
         """The places after `since`, or None when they are not all among the recent ones, or nothing

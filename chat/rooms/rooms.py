@@ -33,17 +33,15 @@ from chat.config import sections
 from chat.counters import ChatCount
 from chat.policy.rates import Rates
 from chat.policy.rules import Rulebook
-from chat.rooms.announcer import Announcer
-from chat.rooms.asides import Asides
-from chat.rooms.budget import WriteBudget
-from chat.rooms.merge import merged
+from chat.rooms.delivery import Delivery, Emit
 from chat.rooms.online import Online
 from chat.rooms.position import START, UNSPOKEN, Arrival, Sync, Taken, in_order
 from chat.rooms.room import Room
 from chat.rooms.rulefeed import RuleFeed
 from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
-from chat.wire.schema import Aside, Clear, Delete, Gap, Msg, Sequenced
+from chat.wire.redaction import unlapsed
+from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +51,11 @@ SETTLE_S: Final = 5
 OPENED_AT_ONCE_S: Final = 10
 """Rooms opened without a wait after a pause: as many as in so many seconds."""
 
-Emit = Callable[[Room, Sequence[Sequenced | Gap | Aside]], None]
-"""Sends events to all members, in order."""
-
 
 class Rooms:
     """Rooms by name; `variants` is how many kinds of members there are, and viewers are reported
     under the name `shard`. `rules` are opened and closed with the rooms, `visitors` reported;
-    `clock` is seconds, monotonic."""
+    `clock` is seconds, monotonic, `wall` since 1970."""
 
     def __init__(
         self,
@@ -75,6 +70,7 @@ class Rooms:
         rules: RuleFeed | None = None,
         visitors: Visitors | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.by_name: dict[str, Room] = {}
         self._store = store
@@ -88,13 +84,18 @@ class Rooms:
         self._variants = variants
         self._counts = counts
         self._emit = emit
-        self._budget = WriteBudget()
-        self._announcer = Announcer(emit, counts, self._budget)
-        self._asides = Asides(emit, clock, self._budget)
-        self._tellers = [self._announcer.tick, self._asides.tick]
+        self._delivery = Delivery(emit, counts, limits.shown_per_s, clock)
         self._visitors = visitors or Visitors(str, counts)
+        self._wall = wall
+        self._lapsing: set[Room] = set()
         self._online = Online(
-            *(store, shard, limits.online_interval_s, self._announcer.reported, self._visitors)
+            *(
+                store,
+                shard,
+                limits.online_interval_s,
+                self._delivery.announcer.reported,
+                self._visitors,
+            )
         )
         self._rules = rules or RuleFeed(Rules(store), Rulebook(), counts)
         self._rules.listeners.append(self._ruled)
@@ -164,8 +165,8 @@ class Rooms:
             self._forget(room)
             return
         self._reader.subscribe(self._store.keys.fanout(room.partition), state.fanout_id)
-        room.remember_only(state.places)
-        self._asides.liked(room, state.likes, id_order(state.fanout_id))
+        self._remember_only(room, state.places)
+        self._delivery.asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))
         self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
@@ -199,7 +200,11 @@ class Rooms:
             renew, old = True, state.epoch
 
     def tick(self, tick: int) -> None:
-        """Close the rooms that have been empty for long; tell counts, and report them when due."""
+        """Close the rooms that have been empty for long; tell counts, and report them when due.
+        What has had its time is forgotten."""
+        if self._lapsing:
+            now_ms = self._now_ms()
+            self._lapsing = {room for room in self._lapsing if room.lapse(now_ms)}
         unsettled = []
         for room in [room for room in self.by_name.values() if not any(room.members)]:
             if not room.idle:
@@ -216,17 +221,8 @@ class Rooms:
             self._online.settle(unsettled)
         self._counts[ChatCount.ROOMS] = len(self.by_name)
         self._counts[ChatCount.STREAMS] = self._reader.streams
-        self._budget.refill(tick)
-        self._tell_alone(tick)
+        self._delivery.tick(tick)
         self._online.tick(tick, list(self.by_name.values()))
-
-    def _tell_alone(self, tick: int) -> None:
-        """What goes alone, within one budget; whoever comes first when that ends is next last."""
-        had = not self._budget.spent
-        for tell in self._tellers:
-            tell(tick)
-        if had and self._budget.spent:
-            self._tellers.reverse()
 
     def _linger_s(self, room: Room) -> int:
         """How long an empty room stays. One that nobody spoke in has nothing to keep: until it has
@@ -238,16 +234,18 @@ class Rooms:
     def _ruled(self, name: str | None, fields: Collection[str] | None) -> None:
         """A room's rules changed: who joins from now on is told those."""
         room = None if name is None else self.by_name.get(name)
-        if room is not None:
-            room.rules = self._rules.book.of(room.name)
-            room.snapshots.clear()
+        if room is None:
+            return
+        room.rules = self._rules.book.of(room.name)
+        room.snapshots.clear()
+        self._delivery.ruled(room)
 
     def _forget(self, room: Room) -> None:
         del self.by_name[room.name]
-        self._announcer.forget(room)
+        self._delivery.forget(room)
         self._visitors.forget(room)
-        self._asides.forget(room)
         self._rules.forget(room.name)
+        self._lapsing.discard(room)
         room.alone = ()  # it names the room itself: a cycle, which only the collector would free
 
     # --- following -----------------------------------------------------------------------------
@@ -266,7 +264,11 @@ class Rooms:
             try:
                 room = by_name.get(fields[1].decode())
                 if room is not None and not fields[3]:
-                    self._take_beside(room, fields, entry_id)
+                    if self._is_aside(room, fields, entry_id):
+                        continue
+                    if room in arrivals:  # they were said before the rules changed
+                        self._give(room, room.position.take(arrivals.pop(room)))
+                    self._rules.take(room.name, fields)
                 elif room is not None:
                     epoch, _, seq = fields[3].partition(b"-")
                     arrivals[room].append(Arrival(epoch.decode(), int(seq), fields[5], entry_id))
@@ -276,23 +278,22 @@ class Rooms:
         for room, batch in arrivals.items():
             self._give(room, room.position.take(batch))
 
-    def _take_beside(self, room: Room, fields: Sequence[bytes], entry_id: bytes) -> None:
-        """An entry that takes no place: what a room is told beside its messages, or a change of its
-        rules."""
+    def _is_aside(self, room: Room, fields: Sequence[bytes], entry_id: bytes) -> bool:
+        """Whether an entry that takes no place is what a room is told beside its messages."""
         with suppress(BadEntry):
             control = read_broadcast(fields[5])
             if isinstance(control, Liked | Arrived):
-                self._asides.take(room, control, id_order(entry_id))
-                return
-        self._rules.take(room.name, fields)
+                self._delivery.asides.take(room, control, id_order(entry_id))
+                return True
+        return False
 
     def _give(self, room: Room, taken: Taken) -> None:
         """Send what is next; fetch what is missing."""
         self._counts[ChatCount.DUPLICATES_READ] += taken.duplicates
         if taken.ready:
-            events = [self._event(room.name, new) for new in taken.ready]
+            events = [self._event(room, new) for new in taken.ready]
             room.recent.extend([event for event in events if not isinstance(event, Gap)])
-            if self._send(room, events) < len(events):
+            if self._delivery.send_next(room, taken.ready, events) < len(events):
                 for event in events:
                     if isinstance(event, Delete | Clear):
                         room.forget(event)
@@ -300,35 +301,35 @@ class Rooms:
             self._counts[ChatCount.GAPS] += 1
             self._tasks.spawn(self._fill(room, taken.rewound))
 
-    def _event(self, room: str, new: Arrival) -> Sequenced | Gap:
+    def _remember_only(self, room: Room, places: Sequence[Sequenced]) -> None:
+        room.remember_only(places)
+        if any(type(place) is Msg and place.until for place in places):
+            self._lapsing.add(room)
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    def _event(self, room: Room, new: Arrival) -> Sequenced | Gap:
         """What members get for an arrival: a place with nothing of ours in it is one they lost."""
         try:
-            return read(new.entry, room, new.epoch, new.seq)
+            event = read(new.entry, room.name, new.epoch, new.seq)
         except BadEntry:
             self._counts[ChatCount.BAD_ENTRIES] += 1
             self._counts[ChatCount.GAP_MESSAGES_LOST] += 1
-            return Gap(room, new.epoch, new.seq, 1)
-
-    def _send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
-        """Give events out, and the room's count with them; how many of them are messages."""
-        self._counts[ChatCount.FLUSHES] += 1
-        said = messages = [type(event) for event in events].count(Msg)
-        if messages > 1 and room.rules.settings.merge_duplicates:
-            events = merged(events)
-            said = [type(event) for event in events].count(Msg)
-            self._counts[ChatCount.MERGED] += messages - said
-        self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * said
-        beside = [*self._announcer.riding(room), *self._asides.riding(room)]
-        self._emit(room, [*events, *beside] if beside else events)
-        return messages
+            return Gap(room.name, new.epoch, new.seq, 1)
+        if type(event) is Msg and event.until:
+            self._lapsing.add(room)
+            return unlapsed([event], self._now_ms())[0]
+        return event
 
     async def _fill(self, room: Room, rewound: bool = False) -> None:
         """Bring a room in step from its history; it holds back arrivals meanwhile."""
         self._counts[ChatCount.REWINDS] += rewound
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
-        room.remember_only(state.places)
-        self._asides.liked(room, state.likes, id_order(state.fanout_id))
+        self._delivery.release(room)  # of the epoch that may end here
+        self._remember_only(room, state.places)
+        self._delivery.asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))  # where messages were missed, others were
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base
@@ -338,7 +339,7 @@ class Rooms:
         room.redacted_at = filled.seq  # something may have been: older reads are not to be shown
         events = in_order(room.name, filled)
         if events:
-            self._send(room, events)
+            self._delivery.send(room, events)
         self._give(room, taken)
         if room.live:
             room.let_in_waiting()
@@ -360,7 +361,7 @@ class Rooms:
                 continue  # it is being filled, or was meanwhile
             last = room.recent[-1] if room.recent else None
             if peek is not None:
-                self._asides.liked(room, peek.likes, id_order(peek.fanout_id))
+                self._delivery.asides.liked(room, peek.likes, id_order(peek.fanout_id))
             if peek is None:
                 rewound = room.position.confirm(UNSPOKEN, 0, START, None, None)
             else:

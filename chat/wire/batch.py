@@ -3,14 +3,16 @@
 Rules. Pure. `shorten` and `expand` are each other's inverse: what one leaves out the other puts
 back, and a test holds them to it. A place's number is left out where it follows the one before; a
 name where it is what `default_name` makes of the uid. Of a message that was taken back only its
-place is written, always with its number. A shadowed message is not written: its place is a hole,
-which whoever reads passes over because the next place says its number.
+place is written, always with its number. A message that is hidden, because it is shadowed or left
+out, is not written: its place is a hole, which whoever reads passes over because the next place
+says its number.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import UNSET, UnsetType
+from msgspec.json import encode
 
 from chat.wire.schema import (
     GUEST,
@@ -20,6 +22,7 @@ from chat.wire.schema import (
     Batched,
     Clear,
     Delete,
+    LeftOut,
     Message,
     Msg,
     Msgs,
@@ -48,7 +51,7 @@ def shorten(places: Iterable[Sequenced], after: int | None) -> list[Message]:
     """Places as they are written behind seq `after`; None: nothing before them is known."""
     written = []
     for place in places:
-        if type(place) is Shadowed:
+        if type(place) is Shadowed or type(place) is LeftOut:
             continue
         seq = place.seq
         written.append(_written(place, UNSET if after is not None and seq == after + 1 else seq))
@@ -73,6 +76,7 @@ def _written(place: Shown, seq: int | UnsetType) -> Message:  # hot: once per me
                 level=place.level,
                 badges=place.badges,
                 times=place.times,
+                data=place.data,
             )
         case Delete():
             return Message(seq, t="delete", target=place.target, ts=place.ts)
@@ -110,36 +114,47 @@ def expand(
                     NORMAL_SIZE if one.size is UNSET else one.size,
                     ts,
                     one.kind,
-                    *(one.avatar, one.level, one.badges, one.times),
+                    *(one.avatar, one.level, one.badges, one.data),
+                    times=one.times,
                 )
 
 
-def batches(room: str, epoch: str, messages: Sequence[Batched]) -> Iterator[Msgs]:
+def batches(
+    room: str,
+    epoch: str,
+    messages: Sequence[Batched],
+    first: int | None = None,
+    to: int | None = None,
+) -> Iterator[Msgs]:
     """Messages in order as events of at most about FRAME_BYTES each; one message always fits.
 
-    Their numbers are all covered: where all messages are shadowed, the batch is empty.
+    Together they cover the numbers `first` to `to`, by default from the first message to the last:
+    where all of them are hidden, a batch is empty.
     """
+    if first is None and not messages:
+        return
+    seq = messages[0].seq if first is None else first
     start = size = 0
     for i, message in enumerate(messages):
-        weight = MESSAGE_BYTES
+        weight = 0
         if type(message) is Msg:
-            weight += len(message.uid) + len(message.name) + len(message.text.encode())
-            if message.avatar is not UNSET or message.badges is not UNSET:
+            weight = len(message.uid) + len(message.name) + len(message.text.encode())
+            weight += MESSAGE_BYTES
+            if not (message.avatar is message.badges is message.data is UNSET):
                 weight += _adornment_bytes(message)
+        elif type(message) is Removed:
+            weight = MESSAGE_BYTES
         if size and size + weight > FRAME_BYTES:
-            yield _batch(room, epoch, messages[start:i])
-            start, size = i, 0
+            last = messages[i - 1].seq
+            yield Msgs(room, epoch, seq, last, shorten(messages[start:i], seq - 1))
+            seq, start, size = last + 1, i, 0
         size += weight
-    if size:
-        yield _batch(room, epoch, messages[start:])
+    last = messages[-1].seq if to is None else to
+    yield Msgs(room, epoch, seq, last, shorten(messages[start:], seq - 1))
 
 
 def _adornment_bytes(message: Msg) -> int:
-    """What an avatar and badges come to, about."""
+    """What an avatar, badges and data come to, about."""
     avatar = 0 if message.avatar is UNSET else len(message.avatar)
-    return avatar + sum(len(badge.encode()) + 3 for badge in message.badges or ())
-
-
-def _batch(room: str, epoch: str, messages: Sequence[Batched]) -> Msgs:
-    first = messages[0].seq
-    return Msgs(room, epoch, first, messages[-1].seq, shorten(messages, first - 1))
+    data = 0 if message.data is UNSET else len(encode(message.data))
+    return avatar + data + sum(len(badge.encode()) + 3 for badge in message.badges or ())

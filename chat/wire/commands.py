@@ -13,6 +13,7 @@ from chat.wire.schema import (
     SCROLL,
     WHITE,
     Color,
+    Kind,
     LikeKind,
     MessageId,
     Mode,
@@ -66,6 +67,7 @@ class Send(Struct, tag_field="t", tag="send", frozen=True):
     size: Size = NORMAL_SIZE
     id: MessageId | UnsetType = UNSET
     ref: Ref | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
 
 
 class Auth(Struct, tag_field="t", tag="auth", frozen=True):

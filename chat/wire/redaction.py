@@ -1,4 +1,4 @@
-"""What a `delete` or a `clear` takes back.
+"""What a `delete` or a `clear` takes back, and time.
 
 Rules. Pure. It is said here once, for all who hold messages: rooms, what is pinned, clients.
 """
@@ -42,3 +42,13 @@ def redacted(places: list[Sequenced]) -> list[Sequenced]:
     for told in [place for place in places if isinstance(place, Delete | Clear)]:
         places = without(told, places)
     return places
+
+
+def unlapsed(places: list[Sequenced], now_ms: int) -> list[Sequenced]:
+    """Places with only a mark where a message stood that is not shown any more."""
+    return [
+        Removed(place.room, place.seq, place.ts)
+        if isinstance(place, Msg) and place.until and place.until <= now_ms
+        else place
+        for place in places
+    ]

@@ -34,6 +34,10 @@ LIKE = "like"
 MOST_NAMES = 5
 """Names in a join notice: as many as a line has room for."""
 LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
+CHAT_PRIORITY = 5
+"""Of 0 to 9: that of what people type. What is above it is never left out."""
+STAFF_PRIORITY = 6
+KIND_PRIORITY = 8
 
 
 class ErrorCode(StrEnum):
@@ -85,8 +89,11 @@ class Authed(Struct, tag_field="t", tag="authed"):
 class Msg(Struct, tag_field="t", tag="msg"):
     """One message, whole: as HTTP and our clients give it, and as everything here handles it.
 
-    `id` is "epoch-seq", `ts` milliseconds since 1970 of its publishing. `times` is how many said it
-    at once, where these are shown as one.
+    id        "epoch-seq"; ts: milliseconds since 1970 of its publishing
+    data      what a backend attached, any JSON
+    priority  0 to 9 where it is not that of chat; until: milliseconds since 1970 from which on it
+              is not shown any more. Neither is told to viewers
+    times     how many said it at once, where these are shown as one
     """
 
     room: str
@@ -103,6 +110,9 @@ class Msg(Struct, tag_field="t", tag="msg"):
     avatar: str | UnsetType = UNSET
     level: int | UnsetType = UNSET
     badges: tuple[str, ...] | UnsetType = UNSET
+    data: Any = UNSET
+    priority: int | UnsetType = UNSET
+    until: int | UnsetType = UNSET
     times: int | UnsetType = UNSET
 
 
@@ -141,8 +151,7 @@ class Removed(Struct, tag_field="t", tag="removed"):
     ts: int = 0
 
 
-@final
-class Shadowed:
+class _Hidden:
     """A message that only its sender is to see. It takes a place like any other, and to all others
     it is a hole in the numbers. No Struct: where one is about to be written, that fails."""
 
@@ -153,9 +162,24 @@ class Shadowed:
         self.room, self.seq, self.ts = msg.room, msg.seq, msg.ts
 
 
-Sequenced = Msg | Delete | Clear | State | Removed | Shadowed
+@final
+class Shadowed(_Hidden):
+    """Hidden for what it says: nobody else is told that there was something."""
+
+    __slots__ = ()
+
+
+@final
+class LeftOut(_Hidden):
+    """Hidden because more is said than can be read: everybody is told how many there were. Only in
+    what is given out live; a history has the message."""
+
+    __slots__ = ()
+
+
+Sequenced = Msg | Delete | Clear | State | Removed | Shadowed | LeftOut
 """What takes a place in a room: numbered without a hole, kept in the history."""
-Batched = Msg | Removed | Shadowed
+Batched = Msg | Removed | Shadowed | LeftOut
 """What goes out in a batch; anything else is an event of its own."""
 
 
@@ -184,6 +208,7 @@ class Message(Struct):
     badges: tuple[str, ...] | UnsetType = UNSET
     removed: bool | UnsetType = UNSET
     times: int | UnsetType = UNSET
+    data: Any = UNSET
 
 
 class Msgs(Struct, tag_field="t", tag="msgs"):
@@ -312,6 +337,14 @@ class Gap(Struct, tag_field="t", tag="gap"):
     lost: int
 
 
+class Shed(Struct, tag_field="t", tag="shed"):
+    """Up to `seq`, the display budget left out `count` messages of what the frame covers."""
+
+    room: str
+    seq: int
+    count: int
+
+
 class Notice(Struct, tag_field="t", tag="notice"):
     """To everyone or to one user, in no room."""
 
@@ -352,6 +385,7 @@ ServerEvent = (
     | Likes
     | Joins
     | Gap
+    | Shed
     | Notice
     | Pong
     | Bye

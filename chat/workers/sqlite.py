@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS cursors (
 CREATE TABLE IF NOT EXISTS messages (
   room TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
   id TEXT NOT NULL, uid TEXT, name TEXT, text TEXT, color INTEGER, mode TEXT, size INTEGER,
-  kind TEXT, avatar TEXT, level INTEGER, badges TEXT, removed INTEGER NOT NULL DEFAULT 0,
+  kind TEXT, avatar TEXT, level INTEGER, badges TEXT, removed INTEGER NOT NULL DEFAULT 0, data TEXT,
   PRIMARY KEY (room, epoch, seq, ts)
 );
 CREATE INDEX IF NOT EXISTS messages_ts ON messages (ts);
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS lost (
 """
 BLANK: Final = (
     "UPDATE messages SET uid = NULL, name = NULL, text = NULL, avatar = NULL, badges = NULL, "
-    "level = NULL, removed = 1 WHERE room = ? AND epoch = ? AND "
+    "data = NULL, level = NULL, removed = 1 WHERE room = ? AND epoch = ? AND "
 )
 
 
@@ -79,6 +79,9 @@ class Database:
         self._db.execute("PRAGMA secure_delete = ON")
         self._db.execute(f"PRAGMA application_id = {APPLICATION}")
         self._db.executescript(SCHEMA)
+        columns = [name for _, name, *_ in self._db.execute("PRAGMA table_info(messages)")]
+        if "data" not in columns:  # a file that was begun before there was any
+            self._db.execute("ALTER TABLE messages ADD COLUMN data TEXT")
         named = ("file", secrets.token_hex(6))
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", named)
         [self.file] = self._db.execute("SELECT value FROM meta WHERE name = 'file'").fetchone()
@@ -129,16 +132,16 @@ class Database:
         match event:
             case Msg():
                 optional = (event.kind, event.avatar, event.level)
-                badges = None if event.badges is UNSET else msgspec.json.encode(event.badges)
                 values = (
                     *record.key,
                     *(event.id, event.uid, event.name, event.text),
                     *(event.color, event.mode, event.size),
                     *(None if one is UNSET else one for one in optional),
-                    None if badges is None else badges.decode(),
+                    _json(event.badges),
+                    *(0, _json(event.data)),
                 )
                 marks = ", ".join("?" * len(values))
-                self._db.execute(f"INSERT OR IGNORE INTO messages VALUES ({marks}, 0)", values)
+                self._db.execute(f"INSERT OR IGNORE INTO messages VALUES ({marks})", values)
             case Delete():
                 self._db.execute(BLANK + "seq = ?", (event.room, epoch, event.target))
                 self._removal(record, event.target, None)
@@ -164,3 +167,8 @@ class Database:
         finally:
             self._db.close()
             os.close(self._descriptor)
+
+
+def _json(value: Any) -> str | None:
+    """What is no column of its own, as text; None where there is none."""
+    return None if value is UNSET else msgspec.json.encode(value).decode()

@@ -90,7 +90,16 @@ class TestCounting:
         with served(ACCEPT + text(JOINED), *frames) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
             seen = viewers.ask("wait messages 5 5000")
-        assert (seen["gaps"], seen["repeats"]) == (3, 2)
+        assert (seen["gaps"], seen["repeats"]) == (2, 2)
+
+    def test_what_a_batch_covers_and_does_not_show_is_no_gap(self) -> None:
+        empty = '{"t":"msgs","room":"a","epoch":"e","seq":12,"to":15,"m":[]}'
+        shed = '{"t":"shed","room":"a","seq":15,"count":4}'
+        frames = messages(8, 10, 11), text(f"[{empty},{shed}]"), messages(16)
+        with served(ACCEPT + text(JOINED), *frames) as (viewers, _):
+            viewers.ask("connect 1 1 /ws?room=a")
+            seen = viewers.ask("wait messages 4 5000")
+        assert (seen["frames"], seen["gaps"], seen["repeats"]) == (4, 0, 0)
 
     def test_batches_are_found_among_other_events(self) -> None:
         said = r"{\"uid\":\"u\"},{\"t\":\"msgs\"} \"m\":[{\"seq\":99"

@@ -82,9 +82,10 @@ class Desk:
         await self.store.close()
         await self.raw.aclose()
 
-    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> None:
+    def _emit(self, room: Room, events: Sequence[Sequenced | Gap | Aside]) -> int:
         self.emitted += [(room.name, event) for event in events]
         self.batches.append(events)
+        return 0
 
     def wait(self, room: Room, patient: bool = False) -> Waiter:
         """Somebody waits for a room, and writes down what comes of it."""

@@ -148,8 +148,9 @@ describe("following a room", () => {
     const said = { uid: "guest:c-12345", text: "hi", ts: 9, color: 255 };
     world.hear(msgs(6, 6, { m: [said] }));
     const unsaid = { room: "r", seq: 6, id: "e-6", name: "guest-2345", mode: "scroll", size: 25 };
-    const absent = { kind: undefined, avatar: undefined, level: undefined, badges: undefined,
-      times: undefined };
+    const absent = Object.fromEntries(
+      ["kind", "avatar", "level", "badges", "times", "data"].map((name) => [name, undefined]),
+    );
     assert.deepEqual(world.seen("messages"), [["messages", [{ ...said, ...unsaid, ...absent }]]]);
   });
 
@@ -216,6 +217,7 @@ describe("following a room", () => {
     world.hear(msgs(10, 14, { m: [line({ seq: 12 })] }), { t: "shed", room: "r", seq: 14, count: 4 });
     world.hear({ t: "shed", room: "elsewhere", seq: 90, count: 1 }, msgs(15));
     assert.deepEqual(world.live, [[9], [12], [15]]);
+    assert.deepEqual(world.seen("shed"), [["shed", { count: 3 }], ["shed", { count: 4 }]]);
     assert.equal(world.sent("join").length, 1);
   });
 

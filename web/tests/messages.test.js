@@ -26,12 +26,14 @@ describe("what a message leaves out", () => {
       level: undefined,
       badges: undefined,
       times: undefined,
+      data: undefined,
     });
   });
 
   test("and what it says stands", () => {
     const chosen = { name: "Ada", color: 0, mode: "top", size: 36, kind: "gift" };
-    const shown = { avatar: "https://a.example/7.png", level: 7, badges: ["fan"], times: 128 };
+    const shown = { avatar: "https://a.example/7.png", level: 7, badges: ["fan"], times: 128,
+      data: { a: 1 } };
     const [message] = expand([line("hi", { ...chosen, ...shown, seq: 9 })], EVENT);
     const place = { room: "r", seq: 9, id: "e-9", uid: "u", text: "hi", ts: 1 };
     assert.deepEqual(message, { ...place, ...chosen, ...shown });

@@ -1,13 +1,17 @@
 -- Publish messages of one or several partitions of a server, atomically and in order.
 --
 -- KEYS  for each message: fanout stream, room hash, history stream, dup string;
---       then for each limited message: the string of what its sender said lately
+--       then for each limited message: the string of what its sender said lately, or the rules of
+--       its room, where who sends it does not know them
 -- ARGV  1 Redis time in ms after which nothing may be done any more (0: no deadline)
 --       2 history length   3 fanout length   4 seconds a room is kept   5 seconds a dup is kept
 --       6 epoch for a room that has none   7 milliseconds, the time of publishing   8 messages
 --       then for each message: room name, entry, digest of its content ("" when it has no dup key);
---       then for each limited message: which it is (from 1), ms between two of its sender's, ms in
---       which it may not be said again, digest of its text, messages a second of the room (0: no limit)
+--       then for each limited message: which it is (from 1), ms between two of its sender's, or -1
+--       where the room's rules say how many a second there may be, ms in which it may not be said
+--       again, digest of its text, messages a second of the room (0: no limit; with -1, where the
+--       rules say none), its priority: from 6 on it is not refused for that, but counts; up to 4 it
+--       is refused when half of the burst is used up
 -- Returns the Redis time in ms, then for each message four values: "epoch", seq, ts, and 0 when it was
 -- published, 1 when it was a duplicate or 3 when its ID was another content's; its error, 0, 0, 2
 -- when it was refused, of which nothing is left then; or "", the ms after which it may be sent, 0, and
@@ -16,6 +20,7 @@
 --
 -- Before this stands append.lua. What may fail comes before a message's place, and all else can be
 -- done without. A room is not begun where the fanout stream is none; that is therefore asked first.
+local CHAT = 5 -- the priority of what people type
 local TEXTS = 16 -- of one sender that are remembered: what one may push into memory is bounded
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -71,9 +76,23 @@ if #KEYS > 4 * messages then
     return tonumber(known:match('^%d+') or 0), texts
   end
 
+  -- Messages a second by a room's rules, which are looked at once a call.
+  local ruled = {}
+  local function per_s_of(rules, otherwise)
+    if not ruled[rules] then
+      local packed = redis.pcall('HGET', rules, 'settings')
+      local read, settings = pcall(cmsgpack.unpack, packed)
+      ruled[rules] = read and type(settings) == 'table' and tonumber(settings.messages_per_s) or 0
+    end
+    return ruled[rules] > 0 and ruled[rules] or otherwise
+  end
+
   -- The outcome of a message that a limit refuses, and after how many ms it may be sent. Else what
   -- there is to note once it is published.
   function judge(room, limit)
+    if limit.slow < 0 then
+      limit.per_s = per_s_of(limit.spoken, limit.per_s)
+    end
     if limit.slow > 0 or limit.unlike > 0 then
       local last, texts = lately(limit)
       local wait = left(last, limit.slow)
@@ -96,8 +115,13 @@ if #KEYS > 4 * messages then
         full = at
       end
       full = math.max(full, at) + cost
-      if full - at > burst + cost / 100 then
-        return 6, math.ceil(full - at - burst)
+      if limit.priority > CHAT then
+        full = math.min(full, at + burst) -- chat yields, and comes back as soon as there is less
+      else
+        local most = limit.priority < CHAT and math.max(burst / 2, cost) or burst
+        if full - at > most + cost / 100 then
+          return 6, math.ceil(full - at - most)
+        end
       end
       limit.full_at = full
     end
@@ -121,10 +145,10 @@ if #KEYS > 4 * messages then
   end
 
   for key = 4 * messages + 1, #KEYS do
-    local arg = 9 + 3 * messages + 5 * (key - 4 * messages - 1)
+    local arg = 9 + 3 * messages + 6 * (key - 4 * messages - 1)
     limits[tonumber(ARGV[arg])] = {
       spoken = KEYS[key], slow = tonumber(ARGV[arg + 1]), unlike = tonumber(ARGV[arg + 2]),
-      text = ARGV[arg + 3], per_s = tonumber(ARGV[arg + 4]),
+      text = ARGV[arg + 3], per_s = tonumber(ARGV[arg + 4]), priority = tonumber(ARGV[arg + 5]),
     }
   end
 end

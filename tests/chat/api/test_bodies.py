@@ -148,8 +148,9 @@ class TestPaths:
             assert len(caught.value.problems) == 1
 
     def test_every_field_that_is_wrong_is_named(self) -> None:
-        wrong: dict[str, Any] = {name: {} for name in MessageIn.__struct_fields__}
-        assert problems_of(wrong) == list(MessageIn.__struct_fields__)
+        names = [name for name in MessageIn.__struct_fields__ if name != "data"]
+        assert problems_of({name: {} for name in names}) == names
+        assert problems_of({"text": "", "data": "x" * 4_095}) == ["text", "data"]
         for uid in ("a\nb", ".", ".."):
             assert problems_of({"text": "", "uid": uid}) == ["uid", "text"]
         assert problems_of({"text": "", "badges": ["fan", " x"]}) == ["badges", "text"]

@@ -84,11 +84,34 @@ class TestMessages:
         message = said(pack(Said("u", "n", text, 0, "scroll", 12, ts)))
         assert (message.text, message.ts) == (text, ts)
 
+    def test_what_a_backend_says_of_it(self) -> None:
+        entry = Said(
+            "u", "n", "x", 0, "top", 12, 3, priority=0, until=9_000, data={"a": [1.0, None]}
+        )
+        message = said(pack(entry))
+        assert (message.priority, message.until, message.data) == (0, 9_000, {"a": [1.0, None]})
+        usual = said(pack(structs.replace(entry, priority=5, until=0, data=None)))
+        assert (usual.priority, usual.until, usual.data) == (UNSET, UNSET, UNSET)
+
+    def test_its_data_is_part_of_what_its_id_is_for(self) -> None:
+        entry = Said("u", "n", "x", 0, "top", 12, 3)
+        some: tuple[Any, ...] = (None, 0, 1, {}, [])
+        digests = {digest(pack(structs.replace(entry, data=data))) for data in some}
+        assert len(digests) == 5
+        assert digest(pack(structs.replace(entry, priority=9, until=5))) in digests
+
+    @pytest.mark.parametrize(
+        "data", [b"bytes", {1: 2}, msgpack.Timestamp(1), float("nan"), "x" * 5_000]
+    )
+    def test_data_that_is_no_json_of_ours_is_a_bad_entry(self, data: Any) -> None:
+        with pytest.raises(BadEntry):
+            read(packed([*WHOLE, None, "", 0, [], False, 5, 0, data]), "r", "e", 1)
+
     def test_an_older_entry_lacks_what_came_later(self) -> None:
         assert said(packed(WHOLE)).kind is UNSET
 
     def test_a_newer_entry_has_more(self) -> None:
-        newer = packed([*WHOLE, "gift", "", 3, ["fan"], False, {"more": 3}, [1, 2]])
+        newer = packed([*WHOLE, "gift", "", 3, ["fan"], False, 5, 0, None, {"more": 3}, [1, 2]])
         assert said(newer).kind == "gift"
         assert said(newer).badges == ("fan",)
 
@@ -112,7 +135,7 @@ class TestOtherKinds:
         [
             (Said("u7", "阿花", "前方高能", 1, "top", 25, 9), ["m", "u7", "阿花", "前方高能", 1,
                                                                "top", 25, 9, None, "", 0, [],
-                                                               False]),
+                                                               False, 5, 0, None]),
             (Deleted(3, 9), ["d", 3, 9]),
             (Cleared(None, 9), ["c", None, 9]),
             (Ruled({"slow_s": 2}, 9), ["s", {"slow_s": 2}, 9]),

@@ -20,6 +20,7 @@ from chat.wire.schema import (
     Msg,
     Msgs,
     Removed,
+    Shed,
     State,
 )
 from tests.chat import fakenode as wire
@@ -343,3 +344,28 @@ class TestRefusals:
         follower.lost()
         follower.welcomed(300)
         assert (follower.stage, follower.refusal) == (Stage.WANTED, None)
+
+
+class TestShed:
+    def test_it_is_told_and_moves_the_position(self) -> None:
+        follower = following(5)
+        shed = Shed("lobby", 8, 3)
+        assert follower.take(shed, 101.0) == [shed]
+        assert follower.since == Since("e1", 8)
+        assert seqs(follower.take(batch(9), 101.0)) == [9]
+
+    def test_behind_its_batch_it_moves_nothing(self) -> None:
+        follower = following(5)
+        assert seqs(follower.take(batch(6, seq=6, to=9), 101.0)) == [6]
+        shed = Shed("lobby", 9, 3)
+        assert follower.take(shed, 101.0) == [shed]
+        assert follower.since == Since("e1", 9)
+        assert seqs(follower.take(batch(10), 101.0)) == [10]
+        follower.take(Shed("lobby", 10, 1), 101.0)
+        assert follower.since == standing(10)
+
+    def test_while_a_join_is_unanswered_it_is_not_taken(self) -> None:
+        follower = following(5)
+        follower.take(batch(9), 200.0)
+        assert follower.stage is Stage.WANTED
+        assert follower.take(Shed("lobby", 9, 1), 200.0) == []

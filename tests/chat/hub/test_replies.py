@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
 from chat.bus.store import Outgoing, RoomState
-from chat.hub.replies import full_frames
+from chat.hub.replies import Written, full_frames
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.batch import FRAME_BYTES
 from chat.wire.commands import Moderate
@@ -47,8 +47,8 @@ def gate(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return opened
 
 
-def size(frame: list[tuple[bytes, str]]) -> int:
-    return sum(len(event) for event, _ in frame)
+def size(frame: list[Written]) -> int:
+    return sum(len(one.event) for one in frame)
 
 
 class TestFullFrames:
@@ -56,13 +56,13 @@ class TestFullFrames:
     def test_all_events_come_in_order_and_no_frame_is_larger_than_it_must_be(
         self, lengths: list[int]
     ) -> None:
-        events = [(bytes([i]) * length, str(i)) for i, length in enumerate(lengths)]
+        events = [Written(bytes([i]) * length, str(i)) for i, length in enumerate(lengths)]
         frames = [list(frame) for frame in full_frames(events)]
         assert [event for frame in frames for event in frame] == events
         for frame in frames:
             assert len(frame) == 1 or size(frame) <= FRAME_BYTES
         for frame, following in pairwise(frames):
-            assert size(frame) + len(following[0][0]) > FRAME_BYTES
+            assert size(frame) + len(following[0].event) > FRAME_BYTES
 
     def test_nothing_is_no_frame(self) -> None:
         assert list(full_frames([])) == []

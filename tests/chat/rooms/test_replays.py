@@ -1,8 +1,10 @@
 """What was read for those who come back: shared for a while, few at a time."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chat.bus.connect import StoreError
 from chat.bus.store import RoomState, Store
@@ -11,6 +13,7 @@ from chat.rooms.answers import Answer
 from chat.rooms.replays import KEPT, Replays
 from chat.rooms.room import Room
 from chat.wire.commands import Since
+from chat.wire.schema import Msg
 from tests.chat.rig import a_store, publish
 from tests.chat.rooms.test_replay import a_room
 
@@ -106,3 +109,22 @@ async def test_redis_away_is_no_answer(store: Store, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(store, "open_room", away)
     replays = Replays(store)
     assert await replays.read((here(), "e00001"), 8) is None
+
+
+async def test_one_that_has_something_not_to_be_shown_for_ever_is_kept_for_a_tick(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replays, line = Replays(store), (here(), "e00001")
+    whole = store.open_room
+
+    async def lapsing(*args: Any, **options: Any) -> RoomState:
+        state = await whole(*args, **options)
+        said = [place for place in state.places if isinstance(place, Msg)]
+        state.places = [structs.replace(place, until=2**50) for place in said]
+        return state
+
+    monkeypatch.setattr(store, "open_room", lapsing)
+    await replays.read(line, 8)
+    assert replays.get(line) is not None
+    replays.tick()
+    assert replays.get(line) is None

@@ -25,6 +25,7 @@ from chat.wire.schema import (
     Notice,
     Pong,
     ServerEvent,
+    Shed,
     State,
     Welcome,
 )
@@ -73,6 +74,7 @@ class TestEvents:
                 {"t": "notice", "id": "1-0", "scope": "all", "name": "n", "text": "hi", "color": 1,
                  "ts": 2},
             ),
+            (Shed("a", 9, 3), {"t": "shed", "room": "a", "seq": 9, "count": 3}),
             (Bye("x", 2.5), {"t": "bye", "reason": "x", "reconnect_in": 2.5}),
             (Delete("a", 2, 1, 9), {"t": "delete", "room": "a", "seq": 2, "target": 1, "ts": 9}),
             (Clear("a", 2, 9), {"t": "clear", "room": "a", "seq": 2, "ts": 9}),
@@ -116,9 +118,10 @@ class TestEvents:
         said = {"seq": 1, "uid": "u", "name": "n", "text": "hi", **look, "ts": 2, "kind": "gift"}
         who = {"avatar": "a", "level": 4, "badges": ("b",)}
         whole = said | {"t": "x", "target": 3, "state": {}} | who | {"removed": True, "times": 2}
+        whole |= {"data": [1]}
         assert msgspec.to_builtins(msgspec.convert(whole, Message)) == whole
         assert list(whole) == list(Message.__struct_fields__)
 
     def test_every_event_has_its_own_tag(self) -> None:
         tags = [kind.__struct_config__.tag for kind in get_args(ServerEvent)]
-        assert len(set(tags)) == len(tags) == 21
+        assert len(set(tags)) == len(tags) == 22

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from chat.wire.schema import Msg
 from chat.workers.filelock import CannotArchive
-from chat.workers.records import Cursor, Missing
+from chat.workers.records import Cursor, Missing, Record
 from chat.workers.sqlite import Database
 from tests.chat.workers.sinks import cleared, deleted, said
 
@@ -74,6 +76,30 @@ def test_a_message_taken_back_is_an_empty_row_and_nowhere_else(path: Path) -> No
         (2, "u", "n", "harmless", 0),
     ]
     assert not any(b"secret word" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def with_data(seq: int, data: Any) -> Record:
+    record = said(seq)
+    assert isinstance(record.event, Msg)
+    return structs.replace(record, event=structs.replace(record.event, data=data))
+
+
+def test_data_is_kept_and_taken_back(path: Path, sink: Database) -> None:
+    sink.write([with_data(1, {"¥": 9.5}), with_data(2, 0), said(3)], [], {})
+    assert rows(path, "SELECT data FROM messages") == [('{"¥":9.5}',), ("0",), (None,)]
+    sink.write([deleted(4, 1)], [], {})
+    assert rows(path, "SELECT data FROM messages WHERE removed") == [(None,)]
+
+
+def test_a_file_from_before_there_was_data_goes_on(path: Path) -> None:
+    sink = Database(path)
+    sink.write([said(1)], [], {})
+    sink._db.execute("ALTER TABLE messages DROP COLUMN data")
+    sink.close()
+    again = Database(path)
+    again.write([with_data(2, [1])], [], {})
+    again.close()
+    assert rows(path, "SELECT seq, data, removed FROM messages") == [(1, None, 0), (2, "[1]", 0)]
 
 
 def test_clearing_takes_what_came_before(path: Path, sink: Database) -> None:
