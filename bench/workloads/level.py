@@ -85,14 +85,22 @@ def until(true: Callable[[], bool], what: str) -> None:
 
 
 def kill_one(node: Node, clients: Sequence[Child]) -> list[int]:
-    """End the first shard; when its successor serves, how many each client lost."""
+    """End a shard; once its successor serves, how many each client is short of."""
     for client in clients:
         client.ask("reset")
     gone = node.pids("shard")[0]
     os.kill(gone, signal.SIGKILL)
     until(lambda: gone not in node.pids("shard"), "the shard did not end")
     until(lambda: len(node.pids("shard")) == SHARDS, "the shard was not started again")
-    return [client.ask("count")["closed"] for client in clients]
+    lost: list[int] = [client.ask("count")["closed"] for client in clients]
+
+    def serves() -> bool:
+        """Whether the next one who comes is the successor's. Until then others take them."""
+        lost[0] -= int(clients[0].ask(f"connect 1 1 {PATH}")["ok"])
+        return min(filled(node)) > 0
+
+    until(serves, "the shard took nobody")
+    return lost
 
 
 class Crowd:
