@@ -6,6 +6,12 @@ is very much, after a pause or under more load than a shard can carry, is severa
 
 A shadowed message is in nobody's frame but its sender's: their connections are left out of what all
 others get, and get frames of their own by the same queue, so that nothing overtakes.
+
+A room's frames are a lane of the outbox; so are all to those who are told their positions in
+several rooms, which holds only if nothing overtakes between those; so is what is of no room.
+
+Who reads slowly is spared counts first, batches next, and what nothing makes up for never. But an
+event stream, whose frames say its position, gets none of a room behind a hole: it is resumed.
 """
 
 from collections import defaultdict
@@ -38,11 +44,22 @@ from chat.wire.schema import (
     State,
 )
 from chat.wire.variants import Variant, Variants
+from shard.backlog import Keep
 from shard.connections import Connections
 
 BATCHED: Final = (Msg, Removed, Shadowed)
-Written = tuple[bytes, str]
-"""An event in a dialect, and the position of its room behind it; "" where it has none."""
+KEEP: Final[dict[type, Keep]] = {
+    Online: Keep.LOW,
+    Gap: Keep.ALWAYS,
+    Delete: Keep.ALWAYS,
+    Clear: Keep.ALWAYS,
+    State: Keep.ALWAYS,
+}
+"""How much it matters to who reads slowly; all else is NORMAL."""
+PLACES: Final = "frames that say where one is in several rooms"
+NO_ROOM: Final = "what is of no room"
+Written = tuple[bytes, str, Keep]
+"""An event in a dialect; the position of its room behind it, "" where it has none; its Keep."""
 
 
 class Replies:
@@ -95,8 +112,10 @@ class Replies:
         """Where a connection is in its rooms, in its order.
 
         Of one in several rooms it is not told while a fan-out is under way, which a frame to one
-        may overtake: its position would be ahead of what it has.
+        may overtake: its position would be ahead of what it has. So it would behind a hole.
         """
+        if self._connections.has_hole(fd):
+            return ""
         rooms = self._members.of(fd)
         if len(rooms) > 1 and self._connections.fanning_out:
             return ""
@@ -203,15 +222,18 @@ class Replies:
         kinds: Sequence[tuple[Variant, Collection[int]]],
         part: Sequence[Written],
     ) -> None:
-        written = [one for one, _ in part]
-        places = [place for _, place in part if place]
+        written = [one for one, _, _ in part]
+        places = [place for _, place, _ in part if place]
         place = places[-1] if places else ""
+        keep = max(one for _, _, one in part)
+        if dialect.places:
+            keep = min(keep, Keep.NORMAL)
         payload = dialect.payload(written, place)
         for variant, members in kinds:
             if variant.shared:
-                self._connections.fan_out(members, variant.wrap(payload))
+                self._connections.fan_out(members, variant.wrap(payload), keep, room)
             else:
-                self._fan_out_by_rooms(room, members, variant, written, place)
+                self._fan_out_by_rooms(room, members, variant, written, place, keep)
 
     def _fan_out_by_rooms(
         self,
@@ -220,6 +242,7 @@ class Replies:
         variant: Variant,
         written: Sequence[bytes],
         place: str,
+        keep: Keep,
     ) -> None:
         """To members who are told their position in all of their rooms: one frame for those who
         are at the same. It costs some look-ups a viewer, which no other variant does."""
@@ -230,7 +253,7 @@ class Replies:
             both = zip(rooms, waiting_from, strict=True)
             here = [place if other is room else at for other, at in both]
             frame = variant.frame(written, _places(rooms, here) if place else "")
-            self._connections.fan_out(fds, frame)
+            self._connections.fan_out(fds, frame, keep, PLACES)
 
     def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
         """Events of no room to many connections; slow readers get them, too."""
@@ -240,8 +263,8 @@ class Replies:
         for number, members in by_variant.items():
             variant = self._variants[number]
             for part in full_frames(_written(variant.dialect, [(event, "") for event in events])):
-                frame = variant.frame([one for one, _ in part])
-                self._connections.fan_out(members, frame, droppable=False)
+                frame = variant.frame([one for one, _, _ in part])
+                self._connections.fan_out(members, frame, Keep.ALWAYS, NO_ROOM)
 
 
 def _for_muted(found: Room | Answer, until: int, ref: Ref | UnsetType) -> Joined:
@@ -297,14 +320,16 @@ def _batched(room: Room, messages: Sequence[Batched]) -> list[tuple[ServerEvent,
 
 def _written(dialect: Dialect, steps: Sequence[tuple[ServerEvent, str]]) -> list[Written]:
     return [
-        (written, place) for event, place in steps if (written := dialect.event(event)) is not None
+        (written, place, KEEP.get(type(event), Keep.NORMAL))
+        for event, place in steps
+        if (written := dialect.event(event)) is not None
     ]
 
 
 def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:
     """Written events in order, as many at a time as fit one frame; one always does."""
     start = size = 0
-    for i, (event, _) in enumerate(written):
+    for i, (event, _, _) in enumerate(written):
         if size and size + len(event) > FRAME_BYTES:
             yield written[start:i]
             start, size = i, 0

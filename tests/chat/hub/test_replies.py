@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
 from chat.bus.store import Outgoing, RoomState
-from chat.hub.replies import full_frames
+from chat.hub.replies import Written, full_frames
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.batch import FRAME_BYTES
+from shard.backlog import Keep
 from shard.counters import Count
 from tests.chat.rig import Shard, publish, until
 from tests.whole import whole
@@ -45,8 +46,8 @@ def gate(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return opened
 
 
-def size(frame: list[tuple[bytes, str]]) -> int:
-    return sum(len(event) for event, _ in frame)
+def size(frame: list[Written]) -> int:
+    return sum(len(event) for event, _, _ in frame)
 
 
 class TestFullFrames:
@@ -54,7 +55,7 @@ class TestFullFrames:
     def test_all_events_come_in_order_and_no_frame_is_larger_than_it_must_be(
         self, lengths: list[int]
     ) -> None:
-        events = [(bytes([i]) * length, str(i)) for i, length in enumerate(lengths)]
+        events = [(bytes([i]) * n, str(i), Keep.NORMAL) for i, n in enumerate(lengths)]
         frames = [list(frame) for frame in full_frames(events)]
         assert [event for frame in frames for event in frame] == events
         for frame in frames:
@@ -222,6 +223,11 @@ class TestEventStreams:
                     number += 1
                     await publish(shard.store, ROOM, str(number) * 100)
                 await publish(shard.store, ROOM, "after")
+                await enter(shard, ROOM, Deleted(1, 5))
+                here = shard.service.rooms.by_name[ROOM].position
+                await until(lambda: here.seq == number + 2)
+                [fd] = shard.group.open_connections()
+                assert b"id:" not in shard.service.handler._replies.frame(fd, [b"{}"])
                 await until(lambda: watcher.read() and watcher.close_code == 4001)
                 seen = [message["text"] for message in watcher.of("msg")]
                 last_id = watcher.last_id
@@ -231,11 +237,12 @@ class TestEventStreams:
                 await until(lambda: again.of("joined"))
                 [joined] = again.of("joined")
                 assert joined["recovered"]
-                missed = [message["text"] for message in joined["history"]]
-                assert missed == [
+                *missed, last = joined["history"]
+                assert [message["text"] for message in missed] == [
                     *(str(i) * 100 for i in range(len(seen) + 1, number + 1)),
                     "after",
                 ]
+                assert (last["t"], last["target"]) == ("delete", 1)
             await until(lambda: not shard.group.connections)
 
 
