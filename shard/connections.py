@@ -92,9 +92,9 @@ class Connections:
         """Whether a fan-out of that lane is unfinished."""
         return self._outbox.pending_in(lane)
 
-    def fanning_out_beside(self, lane: Hashable) -> bool:
-        """Whether a fan-out of any other lane is unfinished."""
-        return self._outbox.pending_beside(lane)
+    def left_beside(self, lane: Hashable) -> int:
+        """Writes that unfinished fan-outs of all other lanes still come to."""
+        return self._outbox.left_beside(lane)
 
     @property
     def backlog_total(self) -> int:
@@ -167,7 +167,7 @@ class Connections:
     ) -> None:
         """Send the same wrapped messages to many connections, in order within a lane, a slice a
         turn. Lanes share the turns; what slow readers are spared says `keep`."""
-        self._act_all(self._outbox.fan_out(fds, data, keep, lane))
+        self._outbox.fan_out(fds, data, keep, lane)
         if self._outbox.pending:
             self._ask_turn()
 

@@ -30,11 +30,12 @@ class FanOut:
 
 
 class Lanes:
-    """The unfinished fan-outs of one group."""
+    """The unfinished fan-outs of one group; `left` is how many writes they come to."""
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[Hashable, deque[FanOut]] = OrderedDict()
         self._quantum = QUANTUM
+        self.left = 0
 
     def __len__(self) -> int:
         """How many lanes have something unfinished."""
@@ -49,9 +50,14 @@ class Lanes:
         """When the oldest fan-out began."""
         return min((line[0].tick for line in self._lanes.values()), default=None)
 
+    def left_beside(self, lane: Hashable) -> int:
+        """Writes of all other lanes."""
+        return self.left - sum(one.left for one in self._lanes.get(lane, ()))
+
     def add(self, lane: Hashable, fan_out: FanOut) -> None:
         """One more, behind those of its lane."""
         self._lanes.setdefault(lane, deque()).append(fan_out)
+        self.left += fan_out.left
 
     def next(self, most: int) -> tuple[FanOut, int]:
         """What to write next, and to how many of those left, `most` at the most."""
@@ -62,6 +68,7 @@ class Lanes:
             size = min(size, self._quantum)
             self._quantum -= size
         fan_out.left -= size
+        self.left -= size
         if not fan_out.left:
             line.popleft()
         if not line:
@@ -75,3 +82,4 @@ class Lanes:
     def clear(self) -> None:
         """Forget them all."""
         self._lanes.clear()
+        self.left = 0

@@ -1,9 +1,9 @@
 """The write side of a connection group: one write per viewer, and what happens when it would block.
 
 Rules. A fan-out is a set of descriptors times one immutable `bytes`; nothing else happens per
-viewer. A small one is written at once; what is more than a turn's slice of writes allows waits in
-its lane, and lanes take turns (`lanes.py`), so that neither a large room nor very many small ones
-hold up the others. Within a lane nothing is overtaken.
+viewer. Fan-outs wait in their lanes for the turn's slice of writes, and lanes take turns
+(`lanes.py`), so that neither a large room nor very many small ones hold up the others, and small
+ones are written many in one go. Within a lane nothing is overtaken.
 A descriptor whose write would block becomes slow: from then on everything for it goes through its
 Backlog until that is empty, so order holds. What it is spared meanwhile is a matter of Keep: LOW
 from half the soft limit on; NORMAL past the soft limit, from then on all of it until the reader has
@@ -15,13 +15,16 @@ on it.
 A backlog is references to shared bytes. Each is counted as if it were a copy: the sum is what would
 be held if nothing were shared, and so never less than what is.
 
+Danger: what is written in one go names no descriptor twice (`writing.py`), for it may be half
+written by then; what did not go along is sifted again.
+
 Danger: a fan-out in progress holds descriptors of connections that may have closed since. `gone`
 keeps those from being written to until no fan-out that may name them is left, and `oldest_tick`
 tells the owner how long their numbers must not be reused.
 """
 
 import os
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable
 from enum import Enum
 from errno import EAGAIN
 from itertools import filterfalse, islice
@@ -32,7 +35,7 @@ from shard.backlog import Backlog, Keep
 from shard.counters import Count
 from shard.lanes import QUANTUM, FanOut, Lanes
 from shard.phases import OPEN
-from shard.writing import WriteAll
+from shard.writing import WriteSome
 
 SLICE = 2048
 """Writes per turn: 5 to 15 ms by what a send costs, the longest the other connections wait."""
@@ -53,6 +56,10 @@ Happened = list[tuple[int, Sent]]
 """What a fan-out came to: those it BLOCKED, LOST or OVERFLOWED. The others go unmentioned."""
 
 
+Part = tuple[list[int], FanOut]
+"""Of a fan-out: whom to write to now."""
+
+
 class Flushed(Enum):
     """What became of a backlog when its descriptor was writable."""
 
@@ -67,7 +74,7 @@ class Outbox:
 
     soft_bytes, hard_bytes  limits of one connection's backlog
     total_bytes             limit of all backlogs together
-    write_all               how a slice is written
+    write_some              how a slice is written
 
     backlog_bytes  bytes waiting in all backlogs
     """
@@ -79,7 +86,7 @@ class Outbox:
         soft_bytes: int,
         hard_bytes: int,
         total_bytes: int,
-        write_all: WriteAll = writing.write_all,
+        write_some: WriteSome = writing.write_some,
     ) -> None:
         self.slow: dict[int, Backlog] = {}
         self.backlog_bytes = 0
@@ -89,15 +96,14 @@ class Outbox:
         self._soft_bytes = soft_bytes
         self._hard_bytes = hard_bytes
         self._total_bytes = total_bytes
-        self._write_all = write_all
+        self._write_some = write_some
         self._gone: set[int] = set()
         self._lanes = Lanes()
-        self._allowance = SLICE
 
     def shut(self) -> None:
         """Nothing is written any more: let go of what writing needs."""
         self._lanes.clear()
-        self._write_all = writing.write_all
+        self._write_some = writing.write_some
 
     @property
     def pending(self) -> bool:
@@ -108,9 +114,9 @@ class Outbox:
         """Whether a fan-out of that lane is unfinished."""
         return lane in self._lanes
 
-    def pending_beside(self, lane: Hashable) -> bool:
-        """Whether a fan-out of any other lane is unfinished."""
-        return len(self._lanes) > (lane in self._lanes)
+    def left_beside(self, lane: Hashable) -> int:
+        """Writes that fan-outs of all other lanes still come to."""
+        return self._lanes.left_beside(lane)
 
     @property
     def oldest_tick(self) -> int:
@@ -149,63 +155,78 @@ class Outbox:
         data: bytes,
         keep: Keep = Keep.NORMAL,
         lane: Hashable = None,
-    ) -> Happened:
+    ) -> None:
         """Send `data` to every one of `fds`, in order after earlier fan-outs of its lane.
 
-        Few are written before this returns, if this turn's slice has room for them and nothing of
-        the lane waits; else `fds` is copied, and `run_slice` goes on.
+        `fds` is copied; nothing is written before `run_slice`, so that many small ones are
+        written in one go.
         """
-        happened: Happened = []
-        size = len(fds)
-        if not size:
-            return happened
-        if size > min(QUANTUM, self._allowance) or lane in self._lanes:
-            self._lanes.add(lane, FanOut(iter(list(fds)), size, data, keep, self.tick))
-        else:
-            self._allowance -= size
-            self._write(fds, size, data, keep, happened)
-        return happened
+        if fds:
+            members = list(fds)
+            self._lanes.add(lane, FanOut(iter(members), len(members), data, keep, self.tick))
 
     def run_slice(self) -> Happened:
         """Do the next slice of what is to be fanned out, each lane in turn."""
         happened: Happened = []
-        self._allowance = SLICE
-        while self._lanes and self._allowance > 0:
-            fan_out, size = self._lanes.next(self._allowance)
-            self._allowance -= size
-            part = islice(fan_out.fds, size)
-            self._write(part, size, fan_out.data, fan_out.keep, happened)
+        left = SLICE
+        while self._lanes and left > 0:
+            room = most = min(QUANTUM, left)
+            parts: list[Part] = []
+            while self._lanes and room > 0:
+                fan_out, size = self._lanes.next(room)
+                parts.append((list(islice(fan_out.fds, size)), fan_out))
+                room -= size
+            left -= most - room
+            self._write(parts, happened)
         return happened
 
-    def _write(
-        self, fds: Iterable[int], size: int, data: bytes, keep: Keep, happened: Happened
-    ) -> None:
-        if self.slow or self._gone:
-            fds = ready = self._sift(list(fds), data, keep, happened)
-            size = len(ready)
-        unsent = 0
-        for fd, took in self._write_all(fds, data):
-            unsent += len(data) - max(took, 0)
-            if took >= 0 or took == -EAGAIN:
-                happened.append((fd, self._block(fd, data, max(took, 0))))
-            else:
-                self.forget(fd)
-                happened.append((fd, Sent.LOST))
-        self._counts[Count.WRITES] += size
-        self._counts[Count.BYTES_OUT] += size * len(data) - unsent
+    def _write(self, parts: list[Part], happened: Happened) -> None:
+        """Write parts in as few goes as it takes. Who did not take all in one is sifted out of the
+        next."""
+        sifted = not (self.slow or self._gone)
+        while parts:
+            if not sifted:
+                parts = self._sift(parts, happened)
+                sifted = True
+                continue
+            done, unsent = self._write_some([(fds, one.data) for fds, one in parts])
+            sends = bytes_out = 0
+            for fds, one in parts[:done]:
+                sends += len(fds)
+                bytes_out += len(fds) * len(one.data)
+            for part, fd, took in unsent:
+                data = parts[part][1].data
+                bytes_out -= len(data) - max(took, 0)
+                happened.append((fd, self._unsent(fd, data, took)))
+            self._counts[Count.WRITES] += sends
+            self._counts[Count.BYTES_OUT] += bytes_out
+            parts, sifted = parts[done:], not unsent
 
-    def _sift(self, batch: list[int], data: bytes, keep: Keep, happened: Happened) -> list[int]:
-        """The descriptors of `batch` that may be written to; the slow ones get it queued."""
-        # Two passes and no union: a small batch must not cost what all slow readers do.
-        ready = list(filterfalse(self.slow.__contains__, batch))
+    def _unsent(self, fd: int, data: bytes, took: int) -> Sent:
+        if took >= 0 or took == -EAGAIN:
+            return self._block(fd, data, max(took, 0))
+        self.forget(fd)
+        return Sent.LOST
+
+    def _sift(self, parts: list[Part], happened: Happened) -> list[Part]:
+        """Those of the parts that may be written to; the slow ones get it queued."""
+        ready = [(self._ready(fds, fan_out, happened), fan_out) for fds, fan_out in parts]
+        return [part for part in ready if part[0]]
+
+    def _ready(self, fds: list[int], fan_out: FanOut, happened: Happened) -> list[int]:
+        # Two passes and no union: a small part must not cost what all slow readers do.
+        ready = list(filterfalse(self.slow.__contains__, fds))
         if self._gone:
             ready = list(filterfalse(self._gone.__contains__, ready))
-        if len(ready) < len(batch):
-            for fd in batch:
-                if fd in self._gone:
-                    self._counts[Count.DROPPED_CLOSED] += 1
-                elif fd in self.slow and self._queue(fd, data, keep) is Sent.OVERFLOWED:
-                    happened.append((fd, Sent.OVERFLOWED))
+        if len(ready) == len(fds):
+            return ready
+        for fd in fds:
+            if fd in self._gone:
+                self._counts[Count.DROPPED_CLOSED] += 1
+            elif fd in self.slow:
+                sent = self._queue(fd, fan_out.data, fan_out.keep)
+                if sent is Sent.OVERFLOWED:
+                    happened.append((fd, sent))
         return ready
 
     def _block(self, fd: int, data: bytes, wrote: int) -> Sent:
@@ -287,7 +308,6 @@ class Outbox:
         """End of a turn, members are up to date: forget the gone unless a fan-out may name them."""
         if not self._lanes:
             self._gone.clear()
-            self._allowance = SLICE
 
     def stalled(self, since: int) -> list[int]:
         """The slow ones of which no byte went out since tick `since`."""

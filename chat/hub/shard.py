@@ -90,7 +90,7 @@ class Shard:
         self._store = store
         self._reader = Reader(
             *(store, name, bus.flush_interval_ms / 1000, bus.read_count),
-            lambda: connections.fanning_out_beside(NO_ROOM),
+            lambda: connections.left_beside(NO_ROOM),
             counts,
         )
         members = Members(connections, rows)

@@ -8,14 +8,14 @@ import pytest
 
 from pool.scoreboard import Scoreboard
 from pool.table import FREE, ConnectionTable
+from shard import lanes, phases
 from shard import outbox as module
-from shard import phases
 from shard.backlog import Backlog, Keep
 from shard.counters import FIELDS, Count
 from shard.frames import BINARY, CLOSE, encode, encode_close
 from shard.outbox import Flushed, Happened, Outbox, Sent
 from shard.phases import CLOSING, OPEN, QUARANTINED
-from shard.writing import WriteAll, write_all
+from shard.writing import WriteSome, write_some
 from tests.shard.pairs import fill, read, small_pair
 from tests.shard.ways import NAMES, WAYS
 from tests.shard.wire import server_frames
@@ -31,7 +31,7 @@ class Desk:
         readers: int,
         soft_bytes: int,
         hard_bytes: int,
-        write_all: WriteAll = write_all,
+        write_some: WriteSome = write_some,
         total_bytes: int = 1 << 20,
     ) -> None:
         self.readers: dict[int, socket.socket] = {}
@@ -57,7 +57,7 @@ class Desk:
             soft_bytes,
             hard_bytes,
             total_bytes,
-            write_all,
+            write_some,
         )
 
     def act(self, fd: int, sent: Sent) -> Sent:
@@ -88,7 +88,7 @@ class Desk:
         keep: Keep = Keep.NORMAL,
         lane: Hashable = None,
     ) -> None:
-        self.act_all(self.outbox.fan_out(fds, data, keep, lane))
+        self.outbox.fan_out(fds, data, keep, lane)
 
     def run_slice(self) -> None:
         self.act_all(self.outbox.run_slice())
@@ -142,7 +142,7 @@ class Desk:
 def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Three readers, slices of two, limits of 1,000 and 2,000 bytes."""
     monkeypatch.setattr(module, "SLICE", 2)
-    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000, write_all=request.param())
+    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000, write_some=request.param())
     yield desk
     desk.close()
 
@@ -205,12 +205,7 @@ class TestFanningOut:
         assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
         assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (3, 9)
 
-    def test_one_that_fits_the_slice_is_written_at_once(self, desk: Desk) -> None:
-        desk.fan_out(desk.fds[:2], b"two")
-        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"two", b"two", b""]
-        assert not desk.outbox.pending
-
-    def test_a_larger_one_a_slice_a_call(self, desk: Desk) -> None:
+    def test_it_is_done_a_slice_a_call(self, desk: Desk) -> None:
         desk.fan_out(desk.fds, b"all")
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b""]
         assert desk.outbox.pending
@@ -222,18 +217,13 @@ class TestFanningOut:
 
     def test_small_ones_share_a_turns_slice(self, desk: Desk) -> None:
         for fd in desk.fds:
-            desk.fan_out([fd], b"x")
+            desk.fan_out([fd], b"x", lane=fd)
+        desk.run_slice()
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"x", b"x", b""]
         assert desk.outbox.pending
         desk.run_slice()
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b"x"]
         assert not desk.outbox.pending
-        desk.fan_out(desk.fds[:1], b"y")
-        desk.fan_out(desk.fds[:1], b"z")
-        assert read(desk.readers[desk.fds[0]]) == b"y", "the slice of this turn is used up"
-        desk.run()
-        desk.fan_out(desk.fds[:1], b"!")
-        assert read(desk.readers[desk.fds[0]]) == b"z!", "a turn has ended"
 
     def test_one_is_finished_before_the_next_begins(self, desk: Desk) -> None:
         desk.fan_out(desk.fds, b"one.")
@@ -244,22 +234,28 @@ class TestFanningOut:
         assert read(desk.readers[desk.fds[0]]) == b"two."
         assert read(desk.readers[desk.fds[2]]) == b"one.two."
 
-    def test_a_lane_overtakes_another_but_never_itself(self, desk: Desk) -> None:
-        one, *_ = desk.fds
+    def test_a_lane_overtakes_another_but_never_itself(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lanes, "QUANTUM", 1)
+        monkeypatch.setattr(desk.outbox._lanes, "_quantum", 1)
+        *_, last = desk.fds
         desk.fan_out(desk.fds, b"a1.", lane="a")
-        desk.fan_out([one], b"b1.", lane="b")
-        desk.fan_out([one], b"a2.", lane="a")
-        assert read(desk.readers[one]) == b"b1.", "small, and nothing of its lane waits"
+        desk.fan_out([last], b"b1.", lane="b")
+        desk.fan_out([last], b"a2.", lane="a")
+        assert (desk.outbox.left_beside("a"), desk.outbox.left_beside("b")) == (1, 4)
+        desk.run_slice()
+        desk.run_slice()
         assert (desk.outbox.pending_in("a"), desk.outbox.pending_in("b")) == (True, False)
-        assert (desk.outbox.pending_beside("a"), desk.outbox.pending_beside("b")) == (False, True)
         desk.run()
-        assert read(desk.readers[one]) == b"a1.a2."
+        assert read(desk.readers[last]) == b"b1.a1.a2."
 
     def test_what_is_half_written_is_overtaken_by_no_lane(self) -> None:
         desk = Desk(3, soft_bytes=1 << 20, hard_bytes=1 << 20)
         slow, *_ = desk.fds
         large = b"first." * 20_000
         desk.fan_out([slow], large, lane="a")
+        desk.run()
         assert 0 < desk.outbox.backlog(slow) < len(large)
         desk.fan_out([slow], b"b1.", lane="b")
         desk.fan_out(desk.fds, b"a1.", lane="a")
@@ -281,6 +277,7 @@ class TestFanningOut:
         desk.send(slow, b"x")
         desk.outbox.slow = Asked(desk.outbox.slow)
         desk.fan_out([fast], b"hi")
+        desk.run_slice()
         assert read(desk.readers[fast]) == b"hi"
 
     def test_later_changes_of_the_members_do_not_matter(self, desk: Desk) -> None:
@@ -374,6 +371,7 @@ class TestParting:
         desk.run()
         assert read(desk.readers[fd]) == b""
         desk.fan_out([fd], b"new")
+        desk.run()
         assert read(desk.readers[fd]) == b"new"
 
     def test_what_a_forgotten_one_had_not_read_is_counted(self, desk: Desk) -> None:

@@ -27,6 +27,7 @@ class TestLimits:
         assert desk.send(fd, b"b" * 401, keep=Keep.NORMAL) is Sent.DROPPED
         assert desk.send(fd, b"c", keep=Keep.NORMAL) is Sent.DROPPED
         desk.fan_out([fd], b"d")
+        desk.run()
         assert desk.send(fd, b"e") is Sent.QUEUED
         assert desk.counts[Count.DROPPED_SLOW] == 3
         assert desk.drain(fd) == waiting + b"a" * 600 + b"e"

@@ -256,7 +256,7 @@ class TestControls:
                 said += 1
                 await until(lambda: room_of[ROOM].position.seq == said)  # noqa: B023 - not kept
             shard.service.rooms._emit(room_of[ROOM], [Online(ROOM, 7)])
-            assert shard.count(Count.DROPPED_SLOW_LOW) == 1
+            await until(lambda: shard.count(Count.DROPPED_SLOW_LOW) == 1)
             await publish(shard.store, ROOM, "last")
             await slow.read_until(lambda slow: slow.texts[-1:] == ["last"])
             assert (len(slow.texts), slow.joins) == (said + 1, 1)

@@ -126,6 +126,7 @@ class TestOnAGroup:
             client.reading = False
             while not rig.group._outbox.slow:
                 rig.group.fan_out([client.fd], b":" * 4_000)
+                rig.settle()
             rig.advance(10)
             assert rig.handler.closed == [(client.fd, 4002)]
             assert rig.group.connections == 0
