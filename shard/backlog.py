@@ -1,4 +1,5 @@
-"""What a slow reader was not sent yet: references to shared bytes, and since when it is stalled.
+"""What a slow reader was not sent yet: references to shared bytes, and since when it is stalled;
+and what it is spared.
 
 Rules. A backlog exists only while the kernel's send buffer is full. It never copies a batch: a
 chunk is the shared `bytes`, or a memoryview of its rest when it is half out. Its size is the bytes
@@ -7,15 +8,28 @@ still to be sent; the owner compares it with the limits.
 
 import os
 from collections import deque
+from enum import IntEnum
 
 MAX_CHUNKS = 64
 """Chunks per writev; more would be bounded by the send buffer anyway (IOV_MAX is 1024)."""
 
 
+class Keep(IntEnum):
+    """How much it matters that a slow reader gets something: the least goes first."""
+
+    LOW = 0
+    """What the next of its kind makes up for, as a count: left out from half the soft limit on,
+    and nobody has missed anything."""
+    NORMAL = 1
+    """Left out from the soft limit on: a hole, and until the reader has caught up all of it is."""
+    ALWAYS = 2
+    """Never left out: at the hard limit the reader is given up."""
+
+
 class Backlog:
     """The unsent tail of one connection. `since` is the tick of the last byte that went out.
 
-    dropped  whether something was left out meanwhile
+    dropped  whether something was left out meanwhile that is missed
     asked    bytes at its head that the peer asked for: they are no reason to leave anything out
     """
 

@@ -14,13 +14,14 @@ import logging
 import random
 import select
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Final
 
 from pool.handle import Handle
 from pool.table import ConnectionTable
 from shard import phases, writing
 from shard.addresses import canonical
+from shard.backlog import Keep
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.deadlines import Deadlines
@@ -87,6 +88,14 @@ class Connections:
         """Whether a fan-out is unfinished: some have not been sent it yet."""
         return self._outbox.pending
 
+    def fanning_out_in(self, lane: Hashable) -> bool:
+        """Whether a fan-out of that lane is unfinished."""
+        return self._outbox.pending_in(lane)
+
+    def left_beside(self, lane: Hashable) -> int:
+        """Writes that unfinished fan-outs of all other lanes still come to."""
+        return self._outbox.left_beside(lane)
+
     @property
     def backlog_total(self) -> int:
         """Bytes that wait to be sent, of all connections; each counted where it waits."""
@@ -101,6 +110,11 @@ class Connections:
         """Bytes that wait to be sent to `fd`. When there are none any more, after there were, the
         handler's `on_unblocked` is called."""
         return self._outbox.backlog(fd)
+
+    def has_hole(self, fd: int) -> bool:
+        """Whether something was left out of what waits for `fd`: when it has read all, the
+        handler's `on_caught_up` is called."""
+        return self._outbox.has_hole(fd)
 
     def handle(self, fd: int) -> Handle:
         """What to keep of the connection that has `fd` now."""
@@ -135,18 +149,25 @@ class Connections:
         """All connections that messages may be sent to."""
         return [fd for fd, phase in enumerate(self._table.phase) if phase == OPEN]
 
-    def send(self, fd: int, data: bytes, droppable: bool = False, asked: bool = False) -> Sent:
+    def send(self, fd: int, data: bytes, keep: Keep = Keep.ALWAYS, asked: bool = False) -> Sent:
         """Send wrapped messages to one connection. What it `asked` for may be larger than its
         limits, and is sent when it has no backlog."""
-        sent = self._outbox.send(fd, data, droppable, asked)
+        sent = self._outbox.send(fd, data, keep, asked)
         if sent is not Sent.SENT:
             self._act(fd, sent)
             self._bound_backlogs()
         return sent
 
-    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
-        """Send the same wrapped messages to many connections, in order, a slice a turn."""
-        self._act_all(self._outbox.fan_out(fds, data, droppable))
+    def fan_out(
+        self,
+        fds: Collection[int],
+        data: bytes,
+        keep: Keep = Keep.NORMAL,
+        lane: Hashable = None,
+    ) -> None:
+        """Send the same wrapped messages to many connections, in order within a lane, a slice a
+        turn. Lanes share the turns; what slow readers are spared says `keep`."""
+        self._outbox.fan_out(fds, data, keep, lane)
         if self._outbox.pending:
             self._ask_turn()
 

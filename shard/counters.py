@@ -41,6 +41,7 @@ class Count(IntEnum):
     CLOSED_LARGEST_BACKLOG = 24
     CLOSED_FLOODING = 25
     CONTROLS_IN = 26
+    DROPPED_SLOW_LOW = 27
 
 
 FIELDS: Final = tuple(count.name.lower() for count in Count)

@@ -32,6 +32,7 @@ from typing import Final
 
 from pool.table import FREE
 from shard.accepting import Accepting, Share
+from shard.backlog import Keep
 from shard.closecodes import CloseCode
 from shard.connections import IN
 from shard.counters import Count
@@ -314,7 +315,7 @@ class ConnectionGroup(Intake):
                 self._end(fd, CloseCode.NORMAL)
         for ping, fds in pings.items():
             self._counts[Count.PINGS] += len(fds)
-            self.fan_out(fds, ping, droppable=False)
+            self.fan_out(fds, ping, Keep.ALWAYS, ping)
 
     def _spared(self, fd: int, due: Due) -> bool:
         """Whether the silent is judged by others: who does not read, by the stall limit; who was

@@ -27,7 +27,8 @@ class Handler(Protocol):
         """All that waited for a slow connection is out; more may be sent without piling up."""
 
     def on_caught_up(self, fd: int) -> None:
-        """A slow connection has read everything there was, but droppable data was left out."""
+        """A slow connection has read everything there was, but something was left out that it
+        misses."""
 
     def on_close(self, fd: int, code: int) -> None:
         """The connection is over (1006: without a close frame). Called once, at a turn's end."""

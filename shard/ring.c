@@ -1,9 +1,12 @@
 /* ring.c: the fan-out loop with one system call for hundreds of sends (io_uring).
  *
  * Rules. Optional: built where there is a compiler, used where the kernel allows io_uring, and no
- * more than a faster `shard.writing.write_all`, which is the reference; the same tests run both.
+ * more than a faster `shard.writing.write_some`, which is the reference; the same tests run both.
  * It knows descriptors and bytes. Every send is MSG_DONTWAIT, so it is done or refused while it is
  * submitted, nothing is ever left to the kernel's workers, and the bytes are ours again on return.
+ *
+ * Danger: a submission goes on behind a send that was cut short. So it names no descriptor twice:
+ * the second send would follow half of the first.
  *
  * What it saves is the way into the kernel and back, each time; the send itself is the same.
  * Raw system calls and the kernel's own header, because liburing would be one more thing to have.
@@ -33,6 +36,11 @@ enum {
     FEATURES = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_CUR_PERSONALITY,
 };
 
+struct frame {
+    const char *data;
+    size_t size;
+};
+
 typedef struct {
     PyObject_HEAD
     int ring;
@@ -42,7 +50,10 @@ typedef struct {
     unsigned *sq_tail, *sq_mask, *sq_array, *cq_head, *cq_tail, *cq_mask;
     struct io_uring_cqe *cqes;
     int fds[ENTRIES];
+    const struct frame *frames[ENTRIES];
     long results[ENTRIES]; /* bytes taken, or -errno */
+    struct frame parts[ENTRIES];
+    unsigned submission, *seen, seen_size; /* seen[fd]: the last submission that named it */
 } Ring;
 
 static int enter(Ring *self, unsigned submit, unsigned complete) {
@@ -52,13 +63,14 @@ static int enter(Ring *self, unsigned submit, unsigned complete) {
 
 /* ---- one batch: needs no interpreter ---- */
 
-static void prepare(Ring *self, unsigned n, const char *data, size_t size) {
+static void prepare(Ring *self, unsigned n) {
     unsigned tail = *self->sq_tail, mask = *self->sq_mask;
     for (unsigned i = 0; i < n; i++) {
         unsigned slot = (tail + i) & mask;
         self->sqes[slot] = (struct io_uring_sqe){
-            .opcode = IORING_OP_SEND, .fd = self->fds[i], .addr = (uintptr_t)data,
-            .len = (unsigned)size, .msg_flags = FLAGS, .user_data = i};
+            .opcode = IORING_OP_SEND, .fd = self->fds[i],
+            .addr = (uintptr_t)self->frames[i]->data, .len = (unsigned)self->frames[i]->size,
+            .msg_flags = FLAGS, .user_data = i};
         self->sq_array[slot] = slot;
     }
     __atomic_store_n(self->sq_tail, tail + n, __ATOMIC_RELEASE);
@@ -77,9 +89,9 @@ static unsigned reap(Ring *self) {
 }
 
 /* Send to the first `n` descriptors of `fds`; `results` says what became of it. */
-static void send_batch(Ring *self, unsigned n, const char *data, size_t size) {
+static void send_batch(Ring *self, unsigned n) {
     unsigned submitted = 0, reaped = 0;
-    prepare(self, n, data, size);
+    prepare(self, n);
     while (submitted < n) {
         int took = enter(self, n - submitted, 0);
         if (took > 0) submitted += (unsigned)took;
@@ -90,61 +102,97 @@ static void send_batch(Ring *self, unsigned n, const char *data, size_t size) {
     /* The kernel is out of memory for requests: withdraw the rest, and send it as anyone would. */
     __atomic_store_n(self->sq_tail, *self->sq_tail - (n - submitted), __ATOMIC_RELEASE);
     for (unsigned i = submitted; i < n; i++) {
-        ssize_t sent = send(self->fds[i], data, size, FLAGS);
+        ssize_t sent = send(self->fds[i], self->frames[i]->data, self->frames[i]->size, FLAGS);
         self->results[i] = sent < 0 ? -errno : sent;
     }
 }
 
 /* ---- Python ---- */
 
-/* Fill `fds` from an iterator: how many, -1 with an exception. */
-static int collect(Ring *self, PyObject *iterator) {
-    int n = 0;
-    for (PyObject *item; n < ENTRIES && (item = PyIter_Next(iterator)); n++) {
-        long fd = PyLong_AsLong(item);
-        Py_DECREF(item);
-        if (fd == -1 && PyErr_Occurred()) return -1;
-        if (fd != (int)fd) {
-            PyErr_SetString(PyExc_OverflowError, "a descriptor is an int");
-            return -1;
-        }
-        self->fds[n] = (int)fd;
+/* Whether a descriptor was named in this submission already; it is from now on. -1: no memory. */
+static int again(Ring *self, int fd) {
+    if (fd < 0) return 0; /* the kernel says what is wrong with it */
+    if ((unsigned)fd >= self->seen_size) {
+        unsigned size = (unsigned)fd + 4096;
+        unsigned *seen = PyMem_RawRealloc(self->seen, size * sizeof *seen);
+        if (!seen) return PyErr_NoMemory(), -1;
+        memset(seen + self->seen_size, 0, (size - self->seen_size) * sizeof *seen);
+        self->seen = seen;
+        self->seen_size = size;
     }
-    return PyErr_Occurred() ? -1 : n;
+    if (self->seen[fd] == self->submission) return 1;
+    self->seen[fd] = self->submission;
+    return 0;
 }
 
-/* Append (fd, result) for each send that did not take all `size` bytes; -1 with an exception. */
-static int report(Ring *self, int n, Py_ssize_t size, PyObject *unsent) {
+/* Add the descriptors of `fds` behind the first `n`: how many there are then; `n` where they do not
+ * fit or one is named already, for it may be half written by then; -1 with an exception. */
+static int collect(Ring *self, int n, PyObject *fds, const struct frame *frame) {
+    PyObject *iterator = PyObject_GetIter(fds), *item;
+    int at = n, repeated = 0;
+    if (!iterator) return -1;
+    while (!repeated && (item = PyIter_Next(iterator))) {
+        long fd = PyLong_AsLong(item);
+        Py_DECREF(item);
+        if (fd == -1 && PyErr_Occurred()) break;
+        if (fd != (int)fd) {
+            PyErr_SetString(PyExc_OverflowError, "a descriptor is an int");
+            break;
+        }
+        repeated = at == ENTRIES || (again(self, (int)fd) && n > 0);
+        if (repeated) break;
+        self->fds[at] = (int)fd;
+        self->frames[at++] = frame;
+    }
+    Py_DECREF(iterator);
+    if (PyErr_Occurred()) return -1;
+    return repeated ? n : at;
+}
+
+/* Append (fd, result) for each send that did not take all bytes; -1 with an exception. */
+static int report(Ring *self, int n, PyObject *unsent) {
     for (int i = 0; i < n; i++) {
-        if (self->results[i] == size) continue;
-        PyObject *pair = Py_BuildValue("(il)", self->fds[i], self->results[i]);
-        if (!pair || PyList_Append(unsent, pair)) {
-            Py_XDECREF(pair);
+        if (self->results[i] == (long)self->frames[i]->size) continue;
+        long part = self->frames[i] - self->parts;
+        PyObject *one = Py_BuildValue("(lil)", part, self->fds[i], self->results[i]);
+        if (!one || PyList_Append(unsent, one)) {
+            Py_XDECREF(one);
             return -1;
         }
-        Py_DECREF(pair);
+        Py_DECREF(one);
     }
     return 0;
 }
 
-PyDoc_STRVAR(write_all_doc, "As shard.writing.write_all.");
+PyDoc_STRVAR(write_some_doc, "As shard.writing.write_some.");
 
-static PyObject *write_all(Ring *self, PyObject *args) {
-    PyObject *fds, *data;
-    if (!PyArg_ParseTuple(args, "OS:write_all", &fds, &data)) return NULL;
-    PyObject *iterator = PyObject_GetIter(fds), *unsent = iterator ? PyList_New(0) : NULL;
-    const char *bytes = PyBytes_AS_STRING(data);
-    Py_ssize_t size = PyBytes_GET_SIZE(data);
-    int n = 0, failed = !unsent;
-    while (!failed && (n = collect(self, iterator)) > 0) {
-        Py_BEGIN_ALLOW_THREADS
-        send_batch(self, (unsigned)n, bytes, (size_t)size);
-        Py_END_ALLOW_THREADS
-        failed = report(self, n, size, unsent);
+static PyObject *write_some(Ring *self, PyObject *parts) {
+    if (!PyList_Check(parts)) return PyErr_SetString(PyExc_TypeError, "parts are a list"), NULL;
+    if (!++self->submission) { /* after four billion of them: begin anew */
+        memset(self->seen, 0, self->seen_size * sizeof *self->seen);
+        self->submission = 1;
     }
-    Py_XDECREF(iterator);
-    if (failed || n < 0) Py_CLEAR(unsent);
-    return unsent;
+    int n = 0, done = 0, most = (int)Py_MIN(PyList_GET_SIZE(parts), ENTRIES);
+    for (; done < most; done++) {
+        PyObject *fds, *data;
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(parts, done), "OS:write_some", &fds, &data))
+            return NULL;
+        self->parts[done] = (struct frame){PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data)};
+        int with = collect(self, n, fds, &self->parts[done]);
+        if (with < 0) return NULL;
+        if (with == n) break;
+        n = with;
+    }
+    if (!done && most) return PyErr_SetString(PyExc_ValueError, "a part is 1 to 512 sends"), NULL;
+    Py_BEGIN_ALLOW_THREADS
+    send_batch(self, (unsigned)n);
+    Py_END_ALLOW_THREADS
+    PyObject *unsent = PyList_New(0);
+    if (!unsent || report(self, n, unsent)) {
+        Py_XDECREF(unsent);
+        return NULL;
+    }
+    return Py_BuildValue("(iN)", done, unsent);
 }
 
 /* A ring of this process; -1 with errno. Older kernels do not know the flags, and need none. */
@@ -200,12 +248,13 @@ static void ring_dealloc(Ring *self) {
     if (self->sqes) munmap(self->sqes, ENTRIES * sizeof *self->sqes);
     if (self->rings) munmap(self->rings, self->rings_bytes);
     if (self->ring >= 0) close(self->ring);
+    PyMem_RawFree(self->seen);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 static PyMethodDef methods[] = {
-    {"write_all", (PyCFunction)write_all, METH_VARARGS, write_all_doc},
+    {"write_some", (PyCFunction)write_some, METH_O, write_some_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,18 +1,30 @@
 """The fan-out loop: the same bytes to many descriptors, which must be non-blocking.
 
-Rules. `write_all` is the reference and works everywhere. `ring.c` does the same through io_uring,
-with one system call for hundreds of sends, where it was built and where the kernel allows it;
-`best` says which a process has. Nothing else happens per viewer.
+Rules. `write_some` is the reference and works everywhere. `ring.c` does the same through io_uring,
+with one system call for hundreds of sends, of one fan-out or of many small ones, where it was built
+and where the kernel allows it; `best` says which a process has. Nothing else happens per viewer.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from errno import EIO
 
 log = logging.getLogger(__name__)
 
-WriteAll = Callable[[Iterable[int], bytes], list[tuple[int, int]]]
+Part = tuple[Collection[int], bytes]
+"""Whom to send what: 1 to 512 descriptors."""
+WriteSome = Callable[[list[Part]], tuple[int, list[tuple[int, int, int]]]]
+
+
+def write_some(parts: list[Part]) -> tuple[int, list[tuple[int, int, int]]]:
+    """Write the first of `parts`, and as many more as one go takes: how many it took, and who did
+    not take all bytes: (part, fd, bytes taken or -errno).
+
+    It ends before a part that names a descriptor again, which may be half written by then.
+    """
+    fds, data = parts[0]
+    return 1, [(0, fd, took) for fd, took in write_all(fds, data)]
 
 
 def write_all(fds: Iterable[int], data: bytes) -> list[tuple[int, int]]:
@@ -31,15 +43,15 @@ def write_all(fds: Iterable[int], data: bytes) -> list[tuple[int, int]]:
             unsent.append((fd, -(error.errno or EIO)))
 
 
-def best() -> WriteAll:
-    """The fastest way this process has: the ring's, which is then its own, or `write_all`."""
+def best() -> WriteSome:
+    """The fastest way this process has: the ring's, which is then its own, or `write_some`."""
     try:
         from shard.ring import Ring
 
-        return Ring().write_all
+        return Ring().write_some
     except ImportError:
         why = "shard/ring.c was not built"
     except OSError as error:
         why = f"the kernel refuses: {error}"
     log.info("fan-out by os.write, not by io_uring: %s", why)
-    return write_all
+    return write_some

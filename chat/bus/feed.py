@@ -25,6 +25,9 @@ from chat.tasks import Tasks
 log = logging.getLogger(__name__)
 
 BLOCK_S: Final = 5.0
+AHEAD: Final = 2_048
+"""Writes of a read's streams that may wait while the next of them is given out: a turn's, so that
+many small rooms are written in one go, and no more than that is in memory."""
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 1.0
 
@@ -47,7 +50,7 @@ class Feed:
         stream: str,
         interval_s: float,
         count: int,
-        lagging: Callable[[], bool],
+        lagging: Callable[[], int],
         turned: Callable[[str, Exception | None], None],
     ) -> None:
         self.connected = False
@@ -155,12 +158,14 @@ class Feed:
                 take(stream, entries)
             except Exception:
                 log.exception("entries of %s were not delivered", stream)
-            await self._written()
+            await self._written(AHEAD)
+        await self._written()
         return behind if found else None
 
-    async def _written(self) -> None:
-        """Let the shard write what it was given; each pass of the loop is a slice."""
-        while self._lagging():  # noqa: ASYNC110 - nothing announces the end of a fan-out
+    async def _written(self, but: int = 0) -> None:
+        """Let the shard write what it was given, but for so many writes; each pass of the loop is
+        a slice."""
+        while self._lagging() > but:  # noqa: ASYNC110 - nothing announces the end of a fan-out
             await asyncio.sleep(0)
 
     async def _catch_up(self, resync: Resync) -> None:

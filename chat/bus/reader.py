@@ -30,7 +30,7 @@ FIRST_S: Final = 1.0
 class Reader:
     """Reads for one shard.
 
-    lagging()  whether entries of former reads are still being written out
+    lagging()  how many writes of what was read are still to be done
     errors     tries that failed in this life; `counts` has those of all
     """
 
@@ -40,7 +40,7 @@ class Reader:
         shard: str,
         interval_s: float,
         count: int,
-        lagging: Callable[[], bool],
+        lagging: Callable[[], int],
         counts: "memoryview[int]",
     ) -> None:
         self.errors = 0

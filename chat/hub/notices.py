@@ -1,9 +1,10 @@
 """Notices: what the operator says to everyone, or to users wherever they are, in no room.
 
 Rules. In the order of their stream. To users it is a look-up. To everyone it is a write for each
-connection of the shard, so they are given out a frame at a time, and between two frames the rooms
-have their turn: a thousand notices to ten thousand viewers hold up a room's next message by one
-frame, not by all. What waits meanwhile is bounded; what is beyond is not delivered, and counted.
+connection of the shard, so they are given out a frame at a time, in a lane of their own beside the
+rooms': a thousand notices to ten thousand viewers hold up a room's next message by a lane's turn,
+not by all, and the next frame is made when the last is written. What waits meanwhile is bounded;
+what is beyond is not delivered, and counted.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Any, Final
 from chat.bus.entries import BadEntry, Control, Noticed, read_broadcast
 from chat.bus.kept import Version, version
 from chat.counters import ChatCount
-from chat.hub.replies import Replies
+from chat.hub.replies import NO_ROOM, Replies
 from chat.hub.users import Users
 from chat.tasks import Tasks
 from chat.wire.schema import Notice
@@ -88,7 +89,7 @@ class Notices:
         """Give out what waits, at the pace of those who are written to."""
         while self._waiting:
             await asyncio.sleep(PAUSE_S)
-            if not self._connections.fanning_out:
+            if not self._connections.fanning_out_in(NO_ROOM):
                 self._give_frame()
 
     def _give_frame(self) -> None:

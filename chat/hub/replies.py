@@ -7,21 +7,28 @@ is very much, after a pause or under more load than a shard can carry, is severa
 A hidden message, shadowed or left out, is in nobody's frame but its sender's: their connections are
 left out of what all others get, and get frames of their own by the same queue, so that nothing
 overtakes. A frame that has holes because of the display budget says at its end how many.
+
+A room's frames are a lane of the outbox; so are all to those who are told their positions in
+several rooms, which holds only if nothing overtakes between those; so is what is of no room.
+
+Who reads slowly is spared counts first, batches next, and what nothing makes up for never. But an
+event stream, whose frames say its position, gets none of a room behind a hole: it is resumed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 from msgspec import UNSET, UnsetType, structs
 
+from chat.hub.frames import Written, full_frames, written
 from chat.hub.standing import Standing
 from chat.hub.steps import Flush, Step
 from chat.rooms.answers import Answer, joined
 from chat.rooms.members import Members
 from chat.rooms.replay import Stretch
 from chat.rooms.room import Room, Snapshot
-from chat.wire.batch import FRAME_BYTES, shorten
+from chat.wire.batch import shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
     Aside,
@@ -36,20 +43,13 @@ from chat.wire.schema import (
     Shed,
 )
 from chat.wire.variants import Variant, Variants
+from shard.backlog import Keep
 from shard.connections import Connections
-
-
-class Written(NamedTuple):
-    """An event in a dialect; the rest as in a Step."""
-
-    event: bytes
-    place: str = ""
-    seq: int = 0
-    left_out: int = 0
-
 
 Order = tuple[tuple[Room, ...], tuple[str | None, ...], tuple[int, ...]]
 """A connection's rooms, from where it waits in them, which of their places are vacant."""
+PLACES: Final = "frames that say where one is in several rooms"
+NO_ROOM: Final = "what is of no room"
 
 
 class Replies:
@@ -102,8 +102,10 @@ class Replies:
         """Where a connection is in its rooms, in its order.
 
         Of one in several rooms it is not told while a fan-out is under way, which a frame to one
-        may overtake: its position would be ahead of what it has.
+        may overtake: its position would be ahead of what it has. So it would behind a hole.
         """
+        if self._connections.has_hole(fd):
+            return ""
         rooms = self._members.of(fd)
         if len(rooms) > 1 and self._connections.fanning_out:
             return ""
@@ -264,7 +266,7 @@ class Replies:
                 present.setdefault(variant.dialect, []).append((variant, members))
         steps = flush.steps(uid) if present else []
         for dialect, kinds in present.items():
-            for part in full_frames(_written(dialect, steps)):
+            for part in full_frames(written(dialect, steps)):
                 self._fan_out(room, dialect, kinds, part)
 
     def _fan_out(
@@ -282,12 +284,15 @@ class Replies:
             to = next(one.seq for one in reversed(part) if one.seq)
             shed = dialect.event(Shed(room.name, to, left_out))
             written += () if shed is None else (shed,)
+        keep = max([one.keep for one in part])
+        if dialect.places:
+            keep = min(keep, Keep.NORMAL)
         payload = dialect.payload(written, place)
         for variant, members in kinds:
             if variant.shared:
-                self._connections.fan_out(members, variant.wrap(payload))
+                self._connections.fan_out(members, variant.wrap(payload), keep, room)
             else:
-                self._fan_out_by_rooms(room, members, variant, written, place)
+                self._fan_out_by_rooms(room, members, variant, written, place, keep)
 
     def _fan_out_by_rooms(
         self,
@@ -296,6 +301,7 @@ class Replies:
         variant: Variant,
         written: Sequence[bytes],
         place: str,
+        keep: Keep,
     ) -> None:
         """To members who are told their position in all of their rooms: one frame for those who
         are at the same. It costs some look-ups a viewer, which no other variant does."""
@@ -307,7 +313,7 @@ class Replies:
             both = zip(rooms, waiting_from, strict=True)
             here = [place if other is room else at for other, at in both]
             frame = variant.frame(written, _places(rooms, here, vacant) if place else "")
-            self._connections.fan_out(fds, frame)
+            self._connections.fan_out(fds, frame, keep, PLACES)
 
     def to_connections(self, fds: Collection[int], events: Sequence[ServerEvent]) -> None:
         """Events of no room to many connections; slow readers get them, too."""
@@ -316,9 +322,9 @@ class Replies:
             by_variant[self._connections.variant(fd)].append(fd)
         for number, members in by_variant.items():
             variant = self._variants[number]
-            for part in full_frames(_written(variant.dialect, [Step(event) for event in events])):
+            for part in full_frames(written(variant.dialect, [Step(event) for event in events])):
                 frame = variant.frame([one.event for one in part])
-                self._connections.fan_out(members, frame, droppable=False)
+                self._connections.fan_out(members, frame, Keep.ALWAYS, NO_ROOM)
 
 
 def _name_of(found: Room | Answer) -> str:
@@ -349,26 +355,6 @@ def _without(
 ) -> Sequence[Collection[int]]:
     both = zip(members, taken, strict=True)
     return [set(all_) - some if some else all_ for all_, some in both]
-
-
-def _written(dialect: Dialect, steps: Sequence[Step]) -> list[Written]:
-    return [
-        Written(written, step.place, step.seq, step.left_out)
-        for step in steps
-        if (written := dialect.event(step.event)) is not None
-    ]
-
-
-def full_frames(written: Sequence[Written]) -> Iterator[Sequence[Written]]:
-    """Written events in order, as many at a time as fit one frame; one always does."""
-    start = size = 0
-    for i, one in enumerate(written):
-        if size and size + len(one.event) > FRAME_BYTES:
-            yield written[start:i]
-            start, size = i, 0
-        size += len(one.event)
-    if size:
-        yield written[start:]
 
 
 def again(room: Room) -> Msgs:

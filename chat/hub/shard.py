@@ -37,7 +37,7 @@ from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators, role_of
 from chat.hub.notices import Notices
 from chat.hub.presence import Presence
-from chat.hub.replies import Replies
+from chat.hub.replies import NO_ROOM, Replies
 from chat.hub.reporting import Reporting
 from chat.hub.sending import Sending, Stage
 from chat.hub.speech import Speech
@@ -95,7 +95,7 @@ class Shard:
         self._store = store
         self._reader = Reader(
             *(store, name, bus.flush_interval_ms / 1000, bus.read_count),
-            lambda: connections.fanning_out,
+            lambda: connections.left_beside(NO_ROOM),
             counts,
         )
         self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)

@@ -3,16 +3,16 @@
 import ctypes
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shard.backlog import Keep
 from shard.counters import Count
 from shard.frames import BINARY, PING, PONG, encode
 from shard.handshake import Terms
-from shard.outbox import Happened
 from shard.wires.eventstream import EventStream
 from shard.wires.websocket import WebSocket
 from shard.wires.wire import Offer
@@ -64,9 +64,9 @@ class TestFanOut:
             seen: list[tuple[set[int], bytes]] = []
             fan_out = rig.group._outbox.fan_out
 
-            def spy(fds: Collection[int], data: bytes, droppable: bool = True) -> Happened:
+            def spy(fds: Collection[int], data: bytes, keep: Keep, lane: Hashable) -> None:
                 seen.append((set(fds), data))
-                return fan_out(fds, data, droppable)
+                fan_out(fds, data, keep, lane)
 
             monkeypatch.setattr(rig.group._outbox, "fan_out", spy)
             rig.advance(10)

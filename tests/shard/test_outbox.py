@@ -1,19 +1,21 @@
 """The write side on real socket pairs: slow readers, limits, slices, and who is gone."""
 
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator
+from typing import NoReturn
 
 import pytest
 
 from pool.scoreboard import Scoreboard
 from pool.table import FREE, ConnectionTable
+from shard import lanes, phases
 from shard import outbox as module
-from shard import phases
+from shard.backlog import Backlog, Keep
 from shard.counters import FIELDS, Count
 from shard.frames import BINARY, CLOSE, encode, encode_close
 from shard.outbox import Flushed, Happened, Outbox, Sent
 from shard.phases import CLOSING, OPEN, QUARANTINED
-from shard.writing import WriteAll, write_all
+from shard.writing import WriteSome, write_some
 from tests.shard.pairs import fill, read, small_pair
 from tests.shard.ways import NAMES, WAYS
 from tests.shard.wire import server_frames
@@ -29,7 +31,7 @@ class Desk:
         readers: int,
         soft_bytes: int,
         hard_bytes: int,
-        write_all: WriteAll = write_all,
+        write_some: WriteSome = write_some,
         total_bytes: int = 1 << 20,
     ) -> None:
         self.readers: dict[int, socket.socket] = {}
@@ -55,7 +57,7 @@ class Desk:
             soft_bytes,
             hard_bytes,
             total_bytes,
-            write_all,
+            write_some,
         )
 
     def act(self, fd: int, sent: Sent) -> Sent:
@@ -76,11 +78,17 @@ class Desk:
         self.watched.discard(fd)
         self.table.phase[fd] = QUARANTINED
 
-    def send(self, fd: int, data: bytes, droppable: bool = False) -> Sent:
-        return self.act(fd, self.outbox.send(fd, data, droppable))
+    def send(self, fd: int, data: bytes, keep: Keep = Keep.ALWAYS) -> Sent:
+        return self.act(fd, self.outbox.send(fd, data, keep))
 
-    def fan_out(self, fds: Collection[int], data: bytes, droppable: bool = True) -> None:
-        self.act_all(self.outbox.fan_out(fds, data, droppable))
+    def fan_out(
+        self,
+        fds: Collection[int],
+        data: bytes,
+        keep: Keep = Keep.NORMAL,
+        lane: Hashable = None,
+    ) -> None:
+        self.outbox.fan_out(fds, data, keep, lane)
 
     def run_slice(self) -> None:
         self.act_all(self.outbox.run_slice())
@@ -134,7 +142,7 @@ class Desk:
 def desk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     """Three readers, slices of two, limits of 1,000 and 2,000 bytes."""
     monkeypatch.setattr(module, "SLICE", 2)
-    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000, write_all=request.param())
+    desk = Desk(3, soft_bytes=1_000, hard_bytes=2_000, write_some=request.param())
     yield desk
     desk.close()
 
@@ -190,68 +198,6 @@ class TestSending:
         assert desk.lost == [fd]
 
 
-class TestLimits:
-    def test_droppable_data_is_dropped_beyond_the_soft_limit(self, desk: Desk) -> None:
-        fd = desk.fds[0]
-        waiting = desk.block(fd)
-        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
-        assert desk.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
-        assert desk.counts[Count.DROPPED_SLOW] == 1
-        assert desk.caught_up == []
-        assert desk.drain(fd) == waiting + b"a" * 600
-        assert desk.caught_up == [fd]
-
-    def test_once_some_was_dropped_all_is_until_the_reader_has_caught_up(self, desk: Desk) -> None:
-        fd = desk.fds[0]
-        waiting = desk.block(fd)
-        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
-        assert desk.send(fd, b"b" * 401, droppable=True) is Sent.DROPPED
-        assert desk.send(fd, b"c", droppable=True) is Sent.DROPPED
-        desk.fan_out([fd], b"d")
-        assert desk.send(fd, b"e") is Sent.QUEUED
-        assert desk.counts[Count.DROPPED_SLOW] == 3
-        assert desk.drain(fd) == waiting + b"a" * 600 + b"e"
-        assert desk.caught_up == [fd]
-        assert desk.send(fd, b"f", droppable=True) is Sent.SENT
-
-    def test_who_only_waited_is_not_said_to_have_missed_anything(self, desk: Desk) -> None:
-        fd = desk.fds[0]
-        waiting = desk.block(fd)
-        assert desk.send(fd, b"a" * 600, droppable=True) is Sent.BLOCKED
-        assert desk.drain(fd) == waiting + b"a" * 600
-        assert desk.caught_up == []
-
-    def test_other_data_is_kept_up_to_the_hard_limit(self, desk: Desk) -> None:
-        fd = desk.fds[0]
-        waiting = desk.block(fd)
-        assert desk.send(fd, b"a" * 1_000) is Sent.BLOCKED
-        assert desk.send(fd, b"a" * 1_000) is Sent.QUEUED
-        assert desk.overflowed == []
-        assert desk.send(fd, b"b") is Sent.OVERFLOWED
-        assert desk.overflowed == [fd]
-        assert desk.counts[Count.DROPPED_SLOW] == 3
-        assert desk.drain(fd) == waiting + GOODBYE
-
-    def test_droppable_data_never_gives_a_reader_up(self, desk: Desk) -> None:
-        fd = desk.fds[0]
-        desk.block(fd)
-        for _ in range(20):
-            desk.send(fd, b"a" * 900, droppable=True)
-        assert desk.overflowed == []
-        assert desk.counts[Count.DROPPED_SLOW] == 19
-
-    def test_the_stalled_are_those_of_which_no_byte_went_out(self, desk: Desk) -> None:
-        for fd in desk.fds[:2]:
-            desk.block(fd)
-            desk.send(fd, b"x" * 1_000)
-        desk.outbox.tick = 10
-        read(desk.readers[desk.fds[1]], 3_000)
-        desk.flush(desk.fds[1])
-        desk.send(desk.fds[1], b"x" * 30_000)
-        assert desk.outbox.stalled(0) == []
-        assert desk.outbox.stalled(10) == [desk.fds[0]]
-
-
 class TestFanningOut:
     def test_everyone_gets_the_same_bytes(self, desk: Desk) -> None:
         desk.fan_out(desk.fds, b"all")
@@ -259,38 +205,80 @@ class TestFanningOut:
         assert [read(reader) for reader in desk.readers.values()] == [b"all"] * 3
         assert (desk.counts[Count.WRITES], desk.counts[Count.BYTES_OUT]) == (3, 9)
 
-    def test_the_first_slice_is_written_at_once_and_the_rest_a_slice_a_call(
-        self, desk: Desk
-    ) -> None:
+    def test_it_is_done_a_slice_a_call(self, desk: Desk) -> None:
         desk.fan_out(desk.fds, b"all")
-        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"all", b"all", b""]
+        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b""]
         assert desk.outbox.pending
+        desk.run_slice()
+        assert [read(desk.readers[fd]) for fd in desk.fds] == [b"all", b"all", b""]
         desk.run_slice()
         assert read(desk.readers[desk.fds[2]]) == b"all"
         assert not desk.outbox.pending
 
     def test_small_ones_share_a_turns_slice(self, desk: Desk) -> None:
         for fd in desk.fds:
-            desk.fan_out([fd], b"x")
+            desk.fan_out([fd], b"x", lane=fd)
+        desk.run_slice()
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"x", b"x", b""]
         assert desk.outbox.pending
         desk.run_slice()
         assert [read(desk.readers[fd]) for fd in desk.fds] == [b"", b"", b"x"]
         assert not desk.outbox.pending
-        desk.fan_out(desk.fds[:1], b"y")
-        desk.fan_out(desk.fds[:1], b"z")
-        assert read(desk.readers[desk.fds[0]]) == b"y", "the slice of this turn is used up"
-        desk.run()
-        desk.fan_out(desk.fds[:1], b"!")
-        assert read(desk.readers[desk.fds[0]]) == b"z!", "a turn has ended"
 
     def test_one_is_finished_before_the_next_begins(self, desk: Desk) -> None:
         desk.fan_out(desk.fds, b"one.")
         desk.fan_out(desk.fds, b"two.")
+        desk.run_slice()
         assert read(desk.readers[desk.fds[0]]) == b"one."
         desk.run()
         assert read(desk.readers[desk.fds[0]]) == b"two."
         assert read(desk.readers[desk.fds[2]]) == b"one.two."
+
+    def test_a_lane_overtakes_another_but_never_itself(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lanes, "QUANTUM", 1)
+        monkeypatch.setattr(desk.outbox._lanes, "_quantum", 1)
+        *_, last = desk.fds
+        desk.fan_out(desk.fds, b"a1.", lane="a")
+        desk.fan_out([last], b"b1.", lane="b")
+        desk.fan_out([last], b"a2.", lane="a")
+        assert (desk.outbox.left_beside("a"), desk.outbox.left_beside("b")) == (1, 4)
+        desk.run_slice()
+        desk.run_slice()
+        assert (desk.outbox.pending_in("a"), desk.outbox.pending_in("b")) == (True, False)
+        desk.run()
+        assert read(desk.readers[last]) == b"b1.a1.a2."
+
+    def test_what_is_half_written_is_overtaken_by_no_lane(self) -> None:
+        desk = Desk(3, soft_bytes=1 << 20, hard_bytes=1 << 20)
+        slow, *_ = desk.fds
+        large = b"first." * 20_000
+        desk.fan_out([slow], large, lane="a")
+        desk.run()
+        assert 0 < desk.outbox.backlog(slow) < len(large)
+        desk.fan_out([slow], b"b1.", lane="b")
+        desk.fan_out(desk.fds, b"a1.", lane="a")
+        desk.run()
+        assert desk.drain(slow) == large + b"b1.a1."
+        desk.close()
+
+    def test_what_a_small_one_costs_is_not_what_all_slow_readers_do(self, desk: Desk) -> None:
+        """Nothing is made of all who are slow, or gone, to write to one."""
+
+        class Asked(dict[int, Backlog]):
+            def keys(self) -> NoReturn:
+                raise AssertionError("looked through")
+
+            __iter__ = keys
+
+        fast, slow, _ = desk.fds
+        desk.block(slow)
+        desk.send(slow, b"x")
+        desk.outbox.slow = Asked(desk.outbox.slow)
+        desk.fan_out([fast], b"hi")
+        desk.run_slice()
+        assert read(desk.readers[fast]) == b"hi"
 
     def test_later_changes_of_the_members_do_not_matter(self, desk: Desk) -> None:
         members = set(desk.fds)
@@ -309,7 +297,7 @@ class TestFanningOut:
         desk.fan_out(desk.fds, b"chatter")
         desk.run()
         assert desk.counts[Count.DROPPED_SLOW] == 1
-        desk.fan_out(desk.fds, b"order", droppable=False)
+        desk.fan_out(desk.fds, b"order", keep=Keep.ALWAYS)
         desk.run()
         assert desk.outbox.backlog_bytes == 1_005
 
@@ -333,6 +321,7 @@ class TestFanningOut:
         desk.outbox.tick = 7
         desk.fan_out(desk.fds, b"two")
         assert desk.outbox.oldest_tick == 5
+        desk.run_slice()
         desk.run_slice()
         assert desk.outbox.oldest_tick == 7
         desk.run()
@@ -382,6 +371,7 @@ class TestParting:
         desk.run()
         assert read(desk.readers[fd]) == b""
         desk.fan_out([fd], b"new")
+        desk.run()
         assert read(desk.readers[fd]) == b"new"
 
     def test_what_a_forgotten_one_had_not_read_is_counted(self, desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """What a reader asked for: sent whole, whatever its size, and not held against it."""
 
+from shard.backlog import Keep
 from shard.outbox import Sent
 from tests.shard.pairs import read
 from tests.shard.test_outbox import Desk, desk
@@ -11,9 +12,9 @@ def test_what_was_asked_for_counts_against_no_limit(desk: Desk) -> None:
     fd = desk.fds[0]
     answer = b"a" * 100_000
     assert desk.act(fd, desk.outbox.send(fd, answer, asked=True)) is Sent.BLOCKED
-    assert desk.send(fd, b"b" * 900, droppable=True) is Sent.QUEUED
+    assert desk.send(fd, b"b" * 900, keep=Keep.NORMAL) is Sent.QUEUED
     assert desk.send(fd, b"c" * 1_000) is Sent.QUEUED
-    assert desk.send(fd, b"d" * 900, droppable=True) is Sent.DROPPED
+    assert desk.send(fd, b"d" * 900, keep=Keep.NORMAL) is Sent.DROPPED
     assert desk.drain(fd) == answer + b"b" * 900 + b"c" * 1_000
     assert desk.overflowed == []
 

@@ -3,7 +3,7 @@
 import builtins
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from errno import EAGAIN, EBADF, EPIPE
 
 import pytest
@@ -11,17 +11,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard import writing
-from shard.writing import WriteAll
+from shard.lanes import QUANTUM
+from shard.writing import Part, WriteSome
 from tests.shard.pairs import fill, read, small_pair
-from tests.shard.ways import NAMES, WAYS, Way
+from tests.shard.ways import NAMES, WAYS, Way, ring
 
 DATA = b"x" * 100
 
 
+WriteAll = Callable[[Iterable[int], bytes], list[tuple[int, int]]]
+
+
+def whole(write_some: WriteSome) -> WriteAll:
+    """The same bytes to any number of descriptors, a part at a time."""
+
+    def write_all(fds: Iterable[int], data: bytes) -> list[tuple[int, int]]:
+        left, unsent = list(fds), []
+        while left:
+            done, told = write_some([(left[:QUANTUM], data)])
+            assert done == 1
+            unsent += [(fd, took) for _, fd, took in told]
+            left = left[QUANTUM:]
+        return unsent
+
+    return write_all
+
+
 @pytest.fixture(params=WAYS, ids=NAMES)
-def write_all(request: pytest.FixtureRequest) -> WriteAll:
+def write_some(request: pytest.FixtureRequest) -> WriteSome:
     way: Way = request.param
     return way()
+
+
+@pytest.fixture
+def write_all(write_some: WriteSome) -> WriteAll:
+    return whole(write_some)
 
 
 @pytest.fixture
@@ -117,7 +141,7 @@ class TestWriting:
     ) -> None:
         for way in WAYS:
             try:
-                write_all = way()
+                write_all = whole(way())
             except pytest.skip.Exception:
                 continue
             pairs = [small_pair() for _ in range(4)]
@@ -134,6 +158,54 @@ class TestWriting:
                     end.close()
 
 
+def write(write_some: WriteSome, parts: list[Part]) -> list[int]:
+    """Write all parts, in as many goes as it takes; how many parts each took."""
+    took = []
+    while parts:
+        done, told = write_some(parts)
+        assert told == []
+        took.append(done)
+        parts = parts[done:]
+    return took
+
+
+class TestSeveralParts:
+    def test_each_gets_what_is_meant_for_it_in_order(
+        self, write_some: WriteSome, pairs: Pairs
+    ) -> None:
+        one, two, three, four, five = fds(pairs)
+        parts: list[Part] = [
+            *(([one, two], b"a."), ([three], b"b."), ([two, three, four], b"c.")),
+            *(([five], b"d."), ([two], b"e.")),
+        ]
+        write(write_some, parts)
+        got = [read(reader) for _, reader in pairs]
+        assert got == [b"a.", b"a.c.e.", b"b.c.", b"c.", b"d."]
+
+    def test_one_go_names_no_descriptor_twice(self, pairs: Pairs) -> None:
+        one, two, three, *_ = fds(pairs)
+        parts: list[Part] = [([one], b"a"), ([two], b"b"), ([three, one], b"c"), ([two], b"d")]
+        assert write(ring(), parts) == [2, 2]
+        assert [read(reader) for _, reader in pairs[:3]] == [b"ac", b"bd", b"c"]
+
+    def test_one_go_is_no_more_than_the_ring_holds(self, pairs: Pairs) -> None:
+        one, two, *_ = fds(pairs)
+        for size, done in ((512, 1), (511, 2)):
+            assert ring()([([one] * size, b"a"), ([two], b"b")])[0] == done
+
+    def test_which_part_was_not_taken_is_told(self, pairs: Pairs) -> None:
+        one, two, three, *_ = fds(pairs)
+        fill(pairs[1][0])
+        pairs[2][1].close()
+        parts: list[Part] = [([one], b"a"), ([two], b"b"), ([three], b"c")]
+        assert ring()(parts) == (3, [(1, two, -EAGAIN), (2, three, -EPIPE)])
+
+    @pytest.mark.parametrize("size", [0, 513])
+    def test_a_part_that_is_none_is_an_error(self, size: int) -> None:
+        with pytest.raises(ValueError, match="a part is 1 to 512 sends"):
+            ring()([([0] * size, b"x")])
+
+
 class TestChoosing:
     def test_without_the_ring_it_is_the_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = builtins.__import__
@@ -144,7 +216,7 @@ class TestChoosing:
             return real(name, *rest)  # type: ignore[arg-type]
 
         monkeypatch.setattr(builtins, "__import__", without)
-        assert writing.best() is writing.write_all
+        assert writing.best() is writing.write_some
 
     def test_where_the_kernel_refuses_it_is_the_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
         ring = pytest.importorskip("shard.ring", reason="shard/ring.c was not built")
@@ -153,4 +225,4 @@ class TestChoosing:
             raise PermissionError(1, "io_uring is disabled")
 
         monkeypatch.setattr(ring, "Ring", refuse)
-        assert writing.best() is writing.write_all
+        assert writing.best() is writing.write_some

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shard.writing import WriteAll, write_all
+from shard.writing import WriteSome, write_some
 
-Way = Callable[[], WriteAll]
+Way = Callable[[], WriteSome]
 
 
-def ring() -> WriteAll:
+def ring() -> WriteSome:
     """A ring's; skips the test where it could not be built, or the kernel does not allow it."""
     try:
         from shard.ring import Ring
@@ -22,10 +22,10 @@ def ring() -> WriteAll:
             pytest.fail("shard/ring.c could be built here, but is not: pip install --editable .")
         pytest.skip("no compiler or no Python.h to build shard/ring.c with")
     try:
-        return Ring().write_all
+        return Ring().write_some
     except OSError as error:
         pytest.skip(f"the kernel does not allow io_uring: {error}")
 
 
-WAYS: list[Way] = [lambda: write_all, ring]
+WAYS: list[Way] = [lambda: write_some, ring]
 NAMES = ["python", "ring"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import redis.asyncio as redis
 
+from chat.bus.feed import AHEAD
 from chat.bus.reader import Reader
 from chat.bus.store import MIN_ID
 from chat.bus.tail import Tail
@@ -81,8 +82,8 @@ class Desk:
         if self.trouble:
             raise self.trouble.pop()
 
-    def _lagging(self) -> bool:
-        return self.lagging
+    def _lagging(self) -> int:
+        return AHEAD + 1 if self.lagging else 0
 
     async def _resync(self, streams: Collection[str]) -> None:
         self.resyncs += 1

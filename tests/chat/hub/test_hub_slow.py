@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Self
 
+import msgpack
 import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from chat.bus.entries import Deleted
+from chat.bus.entries import Cleared, Deleted, Entry, Ruled
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import decode
 from chat.hub.replies import again
@@ -26,6 +28,7 @@ from chat.wire.schema import (
     Message,
     Msg,
     Msgs,
+    Online,
     ServerEvent,
     State,
     Welcome,
@@ -41,8 +44,9 @@ LIMITS = {"backlog_soft_bytes": 8_192, "commands_burst": 1_000}
 class Reader:
     """Our own client's rules on a connection that is read only when the test says so."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, binary: bool) -> None:
         self._connection = connection
+        self._binary = binary
         self._follower = Follower(ROOM)
         self._refs = count(1)
         self.news: list[News] = []
@@ -52,7 +56,10 @@ class Reader:
         assert callable(done)
         async with asyncio.timeout(BOUND_S):
             while not done(self):
-                for event in decode(await self._connection.recv(decode=False)):
+                frame = await self._connection.recv(decode=False)
+                if self._binary:
+                    frame = msgspec.json.encode(msgpack.unpackb(frame))
+                for event in decode(frame):
                     await self._take(event)
         return self
 
@@ -64,8 +71,10 @@ class Reader:
             case Msgs() | Delete() | Clear() | State() | Joined() | Gap():
                 self.news += follower.take(event, 1e9)
         if follower.stage is Stage.WANTED:
-            join = follower.join(next(self._refs), 0)
-            await self._connection.send(msgspec.json.encode(join).decode())
+            join = msgspec.to_builtins(follower.join(next(self._refs), 0))
+            await self._connection.send(
+                msgpack.packb(join) if self._binary else msgspec.json.encode(join).decode()
+            )
 
     @property
     def texts(self) -> list[str]:
@@ -81,7 +90,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reader(shard: Shard) -> AsyncIterator[Reader]:
+async def reader(shard: Shard, binary: bool = False) -> AsyncIterator[Reader]:
     """One in the room, whose kernel takes little on its behalf."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -90,13 +99,13 @@ async def reader(shard: Shard) -> AsyncIterator[Reader]:
     async with connect(
         shard.address,
         sock=sock,
-        subprotocols=[Subprotocol("danmaku.json")],
+        subprotocols=[Subprotocol("danmaku.msgpack" if binary else "danmaku.json")],
         compression=None,
         proxy=None,
         ping_interval=None,
         max_queue=1,
     ) as connection:
-        yield await Reader(connection).read_until(lambda self: self.joins)
+        yield await Reader(connection, binary).read_until(lambda self: self.joins)
 
 
 async def overwhelm(shard: Shard) -> int:
@@ -138,7 +147,7 @@ class TestANewEpoch:
             await until(lambda: room.position.seq == len(live))
             await slow.read_until(lambda slow: "live 19" in slow.texts)
             assert [text for text in slow.texts if text.startswith("live")] == live
-            assert [gap.epoch for gap in slow.gaps] == ["e00002"]
+            assert [gap.epoch for gap in slow.gaps] == [""], "then the first epoch is none"
 
     async def test_it_is_told_of_it_also_in_a_room_that_is_silent_then(
         self, shard: Shard, own_valkey: EmbeddedEngine
@@ -177,6 +186,81 @@ class TestTheSameEpoch:
             await until(lambda: room.position.seq == said + 1)
             await slow.read_until(lambda slow: slow.news[-1] == Delete(ROOM, said + 1, 1, 5))
             assert len(slow.texts) == said
+
+
+CONTROLS: list[Entry] = [Deleted(1, 5), Cleared("u9", 6), Ruled({"slow_s": 2}, 7), Deleted(2, 8)]
+
+
+class TestControls:
+    """What no batch makes up for, said before the limit, beyond it, and long after."""
+
+    @pytest.fixture
+    async def shard(self, valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[Shard]:
+        rooms = {"history": 100_000}
+        async with Shard(valkey.url, prefix, limits=LIMITS, rooms=rooms) as shard:
+            yield shard
+
+    async def interleave(self, shard: Shard, messages: int) -> list[News]:
+        """Controls, and between them messages; the controls as viewers know them."""
+        room = shard.service.rooms.by_name[ROOM]
+        told: list[News] = []
+        for control in CONTROLS:
+            seq = room.position.seq + messages + 1
+            await publish(shard.store, ROOM, *["x" * 300] * messages)
+            await enter(shard, ROOM, control)
+            await until(lambda: room.position.seq == seq)  # noqa: B023 - not kept
+            told.append(control.at(ROOM, "e00001", seq))
+        return told
+
+    @pytest.mark.parametrize("binary", [False, True], ids=["json", "msgpack"])
+    async def test_reach_a_slow_reader_each_once_and_in_order(
+        self, shard: Shard, binary: bool
+    ) -> None:
+        async with reader(shard, binary) as slow:
+            told = await self.interleave(shard, 1)
+            while not shard.count(Count.DROPPED_SLOW):
+                told += await self.interleave(shard, 50)
+            told += await self.interleave(shard, 5)
+            assert not shard.count(Count.CLOSED_SLOW)
+            await slow.read_until(lambda slow: slow.news[-1] == told[-1])
+            assert [one for one in slow.news if isinstance(one, Delete | Clear | State)] == told
+            assert (slow.gaps, slow.joins) == ([], 2), "one answer to one hole"
+
+    async def test_are_kept_though_batches_are_left_out(self, shard: Shard) -> None:
+        async with reader(shard):
+            said = await overwhelm(shard)
+            backlog = shard.group.backlog_total
+            left_out = shard.count(Count.DROPPED_SLOW)
+            await enter(shard, ROOM, Deleted(1, 5))
+            await until(lambda: shard.service.rooms.by_name[ROOM].position.seq == said + 1)
+            await until(lambda: shard.group.backlog_total > backlog)
+            assert shard.count(Count.DROPPED_SLOW) == left_out
+
+    async def test_too_many_of_them_close_it(self, valkey: EmbeddedEngine, prefix: str) -> None:
+        limits = {**LIMITS, "backlog_hard_bytes": 16_384}
+        async with Shard(valkey.url, prefix, limits=limits) as shard, reader(shard) as slow:
+            await overwhelm(shard)
+            while not shard.count(Count.CLOSED_SLOW):
+                await self.interleave(shard, 1)
+            with pytest.raises(ConnectionClosed) as closed:
+                await slow.read_until(lambda _: False)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4001
+
+    async def test_a_count_goes_first_and_is_not_missed(self, shard: Shard) -> None:
+        room_of = shard.service.rooms.by_name
+        async with reader(shard) as slow:
+            said = 0
+            while shard.group.backlog_total < LIMITS["backlog_soft_bytes"] // 2:
+                await publish(shard.store, ROOM, "x" * 300)
+                said += 1
+                await until(lambda: room_of[ROOM].position.seq == said)  # noqa: B023 - not kept
+            shard.service.rooms._emit(room_of[ROOM], [Online(ROOM, 7)])
+            await until(lambda: shard.count(Count.DROPPED_SLOW_LOW) == 1)
+            await publish(shard.store, ROOM, "last")
+            await slow.read_until(lambda slow: slow.texts[-1:] == ["last"])
+            assert (len(slow.texts), slow.joins) == (said + 1, 1)
+            assert shard.count(Count.DROPPED_SLOW) == 0
 
 
 class TestAgain:

@@ -8,11 +8,19 @@ import pytest
 from chat.bus.entries import Noticed, pack
 from chat.counters import ChatCount
 from chat.hub import notices
+from chat.hub.replies import NO_ROOM
 from chat.ops.engine import EmbeddedEngine
+from shard import lanes, outbox
+from shard.backlog import Keep
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.rig import Shard, until
 
 ROOM = "live:42"
+
+
+def lanes_of(shard: Shard) -> dict[Any, Any]:
+    """What is not fanned out yet."""
+    return shard.group._outbox._lanes._lanes
 
 
 def notice(users: list[str] | None, *fields: Any) -> bytes:
@@ -91,17 +99,17 @@ class TestNotices:
     ) -> None:
         async with shard.viewer() as viewer:
             await viewer.hear("welcome")
-            dropped: list[bool] = []
+            kept: list[Keep] = []
             fan_out = shard.group.fan_out
 
-            def noting(fds: list[int], data: bytes, droppable: bool = True) -> None:
-                dropped.append(droppable)
-                fan_out(fds, data, droppable)
+            def noting(fds: list[int], data: bytes, keep: Keep, lane: str) -> None:
+                kept.append(keep)
+                fan_out(fds, data, keep, lane)
 
             monkeypatch.setattr(shard.group, "fan_out", noting)
             await shard.store.notify(notice(None, "sys", "hi", 1, 2))
             await viewer.hear("notice")
-            assert set(dropped) == {False}
+            assert set(kept) == {Keep.ALWAYS}
 
     async def test_what_is_none_is_counted_and_skipped(self, shard: Shard) -> None:
         async with shard.viewer() as viewer:
@@ -144,6 +152,34 @@ class TestVeryMany:
             assert 0 < before < 500
             await until(lambda: len(viewer.of("notice")) == 1_000)
 
+    async def test_a_room_is_read_and_written_between_the_slices_of_a_frame(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A frame of notices to very many takes very many turns; a room's message waits for some
+        writes of it, however many are left."""
+        monkeypatch.setattr(outbox, "SLICE", 8)
+        monkeypatch.setattr(lanes, "QUANTUM", 4)
+        async with shard.viewer(f"?room={ROOM}") as viewer:
+            await viewer.hear("joined")
+            [fd] = shard.group.open_connections()
+            written: list[int] = []
+            fan_out = shard.group.fan_out
+
+            def noting(fds: Any, data: bytes, keep: Keep, lane: object) -> None:
+                if lane != NO_ROOM:
+                    written.append(lanes_of(shard)[NO_ROOM][0].left)
+                fan_out(fds, data, keep, lane)
+
+            monkeypatch.setattr(shard.group, "fan_out", noting)
+            # Pongs that nobody asked for: as if the connection were very many.
+            shard.group.fan_out([fd] * 100_000, b"\x8a\x00", Keep.ALWAYS, NO_ROOM)
+            for number in range(3):
+                await viewer.say(ROOM, f"hi {number}")
+                await viewer.hear("msg", text=f"hi {number}")
+            left = lanes_of(shard)[NO_ROOM][0].left
+            assert 100_000 > written[0] > written[1] > written[2] > left > 0
+            shard.group._outbox._lanes.clear()
+
     async def test_a_frame_is_written_before_the_next_is_made(
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -151,12 +187,12 @@ class TestVeryMany:
             await viewer.hear("welcome")
             asked: list[bool] = []
 
-            def busy(_: object) -> bool:
+            def busy(lane: object) -> bool:
+                assert lane == NO_ROOM
                 asked.append(True)
                 return True
 
-            monkeypatch.setattr(type(shard.group), "fanning_out", property(busy))
-            shard.service._reader._lagging = lambda: False
+            monkeypatch.setattr(shard.group, "fanning_out_in", busy)
             entries = [
                 (b"%d-0" % i, (b"m", notice(None, "sys", "x" * 300, 1, 2))) for i in range(1, 201)
             ]
@@ -165,7 +201,7 @@ class TestVeryMany:
             assert held > 100
             await until(lambda: len(asked) == 3)
             assert len(shard.service._notices._waiting) == held
-            monkeypatch.setattr(type(shard.group), "fanning_out", False)
+            monkeypatch.undo()
             await until(lambda: len(viewer.of("notice")) == 200)
 
     async def test_what_waits_is_bounded_and_the_rest_counted(

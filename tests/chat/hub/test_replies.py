@@ -4,18 +4,13 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
 from chat.bus.store import Outgoing, RoomState
-from chat.hub.replies import Written, full_frames
 from chat.ops.engine import EmbeddedEngine
-from chat.wire.batch import FRAME_BYTES
 from chat.wire.commands import Moderate
 from shard.counters import Count
 from tests.chat.hub.test_enforcement import order
@@ -23,7 +18,6 @@ from tests.chat.rig import Shard, publish, until
 from tests.whole import whole
 
 ROOM = "live:42"
-sizes = st.integers(1, 300) | st.integers(FRAME_BYTES // 3, 2 * FRAME_BYTES)
 
 
 @pytest.fixture
@@ -45,27 +39,6 @@ def gate(shard: Shard, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
     monkeypatch.setattr(shard.store, "open_room", open_late)
     return opened
-
-
-def size(frame: list[Written]) -> int:
-    return sum(len(one.event) for one in frame)
-
-
-class TestFullFrames:
-    @given(st.lists(sizes, max_size=40))
-    def test_all_events_come_in_order_and_no_frame_is_larger_than_it_must_be(
-        self, lengths: list[int]
-    ) -> None:
-        events = [Written(bytes([i]) * length, str(i)) for i, length in enumerate(lengths)]
-        frames = [list(frame) for frame in full_frames(events)]
-        assert [event for frame in frames for event in frame] == events
-        for frame in frames:
-            assert len(frame) == 1 or size(frame) <= FRAME_BYTES
-        for frame, following in pairwise(frames):
-            assert size(frame) + len(following[0].event) > FRAME_BYTES
-
-    def test_nothing_is_no_frame(self) -> None:
-        assert list(full_frames([])) == []
 
 
 class Watcher:
@@ -248,6 +221,11 @@ class TestEventStreams:
                     number += 1
                     await publish(shard.store, ROOM, str(number) * 100)
                 await publish(shard.store, ROOM, "after")
+                await enter(shard, ROOM, Deleted(1, 5))
+                here = shard.service.rooms.by_name[ROOM].position
+                await until(lambda: here.seq == number + 2)
+                [fd] = shard.group.open_connections()
+                assert b"id:" not in shard.service.handler._replies.frame(fd, [b"{}"])
                 await until(lambda: watcher.read() and watcher.close_code == 4001)
                 seen = [message["text"] for message in watcher.of("msg")]
                 last_id = watcher.last_id
@@ -257,11 +235,12 @@ class TestEventStreams:
                 await until(lambda: again.of("joined"))
                 [joined] = again.of("joined")
                 assert joined["recovered"]
-                missed = [message["text"] for message in joined["history"]]
-                assert missed == [
+                *missed, last = joined["history"]
+                assert [message["text"] for message in missed] == [
                     *(str(i) * 100 for i in range(len(seen) + 1, number + 1)),
                     "after",
                 ]
+                assert (last["t"], last["target"]) == ("delete", 1)
             await until(lambda: not shard.group.connections)
 
 

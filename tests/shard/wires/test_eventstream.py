@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from shard.backlog import Keep
 from shard.closecodes import CloseCode
 from shard.counters import Count
 from shard.frames import encode
@@ -116,7 +117,7 @@ class TestOnAGroup:
             client = listen(rig, receive_buffer=4096)
             client.reading = False
             while not rig.counts[Count.CLOSED_SLOW]:
-                rig.group.fan_out([client.fd], event, droppable=False)
+                rig.group.fan_out([client.fd], event, keep=Keep.ALWAYS)
                 rig.settle()
             client.reading = True
             rig.run_until(lambda: client.ended)
@@ -131,6 +132,7 @@ class TestOnAGroup:
             client.reading = False
             while not rig.group._outbox.slow:
                 rig.group.fan_out([client.fd], b":" * 4_000)
+                rig.settle()
             rig.advance(10)
             assert rig.handler.closed == [(client.fd, 4002)]
             assert rig.group.connections == 0
