@@ -33,6 +33,12 @@ class Tasks:
         """Whether something runs."""
         return bool(self._running)
 
+    async def finish(self, within_s: float) -> None:
+        """Let what is under way come to its end, in so many seconds at most; then `stop`."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=within_s)
+        await self.stop()
+
     async def stop(self) -> None:
         """End what is under way."""
         await end(self._running)

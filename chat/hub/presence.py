@@ -86,7 +86,7 @@ class Presence:
         """Write what is left, if Redis takes it at once; all connections are over."""
         for fd in list(self._here):
             self.left(fd)
-        await self._tasks.stop()
+        await self._tasks.finish(LAST_S)  # ended in the middle, it would be written twice
         try:
             await asyncio.wait_for(self._write(), LAST_S)
         except (StoreError, TimeoutError):

@@ -153,3 +153,39 @@ async def settled() -> None:
     """Long enough for what can go on to have gone on."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+class TestFinish:
+    async def test_what_comes_to_its_end_is_not_cut_short(self) -> None:
+        tasks, told, done = Tasks("test"), asyncio.Event(), False
+
+        async def works() -> None:
+            nonlocal done
+            await told.wait()
+            done = True
+
+        tasks.spawn(works())
+        finishing = asyncio.create_task(tasks.finish(10))
+        await asyncio.sleep(0)
+        told.set()
+        await finishing
+        assert done
+        assert not tasks.busy
+
+    async def test_what_does_not_is(self) -> None:
+        tasks, cancelled = Tasks("test"), False
+
+        async def waits() -> None:
+            nonlocal cancelled
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+
+        tasks.spawn(waits())
+        await asyncio.wait_for(tasks.finish(0.01), 10)
+        assert cancelled
+
+    async def test_nothing_is_no_wait(self) -> None:
+        await asyncio.wait_for(Tasks("test").finish(100), 10)
