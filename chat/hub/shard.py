@@ -100,7 +100,7 @@ class Shard:
         )
         self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
         users = Users(connections, config.auth, name, self._guest_keys)
-        visitors = Visitors(users.uid, counts)
+        visitors = Visitors(users.mark, users.uid_of, counts)
         members = Members(connections, rows, visitors.came)
         book = Rulebook()
         self._rules = RuleFeed(Rules(store), book, counts)

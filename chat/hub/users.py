@@ -135,12 +135,14 @@ class Users:
         """Who an admitted connection is."""
         return self._identities.get(fd) or self._guest(self._connections.handle(fd))
 
-    def uid(self, fd: int) -> str:  # hot: once per join
-        """The uid of an admitted connection, without the rest."""
+    def mark(self, fd: int) -> str | Handle:  # hot: once per join
+        """What `uid_of` makes the uid of an admitted connection of, also when that is over."""
         who = self._identities.get(fd)
-        if who is not None:
-            return who.uid
-        return f"{GUEST_UID}{self._number(self._connections.handle(fd))}"
+        return self._connections.handle(fd) if who is None else who.uid
+
+    def uid_of(self, mark: str | Handle) -> str:
+        """The uid of a connection as it was when it was marked."""
+        return mark if isinstance(mark, str) else f"{GUEST_UID}{self._number(mark)}"
 
     def is_kept(self, fd: int) -> bool:
         """Whether an admitted connection is anybody but a new guest without a name."""

@@ -130,6 +130,8 @@ class Online:
                 continue
             try:
                 await self._refresh(partition, part)
+                while any(map(self._visitors.many, part)):
+                    await self._refresh(partition, part)
             except StoreError as error:
                 log.debug("viewers are not reported: %s", error)
                 away.add(server)
@@ -150,7 +152,7 @@ class Online:
         try:
             sums = await self._crowds.report(
                 *(partition, self._shard, counts),
-                {room.name: uids for room, uids in came.items()},
+                {room.name: list(uids.values()) for room, uids in came.items()},
             )
         except BaseException:
             for room, uids in came.items():

@@ -85,7 +85,7 @@ class Rooms:
         self._counts = counts
         self._emit = emit
         self._delivery = Delivery(emit, counts, limits.shown_per_s, clock)
-        self._visitors = visitors or Visitors(str, counts)
+        self._visitors = visitors or Visitors(str, str, counts)
         self._wall = wall
         self._lapsing: set[Room] = set()
         self._online = Online(

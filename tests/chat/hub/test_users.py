@@ -52,7 +52,7 @@ class TestGuests:
         users = Users(cast(Connections, rows), Auth(), SHARD)
         rows.generations[fd] = generation
         who = users.admit(rows.handle(fd), None)
-        assert (users.of(fd), users.uid(fd)) == (who, who.uid)
+        assert (users.of(fd), users.uid_of(users.mark(fd))) == (who, who.uid)
         assert who.name == default_name(who.uid)
         assert users.find(who.uid) == (fd,)
         rows.generations[fd] = (generation + 1) % 2**32
@@ -106,7 +106,7 @@ class TestGuests:
         uid = users.admit(Handle(5, 0), None).uid
         users.authenticate(5, bearer("u1"))
         assert users.find(uid) == ()
-        assert (users.find("u1"), users.uid(5)) == ((5,), "u1")
+        assert (users.find("u1"), users.uid_of(users.mark(5))) == ((5,), "u1")
 
     def test_are_refused_where_they_are_not_wanted(self, rows: Rows) -> None:
         users = Users(cast(Connections, rows), Auth(secret=SECRET, guests="refuse"), SHARD)

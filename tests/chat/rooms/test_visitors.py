@@ -5,7 +5,7 @@ import pytest
 from chat.counters import FIELDS, ChatCount
 from chat.rooms import visitors as module
 from chat.rooms.room import Room
-from chat.rooms.visitors import Visitors
+from chat.rooms.visitors import TOGETHER, Visitors
 from pool.scoreboard import Scoreboard
 
 
@@ -17,7 +17,11 @@ def counts() -> "memoryview[int]":
 @pytest.fixture
 def visitors(counts: "memoryview[int]") -> Visitors:
     """Every other connection is the same user's."""
-    return Visitors(lambda fd: f"u{fd // 2}", counts)
+    return Visitors(lambda fd: fd // 2, lambda user: f"u{user}", counts)
+
+
+def uids(visitors: Visitors, room: Room) -> list[str]:
+    return sorted(visitors.take(room).values())
 
 
 def rooms(*names: str) -> list[Room]:
@@ -29,8 +33,8 @@ def test_a_user_is_taken_once_from_each_room(visitors: Visitors) -> None:
     for fd in (2, 3, 4, 2):
         visitors.came(fd, one)
     visitors.came(2, two)
-    assert (sorted(visitors.take(one)), visitors.take(two)) == (["u1", "u2"], ["u1"])
-    assert (visitors.take(one), visitors.waits(one)) == ([], False)
+    assert (uids(visitors, one), uids(visitors, two)) == (["u1", "u2"], ["u1"])
+    assert (uids(visitors, one), visitors.waits(one)) == ([], False)
 
 
 def test_what_could_not_be_reported_waits_with_what_came_since(visitors: Visitors) -> None:
@@ -38,9 +42,20 @@ def test_what_could_not_be_reported_waits_with_what_came_since(visitors: Visitor
     visitors.came(2, room)
     taken = visitors.take(room)
     visitors.came(4, room)
-    visitors.give_back(room, [*taken, "u2"])
+    visitors.give_back(room, [*taken, 2])
     assert visitors.waits(room)
-    assert sorted(visitors.take(room)) == ["u1", "u2"]
+    assert uids(visitors, room) == ["u1", "u2"]
+
+
+def test_a_crowd_is_taken_a_part_at_a_time(visitors: Visitors) -> None:
+    [room] = rooms("a")
+    for fd in range(2 * TOGETHER + 2):
+        visitors.came(fd, room)
+    assert visitors.many(room)
+    first = visitors.take(room)
+    assert (len(first), visitors.many(room), visitors.waits(room)) == (TOGETHER, False, True)
+    assert len(first | visitors.take(room)) == TOGETHER + 1
+    assert not visitors.waits(room)
 
 
 def test_they_do_not_pile_up(
@@ -53,7 +68,7 @@ def test_they_do_not_pile_up(
         assert counts[ChatCount.VISITORS_UNCOUNTED] == 0
         visitors.came(fd, one)
     assert counts[ChatCount.VISITORS_UNCOUNTED] == 10
-    assert (visitors.take(one), visitors.take(two)) == ([], ["u49"])
+    assert (uids(visitors, one), uids(visitors, two)) == ([], ["u49"])
     for fd in range(0, 18, 2):  # there is room again
         visitors.came(fd, two)
     assert len(visitors.take(two)) == 9
