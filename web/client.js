@@ -263,6 +263,7 @@ export class Client {
 
   #skipped(event) {
     if (event.room !== this.#room) return;
+    if (this.#follows(event) && this.#position.jumpsTo(event)) return this.#resync();
     const anew = this.#position.skip(event);
     this.#on.gap({ lost: event.lost, anew });
   }

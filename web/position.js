@@ -73,6 +73,11 @@ export class Position {
     return { seen, missed };
   }
 
+  /** Whether more is missing before a `gap` than what that says is lost: it follows a jump. */
+  jumpsTo({ epoch, seq, lost = 0 }) {
+    return epoch === this.#epoch && seq - lost > this.#seq;
+  }
+
   /** The server could not recover a stretch: go on from where it says. True if numbering began anew. */
   skip({ epoch, seq }) {
     const anew = !this.#continues(epoch);

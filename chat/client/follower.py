@@ -122,6 +122,9 @@ class Follower:
                 return self._joined(event) if event.ref is UNSET or self.asked(event.ref) else []
             case _ if self.stage is not Stage.LIVE:
                 return []
+            case Gap() if event.epoch == self._epoch and event.seq - event.lost > self._seq:
+                self._resync(now)  # the answer tells of all that is missing, also of what is lost
+                return []
             case Gap():
                 self._move(event.epoch, event.seq, 0)
                 return [event]
@@ -141,6 +144,9 @@ class Follower:
     def _want(self, at: float) -> None:
         self.stage, self.join_at, self.refusal = Stage.WANTED, at, None
 
+    def _resync(self, now: float) -> None:
+        self._want(max(now, self._asked_at + RESYNC_SPACING_S))
+
     def _span(
         self, epoch: str, first: int, last: int, places: list[Sequenced], now: float
     ) -> list[News]:
@@ -149,7 +155,7 @@ class Follower:
         if self._goes_on(epoch) and last <= self._seq:
             return []
         if not self._goes_on(epoch) or first > self._seq + 1 or epoch == UNSPOKEN:
-            self._want(max(now, self._asked_at + RESYNC_SPACING_S))
+            self._resync(now)
             return []
         new: list[News] = [place for place in places if place.seq > self._seq]
         self._move(epoch, last, _time_at(places, last))

@@ -195,6 +195,14 @@ describe("following a room", () => {
     assert.deepEqual(world.live, [[4]]);
   });
 
+  test("a gap behind a jump is asked about", () => {
+    enter();
+    world.hear(msgs(5, 5), { t: "gap", room: "r", epoch: "e", seq: 10, lost: 3 });
+    assert.deepEqual(world.seen("gap"), []);
+    world.advance(1000);
+    assert.equal(world.sent("join").at(-1).since.seq, 5);
+  });
+
   test("an epoch a gap told of is followed", () => {
     enter();
     world.hear({ t: "gap", room: "r", epoch: "f", seq: 2, lost: 0 }, msgs(3, 4, { epoch: "f" }));

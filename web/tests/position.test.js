@@ -181,6 +181,13 @@ test("after a gap counting goes on from where the server says", () => {
   assert.equal(position.take(span(4, 6, "e2")), NEW);
 });
 
+test("a gap that does not go on from here follows a jump", () => {
+  const position = at(5);
+  assert.equal(position.jumpsTo({ epoch: "e1", seq: 8, lost: 3 }), false);
+  assert.equal(position.jumpsTo({ epoch: "e1", seq: 10, lost: 3 }), true);
+  assert.equal(position.jumpsTo({ epoch: "e2", seq: 10, lost: 0 }), false);
+});
+
 describe("a room nobody had spoken in", () => {
   test("goes on with the first epoch's first number", () => {
     const position = at(0, "");

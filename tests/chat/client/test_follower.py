@@ -191,6 +191,16 @@ class TestLive:
         follower.take(batch(9), 100.25)
         assert follower.join_at == 100 + RESYNC_SPACING_S
 
+    def test_a_gap_behind_a_jump_is_one(self) -> None:
+        follower = following(5)
+        assert follower.take(gap(10), 100) == []  # 8 to 10 are lost, 6 and 7 were left out
+        assert (follower.stage, follower.since) == (Stage.WANTED, Since("e1", 5))
+
+    def test_a_gap_that_goes_on_from_the_position_is_taken(self) -> None:
+        follower = following(5)
+        assert follower.take(gap(8), 100) == [gap(8)]
+        assert (follower.stage, follower.since) == (Stage.LIVE, Since("e1", 8))
+
     def test_after_a_gap_it_goes_on_where_the_server_says(self) -> None:
         follower = following(5)
         assert follower.take(gap(20, "e2"), 100) == [gap(20, "e2")]
