@@ -86,11 +86,17 @@ class Replies:
     # --- to one --------------------------------------------------------------------------------
 
     def send(self, fd: int, events: Sequence[ServerEvent], asked: bool = False) -> None:
-        """Events to one connection, in one frame; `asked` as in `Connections.send`."""
-        event = self.dialect(fd).event
-        written = [one for one in map(event, events) if one is not None]
+        """Events to one connection, in one frame; `asked` as in `Connections.send`.
+
+        It may overtake a fan-out under way, and is then without a position: that would be ahead of
+        what the connection has.
+        """
+        variant = self.variant(fd)
+        written = [one for one in map(variant.dialect.event, events) if one is not None]
         if written:
-            self._connections.send(fd, self.frame(fd, written), asked=asked)
+            tells = not self._connections.fanning_out
+            frame = self.frame(fd, written) if tells else variant.frame(written)
+            self._connections.send(fd, frame, asked=asked)
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""

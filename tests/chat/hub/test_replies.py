@@ -12,6 +12,7 @@ from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
 from chat.bus.store import Outgoing, RoomState
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.commands import Moderate
+from chat.wire.schema import Expiring
 from shard.counters import Count
 from tests.chat.hub.test_enforcement import order
 from tests.chat.rig import Shard, publish, until
@@ -167,6 +168,24 @@ class TestEventStreams:
                 gate.set()
                 await until(lambda: len(watcher.of("joined")) == 2)
             assert watcher.place == "e00001-1,"
+        await until(lambda: not shard.group.connections)
+
+    async def test_what_is_said_to_one_is_not_ahead_of_a_fan_out_under_way(
+        self, shard: Shard
+    ) -> None:
+        hub = shard.hub
+        with Watcher(shard, f"?room={ROOM}") as watcher:
+            await until(lambda: watcher.of("joined"))
+            await publish(shard.store, ROOM, "1")
+            await until(lambda: watcher.of("msg"))
+            room = shard.service.rooms.by_name[ROOM]
+            [fd] = [fd for fds in room.members for fd in fds]
+            shard.group.fan_out([fd], b": what is under way\n\n", lane=room)
+            room.position.seq += 1
+            hub._replies.send(fd, [Expiring(5)])
+            await until(lambda: watcher.of("expiring"))
+            assert watcher.place == "e00001-1"
+            room.position.seq -= 1
         await until(lambda: not shard.group.connections)
 
     async def test_coming_back_with_it_misses_nothing(self, shard: Shard) -> None:
