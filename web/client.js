@@ -262,8 +262,8 @@ export class Client {
   }
 
   #skipped(event) {
-    if (event.room !== this.#room) return;
-    if (this.#follows(event) && this.#position.jumpsTo(event)) return this.#resync();
+    if (!this.#follows(event)) return; // the answer to the join tells of it
+    if (this.#position.jumpsTo(event)) return this.#resync();
     const anew = this.#position.skip(event);
     this.#on.gap({ lost: event.lost, anew });
   }

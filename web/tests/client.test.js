@@ -203,6 +203,14 @@ describe("following a room", () => {
     assert.equal(world.sent("join").at(-1).since.seq, 5);
   });
 
+  test("a gap while a join is unanswered does not hide what the answer brings", () => {
+    enter();
+    world.hear(msgs(8, 8), { t: "gap", room: "r", epoch: "e", seq: 9, lost: 1 });
+    world.advance(2000);
+    joined({ epoch: "e", seq: 9, history: [line({ seq: 6 }), ...lines(2)] });
+    assert.deepEqual(historyOf(1).map(({ seq }) => seq), [6, 7, 8]);
+  });
+
   test("an epoch a gap told of is followed", () => {
     enter();
     world.hear({ t: "gap", room: "r", epoch: "f", seq: 2, lost: 0 }, msgs(3, 4, { epoch: "f" }));
