@@ -29,6 +29,9 @@ NOTICE_BYTES: Final = 120
 """What a notice comes to, about, beside its text."""
 PAUSE_S: Final = 0.02
 """Between two frames: a shard's rooms are read as often."""
+AT_ONCE: Final = 64
+"""Connections of users that are written to without a fan-out, so that what may end them comes
+behind."""
 MOST: Final = 10_000
 """Notices that wait, as many as their stream keeps."""
 
@@ -74,6 +77,8 @@ class Notices:
                 self._counts[ChatCount.BAD_ENTRIES] += 1
                 continue
             if not isinstance(noticed, Noticed):
+                if not busy:
+                    self._give_to_users()  # it may end who was told something before
                 self._obey(noticed, _version(fields))
                 continue
             if len(self._waiting) == MOST:
@@ -92,6 +97,21 @@ class Notices:
             if not self._connections.fanning_out_in(NO_ROOM):
                 self._give_frame()
 
+    def _give_to_users(self) -> None:
+        """What is next and to users."""
+        while self._waiting and self._waiting[0][0] is not None:
+            users, notice = self._waiting.popleft()
+            self._tell_users(users or (), notice)
+
+    def _tell_users(self, users: Collection[str], notice: Notice) -> None:
+        fds = [fd for uid in set(users) for fd in self._users.find(uid)]
+        if len(fds) > AT_ONCE or self._connections.fanning_out_in(NO_ROOM):
+            self._tell(fds, [notice])
+            return
+        for fd in [fd for fd in fds if fd not in self._newcomers]:
+            self._counts[ChatCount.NOTICES_DELIVERED] += 1
+            self._replies.send(fd, [notice])
+
     def _give_frame(self) -> None:
         """To users until there is one for everyone; to everyone as many as a frame holds."""
         size = 0
@@ -105,7 +125,7 @@ class Notices:
             if users is None:
                 for_all.append(notice)
             else:
-                self._tell([fd for uid in set(users) for fd in self._users.find(uid)], [notice])
+                self._tell_users(users, notice)
         if for_all:
             self._tell(self._connections.open_connections(), for_all)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.bus.entries import Noticed, pack
+from chat.bus.entries import Disconnected, Noticed, pack
 from chat.counters import ChatCount
 from chat.hub import notices
 from chat.hub.replies import NO_ROOM
@@ -110,6 +110,15 @@ class TestNotices:
             await shard.store.notify(notice(None, "sys", "hi", 1, 2))
             await viewer.hear("notice")
             assert set(kept) == {Keep.ALWAYS}
+
+    async def test_to_who_is_ended_right_behind_it_come_before_that(self, shard: Shard) -> None:
+        async with shard.viewer(token("u1")) as viewer:
+            await viewer.hear("welcome")
+            said = [notice(["u1"], "sys", "why", 1, 2), pack(Disconnected("u1", "enough", 3.0))]
+            read = [(b"%d-0" % i, [b"m", entry]) for i, entry in enumerate(said, 1)]
+            shard.service._notices.deliver(read)
+            await viewer.closed()
+            assert [one["text"] for one in viewer.of("notice")] == ["why"]
 
     async def test_what_is_none_is_counted_and_skipped(self, shard: Shard) -> None:
         async with shard.viewer() as viewer:
