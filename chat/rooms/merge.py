@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import UNSET, structs
 
 from chat.bus.entries import folded
-from chat.wire.schema import Gap, LeftOut, Msg, Removed, Sequenced, Shadowed
+from chat.wire.schema import CHAT_PRIORITY, Gap, LeftOut, Msg, Removed, Sequenced, Shadowed
 
 MOST_WRITTEN: Final = 10_000
 """Messages written for senders alone in one batch, if all of them were here: some 5 ms."""
@@ -54,8 +54,14 @@ def _groups(events: Sequence[Sequenced | Gap]) -> list[Group]:
     run = 0
     for i, event in enumerate(events):
         if isinstance(event, Msg):
-            if event.kind is UNSET and (text := folded(event.text)):
+            if _is_plain(event) and (text := folded(event.text)):
                 said[run, text].append((i, event))
         elif not isinstance(event, Removed | Shadowed | LeftOut):
             run += 1
     return [group for group in said.values() if len(group) > 1]
+
+
+def _is_plain(msg: Msg) -> bool:
+    """Whether it says nothing but its text, and is no more than chat: all else is its own."""
+    above = msg.priority is not UNSET and msg.priority > CHAT_PRIORITY
+    return msg.kind is UNSET and msg.data is UNSET and not above

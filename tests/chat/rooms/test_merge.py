@@ -159,3 +159,11 @@ def test_what_is_written_for_senders_alone_is_bounded(many: int, texts: int, use
     found = merged(batch)
     alone = {one.msg.uid for one in found if isinstance(one, Shadowed)}
     assert len(alone) * len(shown(found)) <= MOST_WRITTEN
+
+
+@pytest.mark.parametrize("more", [{"data": {"x": 1}}, {"priority": 6}, {"kind": "gift"}])
+def test_what_says_more_than_its_text_is_not_merged(more: dict[str, object]) -> None:
+    batch = [*said("gg", "gg"), structs.replace(msg(3, "gg"), **more)]
+    found = merged(batch)
+    assert found[2] == batch[2]
+    assert shown(found) == [("gg", 2), ("gg", 1)]
