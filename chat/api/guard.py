@@ -18,7 +18,7 @@ from chat.api.answers import failure
 from chat.api.keys import LOCAL, Keyring, needed
 from chat.api.metrics import Metrics
 from chat.config.sections import Api
-from chat.policy.rates import RatesByName
+from chat.policy.rates import RatesByName, told_s
 from shard.addresses import household
 
 CALLER: Final = "danmaku.key"
@@ -106,7 +106,7 @@ class Guard:
         wait_s = self._keys.wait_s(caller)
         if wait_s:
             message = f"too many requests with the key {caller.name!r}"
-            return failure(429, "rate_limited", message, retry_after=round(wait_s, 3))
+            return failure(429, "rate_limited", message, retry_after=told_s(wait_s))
         scope_needed = needed(scope["method"], scope["path"])
         if scope_needed not in caller.scopes:
             message = f"the key {caller.name!r} has no scope {scope_needed!r}, which this needs"
@@ -122,7 +122,7 @@ class Guard:
         if not wait_s:
             return None
         message = "too many requests without a key from this address"
-        return failure(429, "rate_limited", message, retry_after=round(wait_s, 3))
+        return failure(429, "rate_limited", message, retry_after=told_s(wait_s))
 
 
 def _other_machine(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:

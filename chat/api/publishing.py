@@ -18,6 +18,7 @@ from chat.bus.entries import Said, pack
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Outgoing, Receipt, RoomLimits, Store
 from chat.policy.limits import backend_limits
+from chat.policy.rates import told_s
 from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY
 
 BATCH: Final = 500
@@ -45,7 +46,8 @@ class NotPublished(Unfinished):
     def __init__(self, reason: str, retry_after: float | None = 1.0, accepted: int = 0) -> None:
         status, code, words = ANSWERS.get(reason, ANSWERS["unavailable"])
         super().__init__(words, accepted)
-        self.status, self.code, self.retry_after = status, code, retry_after
+        self.status, self.code = status, code
+        self.retry_after = None if retry_after is None else told_s(retry_after)
 
 
 @dataclass(slots=True, eq=False)

@@ -94,6 +94,7 @@ class TestPriority:
         assert (answer.status, answer.error["code"]) == (429, "room_busy")
         assert answer.error["accepted"] == 2
         assert 0 < answer.error["retry_after"] <= 0.5
+        assert answer.error["retry_after"] == round(answer.error["retry_after"], 2)
         assert int(answer.headers["retry-after"]) == 1
 
     def test_but_not_what_says_nothing_or_matters_more(self, api: Api, room: str) -> None:
