@@ -173,7 +173,9 @@ class Client:
         and when the connection ends before there is an answer.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
-        follower = self._followers[room]
+        follower = self._followers.get(room)
+        if follower is None:
+            raise ClientError(f"join {room} first")
         name = message_id or secrets.token_hex(8)
         sending = self._unacked.add(Send(room, text, color, mode, size, name))
         try:
@@ -214,12 +216,12 @@ class Client:
     # --- asking --------------------------------------------------------------------------------
 
     async def join(self, room: str) -> None:
-        """Follow one more room: its `joined`, and what comes after, are among the events."""
-        if room not in self._followers:
-            self._followers[room] = Follower(room)
-            if self._welcomed:
-                self._followers[room].welcomed(self._env.now())
-                self._join_wanted()
+        """Follow one more room: its `joined`, and what comes after, are among the events. One that
+        was refused is asked for again."""
+        followed = self._followers.setdefault(room, Follower(room))
+        if self._welcomed and followed.stage in (Stage.DOWN, Stage.REFUSED):
+            followed.welcomed(self._env.now())
+            self._join_wanted()
 
     async def leave(self, room: str) -> None:
         """Follow a room no more."""
@@ -232,9 +234,13 @@ class Client:
 
     async def authenticate(self, token: Token) -> Authed:
         """Be who a token says, from now on and on connections to come."""
-        self._link.token = token
+        before, self._link.token = self._link.token, token
         given = await self._link.current_token()
-        authed = await self._questions.ask(lambda ref: Auth(given, ref))
+        try:
+            authed = await self._questions.ask(lambda ref: Auth(given, ref))
+        except CommandRefused:  # the next connection comes with what was good for this one
+            self._link.token = before
+            raise
         self.me = cast(Authed, authed)
         return self.me
 
