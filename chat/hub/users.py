@@ -135,14 +135,17 @@ class Users:
         """Who an admitted connection is."""
         return self._identities.get(fd) or self._guest(self._connections.handle(fd))
 
-    def mark(self, fd: int) -> str | Handle:  # hot: once per join
+    def mark(self, fd: int) -> int | str:  # hot: once per join
         """What `uid_of` makes the uid of an admitted connection of, also when that is over."""
         who = self._identities.get(fd)
-        return self._connections.handle(fd) if who is None else who.uid
+        if who is not None:
+            return who.uid
+        handle = self._connections.handle(fd)
+        return handle.generation << FD_BITS | handle.fd
 
-    def uid_of(self, mark: str | Handle) -> str:
+    def uid_of(self, mark: int | str) -> str:
         """The uid of a connection as it was when it was marked."""
-        return mark if isinstance(mark, str) else f"{GUEST_UID}{self._number(mark)}"
+        return mark if isinstance(mark, str) else f"{GUEST_UID}{self._spread(mark)}"
 
     def is_kept(self, fd: int) -> bool:
         """Whether an admitted connection is anybody but a new guest without a name."""
@@ -177,8 +180,10 @@ class Users:
         return guest(self._number(handle))
 
     def _number(self, handle: Handle) -> str:
-        code = (handle.generation << FD_BITS | handle.fd) * SPREAD & HANDLES
-        return f"{self._shard}{code:013x}"
+        return self._spread(handle.generation << FD_BITS | handle.fd)
+
+    def _spread(self, number: int) -> str:
+        return f"{self._shard}{number * SPREAD & HANDLES:013x}"
 
     def _forget(self, fd: int) -> None:
         identity = self._identities.pop(fd, None)

@@ -1,22 +1,55 @@
 """Who has come into each room since that was last reported, so that users can be counted.
 
-Rules. A uid once per room and report, as it was when it joined. Joining leaves a mark, of which
-the uid is made when it is reported; and so many are reported at a time, because a crowd is very
-many. While Redis is away they wait, so many of a shard; where that is too many the room's are
+Rules. As they were when they joined, a user once per room and report, a guest as often as it came:
+whoever counts does not mind. Joining leaves a mark, of which the uid is made when it is reported;
+a guest's is a number, eight bytes of an array, because a crowd is very many. So many are reported
+at a time. While Redis is away they wait, so many of a shard; where that is too many the room's are
 dropped, and it is said how many.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Final
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from chat.counters import ChatCount
 from chat.rooms.room import Room
 
 MOST: Final = 100_000
-"""Marks that wait, about 10 MB: a shard's viewers, several times over."""
+"""Marks that wait: a shard's viewers, several times over."""
 TOGETHER: Final = 2_000
 """Of a report: a millisecond of the shard's, and one or two of Redis' one thread."""
+
+Mark = int | str
+"""A guest's number below 2 ** 64, anybody else's uid."""
+
+
+class Came:
+    """Those of one room."""
+
+    __slots__ = ("guests", "users")
+
+    def __init__(self) -> None:
+        self.guests = array("Q")
+        self.users: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.guests) + len(self.users)
+
+    def add(self, mark: Mark) -> int:
+        """One more; 0 where that is nobody new, else 1."""
+        if type(mark) is int:
+            self.guests.append(mark)
+            return 1
+        before = len(self.users)
+        self.users.add(str(mark))
+        return len(self.users) - before
+
+    def take(self, most: int) -> list[Mark]:
+        """So many of them, at most."""
+        at = max(0, len(self.guests) - most)
+        taken: list[Mark] = list(self.guests[at:])
+        del self.guests[at:]
+        return taken + [self.users.pop() for _ in range(min(most - len(taken), len(self.users)))]
 
 
 class Visitors:
@@ -24,22 +57,22 @@ class Visitors:
 
     def __init__(
         self,
-        mark: Callable[[int], Hashable],
-        uid_of: Callable[[Any], str],
+        mark: Callable[[int], Mark],
+        uid_of: Callable[[Mark], str],
         counts: "memoryview[int]",
     ) -> None:
         self._mark = mark
         self._uid_of = uid_of
         self._counts = counts
-        self._came: dict[Room, set[Hashable]] = defaultdict(set)
+        self._came: dict[Room, Came] = {}
         self._waiting = 0
 
     def came(self, fd: int, room: Room) -> None:  # hot: once per join
         """A connection was let into a room."""
-        came = self._came[room]
-        before = len(came)
-        came.add(self._mark(fd))
-        self._waiting += len(came) - before
+        came = self._came.get(room)
+        if came is None:
+            came = self._came[room] = Came()
+        self._waiting += came.add(self._mark(fd))
         if self._waiting > MOST:
             self._drop(room)
 
@@ -56,23 +89,21 @@ class Visitors:
         """Whether more came than are reported together."""
         return len(self._came.get(room, ())) >= TOGETHER
 
-    def take(self, room: Room) -> dict[Hashable, str]:
+    def take(self, room: Room) -> dict[Mark, str]:
         """Some of who came, TOGETHER at most: uids by their marks. They are being reported."""
         came = self._came.get(room)
         if came is None:
             return {}
-        marks = [came.pop() for _ in range(min(TOGETHER, len(came)))]
-        if not came:
+        marks = came.take(TOGETHER)
+        if not len(came):
             del self._came[room]
         self._waiting -= len(marks)
         return {mark: self._uid_of(mark) for mark in marks}
 
-    def give_back(self, room: Room, marks: Iterable[Hashable]) -> None:
+    def give_back(self, room: Room, marks: Iterable[Mark]) -> None:
         """They could not be reported."""
-        came = self._came[room]
-        before = len(came)
-        came.update(marks)
-        self._waiting += len(came) - before
+        came = self._came.setdefault(room, Came())
+        self._waiting += sum(map(came.add, marks))
         if self._waiting > MOST or room.closed:
             self._drop(room)
 

@@ -17,7 +17,7 @@ def counts() -> "memoryview[int]":
 @pytest.fixture
 def visitors(counts: "memoryview[int]") -> Visitors:
     """Every other connection is the same user's."""
-    return Visitors(lambda fd: fd // 2, lambda user: f"u{user}", counts)
+    return Visitors(lambda fd: f"u{fd // 2}", str, counts)
 
 
 def uids(visitors: Visitors, room: Room) -> list[str]:
@@ -42,9 +42,18 @@ def test_what_could_not_be_reported_waits_with_what_came_since(visitors: Visitor
     visitors.came(2, room)
     taken = visitors.take(room)
     visitors.came(4, room)
-    visitors.give_back(room, [*taken, 2])
+    visitors.give_back(room, [*taken, "u2"])
     assert visitors.waits(room)
     assert uids(visitors, room) == ["u1", "u2"]
+
+
+def test_a_guest_is_a_number_until_it_is_taken(counts: "memoryview[int]") -> None:
+    guests = Visitors(lambda fd: 2**64 - fd, lambda mark: f"guest:{mark}", counts)
+    [room] = rooms("a")
+    for fd in (1, 2, 1):
+        guests.came(fd, room)
+    assert uids(guests, room) == [f"guest:{2**64 - 2}", f"guest:{2**64 - 1}"]
+    assert not guests.waits(room)
 
 
 def test_a_crowd_is_taken_a_part_at_a_time(visitors: Visitors) -> None:
