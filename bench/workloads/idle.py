@@ -27,6 +27,8 @@ from bench.workloads import Settings
 VIEWERS = 15_000
 WARM_VIEWERS = 500
 PERIOD_S, QUICK_S = 31, 1
+TOLD_S = 12
+"""Until the room has been told how many they are, which is once and no part of being idle."""
 HEARTBEAT_S = 30
 SECRET = "a secret of the benchmarks only, 32 bytes or more"
 PATH = "/ws?room=bench"
@@ -58,6 +60,7 @@ def measure(shard: int, viewers: Child, paths: str, size: int, idle_s: int) -> F
     before, slab = memory_bytes(shard), slab_bytes()
     connect(viewers, size, paths)
     settle(shard)
+    time.sleep(TOLD_S)
     watch = Stopwatch(shard, viewers.pid)
     time.sleep(idle_s)
     spent = watch.read().server_ns
