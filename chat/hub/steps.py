@@ -104,10 +104,10 @@ class Flush:
         return steps
 
     def _batched(self, span: Span, own: Sequence[Hidden]) -> list[Step]:
-        shown, theirs = span.shown, [one for one in own if span.first <= one.seq <= span.to]
-        if theirs:
+        shown, shed = span.shown, []
+        if own and (theirs := [one for one in own if span.first <= one.seq <= span.to]):
             shown = sorted([*shown, *(one.msg for one in theirs)], key=_seq)
-        shed = [one.seq for one in theirs if type(one) is LeftOut]
+            shed = [one.seq for one in theirs if type(one) is LeftOut]
         found = []
         for batch in batches(self._room.name, self._epoch, shown, span.first, span.to):
             left_out = _within(batch, span.left_out) - _within(batch, shed) if span.left_out else 0
