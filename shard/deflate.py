@@ -83,9 +83,7 @@ def joined(parts: Iterable[bytes]) -> bytes:
 
 def compress(payload: bytes) -> bytes:
     """A message's payload as it is sent with RSV1 set."""
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
-    packed = packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH)
-    return packed[: -len(TAIL)]
+    return pack(payload)[: -len(TAIL)]
 
 
 def inflate(packed: bytes, limit: int) -> bytes:
