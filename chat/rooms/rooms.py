@@ -83,7 +83,6 @@ class Rooms:
         self._unopened: deque[Room] = deque()
         self._variants = variants
         self._counts = counts
-        self._emit = emit
         self._delivery = Delivery(emit, counts, limits.shown_per_s, clock)
         self._visitors = visitors or Visitors(str, str, counts)
         self._wall = wall

@@ -255,7 +255,7 @@ class TestControls:
                 await publish(shard.store, ROOM, "x" * 300)
                 said += 1
                 await until(lambda: room_of[ROOM].position.seq == said)  # noqa: B023 - not kept
-            shard.service.rooms._emit(room_of[ROOM], [Online(ROOM, 7)])
+            shard.service.rooms._delivery._emit(room_of[ROOM], [Online(ROOM, 7)])
             await until(lambda: shard.count(Count.DROPPED_SLOW_LOW) == 1)
             await publish(shard.store, ROOM, "last")
             await slow.read_until(lambda slow: slow.texts[-1:] == ["last"])
