@@ -13,9 +13,8 @@ from typing import Any, Final
 from chat.bus.keys import Keys, Retention
 from chat.bus.scripts import Script
 from chat.bus.servers import Servers
+from chat.config.sections import MOST_LIKE_KINDS
 
-MOST_KINDS: Final = 8
-"""Kinds of likes a room can have: anybody may make one up, and all are told to everybody."""
 TOLD_MS: Final = 900
 """Between two times that shards are told of a room: less than the second in which viewers are, or
 shards that ask in step would miss every other one."""
@@ -59,7 +58,8 @@ class LikeCounts:
         keys = [self._keys.liked(partition, self._shard), self._keys.fanout(partition)]
         keys += map(self._keys.room, rooms)
         kept = self._retention
-        args: list[Any] = [number, NUMBER_S, kept.fanout_entries, kept.ttl_s, MOST_KINDS, TOLD_MS]
+        args: list[Any] = [number, NUMBER_S, kept.fanout_entries, kept.ttl_s]
+        args += (MOST_LIKE_KINDS, TOLD_MS)
         for room, counts in rooms.items():
             args += (room, _written(counts))
         lost, later = await self._script.run(keys, args)

@@ -7,7 +7,7 @@ Danger: a section is printed in tracebacks and logs. Nothing may show the value 
 """
 
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +27,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 Word = Annotated[str, Meta(min_length=1)]
 LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
+MOST_LIKE_KINDS: Final = 8
+"""That a room can have: anybody may make one up, and all are told to everybody."""
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -130,7 +132,7 @@ class Rooms(Section, frozen=True):
     history_ttl_s: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
     online_interval_s: Seconds = 5
     linger_s: Annotated[int, Meta(ge=0, le=3600)] = 30
-    like_kinds: Annotated[tuple[LikeKind, ...], Meta(max_length=8)] = ()
+    like_kinds: Annotated[tuple[LikeKind, ...], Meta(max_length=MOST_LIKE_KINDS)] = ()
     messages_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     shown_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     hooks: str = ""

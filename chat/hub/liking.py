@@ -16,8 +16,8 @@ from typing import Final
 from msgspec import UNSET
 
 from chat.bus.connect import StoreError
-from chat.bus.likes import MOST_KINDS, LikeCounts
-from chat.config.sections import Auth
+from chat.bus.likes import LikeCounts
+from chat.config.sections import MOST_LIKE_KINDS, Auth
 from chat.counters import ChatCount
 from chat.hub.acks import error
 from chat.hub.speech import REFUSED
@@ -120,8 +120,8 @@ class Liking:
         if self._kinds and kind not in self._kinds:
             known = ", ".join(sorted(self._kinds))
             return Refusal(ErrorCode.BAD_REQUEST, f"kind: there is none but {known}")
-        if len({kind, *gathered, *room.likes}) > MOST_KINDS:
-            return Refusal(ErrorCode.BAD_REQUEST, f"kind: a room has {MOST_KINDS} at most")
+        if len({kind, *gathered, *room.likes}) > MOST_LIKE_KINDS:
+            return Refusal(ErrorCode.BAD_REQUEST, f"kind: a room has {MOST_LIKE_KINDS} at most")
         if self._waiting >= MOST_GATHERED:
             message = "likes are not counted now; try again"
             return Refusal(ErrorCode.UNAVAILABLE, message, 1.0)

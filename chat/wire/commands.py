@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chat.config.sections import LikeKind
 from chat.wire.schema import (
     LIKE,
     NORMAL_SIZE,
@@ -14,7 +15,6 @@ from chat.wire.schema import (
     WHITE,
     Color,
     Kind,
-    LikeKind,
     MessageId,
     Mode,
     Ref,

@@ -33,7 +33,6 @@ LIKE = "like"
 """The kind of a like that says none."""
 MOST_NAMES = 5
 """Names in a join notice: as many as a line has room for."""
-LikeKind = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,16}\Z")]
 CHAT_PRIORITY = 5
 """Of 0 to 9: that of what people type. What is above it is never left out."""
 STAFF_PRIORITY = 6

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from chat.bus.connect import StoreError
 from chat.bus.entries import Liked, read_broadcast
-from chat.bus.likes import MOST_KINDS, LikeCounts, read_likes
+from chat.bus.likes import LikeCounts, read_likes
 from chat.bus.store import Store
+from chat.config.sections import MOST_LIKE_KINDS
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store, publish
 from tests.servers import Cluster
@@ -88,10 +89,10 @@ class TestAdding:
     async def test_a_room_has_so_many_kinds_and_what_is_beyond_is_said(
         self, store: Store, shard: Shard
     ) -> None:
-        await shard.add({f"k{i}": 1 for i in range(MOST_KINDS)})
+        await shard.add({f"k{i}": 1 for i in range(MOST_LIKE_KINDS)})
         lost, _ = await shard.add({"k0": 5, "more": 7})
         assert lost == 7
-        assert await kept(store) == {f"k{i}": 6 if i == 0 else 1 for i in range(MOST_KINDS)}
+        assert await kept(store) == {f"k{i}": 6 if i == 0 else 1 for i in range(MOST_LIKE_KINDS)}
 
     async def test_a_sum_stays_a_number_that_clients_can_have(
         self, store: Store, shard: Shard

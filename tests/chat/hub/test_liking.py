@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from chat.bus.likes import MOST_KINDS
 from chat.bus.rules import Rules
+from chat.config.sections import MOST_LIKE_KINDS
 from chat.counters import ChatCount
 from chat.hub import liking
 from chat.ops.engine import EmbeddedEngine
@@ -106,9 +106,9 @@ class TestRefused:
         [shard, _] = shards
         async with shard.viewer() as viewer:
             await viewer.join(ROOM)
-            for i in range(MOST_KINDS):
+            for i in range(MOST_LIKE_KINDS):
                 await viewer.ask("like", room=ROOM, kind=f"k{i}")
-            kinds = {f"k{i}": 1 for i in range(MOST_KINDS)}
+            kinds = {f"k{i}": 1 for i in range(MOST_LIKE_KINDS)}
             assert (await viewer.ask("like", room=ROOM, kind="more"))["code"] == "bad_request"
             await until_told([shard], [viewer], kinds)
             assert (await viewer.ask("like", room=ROOM, kind="more"))["code"] == "bad_request"
