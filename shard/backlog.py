@@ -18,8 +18,8 @@ class Keep(IntEnum):
     """How much it matters that a slow reader gets something: the least goes first."""
 
     LOW = 0
-    """What the next of its kind makes up for, as a count: left out from half the soft limit on,
-    and nobody has missed anything."""
+    """What the next of its kind makes up for, as a count, or what is news only now: left out from
+    half the soft limit on, and nobody has missed anything."""
     NORMAL = 1
     """Left out from the soft limit on: a hole, and until the reader has caught up all of it is."""
     ALWAYS = 2
