@@ -26,8 +26,12 @@ class Backend:
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         """One POST; the parsed answer. Raises RuntimeError."""
+        return self.put(path, body, "POST")
+
+    def put(self, path: str, body: object, method: str = "PUT") -> dict[str, Any]:
+        """Likewise another method."""
         kind = {"Content-Type": "application/json"}
-        document: dict[str, Any] = json.loads(self._ask("POST", path, json.dumps(body), kind))
+        document: dict[str, Any] = json.loads(self._ask(method, path, json.dumps(body), kind))
         return document
 
     def get(self, path: str) -> str:
@@ -93,6 +97,10 @@ class Node(local.Node):
     def post(self, path: str, body: object) -> dict[str, Any]:
         """One POST over a kept connection; the parsed answer. Raises RuntimeError."""
         return self._backend.post(path, body)
+
+    def put(self, path: str, body: object, method: str = "PUT") -> dict[str, Any]:
+        """Likewise another method."""
+        return self._backend.put(path, body, method)
 
     def counters(self) -> dict[str, float]:
         """What all shards counted, by the counters' own names."""
