@@ -40,6 +40,7 @@ class CloseCode(IntEnum):
     KICKED = 4505, "sent away by a moderator"
     REPLACED = 4506, "replaced by a newer connection of the same user"
     ALREADY_CONNECTED = 4507, "the user is connected already, and may be only once"
+    UNINTRODUCED = 4508, "the first message says who it is, and soon"
 
 
 class ProtocolError(Exception):

@@ -82,6 +82,11 @@ class Admission:
         conn = self._users.name(handle)
         return Welcome(conn, who.uid, who.name, who.role, self._ping_s, guest=theirs or UNSET)
 
+    def expires(self, fd: int) -> int:
+        """When a connection's token ends, in seconds since 1970; 0 for never."""
+        expires = self._users.of(fd).expires
+        return expires - LEEWAY_S if expires else 0
+
     def let_in(self, fd: int) -> None:
         """Nobody who was asked has anything against it: others of the user's may have to go, and
         who wants to know that somebody came is told."""
@@ -120,8 +125,7 @@ class Admission:
             self._enforcement.became(fd, who.uid)
             if claims:
                 self.claim(fd)
-        expires = who.expires - LEEWAY_S if who.expires else 0
-        return Authed(who.uid, who.name, who.role, expires, auth.ref)
+        return Authed(who.uid, who.name, who.role, self.expires(fd), auth.ref)
 
     def _shown(self, name: str) -> str | None:
         """The name a guest would like, as it may be shown; None where it may not be."""

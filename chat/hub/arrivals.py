@@ -30,9 +30,19 @@ from chat.policy.identity import Identity
 from chat.policy.text import room_problem
 from chat.rooms.members import Members
 from chat.tasks import Tasks
-from chat.wire.commands import Auth, Command, Join
+from chat.wire.commands import (
+    Auth,
+    Join,
+)
 from chat.wire.dialects.dialect import Dialect
-from chat.wire.schema import Authed, Bye, Error, ErrorCode, Welcome
+from chat.wire.foreign import Asked
+from chat.wire.schema import (
+    Authed,
+    Bye,
+    Error,
+    ErrorCode,
+    Welcome,
+)
 from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -55,7 +65,7 @@ class _Waiting:
 
     handle: Handle
     asking: bool = True
-    commands: deque[Command] = field(default_factory=deque)
+    commands: deque[Asked] = field(default_factory=deque)
 
 
 class Arrivals:
@@ -78,7 +88,7 @@ class Arrivals:
         replies: Replies,
         limits: Limits,
         counts: "memoryview[int]",
-        obey: Callable[[int, Command], None],
+        obey: Callable[[int, Asked], None],
         open_rooms: OpenRooms,
     ) -> None:
         self.asks = hooks is not None and (hooks.connects or hooks.joins)
@@ -113,7 +123,7 @@ class Arrivals:
         asking = self._admitted(self._hooks, self._users.of(fd), joins)
         self._ask(fd, asking, partial(self._let_in, fd, welcome, joins))
 
-    def takes(self, fd: int, command: Command) -> bool:
+    def takes(self, fd: int, command: Asked) -> bool:
         """Whether a command waits here, for its own question or for one before it."""
         if fd in self._waiting:
             self._put(fd, command)
@@ -122,7 +132,7 @@ class Arrivals:
 
     # --- waiting -------------------------------------------------------------------------------
 
-    def _put(self, fd: int, command: Command) -> None:
+    def _put(self, fd: int, command: Asked) -> None:
         commands = self._waiting[fd].commands
         if len(commands) < MOST_WAITING:
             commands.append(command)
@@ -171,7 +181,7 @@ class Arrivals:
 
     # --- questions -----------------------------------------------------------------------------
 
-    def _is_question(self, fd: int, command: Command) -> bool:
+    def _is_question(self, fd: int, command: Asked) -> bool:
         """Whether somebody is to be asked about a command first, and now is."""
         hooks = self._hooks
         assert hooks is not None

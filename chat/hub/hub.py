@@ -19,9 +19,11 @@ from msgspec import UNSET
 from chat.config.sections import Config
 from chat.counters import ChatCount
 from chat.hub.acks import error
-from chat.hub.admission import Admission, given
+from chat.hub.admission import Admission
 from chat.hub.arrivals import Arrivals
+from chat.hub.draining import drain
 from chat.hub.enforcement import Enforcement
+from chat.hub.introductions import Introductions
 from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
 from chat.hub.moderators import Moderators
@@ -42,7 +44,6 @@ from chat.rooms.rooms import Rooms
 from chat.wire.batch import FRAME_BYTES
 from chat.wire.commands import (
     Auth,
-    Command,
     History,
     Join,
     Leave,
@@ -52,8 +53,16 @@ from chat.wire.commands import (
     Report,
     Send,
 )
-from chat.wire.dialects.dialect import BadCommand, Dialect
-from chat.wire.schema import Bye, Error, ErrorCode, Left, Pong, ServerEvent, Welcome
+from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
+from chat.wire.foreign import Asked, Connect, Counted, Invalid, Stats, Told
+from chat.wire.schema import (
+    Error,
+    ErrorCode,
+    Left,
+    Pong,
+    ServerEvent,
+    Welcome,
+)
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -69,8 +78,6 @@ WATCHERS: Final = {
 """How one is answered who can only watch and may not."""
 NOTHING: Final[Mapping[str, Refusal]] = {}
 COMMANDS: Final = ChatCount.COMMANDS  # looked up once: it takes 50 ns, and commands are many
-BYE_FRAMES: Final = 128
-"""Different `reconnect_in` of one drain; clients behind one share it."""
 
 
 class Hub:
@@ -107,7 +114,6 @@ class Hub:
         chance: random.Random,
     ) -> None:
         self._connections = connections
-        self._heartbeat = config.heartbeat
         self._drain_s = config.server.drain_s
         self._most_rooms = config.limits.rooms_per_connection
         self._variants = variants
@@ -135,9 +141,12 @@ class Hub:
             open_rooms=self._open_rooms,
         )
         self._asks = self.arrivals.asks
+        self.introductions = Introductions(
+            *(connections, variants, admission, self.arrivals, replies),
+            within_s=config.heartbeat.handshake_s,
+        )
+        self._unintroduced = self.introductions.waiting
         self._strikes: dict[int, int] = {}
-        self._unintroduced: dict[int, int] = {}
-        self._tick = 0
 
     # --- the connections' handler --------------------------------------------------------------
 
@@ -145,10 +154,12 @@ class Hub:
         self._rate.reset(fd)
         self._reporting.reset(fd)
         variant = self._replies.variant(fd)
-        dialect = variant.dialect
+        dialect = variant.dialect.asked_by(request)
+        if dialect is not variant.dialect:
+            number = self._connections.variant(fd)
+            self._connections.become(fd, self._variants.speaking(number, dialect))
         if dialect.introduces:
-            self._unintroduced[fd] = self._tick
-            self.arrivals.newcomers.add(fd)
+            self.introductions.wait(fd)
             return dialect.greeting()
         first = request.first
         try:
@@ -224,12 +235,15 @@ class Hub:
             commands = dialect.decode(payload)
         except BadCommand as bad:
             self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
+            if bad.closes is not None:
+                self._connections.close(fd, bad.closes, str(bad))
+                return
             self._replies.send(fd, [Error(bad.code, str(bad), bad.ref)])
             self._within_rate(fd, None)
             return
         for command in commands:
             if self._unintroduced and fd in self._unintroduced:
-                self._introduce(fd, command)
+                self.introductions.introduce(fd, command)
             elif self._within_rate(fd, command):
                 if self._asks and self.arrivals.takes(fd, command):
                     continue
@@ -242,15 +256,16 @@ class Hub:
         self._paging.unblocked(fd)
 
     def on_caught_up(self, fd: int) -> None:
-        """It missed something, which may have been a gap or a new epoch. A watcher is sent away, to
-        come back with its position; the others get each room's newest place again, see by its
-        number or its epoch what they miss, and resume, also in a silent room."""
-        if self._replies.dialect(fd).watches:
-            self._connections.close(fd, CloseCode.SLOW_READER)
-            return
-        rooms = [room for room in self._members.of(fd) if self._members.has(fd, room)]
-        if rooms:
-            self._replies.send(fd, [again(room) for room in rooms])
+        """It missed something, which may have been a gap or a new epoch: see `Missed`. Who is shown
+        each room's newest place again sees by its number or its epoch what is missing, also in a
+        silent room."""
+        match self._replies.dialect(fd).missed:
+            case Missed.CLOSE:
+                self._connections.close(fd, CloseCode.SLOW_READER)
+            case Missed.SHOW:
+                rooms = [room for room in self._members.of(fd) if self._members.has(fd, room)]
+                if rooms:
+                    self._replies.send(fd, [again(room) for room in rooms])
 
     def on_close(self, fd: int, code: int) -> None:
         self._resume.close(fd)
@@ -262,61 +277,30 @@ class Hub:
         if self._strikes:
             self._strikes.pop(fd, None)
         if self._unintroduced:
-            self._unintroduced.pop(fd, None)
+            self.introductions.close(fd)
 
     def on_tick(self, tick: int) -> None:
-        self._tick = tick
         self._book.sweep(int(self._wall() * 1000))
         self._rooms.tick(tick)
         self._resume.tick(tick)
         self._paging.tick(tick)
         self._liking.tick()
         self._join_notices.tick()
-        for fd, since in list(self._unintroduced.items()):
-            if tick - since > self._heartbeat.handshake_s:
-                self._connections.close(fd, CloseCode.BAD_TOKEN, "nobody was introduced")
+        self.introductions.tick(tick)
         self._admission.tick(tick)
 
     def lately_sent(self, fd: int, since: int) -> bool:
+        if self._replies.dialect(fd).pings:
+            return False
         return self._members.lately_sent(fd, since)
 
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""
-        moments = [round(self._chance.uniform(0, self._drain_s), 2) for _ in range(BYE_FRAMES)]
-        byes = [
-            [one.wrap(one.dialect.farewell(Bye("restart", moment))) for moment in moments]
-            for one in self._variants
-        ]
-        for fd in self._connections.open_connections():
-            variant = self._connections.variant(fd)
-            self._connections.send(fd, self._chance.choice(byes[variant]))
-            self._connections.close(fd, CloseCode.RESTART)
-
-    # --- who -----------------------------------------------------------------------------------
-
-    def _introduce(self, fd: int, command: Command) -> None:
-        """The first command of one whose request did not say who it is."""
-        if not isinstance(command, Auth):
-            self._connections.close(fd, CloseCode.BAD_TOKEN, "the first message says who it is")
-            return
-        try:
-            welcome = self._admission.admit(
-                fd, given(command.token), given(command.guest), given(command.name)
-            )
-        except Refused as refused:
-            self._connections.close(fd, refused.code, str(refused))
-            return
-        del self._unintroduced[fd]
-        self.arrivals.newcomers.discard(fd)
-        if self._asks:
-            self.arrivals.admit(fd, welcome, ())
-        else:
-            self._admission.let_in(fd)
-            self._replies.send(fd, [welcome])
+        drain(self._connections, self._variants, self._drain_s, self._chance)
 
     # --- commands ------------------------------------------------------------------------------
 
-    def _within_rate(self, fd: int, command: Command | None) -> bool:
+    def _within_rate(self, fd: int, command: Asked | None) -> bool:
         """Whether the connection may have one more command; answers it when not."""
         refusal = self._rate.passes(fd)
         if refusal is None:
@@ -331,11 +315,11 @@ class Hub:
             self._replies.send(fd, [error(refusal, command.ref)])
         return False
 
-    def _obey(self, fd: int, dialect: Dialect, command: Command) -> bytes | None:
+    def _obey(self, fd: int, dialect: Dialect, command: Asked) -> bytes | None:
         """Carry out a command; its written answer, or None when that comes later."""
         match command:
             case Send():
-                found: ServerEvent | None = self._say(fd, command)
+                found: Told | None = self._say(fd, command)
             case Ping():
                 found = Pong(command.ref)
             case Join():
@@ -352,9 +336,16 @@ class Hub:
                 found = self._paging.ask(fd, command)
             case Moderate():
                 found = self._moderators.act(fd, command)
+            case Stats():
+                found = self._count(fd, command)
+            case Connect():
+                found = Error(ErrorCode.BAD_REQUEST, "you are connected already", command.ref)
+            case Invalid():
+                self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
+                found = Error(command.code, command.message, command.ref)
         return None if found is None else dialect.event(found)
 
-    def _obey_later(self, fd: int, command: Command) -> None:
+    def _obey_later(self, fd: int, command: Asked) -> None:
         """Carry out a command that had to wait."""
         variant = self._replies.variant(fd)
         written = self._obey(fd, variant.dialect, command)
@@ -377,6 +368,17 @@ class Hub:
         if refusal is not None:
             return error(refusal, join.ref)
         return self._resume.join(fd, join, patient, at_once)
+
+    def _count(self, fd: int, stats: Stats) -> Told:
+        rooms = self._members.of(fd)
+        room = (
+            self._members.named(fd, stats.room)
+            if stats.room is not None
+            else next(iter(rooms), None)
+        )
+        if room is None:
+            return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
+        return Counted(room.name, room.online, stats.ref)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)

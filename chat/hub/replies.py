@@ -127,7 +127,8 @@ class Replies:
     ) -> bytes | None:
         dialect = self.dialect(fd)
         if standing is not None:
-            return dialect.event(_for_one(found, standing, ref))
+            since = found.since if isinstance(found, Answer) else None
+            return dialect.joined(_for_one(found, standing, ref), since)
         written = (
             self._snapshot(dialect, found)
             if isinstance(found, Room)
@@ -141,13 +142,13 @@ class Replies:
         seq, online = room.position.seq, room.online
         # In a large room a count that is 1 % old does.
         if kept is None or kept.seq != seq or abs(kept.online - online) * 100 > online:
-            written = dialect.event(joined(room))
+            written = dialect.joined(joined(room), None)
             kept = room.snapshots[dialect] = Snapshot(seq, online, written)
         return kept.written
 
     def _resumed(self, dialect: Dialect, answer: Answer) -> bytes | None:
         if dialect not in answer.written:
-            answer.written[dialect] = dialect.event(answer.event)
+            answer.written[dialect] = dialect.joined(answer.event, answer.since)
         return answer.written[dialect]
 
     def tell(self, fd: int, found: Room | Answer | Error, ref: Ref | UnsetType) -> int:
@@ -195,11 +196,13 @@ class Replies:
             event = _for_one(found, standing, ref)
         else:
             event = structs.replace(found.event, ref=ref)
-        before, behind = dialect.around(event, len(missed))
+        parts = missed.parts(dialect)
+        size = sum([len(part.raw) for part in parts])
+        before, behind = dialect.around(event, found.since, len(missed), size)
         position = self._position(fd) if dialect.places else ""
         payload = dialect.payload([before + behind], position)
         at = payload.index(before) + len(before)
-        return variant.wrap_parts(payload[:at], missed.parts(dialect), payload[at:])
+        return variant.wrap_parts(payload[:at], parts, payload[at:])
 
     # --- to many -------------------------------------------------------------------------------
 

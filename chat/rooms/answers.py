@@ -20,12 +20,14 @@ from chat.wire.schema import Joined, Message, Ref, Sequenced
 class Answer:
     """A `joined` that several connections may get.
 
+    since    the position it answers
     missed   its history, where that is written in parts; `event` has none then
     written  as it is in each dialect, without a ref; without parts
     frames   as it was last sent, by variant: with which ref, wrapped, maybe compressed
     """
 
     event: Joined
+    since: Since
     missed: Stretch | None = None
     written: dict[object, bytes | None] = field(default_factory=dict)
     frames: dict[object, tuple[Ref | UnsetType, bytes]] = field(default_factory=dict)
@@ -55,7 +57,7 @@ def joined(room: Room, history: list[Message] | None = None) -> Joined:
 def resumed(room: Room, since: Since, missed: Sequence[Sequenced] | Stretch | None) -> Answer:
     """The answer to who says a position; `missed` None is one that cannot be resumed."""
     if missed is None:
-        return Answer(joined(room))
+        return Answer(joined(room), since)
     stretch = missed if isinstance(missed, Stretch) else None
     event = joined(room, [] if isinstance(missed, Stretch) else shorten(missed, None))
     event.recovered = True
@@ -63,4 +65,4 @@ def resumed(room: Room, since: Since, missed: Sequence[Sequenced] | Stretch | No
     event.epoch = event.epoch or since.epoch
     if since.seq > event.seq:
         event.seq, event.ts = since.seq, since.ts or UNSET
-    return Answer(event, stretch)
+    return Answer(event, since, stretch)

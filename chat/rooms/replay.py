@@ -29,7 +29,7 @@ from chat.wire.batch import shorten
 from chat.wire.commands import Since
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.redaction import redacted
-from chat.wire.schema import Msg, Sequenced, Shadowed
+from chat.wire.schema import LeftOut, Msg, Sequenced, Shadowed
 from shard.wires.wire import Part
 
 PIECE: Final = 64
@@ -130,7 +130,7 @@ class Replay:
         return self._places[low:high]
 
     def count(self, low: int, high: int) -> int:
-        """How many of these are written: all but those that are shadowed."""
+        """How many of these are shown: all but those that are shadowed."""
         holes = self._holes
         if not holes:
             return high - low
@@ -185,7 +185,7 @@ class Writing:
         """Places `low` to before `high`: the first with its number, whatever stands before it."""
         self._write(high)
         while low < high and not self._written[low]:
-            low += 1  # it is shadowed
+            low += 1  # it is hidden, or there is no word for it
         if low == high:
             return []
         end = min(high, (low // PIECE + 1) * PIECE)
@@ -198,19 +198,23 @@ class Writing:
         return parts
 
     def _write(self, high: int) -> None:
-        """Write what is not written yet; of a shadowed place, nothing."""
+        """Write what is not written yet; of a hidden place, nothing."""
         for place in self._places[len(self._written) : high]:
-            short = shorten((place,), self._last)
-            self._written.append(b"".join(map(self._dialect.place, short)))
-            if short:
-                self._last = place.seq
+            if type(place) is Shadowed or type(place) is LeftOut:
+                self._written.append(b"")
+                continue
+            [short] = shorten((place,), self._last)
+            self._written.append(self._dialect.place(short, place))
+            self._last = place.seq
 
     def _head(self, low: int, end: int) -> Part:
         """A place with its number, and those behind it to the end of its piece."""
         head = self._heads.get((low, end))
         if head is None:
-            [short] = shorten((self._places[low],), None)
-            head = Part(self._dialect.place(short) + self._joined(low + 1, end))
+            place = self._places[low]
+            assert not isinstance(place, Shadowed | LeftOut), "it is written"
+            [short] = shorten((place,), None)
+            head = Part(self._dialect.place(short, place) + self._joined(low + 1, end))
             if len(self._heads) >= HEADS:
                 self._heads.clear()
             self._heads[low, end] = head

@@ -64,7 +64,8 @@ class ErrorCode(StrEnum):
 
 
 class Welcome(Struct, tag_field="t", tag="welcome"):
-    """`guest` is the key by which a guest comes back as who it is."""
+    """`guest` is the key by which a guest comes back as who it is; `ref` and `expires` (seconds
+    since 1970, 0 for never) stand where a command introduced the client."""
 
     conn: str
     uid: str
@@ -73,6 +74,8 @@ class Welcome(Struct, tag_field="t", tag="welcome"):
     heartbeat: int
     v: int = VERSION
     guest: str | UnsetType = UNSET
+    ref: Ref | UnsetType = UNSET
+    expires: int | UnsetType = UNSET
 
 
 class Authed(Struct, tag_field="t", tag="authed"):

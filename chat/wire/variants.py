@@ -80,6 +80,11 @@ class Variants:
     def __iter__(self) -> Iterator[Variant]:
         return iter(self._records)
 
+    def speaking(self, number: int, dialect: Dialect) -> int:
+        """What a connection of that variant becomes that speaks another dialect over its wire."""
+        wire = self._records[number].wire
+        return next(n for n in self.by_dialect[dialect] if self._records[n].wire is wire)
+
     def unshared(self, number: int) -> int:
         """What a connection becomes that is in several rooms and needs its position in all."""
         dialect = self._records[number].dialect

@@ -7,7 +7,7 @@ million times.
 """
 
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -27,16 +27,31 @@ COMPRESS_FROM: Final = 256
 """Bytes of a payload from which it is compressed: a few messages. One shrinks by an eighth only."""
 
 
-class WebSocket:
-    """Messages in frames; with `deflated`, payloads of `compress_from` bytes or more compressed."""
+PING: Final = frames.encode(frames.PING, b"")
+Closing = Callable[[int, str], tuple[int, str]]
 
-    ping = frames.encode(frames.PING, b"")
+
+class WebSocket:
+    """Messages in frames; with `deflated`, payloads of `compress_from` bytes or more compressed.
+
+    ping     the frame by which a client is asked whether it lives: any answer does
+    closing  the code and reason its clients know for one of ours
+    """
+
     answers_pings = True
     half_closes = True
 
-    def __init__(self, deflated: bool = False, compress_from: int = COMPRESS_FROM) -> None:
+    def __init__(
+        self,
+        deflated: bool = False,
+        compress_from: int = COMPRESS_FROM,
+        ping: bytes = PING,
+        closing: Closing | None = None,
+    ) -> None:
         self.deflated = deflated
+        self.ping = ping
         self._compress_from = compress_from
+        self._closing = closing
 
     def accept(self, headers: Mapping[str, str], offers: Offers) -> tuple[bytes, int, str]:
         check_upgrade(headers)
@@ -85,6 +100,8 @@ class WebSocket:
         return frames.encode(opcode, joined(packed), compressed=True)
 
     def farewell(self, code: int, reason: str = "") -> bytes:
+        if self._closing is not None:
+            code, reason = self._closing(code, reason)
         return frames.encode_close(code, reason)
 
     def close_reply(self, payload: bytes) -> tuple[int, bytes]:

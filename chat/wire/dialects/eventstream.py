@@ -11,9 +11,24 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from chat.wire.commands import Command, Join, Since
+from msgspec import UnsetType
+
+from chat.wire.batch import Shown
+from chat.wire.commands import (
+    Command,
+    Join,
+    Since,
+)
+from chat.wire.dialects.dialect import Dialect, Missed
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Bye, Joined, Message, Ref, ServerEvent
+from chat.wire.foreign import Told
+from chat.wire.schema import (
+    Bye,
+    Joined,
+    Message,
+    Ref,
+)
+from shard.closecodes import CloseCode
 from shard.handshake import Request
 
 RETRY: Final = b"retry: 2000\n\n"
@@ -30,6 +45,8 @@ class EventStream:
     binary = False
     introduces = False
     watches = True
+    missed = Missed.CLOSE
+    pings = False
     places = True
     between = JSON.between
 
@@ -42,17 +59,26 @@ class EventStream:
         places = _since(told, len(rooms))
         return [Join(room, since) for room, since in zip(rooms, places, strict=True)]
 
+    def asked_by(self, request: Request) -> Dialect:
+        return self
+
     def decode(self, payload: bytes) -> list[Command]:
         raise AssertionError("an event stream takes no messages")
 
-    def event(self, event: ServerEvent) -> bytes:
+    def refusal(self, code: CloseCode, reason: str, ref: Ref | UnsetType) -> bytes:
+        raise AssertionError("an event stream introduces nobody")
+
+    def event(self, event: Told) -> bytes:
         return JSON.event(event)
 
-    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
-        return JSON.around(event, places)
+    def joined(self, event: Joined, since: Since | None) -> bytes:
+        return JSON.joined(event, since)
 
-    def place(self, written: Message) -> bytes:
-        return JSON.place(written)
+    def around(self, event: Joined, since: Since, places: int, size: int) -> tuple[bytes, bytes]:
+        return JSON.around(event, since, places, size)
+
+    def place(self, written: Message, place: Shown) -> bytes:
+        return JSON.place(written, place)
 
     def answering(self, event: bytes, ref: Ref) -> bytes:
         raise AssertionError("an event stream takes no commands")

@@ -18,9 +18,25 @@ import msgpack
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chat.wire.commands import COMMANDS, MEAN_NULL, Command, Join
-from chat.wire.dialects.dialect import BadCommand
-from chat.wire.schema import UNREADABLE, Bye, ErrorCode, Joined, Message, Ref, ServerEvent
+from chat.wire.batch import Shown
+from chat.wire.commands import (
+    COMMANDS,
+    MEAN_NULL,
+    Command,
+    Join,
+    Since,
+)
+from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
+from chat.wire.foreign import Told
+from chat.wire.schema import (
+    UNREADABLE,
+    Bye,
+    ErrorCode,
+    Joined,
+    Message,
+    Ref,
+)
+from shard.closecodes import CloseCode
 from shard.handshake import Request
 
 MAX_DETAIL: Final = 200
@@ -32,9 +48,14 @@ class Native:
 
     introduces = False
     watches = False
+    missed = Missed.SHOW
+    pings = False
     places = False
 
     def greeting(self) -> bytes:
+        return b""
+
+    def refusal(self, code: CloseCode, reason: str, ref: Ref | UnsetType) -> bytes:
         return b""
 
     def opening(self, request: Request) -> list[Join]:
@@ -49,8 +70,11 @@ class Json(Native):
     between = b","
 
     def __init__(self) -> None:
-        self.event = self.place = self._encode = msgspec.json.Encoder().encode
+        self.event = self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(Command).decode
+
+    def asked_by(self, request: Request) -> Dialect:
+        return self
 
     def decode(self, payload: bytes) -> list[Command]:
         try:
@@ -64,7 +88,13 @@ class Json(Native):
             raise BadCommand(ErrorCode.BAD_REQUEST, f"not JSON: {error}") from None
         return [_command(fields)]
 
-    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+    def joined(self, event: Joined, since: Since | None) -> bytes:
+        return self._encode(event)
+
+    def place(self, written: Message, place: Shown) -> bytes:
+        return self._encode(written)
+
+    def around(self, event: Joined, since: Since, places: int, size: int) -> tuple[bytes, bytes]:
         # No text can have these bytes: its quotes are escaped.
         before, name, behind = self._encode(event).partition(b'"history":[')
         return before + name, behind
@@ -86,6 +116,9 @@ class Msgpack(Native):
     binary = True
     between = b""
 
+    def asked_by(self, request: Request) -> Dialect:
+        return self
+
     def decode(self, payload: bytes) -> list[Command]:
         try:
             fields = msgpack.unpackb(payload)
@@ -97,16 +130,19 @@ class Msgpack(Native):
         except msgspec.ValidationError:
             return [_command(fields)]
 
-    def event(self, event: ServerEvent) -> bytes:
+    def event(self, event: Told) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(event))
         return packed
 
-    def around(self, event: Joined, places: int) -> tuple[bytes, bytes]:
+    def joined(self, event: Joined, since: Since | None) -> bytes:
+        return self.event(event)
+
+    def around(self, event: Joined, since: Since, places: int, size: int) -> tuple[bytes, bytes]:
         # No text can have these bytes: an array's is not UTF-8 behind a letter.
         before, name, behind = self.event(event).partition(b"\xa7history\x90")
         return before + name[:-1] + _array_header(places), behind
 
-    def place(self, written: Message) -> bytes:
+    def place(self, written: Message, place: Shown) -> bytes:
         packed: bytes = msgpack.packb(msgspec.to_builtins(written))
         return packed
 

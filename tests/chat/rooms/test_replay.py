@@ -224,8 +224,9 @@ def shadow(written: Sequence[Sequenced], which: set[int]) -> list[Sequenced]:
 
 
 def in_parts(dialect: Dialect, event: Joined, replay: Replay, low: int, high: int) -> bytes:
-    before, behind = dialect.around(event, replay.count(low, high))
     parts = replay.written(dialect, low, high)
+    size = sum(len(part.raw) for part in parts)
+    before, behind = dialect.around(event, Since("e", 1), replay.count(low, high), size)
     return before + b"".join(part.raw for part in parts) + behind
 
 
@@ -263,7 +264,7 @@ class TestWriting:
         replay = Replay(room, a_read("e", 500), 0)
         times = 0
 
-        def place(written: Any) -> bytes:
+        def place(written: Any, place: Sequenced) -> bytes:
             nonlocal times
             times += 1
             return JSON.event(written)

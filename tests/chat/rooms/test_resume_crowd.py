@@ -11,6 +11,7 @@ from chat.bus.store import Receipt, RoomState
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.rooms.answers import Answer
+from chat.wire.batch import Shown
 from chat.wire.commands import Join, Since
 from chat.wire.dialects.native import JSON
 from chat.wire.schema import Joined, Message, ServerEvent
@@ -76,9 +77,9 @@ class TestACrowd:
         place, events = JSON.place, JSON.event
         answers_written: list[ServerEvent] = []
 
-        def noted_place(one: Message) -> bytes:
+        def noted_place(one: Message, whole: Shown) -> bytes:
             written.append(one)
-            return place(one)
+            return place(one, whole)
 
         def noted_event(one: ServerEvent) -> bytes:
             answers_written.append(one)

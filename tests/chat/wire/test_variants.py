@@ -73,6 +73,9 @@ def test_each_dialect_knows_its_variants() -> None:
     assert variants.unshared(4) == 5
     with pytest.raises(StopIteration):
         variants.unshared(0)
+    assert variants.speaking(4, EVENT_STREAM) == 4
+    with pytest.raises(StopIteration):
+        variants.speaking(0, EVENT_STREAM)
     alone = Variants(Server(dialects=("sse",), compression=False))
     assert alone.by_dialect == {EVENT_STREAM: [0, 1]}
     assert alone.unshared(0) == 1

@@ -13,9 +13,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from chat.wire.commands import Auth, Command, Join, Leave, Ping, Send, Since
+from chat.wire.commands import (
+    Auth,
+    Command,
+    Join,
+    Leave,
+    Ping,
+    Send,
+    Since,
+)
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MAX_DETAIL, MSGPACK
+from chat.wire.foreign import Asked
 from chat.wire.schema import (
     Authed,
     Bye,
@@ -41,7 +50,7 @@ def encoded(fields: Any) -> list[tuple[Dialect, bytes]]:
     return [(JSON, json.dumps(fields).encode()), (MSGPACK, packed(fields))]
 
 
-def verdict(dialect: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]:
+def verdict(dialect: Dialect, payload: bytes) -> Asked | tuple[ErrorCode, Any]:
     """A command, or what is answered."""
     try:
         [command] = dialect.decode(payload)
@@ -51,7 +60,7 @@ def verdict(dialect: Dialect, payload: bytes) -> Command | tuple[ErrorCode, Any]
         return bad.code, bad.ref
 
 
-def both(fields: Any) -> Command | tuple[ErrorCode, Any]:
+def both(fields: Any) -> Asked | tuple[ErrorCode, Any]:
     """What both dialects say of the same object, which has to be the same."""
     said = verdict(JSON, json.dumps(fields).encode())
     assert verdict(MSGPACK, packed(fields)) == said
