@@ -1,8 +1,8 @@
 """A client of a node: follow rooms, send until acknowledged, over as many connections as it takes.
 
 Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
-is `link.py`, what a room's events mean `follower.py`, what is under way `unacked.py` and, of other
-commands, `questions.py`.
+is `link.py`, which rooms there are `rooms.py`, what their events mean `follower.py`, what is under
+way `unacked.py` and, of other commands, `questions.py`.
 
     async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
         ack = await client.send("lobby", "hello")
@@ -34,6 +34,7 @@ from chat.client.questions import (
     Questions,
     Unanswered,
 )
+from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
 from chat.wire.batch import expand
 from chat.wire.commands import Action, Auth, History, Leave, Moderate, Report, Send
@@ -109,15 +110,14 @@ class Client:
     ) -> None:
         self._env = env or Env()
         self._link = Link(url, token, self._env, first_tries, on_away)
-        self._followers = {room: Follower(room) for room in rooms}
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
+        self._rooms = Rooms(rooms, self._link, self._env, self._refs)
         self._unacked = Unacked()
         self._welcomed = False
         self._renewal: asyncio.Task[None] | None = None
         self._guests: deque[str] = deque(maxlen=GUESTS_KEPT)
-        self._joins: dict[str, asyncio.Task[None]] = {}
         self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
@@ -173,7 +173,7 @@ class Client:
         and when the connection ends before there is an answer.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
-        follower = self._followers.get(room)
+        follower = self._rooms.get(room)
         if follower is None:
             raise ClientError(f"join {room} first")
         name = message_id or secrets.token_hex(8)
@@ -218,17 +218,11 @@ class Client:
     async def join(self, room: str) -> None:
         """Follow one more room: its `joined`, and what comes after, are among the events. One that
         was refused is asked for again."""
-        followed = self._followers.setdefault(room, Follower(room))
-        if self._welcomed and followed.stage in (Stage.DOWN, Stage.REFUSED):
-            followed.welcomed(self._env.now())
-            self._join_wanted()
+        self._rooms.follow(room)
 
     async def leave(self, room: str) -> None:
         """Follow a room no more."""
-        if self._followers.pop(room, None) is not None:
-            joining = self._joins.pop(room, None)
-            if joining is not None:
-                joining.cancel()
+        if self._rooms.forget(room):
             with suppress(CommandRefused):  # the join may not have been answered
                 await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
 
@@ -303,11 +297,7 @@ class Client:
     async def _down(self) -> None:
         """The connection has ended."""
         self._welcomed = False
-        for follower in self._followers.values():
-            follower.lost()
-        for task in self._joins.values():
-            task.cancel()
-        self._joins.clear()
+        self._rooms.lost()
         self._unacked.lost()
         self._questions.lost()
         async with self._changed:
@@ -316,7 +306,7 @@ class Client:
     async def _take(self, events: list[ServerEvent]) -> None:
         """One frame's events."""
         new = [event for each in events for event in self._news(each)]
-        self._join_wanted()
+        self._rooms.join_wanted()
         async with self._changed:
             if self._listen:
                 self._unread.extend(new)
@@ -327,14 +317,12 @@ class Client:
 
     def _news(self, event: ServerEvent) -> list[News]:
         """Act on an event; what of it is news to who iterates."""
-        now = self._env.now()
         match event:
             case Welcome():
                 self.me, self._welcomed = event, True
                 if event.role == GUEST:
                     self._guests.append(event.uid)
-                for follower in self._followers.values():
-                    follower.welcomed(now)
+                self._rooms.welcomed()
             case Ack():
                 self._unacked.answered(event)
                 return []
@@ -348,12 +336,9 @@ class Client:
             case Error():
                 if self._unacked.answered(event) or self._questions.answered(event):
                     return []
-                for follower in self._followers.values():
-                    if follower.asked(event.ref):
-                        follower.refuse(event, now)
+                self._rooms.refused(event)
             case Msgs() | Delete() | Clear() | State() | Joined() | Gap() | Shed():
-                followed = self._followers.get(event.room)
-                new = followed.take(event, now) if followed else []
+                new = self._rooms.take(event)
                 self._recognise(new)
                 return new
         return [event]
@@ -362,9 +347,7 @@ class Client:
         """We are out of a room: because we asked to, or were sent out."""
         if self._questions.answered(left):
             return []
-        followed = self._followers.get(left.room)
-        if followed is not None and left.reason is not UNSET:
-            followed.sent_out(left)
+        self._rooms.left(left)
         return [left]
 
     def _recognise(self, events: list[News]) -> None:
@@ -372,17 +355,3 @@ class Client:
         for event in events:
             if isinstance(event, Msg) and event.uid in self._guests:
                 self._unacked.seen(event)
-
-    def _join_wanted(self) -> None:
-        for room, follower in self._followers.items():
-            task = self._joins.get(room)
-            if follower.stage is Stage.WANTED and (task is None or task.done()):
-                self._joins[room] = asyncio.create_task(self._join(follower))
-
-    async def _join(self, follower: Follower) -> None:
-        while follower.stage is Stage.WANTED:
-            wait_s = follower.join_at - self._env.now()
-            if wait_s > 0:
-                await self._env.sleep(wait_s)
-            if follower.stage is Stage.WANTED:
-                await self._link.say(follower.join(next(self._refs), self._env.now()))
