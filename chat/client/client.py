@@ -27,13 +27,7 @@ from msgspec import UNSET
 
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link, Token
-from chat.client.questions import (
-    ATTEMPTS,
-    MOST_WAIT_S,
-    CommandRefused,
-    Questions,
-    Unanswered,
-)
+from chat.client.questions import ATTEMPTS, CommandRefused, Questions, until_answered
 from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
 from chat.wire.batch import expand
@@ -181,23 +175,19 @@ class Client:
         try:
             async with self._changed:  # reading may wait for who iterates: it must not now
                 self._changed.notify_all()
-            return await self._deliver(sending, follower, attempts)
+            answer = await until_answered(
+                lambda: self._attempt(sending, follower), attempts, self._env
+            )
         finally:
             self._unacked.remove(sending)
+        if isinstance(answer, Error):
+            raise SendRefused(answer)
+        return cast(Ack, answer)
 
-    async def _deliver(self, sending: Sending, follower: Follower, attempts: int) -> Ack:
-        for left in reversed(range(attempts)):
-            await self._until_live(follower)
-            match sending.ack or await self._attempt(sending):
-                case Ack() as ack:
-                    return ack
-                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
-                    await self._env.sleep(after)
-                case Error() as error:
-                    raise SendRefused(error)
-        raise Unanswered(f"no acknowledgement after {attempts} attempts")
-
-    async def _attempt(self, sending: Sending) -> Ack | Error | None:
+    async def _attempt(self, sending: Sending, follower: Follower) -> Ack | Error | None:
+        await self._until_live(follower)
+        if sending.ack is not None:
+            return sending.ack
         await self._link.say(sending.attempt(next(self._refs)))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_s):

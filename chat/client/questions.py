@@ -2,7 +2,8 @@
 which have rules of their own.
 
 Rules. All of them may be asked again. One that the link lost, or that nobody answered in time, is;
-so is one that the server says to try again within some seconds.
+so is one that the server says to try again within some seconds. Nobody asks again at once: what the
+server told is the least, and full jitter comes on top, because it tells many the same.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from chat.client.backoff import Backoff
 from chat.client.link import ClientError, Env, Link
 from chat.wire.commands import Command
 from chat.wire.schema import Authed, Done, Error, Left, Paged, Ref
@@ -32,6 +34,26 @@ class CommandRefused(ClientError):
 
 class Unanswered(ClientError):
     """What was sent was neither done nor refused, however often it was sent."""
+
+
+async def until_answered(attempt: Callable[[], Awaitable[Any]], attempts: int, env: Env) -> Any:
+    """What the attempts come to, each of which gives an answer, an Error, or None for neither: the
+    first answer, or the first Error that trying again within some seconds does not help.
+
+    Raises Unanswered when the last came to None.
+    """
+    backoff = Backoff(env.chance)
+    for left in reversed(range(attempts)):
+        match await attempt():
+            case None:
+                after = 0.0
+            case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
+                pass
+            case answer:
+                return answer
+        if left:
+            await env.sleep(after + backoff.next_s())
+    raise Unanswered(f"no answer after {attempts} attempts")
 
 
 class Questions:
@@ -62,21 +84,14 @@ class Questions:
 
         Raises CommandRefused, Unanswered, and what `until_up` raises.
         """
-        for left in reversed(range(attempts)):
-            await self._until_up()
-            match await self._attempt(command):
-                case None:
-                    continue
-                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
-                    await self._env.sleep(after)
-                case Error() as error:
-                    raise CommandRefused(error)
-                case answer:
-                    return answer
-        raise Unanswered(f"no answer after {attempts} attempts")
+        answer = await until_answered(lambda: self._attempt(command), attempts, self._env)
+        if isinstance(answer, Error):
+            raise CommandRefused(answer)
+        return answer
 
     async def _attempt(self, command: Callable[[int], Command]) -> Any:
         """An answer; None where none came in time, or the link broke."""
+        await self._until_up()
         ref = next(self._refs)
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:

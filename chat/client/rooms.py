@@ -1,8 +1,9 @@
 """The rooms a client follows, and the joins that are under way for them.
 
 Rules. What a room's events mean is `follower.py`'s; here is which rooms there are, and that each is
-joined when its join is due. Commands go out by the link; whether it is up is told by `welcomed` and
-`lost`.
+joined when its join is due: when the server said, where it refused one for now, and jitter behind
+that, because it tells many the same. Commands go out by the link; whether it is up is told by
+`welcomed` and `lost`.
 """
 
 import asyncio
@@ -11,14 +12,16 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 
+from chat.client.backoff import Backoff
 from chat.client.follower import Follower, News, RoomEvent, Stage
 from chat.client.link import Env, Link
-from chat.wire.schema import Error, Left
+from chat.wire.schema import Error, Joined, Left
 
 
 @dataclass(slots=True)
 class _Followed:
     follower: Follower
+    refusals: Backoff
     joining: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
@@ -34,7 +37,10 @@ class Rooms:
         self._env = env
         self._refs = refs
         self._up = False
-        self._rooms = {room: _Followed(Follower(room)) for room in rooms}
+        self._rooms = {room: self._new(room) for room in rooms}
+
+    def _new(self, room: str) -> _Followed:
+        return _Followed(Follower(room), Backoff(self._env.chance))
 
     def get(self, room: str) -> Follower | None:
         """Where we are in a room; None in one that is not followed."""
@@ -43,7 +49,7 @@ class Rooms:
 
     def follow(self, room: str) -> None:
         """One more room; one that was refused is asked for again."""
-        follower = self._rooms.setdefault(room, _Followed(Follower(room))).follower
+        follower = self._rooms.setdefault(room, self._new(room)).follower
         if self._up and follower.stage in (Stage.DOWN, Stage.REFUSED):
             follower.welcomed(self._env.now())
             self.join_wanted()
@@ -70,14 +76,19 @@ class Rooms:
 
     def take(self, event: RoomEvent) -> list[News]:
         """What is new to the viewer in an event of a room."""
-        follower = self.get(event.room)
-        return [] if follower is None else follower.take(event, self._env.now())
+        followed = self._rooms.get(event.room)
+        if followed is None:
+            return []
+        if isinstance(event, Joined):
+            followed.refusals.reset()
+        return followed.follower.take(event, self._env.now())
 
     def refused(self, error: Error) -> None:
         """An error came that may be the answer to a join."""
         for followed in self._rooms.values():
             if followed.follower.asked(error.ref):
-                followed.follower.refuse(error, self._env.now())
+                now = self._env.now() + followed.refusals.next_s()
+                followed.follower.refuse(error, now)
 
     def left(self, left: Left) -> None:
         """We were sent out of a room, where there is a reason."""

@@ -239,7 +239,7 @@ class TestSending:
             assert again["ref"] != first["ref"]
             await peer.say(ack(again, 6))
             assert (await sending).seq == 6
-            assert world.slept == [2.5]
+            assert world.slept == [2.5 + 0.5]
 
     async def test_one_refused_for_now_again_and_again_is_refused(self) -> None:
         async with FakeNode() as node, client_of(node) as client:

@@ -1,14 +1,16 @@
 """What a client asks besides sending: asked until it is answered, over as many connections."""
 
 import asyncio
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec import convert
 
 from chat.client.client import Client, SendRefused
-from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered
-from chat.wire.schema import Joined, Left, Msg
+from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered, until_answered
+from chat.wire.schema import Error, ErrorCode, Joined, Left, Msg
 from tests.chat.fakenode import GUEST, PATIENCE_S, Event, FakeNode, World, error, msg, welcome
 
 
@@ -85,7 +87,7 @@ class TestAsking:
             doing = asyncio.create_task(client.report("a", 7))
             await peer.say(error(await peer.hear(), "rate_limited", retry_after=1.5))
             again = await peer.hear()
-            assert world.slept == [1.5]
+            assert world.slept == [1.5 + 0.5]
             await peer.say({"t": "done", "room": "a", "action": "report", "ref": again["ref"]})
             await doing
 
@@ -108,6 +110,28 @@ class TestAsking:
             page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [seventh]}
             await peer.say({**page, "more": True, "ref": asked["ref"]})
             assert await reading == ([convert(msg(7), Msg)], True)
+
+
+class TestUntilAnswered:
+    async def test_it_waits_as_told_and_full_jitter_behind_that(self) -> None:
+        busy = Error(ErrorCode.RATE_LIMITED, "no", 1, 2.0)
+        for chance, waited in ((1.0, [0.5, 2 + 1.0, 2.0]), (0.0, [0.0, 2.0, 0.0])):
+            world = World(chance)
+            answers = iter([None, busy, None, "done"])
+            assert await until_answered(partial(give, answers), 5, world.env) == "done"
+            assert world.slept == waited
+
+    async def test_it_does_not_wait_for_an_attempt_that_is_not_made(self) -> None:
+        world = World()
+        busy = Error(ErrorCode.RATE_LIMITED, "no", 1, 2.0)
+        assert await until_answered(lambda: give(iter([busy])), 1, world.env) is busy
+        with pytest.raises(Unanswered):
+            await until_answered(lambda: give(iter([None])), 1, world.env)
+        assert world.slept == []
+
+
+async def give(answers: Iterator[Any]) -> Any:
+    return next(answers)
 
 
 class TestRooms:

@@ -21,14 +21,24 @@ class TestJoining:
             await peer.say(msg(9, room="a"))
             assert seqs(await read(client, Msg, 3)) == [4, 8, 9]
 
-    async def test_one_refused_for_now_is_repeated_when_told(self) -> None:
+    async def test_one_refused_for_now_is_repeated_when_told_with_full_jitter(self) -> None:
         world = World()
         async with FakeNode() as node, client_of(node, world=world) as client:
             peer = await node.accept()
             await peer.welcome()
             await peer.say(error(await peer.hear(), retry_after=1.5))
+            await peer.say(error(await peer.hear(), retry_after=1.5))
             await peer.let_in(3)
-            assert kinds(await read(client, Joined)) == [Welcome, Error, Joined]
+            assert kinds(await read(client, Joined)) == [Welcome, Error, Error, Joined]
+            assert world.slept == [1.5 + 0.5, 1.5 + 1.0]
+
+    async def test_without_jitter_it_is_repeated_when_told_and_not_sooner(self) -> None:
+        world = World(chance=0.0)
+        async with FakeNode() as node, client_of(node, world=world):
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.say(error(await peer.hear(), retry_after=1.5))
+            await peer.let_in(3)
             assert world.slept == [1.5]
 
     async def test_one_refused_for_good_refuses_its_messages(self) -> None:
