@@ -30,9 +30,11 @@ class BlockingClient:
     def __init__(self, url: str, *rooms: str, **options: Any) -> None:
         self._client = Client(url, *rooms, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise ClientError("a client is used once: make another")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="danmaku", daemon=True)
         self._thread.start()
@@ -48,6 +50,7 @@ class BlockingClient:
         self._wait(lambda: self._client.__aexit__(kind, error, trace))
         loop, self._loop = self._loop, None
         assert loop is not None
+        assert self._thread is not None
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()

@@ -61,6 +61,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
+CLOSED: Final = "the client was closed"
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
@@ -86,7 +87,8 @@ class Client:
 
     me  who the server says we are, since its last welcome; None before the first
 
-    When the client has ended by itself, iterating raises TurnedAway or Unreachable.
+    When the client has ended by itself, iterating and every method raise TurnedAway or Unreachable.
+    Outside of `async with` all of them raise ClientError. A client is entered once.
     """
 
     me: Welcome | Authed | None = None
@@ -118,9 +120,11 @@ class Client:
         self._questions = Questions(
             self._link, self._env, self._refs, answer_s, self._until_welcomed
         )
-        self._life: asyncio.Task[None]
+        self._life: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._life is not None:
+            raise ClientError("a client is used once: make another")
         self._life = asyncio.create_task(self._live())
         return self
 
@@ -130,16 +134,20 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        assert self._life is not None
         self._life.cancel()
         if self._renewal is not None:
             self._renewal.cancel()
         with suppress(asyncio.CancelledError):
             await self._life
+        if self._end is None:  # it had not begun to live
+            self._end = ClientError(CLOSED)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> News:
+        self._check_entered()
         async with self._changed:
             await self._changed.wait_for(lambda: self._unread or self._end)
             if not self._unread and self._end is not None:
@@ -167,6 +175,7 @@ class Client:
         and when the connection ends before there is an answer.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
+        self._check_entered()
         follower = self._rooms.get(room)
         if follower is None:
             raise ClientError(f"join {room} first")
@@ -208,16 +217,21 @@ class Client:
     async def join(self, room: str) -> None:
         """Follow one more room: its `joined`, and what comes after, are among the events. One that
         was refused is asked for again."""
+        self._check_entered()
+        if self._end is not None:
+            raise self._end
         self._rooms.follow(room)
 
     async def leave(self, room: str) -> None:
         """Follow a room no more."""
+        self._check_entered()
         if self._rooms.forget(room):
             with suppress(CommandRefused):  # the join may not have been answered
                 await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
 
     async def authenticate(self, token: Token) -> Authed:
         """Be who a token says, from now on and on connections to come."""
+        self._check_entered()
         before, self._link.token = self._link.token, token
         given = await self._link.current_token()
         try:
@@ -257,7 +271,12 @@ class Client:
         page = cast(Paged, await self._questions.ask(lambda ref: History(room, before, limit, ref)))
         return list(expand(page.room, page.epoch, page.history)), page.more
 
+    def _check_entered(self) -> None:
+        if self._life is None:
+            raise ClientError("use the client in an `async with` block")
+
     async def _until_welcomed(self) -> None:
+        self._check_entered()
         async with self._changed:
             await self._changed.wait_for(lambda: self._end or self._welcomed)
         if self._end is not None:
@@ -277,7 +296,7 @@ class Client:
         try:
             await self._link.live(self._take, self._down)
         except asyncio.CancelledError:
-            self._end = ClientError("the client was closed")
+            self._end = ClientError(CLOSED)
             raise
         except Exception as error:  # ours too: who waits must hear of it
             self._end = error

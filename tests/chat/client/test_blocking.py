@@ -99,3 +99,12 @@ class TestBlocking:
     def test_outside_of_a_with_block_it_says_so(self) -> None:
         with pytest.raises(ClientError, match="with"):
             BlockingClient("ws://127.0.0.1:1/ws").send("a", "b")
+
+    def test_it_is_entered_once(self) -> None:
+        threads = threading.active_count()
+        client = BlockingClient("ws://127.0.0.1:1/ws")
+        with client, pytest.raises(ClientError, match="once"):
+            client.__enter__()
+        with pytest.raises(ClientError, match="once"):
+            client.__enter__()
+        assert threading.active_count() == threads
