@@ -19,7 +19,7 @@ from chat.client.client import Client
 from chat.client.follower import News
 from chat.client.link import ClientError
 from chat.wire.commands import Action
-from chat.wire.schema import Ack, Authed, Done, Sequenced, Welcome
+from chat.wire.schema import LIKE, Ack, Authed, Done, Sequenced, Welcome
 
 Result = TypeVar("Result")
 
@@ -93,6 +93,9 @@ class BlockingClient:
 
     def report(self, room: str, seq: int, reason: str = "") -> Done:
         return self._wait(lambda: self._client.report(room, seq, reason))
+
+    def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
+        return self._wait(lambda: self._client.like(room, count, kind))
 
     def history(
         self, room: str, before: int | None = None, limit: int = 50

@@ -31,9 +31,10 @@ from chat.client.questions import ATTEMPTS, CommandRefused, Questions, until_ans
 from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
 from chat.wire.batch import expand
-from chat.wire.commands import Action, Auth, History, Leave, Moderate, Report, Send
+from chat.wire.commands import Action, Auth, History, Leave, Like, Moderate, Report, Send
 from chat.wire.schema import (
     GUEST,
+    LIKE,
     NORMAL_SIZE,
     WHITE,
     Ack,
@@ -45,6 +46,7 @@ from chat.wire.schema import (
     Expiring,
     Gap,
     Joined,
+    Kind,
     Left,
     Mode,
     Msg,
@@ -166,10 +168,15 @@ class Client:
         color: int = WHITE,
         mode: Mode = "scroll",
         size: int = NORMAL_SIZE,
+        kind: Kind | None = None,
         message_id: str = "",
         attempts: int = ATTEMPTS,
     ) -> Ack:
         """Send a message to one of `rooms`; its acknowledgement.
+
+        kind        what only some roles may say: system, gift, superchat
+        message_id  what names it, so that it is published once however often this is called
+                    within five minutes; else one is made up
 
         It is sent again, under the same id, when the server says that helps within some seconds,
         and when the connection ends before there is an answer.
@@ -180,7 +187,8 @@ class Client:
         if follower is None:
             raise ClientError(f"join {room} first")
         name = message_id or secrets.token_hex(8)
-        sending = self._unacked.add(Send(room, text, color, mode, size, name))
+        command = Send(room, text, color, mode, size, name, kind=kind or UNSET)
+        sending = self._unacked.add(command)
         try:
             async with self._changed:  # reading may wait for who iterates: it must not now
                 self._changed.notify_all()
@@ -262,6 +270,14 @@ class Client:
         return cast(
             Done, await self._questions.ask(lambda ref: Report(room, seq, reason or UNSET, ref))
         )
+
+    async def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
+        """Like a room, up to 100 times at once: who counts taps sends them once a second.
+
+        Raises Unanswered where nobody knows whether it was counted: it is not sent again then.
+        """
+        ask = self._questions.ask(lambda ref: Like(room, kind, count, ref), repeatable=False)
+        return cast(Done, await ask)
 
     async def history(
         self, room: str, before: int | None = None, limit: int = 50

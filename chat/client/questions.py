@@ -1,9 +1,10 @@
 """Commands of a client that are asked until they are answered: of every kind but `join` and `send`,
 which have rules of their own.
 
-Rules. All of them may be asked again. One that the link lost, or that nobody answered in time, is;
-so is one that the server says to try again within some seconds. Nobody asks again at once: what the
-server told is the least, and full jitter comes on top, because it tells many the same.
+Rules. All but likes may be done twice. One that the link lost, or that nobody answered in time, is
+asked again; so is one that the server says to try again within some seconds. Nobody asks again at
+once: what the server told is the least, and full jitter comes on top, because it tells many the
+same.
 """
 
 import asyncio
@@ -36,15 +37,21 @@ class Unanswered(ClientError):
     """What was sent was neither done nor refused, however often it was sent."""
 
 
-async def until_answered(attempt: Callable[[], Awaitable[Any]], attempts: int, env: Env) -> Any:
+async def until_answered(
+    attempt: Callable[[], Awaitable[Any]], attempts: int, env: Env, *, repeatable: bool = True
+) -> Any:
     """What the attempts come to, each of which gives an answer, an Error, or None for neither: the
     first answer, or the first Error that trying again within some seconds does not help.
+
+    repeatable  whether it may be done twice; else nothing is tried after a None
 
     Raises Unanswered when the last came to None.
     """
     backoff = Backoff(env.chance)
     for left in reversed(range(attempts)):
         match await attempt():
+            case None if not repeatable:
+                raise Unanswered("no answer: it may have been done")
             case None:
                 after = 0.0
             case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
@@ -79,12 +86,16 @@ class Questions:
         self._until_up = until_up
         self._waiting: dict[Ref, asyncio.Future[Any]] = {}
 
-    async def ask(self, command: Callable[[int], Command], attempts: int = ATTEMPTS) -> Any:
+    async def ask(
+        self, command: Callable[[int], Command], attempts: int = ATTEMPTS, repeatable: bool = True
+    ) -> Any:
         """The answer to a command, which is made for each attempt's number.
 
         Raises CommandRefused, Unanswered, and what `until_up` raises.
         """
-        answer = await until_answered(lambda: self._attempt(command), attempts, self._env)
+        answer = await until_answered(
+            lambda: self._attempt(command), attempts, self._env, repeatable=repeatable
+        )
         if isinstance(answer, Error):
             raise CommandRefused(answer)
         return answer

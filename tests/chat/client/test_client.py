@@ -210,6 +210,12 @@ class TestSending:
             assert (done.seq, done.id) == (6, "e1-6")
             assert kinds(await read(client, Msg)) == [Welcome, Joined, Msg]
 
+    async def test_a_kind_is_said_where_there_is_one(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.greet()
+            assert "kind" not in await say(client, peer, "a")
+            assert (await say(client, peer, "b", kind="gift"))["kind"] == "gift"
+
     async def test_ids_are_made_and_differ_or_are_given(self) -> None:
         async with FakeNode() as node, client_of(node) as client:
             peer = await node.greet()

@@ -20,6 +20,7 @@ METHODS: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "authenticate": lambda client: client.authenticate("a token"),
     "moderate": lambda client: client.moderate("lobby", "mute", uid="u7"),
     "report": lambda client: client.report("lobby", 1),
+    "like": lambda client: client.like("lobby"),
     "history": lambda client: client.history("lobby"),
 }
 PUBLIC = {

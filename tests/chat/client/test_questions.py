@@ -99,6 +99,37 @@ class TestAsking:
                 await client.report("a", 7)
             assert [(await peer.hear())["t"] for _ in range(ATTEMPTS)] == ["report"] * ATTEMPTS
 
+    async def test_likes_are_counted_when_it_returns(self) -> None:
+        world = World()
+        async with FakeNode() as node, client_of(node, world=world) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            liking = asyncio.create_task(client.like("a", 7, "rose"))
+            first = await peer.hear()
+            wanted = {"t": "like", "room": "a", "kind": "rose", "count": 7, "ref": first["ref"]}
+            assert first == wanted
+            await peer.say(error(first, "rate_limited", retry_after=1.5))  # none was counted
+            again = await peer.hear()
+            await peer.say({"t": "done", "room": "a", "action": "like", "ref": again["ref"]})
+            assert (await liking).action == "like"
+
+    async def test_likes_that_may_have_been_counted_are_not_sent_again(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            liking = asyncio.create_task(client.like("a"))
+            assert (await peer.hear())["t"] == "like"
+            await peer.drop()
+            with pytest.raises(Unanswered, match="may have been done"):
+                await liking
+            peer = await node.accept()
+            await peer.welcome()
+            reporting = asyncio.create_task(client.report("a", 1))
+            asked = await peer.hear()
+            assert asked["t"] == "report"
+            await peer.say({"t": "done", "room": "a", "action": "report", "ref": asked["ref"]})
+            await reporting
+
     async def test_a_page_of_history_comes_as_messages(self) -> None:
         async with FakeNode() as node, client_of(node) as client:
             peer = await node.accept()
