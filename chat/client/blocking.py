@@ -13,21 +13,45 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
+from chat.client.asking import Order
 from chat.client.client import Client
 from chat.client.follower import News
-from chat.client.link import ClientError
+from chat.client.link import ClientError, Env, Token
 from chat.wire.commands import Action
-from chat.wire.schema import LIKE, Ack, Authed, Done, Sequenced, Welcome
+from chat.wire.schema import LIKE, Ack, Authed, Done, Kind, Mode, Sequenced, Welcome
 
 Result = TypeVar("Result")
+
+
+class Options(TypedDict, total=False):
+    """What a client is made with, beside its URL and rooms."""
+
+    token: Token
+    name: str
+    listen: bool
+    first_tries: int | None
+    on_away: Callable[[str, float], None]
+    answer_s: float
+    env: Env | None
+
+
+class How(TypedDict, total=False):
+    """How a message is sent, beside its room and text."""
+
+    color: int
+    mode: Mode
+    size: int
+    kind: Kind | None
+    message_id: str
+    attempts: int
 
 
 class BlockingClient:
     """As `Client`, with the same arguments and methods."""
 
-    def __init__(self, url: str, *rooms: str, **options: Any) -> None:
+    def __init__(self, url: str, *rooms: str, **options: Unpack[Options]) -> None:
         self._client = Client(url, *rooms, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -75,7 +99,7 @@ class BlockingClient:
         """Who the server says we are."""
         return self._client.me
 
-    def send(self, room: str, text: str, **how: Any) -> Ack:
+    def send(self, room: str, text: str, **how: Unpack[How]) -> Ack:
         """As `Client.send`; likewise all below."""
         return self._wait(lambda: self._client.send(room, text, **how))
 
@@ -85,14 +109,17 @@ class BlockingClient:
     def leave(self, room: str) -> None:
         self._wait(lambda: self._client.leave(room))
 
-    def authenticate(self, token: str) -> Authed:
+    def authenticate(self, token: Token) -> Authed:
         return self._wait(lambda: self._client.authenticate(token))
 
-    def moderate(self, room: str, action: Action, **fields: Any) -> Done:
+    def rename(self, name: str) -> Authed:
+        return self._wait(lambda: self._client.rename(name))
+
+    def moderate(self, room: str, action: Action, **fields: Unpack[Order]) -> Done:
         return self._wait(lambda: self._client.moderate(room, action, **fields))
 
-    def report(self, room: str, seq: int, reason: str = "") -> Done:
-        return self._wait(lambda: self._client.report(room, seq, reason))
+    def report(self, room: str, seq: int, reason: str = "", epoch: str = "") -> Done:
+        return self._wait(lambda: self._client.report(room, seq, reason, epoch))
 
     def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
         return self._wait(lambda: self._client.like(room, count, kind))

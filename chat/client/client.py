@@ -2,7 +2,7 @@
 
 Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
 is `link.py`, which rooms there are `rooms.py`, what their events mean `follower.py`, what is under
-way `unacked.py` and, of other commands, `questions.py`.
+way `unacked.py` and, of other commands (`asking.py`), `questions.py`.
 
     async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
         ack = await client.send("lobby", "hello")
@@ -20,21 +20,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
-import msgspec
 from msgspec import UNSET
 
+from chat.client.asking import Asking
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link, Token
 from chat.client.questions import ATTEMPTS, CommandRefused, Questions, until_answered
 from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
-from chat.wire.batch import expand
-from chat.wire.commands import Action, Auth, History, Leave, Like, Moderate, Report, Send
+from chat.wire.commands import Leave, Send
 from chat.wire.schema import (
     GUEST,
-    LIKE,
     NORMAL_SIZE,
     WHITE,
     Ack,
@@ -52,7 +50,6 @@ from chat.wire.schema import (
     Msg,
     Msgs,
     Paged,
-    Sequenced,
     ServerEvent,
     Shed,
     State,
@@ -72,7 +69,7 @@ class SendRefused(CommandRefused):
     """The server refused a message, or the room it was for."""
 
 
-class Client:
+class Client(Asking):
     """Follows `rooms` from `async with` to its end; iterating gives the events, in order. More are
     joined and left as one goes.
 
@@ -81,8 +78,9 @@ class Client:
     What answers a method is not among the events. With `listen=False` nothing is, which is for
     clients that only send.
 
-    token        what says who it is; or what gives one, asked for every connection, and again when
-                 the server says that the last is about to end
+    token        what says who it is; or what gives one, a function with or without async, asked
+                 for every connection, and again when the server says that the last is about to end
+    name         what a guest would like to be called
     first_tries  failed attempts after which a client that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     answer_s     seconds to wait for an acknowledgement before sending again
@@ -100,6 +98,7 @@ class Client:
         url: str,
         *rooms: str,
         token: Token = "",
+        name: str = "",
         listen: bool = True,
         first_tries: int | None = None,
         on_away: Callable[[str, float], None] = lambda reason, away_s: None,
@@ -107,7 +106,7 @@ class Client:
         env: Env | None = None,
     ) -> None:
         self._env = env or Env()
-        self._link = Link(url, token, self._env, first_tries, on_away)
+        self._link = Link(url, token, self._env, first_tries, on_away, name)
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
@@ -220,7 +219,7 @@ class Client:
         if follower.refusal is not None:
             raise SendRefused(follower.refusal)
 
-    # --- asking --------------------------------------------------------------------------------
+    # --- rooms ---------------------------------------------------------------------------------
 
     async def join(self, room: str) -> None:
         """Follow one more room: its `joined`, and what comes after, are among the events. One that
@@ -236,56 +235,6 @@ class Client:
         if self._rooms.forget(room):
             with suppress(CommandRefused):  # the join may not have been answered
                 await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
-
-    async def authenticate(self, token: Token) -> Authed:
-        """Be who a token says, from now on and on connections to come."""
-        self._check_entered()
-        before, self._link.token = self._link.token, token
-        given = await self._link.current_token()
-        try:
-            authed = await self._questions.ask(lambda ref: Auth(given, ref))
-        except CommandRefused:  # the next connection comes with what was good for this one
-            self._link.token = before
-            raise
-        self.me = cast(Authed, authed)
-        return self.me
-
-    async def moderate(self, room: str, action: Action, **fields: Any) -> Done:
-        """Carry out a moderator's action, which holds on every node when this returns.
-
-        The fields are those of docs/moderation.md. Raises ValueError where they are none,
-        CommandRefused where one may not do it.
-        """
-        given = {"t": "moderate", "room": room, "action": action, **fields}
-        try:
-            order = msgspec.convert(given, Moderate)
-        except msgspec.ValidationError as error:
-            raise ValueError(str(error)) from None
-        return cast(
-            Done, await self._questions.ask(lambda ref: msgspec.structs.replace(order, ref=ref))
-        )
-
-    async def report(self, room: str, seq: int, reason: str = "") -> Done:
-        """Ask those who judge it to look at a message."""
-        return cast(
-            Done, await self._questions.ask(lambda ref: Report(room, seq, reason or UNSET, ref))
-        )
-
-    async def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
-        """Like a room, up to 100 times at once: who counts taps sends them once a second.
-
-        Raises Unanswered where nobody knows whether it was counted: it is not sent again then.
-        """
-        ask = self._questions.ask(lambda ref: Like(room, kind, count, ref), repeatable=False)
-        return cast(Done, await ask)
-
-    async def history(
-        self, room: str, before: int | None = None, limit: int = 50
-    ) -> tuple[list[Sequenced], bool]:
-        """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
-        more stand before them."""
-        page = cast(Paged, await self._questions.ask(lambda ref: History(room, before, limit, ref)))
-        return list(expand(page.room, page.epoch, page.history)), page.more
 
     def _check_entered(self) -> None:
         if self._life is None:

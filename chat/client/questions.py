@@ -83,7 +83,7 @@ class Questions:
         self._env = env
         self._refs = refs
         self._answer_s = answer_s
-        self._until_up = until_up
+        self.until_up = until_up
         self._waiting: dict[Ref, asyncio.Future[Any]] = {}
 
     async def ask(
@@ -102,7 +102,7 @@ class Questions:
 
     async def _attempt(self, command: Callable[[int], Command]) -> Any:
         """An answer; None where none came in time, or the link broke."""
-        await self._until_up()
+        await self.until_up()
         ref = next(self._refs)
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:

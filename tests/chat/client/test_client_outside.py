@@ -18,14 +18,13 @@ METHODS: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "join": lambda client: client.join("annex"),
     "leave": lambda client: client.leave("lobby"),
     "authenticate": lambda client: client.authenticate("a token"),
+    "rename": lambda client: client.rename("Flower"),
     "moderate": lambda client: client.moderate("lobby", "mute", uid="u7"),
     "report": lambda client: client.report("lobby", 1),
     "like": lambda client: client.like("lobby"),
     "history": lambda client: client.history("lobby"),
 }
-PUBLIC = {
-    name for name, value in vars(Client).items() if callable(value) and not name.startswith("_")
-}
+PUBLIC = {name for name in dir(Client) if callable(getattr(Client, name)) and name[0] != "_"}
 
 
 def test_every_method_is_here() -> None:
