@@ -19,7 +19,7 @@ from chat.client.asking import Order
 from chat.client.client import Client
 from chat.client.follower import News
 from chat.client.link import ClientError, Env, Token
-from chat.wire.commands import Action
+from chat.wire.commands import Action, Since
 from chat.wire.schema import LIKE, Ack, Authed, Done, Kind, Mode, Sequenced, Welcome
 
 Result = TypeVar("Result")
@@ -103,8 +103,8 @@ class BlockingClient:
         """As `Client.send`; likewise all below."""
         return self._wait(lambda: self._client.send(room, text, **how))
 
-    def join(self, room: str) -> None:
-        self._wait(lambda: self._client.join(room))
+    def join(self, room: str, since: Since | None = None) -> None:
+        self._wait(lambda: self._client.join(room, since))
 
     def leave(self, room: str) -> None:
         self._wait(lambda: self._client.leave(room))

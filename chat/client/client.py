@@ -30,7 +30,7 @@ from chat.client.link import ClientError, Env, Link, Token
 from chat.client.questions import ATTEMPTS, CommandRefused, Questions, until_answered
 from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
-from chat.wire.commands import Leave, Send
+from chat.wire.commands import Leave, Send, Since
 from chat.wire.schema import (
     GUEST,
     NORMAL_SIZE,
@@ -221,13 +221,17 @@ class Client(Asking):
 
     # --- rooms ---------------------------------------------------------------------------------
 
-    async def join(self, room: str) -> None:
+    async def join(self, room: str, since: Since | None = None) -> None:
         """Follow one more room: its `joined`, and what comes after, are among the events. One that
-        was refused is asked for again."""
+        was refused is asked for again.
+
+        since  a position that was kept, see `position`: what was missed behind it comes first, and
+               a Gap before it if some is gone
+        """
         self._check_entered()
         if self._end is not None:
             raise self._end
-        self._rooms.follow(room)
+        self._rooms.follow(room, since)
 
     async def leave(self, room: str) -> None:
         """Follow a room no more."""

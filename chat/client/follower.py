@@ -33,6 +33,7 @@ from chat.wire.schema import (
     Gap,
     Joined,
     Left,
+    Msg,
     Msgs,
     Ref,
     Sequenced,
@@ -65,10 +66,16 @@ class Stage(Enum):
     REFUSED = auto()
 
 
-class Follower:
-    """One room. `join_at` is when its join is due, while WANTED; `refusal` why it was REFUSED."""
+def position(message: Msg) -> Since:
+    """Where a message stands: what to keep, and to join with later, to go on behind it."""
+    return Since(message.id.rpartition("-")[0], message.seq, message.ts)
 
-    def __init__(self, room: str) -> None:
+
+class Follower:
+    """One room, from a position or from now on. `join_at` is when its join is due, while WANTED;
+    `refusal` why it was REFUSED."""
+
+    def __init__(self, room: str, since: Since | None = None) -> None:
         self.room = room
         self.stage = Stage.DOWN
         self.join_at = inf
@@ -76,6 +83,8 @@ class Follower:
         self._epoch: str | None = None
         self._seq = 0
         self._ts = 0
+        if since is not None:
+            self._move(since.epoch, since.seq, since.ts)
         self._ref: Ref = 0
         self._asked_at = -inf
 

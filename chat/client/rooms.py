@@ -14,7 +14,8 @@ from msgspec import UNSET
 
 from chat.client.backoff import Backoff
 from chat.client.follower import Follower, News, RoomEvent, Stage
-from chat.client.link import Env, Link
+from chat.client.link import ClientError, Env, Link
+from chat.wire.commands import Since
 from chat.wire.schema import Error, Joined, Left
 
 
@@ -39,17 +40,22 @@ class Rooms:
         self._up = False
         self._rooms = {room: self._new(room) for room in rooms}
 
-    def _new(self, room: str) -> _Followed:
-        return _Followed(Follower(room), Backoff(self._env.chance))
+    def _new(self, room: str, since: Since | None = None) -> _Followed:
+        return _Followed(Follower(room, since), Backoff(self._env.chance))
 
     def get(self, room: str) -> Follower | None:
         """Where we are in a room; None in one that is not followed."""
         followed = self._rooms.get(room)
         return None if followed is None else followed.follower
 
-    def follow(self, room: str) -> None:
-        """One more room; one that was refused is asked for again."""
-        follower = self._rooms.setdefault(room, self._new(room)).follower
+    def follow(self, room: str, since: Since | None = None) -> None:
+        """One more room, from a position or from now on; one that was refused is asked for again.
+
+        Raises ClientError where a position is given for a room that is followed.
+        """
+        if since is not None and room in self._rooms:
+            raise ClientError(f"{room} is followed already, so it cannot begin anywhere else")
+        follower = self._rooms.setdefault(room, self._new(room, since)).follower
         if self._up and follower.stage in (Stage.DOWN, Stage.REFUSED):
             follower.welcomed(self._env.now())
             self.join_wanted()

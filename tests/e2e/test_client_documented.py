@@ -3,18 +3,21 @@
 import asyncio
 import os
 import re
+import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jwt
 import pytest
 
+import chat.client
 from bench.local import Node
 from chat.client import Client
+from chat.wire import schema
 from chat.wire.schema import Delete, Msg
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
@@ -22,11 +25,43 @@ EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", DOCUMENT, re.DOT
 SECRET = "a secret of more than thirty-two bytes"
 PATIENCE_S = 30.0
 
+BARE = """
+import sys
+
+NEEDED = {"chat", "shard", "msgspec", "websockets"}
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in NEEDED | sys.stdlib_module_names:
+            raise ImportError(f"{top} is not there")
+
+sys.meta_path.insert(0, Nothing())
+from chat.client import *
+try:
+    import redis
+except ImportError:
+    sys.exit(0)
+sys.exit("nothing was taken away")
+"""
+"""Takes away whatever else is installed, and imports the client."""
+
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
         yield node
+
+
+class TestThePackage:
+    def test_all_it_offers_is_there_and_the_events_are_among_it(self) -> None:
+        assert not [name for name in chat.client.__all__ if not hasattr(chat.client, name)]
+        inside = {"Msgs", "Paged", "Pong"}  # come as messages, or as what a method gives
+        events = {event.__name__ for event in get_args(schema.ServerEvent)}
+        assert events - inside <= set(chat.client.__all__)
+
+    def test_it_needs_no_more_than_the_document_says(self) -> None:
+        subprocess.run([sys.executable, "-c", BARE], timeout=30, check=True)
 
 
 async def run(name: str, node: Node, *until: str) -> asyncio.subprocess.Process:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage
+from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage, position
 from chat.wire.batch import shorten
 from chat.wire.commands import Join, Since
 from chat.wire.schema import (
@@ -55,6 +55,25 @@ def gap(seq: int, epoch: str = "e1") -> Gap:
 def standing(seq: int, epoch: str = "e1") -> Since:
     """The position of who saw that message."""
     return Since(epoch, seq, msg(seq).ts)
+
+
+class TestPosition:
+    def test_a_message_says_where_it_stands(self) -> None:
+        assert position(msg(7)) == standing(7)
+        assert position(msgspec.structs.replace(msg(7), id="a-b-7")).epoch == "a-b"
+
+    def test_who_begins_at_one_gets_what_comes_behind_it(self) -> None:
+        follower = Follower("lobby", position(msg(3)))
+        follower.welcomed(100)
+        assert follower.join(1, 100) == Join("lobby", standing(3), 1)
+        new = follower.take(joined(5, 4, 5, recovered=True, ref=1), 100)
+        assert [event.seq for event in new if isinstance(event, Msg)] == [4, 5]
+
+    def test_who_begins_at_one_is_told_what_is_gone(self) -> None:
+        follower = Follower("lobby", position(msg(3)))
+        follower.welcomed(100)
+        follower.join(1, 100)
+        assert follower.take(joined(9, 8, 9, ref=1), 100)[0] == Gap("lobby", "e1", 7, 4)
 
 
 def following(seq: int, at: float = 100.0) -> Follower:

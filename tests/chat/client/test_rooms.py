@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from chat.client.client import Client, SendRefused
+from chat.client.link import ClientError
+from chat.wire.commands import Since
 from chat.wire.schema import Error, Joined, Left, Msg, Welcome
 from tests.chat.client.test_client import client_of, kinds, read, seqs
 from tests.chat.fakenode import FakeNode, World, error, joined, msg
@@ -60,6 +62,19 @@ class TestJoining:
             await client.join("b")  # is there already: nothing is asked
             await peer.say(msg(8, room="a"), msg(4, room="b"))
             assert seqs(await read(client, Msg, 2)) == [8, 4]
+
+    async def test_one_is_joined_behind_a_position_that_was_kept(self) -> None:
+        kept = Since("e1", 3, 1_764_000_000_003)
+        async with FakeNode() as node, client_of(node, "lobby") as client:
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(0)
+            await client.join("annex", kept)
+            join = await peer.let_in(4, "e1", msg(4, room="annex"), recovered=True)
+            assert join["since"] == {"epoch": "e1", "seq": 3, "ts": 1_764_000_000_003}
+            assert seqs(await read(client, Msg)) == [4]
+            with pytest.raises(ClientError, match="followed already"):
+                await client.join("annex", kept)
 
     async def test_one_that_was_sent_out_of_can_be_joined_again(self) -> None:
         world = World()
