@@ -1,7 +1,8 @@
 """What a client can ask of a server beside being in rooms and sending: a method for each command.
 
 Rules. Each is asked by `Questions` and answered once. What the server judges is left to it: a value
-that is wrong comes back in its words.
+that is wrong comes back in its words. What one has to be in a room for waits until one is, also on
+the next connection.
 """
 
 from typing import TypedDict, Unpack, cast
@@ -45,7 +46,7 @@ class Asking:
 
     async def authenticate(self, token: Token) -> Authed:
         """Be who a token says, from now on and on connections to come."""
-        await self._questions.until_up()
+        await self._questions.until_up(None)
         given = await ask_for(token)
         before, self._link.token = self._link.token, token
         try:
@@ -82,7 +83,9 @@ class Asking:
     async def report(self, room: str, seq: int, reason: str = "", epoch: str = "") -> Done:
         """Ask those who judge it to look at a message; `epoch` makes sure that it is that one."""
         asked = Report(room, seq, reason or UNSET, epoch=epoch or UNSET)
-        done = await self._questions.ask(lambda ref: msgspec.structs.replace(asked, ref=ref))
+        done = await self._questions.ask(
+            lambda ref: msgspec.structs.replace(asked, ref=ref), room=room
+        )
         return cast(Done, done)
 
     async def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
@@ -90,13 +93,18 @@ class Asking:
 
         Raises Unanswered where nobody knows whether it was counted: it is not sent again then.
         """
-        ask = self._questions.ask(lambda ref: Like(room, kind, count, ref), repeatable=False)
-        return cast(Done, await ask)
+        done = await self._questions.ask(
+            lambda ref: Like(room, kind, count, ref), repeatable=False, room=room
+        )
+        return cast(Done, done)
 
     async def history(
         self, room: str, before: int | None = None, limit: int = 50
     ) -> tuple[list[Sequenced], bool]:
         """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
         more stand before them."""
-        page = cast(Paged, await self._questions.ask(lambda ref: History(room, before, limit, ref)))
+        page = cast(
+            Paged,
+            await self._questions.ask(lambda ref: History(room, before, limit, ref), room=room),
+        )
         return list(expand(page.room, page.epoch, page.history)), page.more

@@ -60,6 +60,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
+SETTLED: Final = (Stage.LIVE, Stage.REFUSED)
+"""A join is answered, for now."""
 CLOSED: Final = "the client was closed"
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
@@ -118,9 +120,7 @@ class Client(Asking):
         self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
-        self._questions = Questions(
-            self._link, self._env, self._refs, answer_s, self._until_welcomed
-        )
+        self._questions = Questions(self._link, self._env, self._refs, answer_s, self._until_up)
         self._life: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -211,9 +211,8 @@ class Client(Asking):
         return None
 
     async def _until_live(self, follower: Follower) -> None:
-        settled = (Stage.LIVE, Stage.REFUSED)
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or follower.stage in settled)
+            await self._changed.wait_for(lambda: self._end or follower.stage in SETTLED)
         if self._end is not None:
             raise self._end
         if follower.refusal is not None:
@@ -244,10 +243,14 @@ class Client(Asking):
         if self._life is None:
             raise ClientError("use the client in an `async with` block")
 
-    async def _until_welcomed(self) -> None:
+    async def _until_up(self, room: str | None) -> None:
+        def is_up() -> bool:
+            follower = None if room is None else self._rooms.get(room)
+            return self._welcomed and (follower is None or follower.stage in SETTLED)
+
         self._check_entered()
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or self._welcomed)
+            await self._changed.wait_for(lambda: self._end or is_up())
         if self._end is not None:
             raise self._end
 

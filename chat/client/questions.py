@@ -68,7 +68,8 @@ class Questions:
 
     refs      numbers for its commands
     answer_s  seconds to wait for an answer before asking again
-    until_up  waits for a connection; raises when there will be none
+    until_up  waits for a connection, and for the answer to the join of a room where one is named
+              and followed; raises when there will be none
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Questions:
         env: Env,
         refs: Iterator[int],
         answer_s: float,
-        until_up: Callable[[], Awaitable[None]],
+        until_up: Callable[[str | None], Awaitable[None]],
     ) -> None:
         self._link = link
         self._env = env
@@ -87,22 +88,27 @@ class Questions:
         self._waiting: dict[Ref, asyncio.Future[Any]] = {}
 
     async def ask(
-        self, command: Callable[[int], Command], attempts: int = ATTEMPTS, repeatable: bool = True
+        self,
+        command: Callable[[int], Command],
+        attempts: int = ATTEMPTS,
+        repeatable: bool = True,
+        room: str | None = None,
     ) -> Any:
-        """The answer to a command, which is made for each attempt's number.
+        """The answer to a command, which is made for each attempt's number; `room` is one that it
+        has to be in.
 
         Raises CommandRefused, Unanswered, and what `until_up` raises.
         """
         answer = await until_answered(
-            lambda: self._attempt(command), attempts, self._env, repeatable=repeatable
+            lambda: self._attempt(command, room), attempts, self._env, repeatable=repeatable
         )
         if isinstance(answer, Error):
             raise CommandRefused(answer)
         return answer
 
-    async def _attempt(self, command: Callable[[int], Command]) -> Any:
+    async def _attempt(self, command: Callable[[int], Command], room: str | None) -> Any:
         """An answer; None where none came in time, or the link broke."""
-        await self.until_up()
+        await self.until_up(room)
         ref = next(self._refs)
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:

@@ -11,9 +11,9 @@ from msgspec.structs import fields
 from chat.client.asking import Order
 from chat.client.questions import CommandRefused, Unanswered
 from chat.wire.commands import Moderate
-from chat.wire.schema import Joined, Msg
+from chat.wire.schema import Joined, Msg, Online
 from tests.chat.client.test_questions import client_of, done, news
-from tests.chat.fakenode import GUEST, FakeNode, World, error, msg, welcome
+from tests.chat.fakenode import GUEST, FakeNode, World, error, joined, msg, welcome
 
 
 class TestCommands:
@@ -83,6 +83,39 @@ class TestCommands:
             page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [seventh]}
             await peer.say({**page, "more": True, "ref": asked["ref"]})
             assert await reading == ([convert(msg(7), Msg)], True)
+
+    async def test_what_takes_being_in_a_room_waits_until_one_is(self) -> None:
+        async with FakeNode() as node, client_of(node, "lobby") as client:
+            peer = await node.accept()
+            reading = asyncio.create_task(client.history("lobby"))
+            await peer.welcome()
+            join = await peer.hear()
+            await peer.say({"t": "online", "room": "lobby", "count": 1})
+            await news(client, Online)
+            await (await peer.socket.ping())  # what was said before that has come by now
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await peer.socket.recv()
+            await peer.say(joined("lobby", 3, ref=join["ref"]))
+            assert (await peer.hear())["t"] == "history"
+            await peer.drop()
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(3)
+            asked = await peer.hear()
+            page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [], "more": False}
+            await peer.say({**page, "ref": asked["ref"]})
+            assert await reading == ([], False)
+
+    async def test_in_a_room_that_is_refused_the_server_says_so(self) -> None:
+        async with FakeNode() as node, client_of(node, "lobby") as client:
+            peer = await node.accept()
+            reading = asyncio.create_task(client.history("lobby"))
+            await peer.welcome()
+            await peer.say(error(await peer.hear(), "banned"))
+            await peer.say(error(await peer.hear(), "not_joined"))
+            with pytest.raises(CommandRefused, match="not_joined"):
+                await reading
 
     async def test_a_report_may_name_its_epoch(self) -> None:
         async with FakeNode() as node, client_of(node) as client:
