@@ -27,7 +27,13 @@ from msgspec import UNSET
 from chat.client.asking import Asking
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link, Token
-from chat.client.questions import ATTEMPTS, CommandRefused, Questions, until_answered
+from chat.client.questions import (
+    ATTEMPTS,
+    MOST_WAIT_S,
+    CommandRefused,
+    Questions,
+    until_answered,
+)
 from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
 from chat.wire.commands import Leave, Send, Since
@@ -60,8 +66,6 @@ log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
-SETTLED: Final = (Stage.LIVE, Stage.REFUSED)
-"""A join is answered, for now."""
 CLOSED: Final = "the client was closed"
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
@@ -212,11 +216,18 @@ class Client(Asking):
 
     async def _until_live(self, follower: Follower) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or follower.stage in SETTLED)
+            await self._changed.wait_for(lambda: self._end or self._is_settled(follower))
         if self._end is not None:
             raise self._end
-        if follower.refusal is not None:
-            raise SendRefused(follower.refusal)
+        if follower.stage is not Stage.LIVE:
+            raise SendRefused(cast(Error, self._refusal(follower)))
+
+    def _is_settled(self, follower: Follower) -> bool:
+        """Whether a join is answered, for as long as anybody waits here."""
+        return follower.stage is Stage.LIVE or self._refusal(follower) is not None
+
+    def _refusal(self, follower: Follower) -> Error | None:
+        return follower.refusal(self._env.now() + MOST_WAIT_S)
 
     # --- rooms ---------------------------------------------------------------------------------
 
@@ -246,7 +257,7 @@ class Client(Asking):
     async def _until_up(self, room: str | None) -> None:
         def is_up() -> bool:
             follower = None if room is None else self._rooms.get(room)
-            return self._welcomed and (follower is None or follower.stage in SETTLED)
+            return self._welcomed and (follower is None or self._is_settled(follower))
 
         self._check_entered()
         async with self._changed:

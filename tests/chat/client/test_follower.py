@@ -6,14 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage, position
+from chat.client.follower import RESYNC_SPACING_S, Follower, News, RoomEvent, Stage
 from chat.wire.batch import shorten
 from chat.wire.commands import Join, Since
 from chat.wire.schema import (
     Clear,
     Delete,
-    Error,
-    ErrorCode,
     Gap,
     Joined,
     Message,
@@ -55,25 +53,6 @@ def gap(seq: int, epoch: str = "e1") -> Gap:
 def standing(seq: int, epoch: str = "e1") -> Since:
     """The position of who saw that message."""
     return Since(epoch, seq, msg(seq).ts)
-
-
-class TestPosition:
-    def test_a_message_says_where_it_stands(self) -> None:
-        assert position(msg(7)) == standing(7)
-        assert position(msgspec.structs.replace(msg(7), id="a-b-7")).epoch == "a-b"
-
-    def test_who_begins_at_one_gets_what_comes_behind_it(self) -> None:
-        follower = Follower("lobby", position(msg(3)))
-        follower.welcomed(100)
-        assert follower.join(1, 100) == Join("lobby", standing(3), 1)
-        new = follower.take(joined(5, 4, 5, recovered=True, ref=1), 100)
-        assert [event.seq for event in new if isinstance(event, Msg)] == [4, 5]
-
-    def test_who_begins_at_one_is_told_what_is_gone(self) -> None:
-        follower = Follower("lobby", position(msg(3)))
-        follower.welcomed(100)
-        follower.join(1, 100)
-        assert follower.take(joined(9, 8, 9, ref=1), 100)[0] == Gap("lobby", "e1", 7, 4)
 
 
 def following(seq: int, at: float = 100.0) -> Follower:
@@ -352,27 +331,6 @@ class TestUnspoken:
         told = gap(0, "")
         assert follower.take(told, 100) == [told]
         assert seqs(follower.take(batch(1, epoch="e2"), 100)) == [1]
-
-
-class TestRefusals:
-    def test_one_worth_repeating_is_repeated_when_told(self) -> None:
-        follower = rejoining(5)
-        follower.refuse(Error(ErrorCode.UNAVAILABLE, "later", 2, 2.5), 200)
-        assert (follower.stage, follower.join_at) == (Stage.WANTED, 202.5)
-        assert follower.refusal is None
-
-    def test_another_one_stands(self) -> None:
-        follower = rejoining(5)
-        refusal = Error(ErrorCode.BAD_ROOM, "no", 2)
-        follower.refuse(refusal, 200)
-        assert (follower.stage, follower.refusal) == (Stage.REFUSED, refusal)
-
-    def test_a_new_connection_is_a_new_chance(self) -> None:
-        follower = rejoining(5)
-        follower.refuse(Error(ErrorCode.TOO_MANY_ROOMS, "no", 2), 200)
-        follower.lost()
-        follower.welcomed(300)
-        assert (follower.stage, follower.refusal) == (Stage.WANTED, None)
 
 
 class TestShed:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chat.client.client import Client, SendRefused
-from chat.client.link import ClientError
+from chat.client.link import ClientError, Env
 from chat.wire.commands import Since
 from chat.wire.schema import Error, Joined, Left, Msg, Welcome
 from tests.chat.client.test_client import client_of, kinds, read, seqs
@@ -51,6 +51,23 @@ class TestJoining:
             await peer.say(error(await peer.hear(), "bad_room"))
             with pytest.raises(SendRefused, match="bad_room"):
                 await sending
+
+    async def test_one_refused_for_long_refuses_what_is_said_there_meanwhile(self) -> None:
+        async def for_ever(seconds: float) -> None:
+            await asyncio.Event().wait()
+
+        env = Env(sleep=for_ever)
+        async with FakeNode() as node, Client(node.url, "lobby", env=env) as client:
+            sending = asyncio.create_task(client.send("lobby", "hi"))
+            reading = asyncio.create_task(client.history("lobby"))
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.say(error(await peer.hear(), "banned", retry_after=3600))
+            with pytest.raises(SendRefused, match="banned") as refused:
+                await sending
+            assert refused.value.error.retry_after == 3600
+            assert (await peer.hear())["t"] == "history"
+            reading.cancel()
 
     async def test_one_more_is_joined_on_the_connection_there_is(self) -> None:
         async with FakeNode() as node, client_of(node, "a") as client:
