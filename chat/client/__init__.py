@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from chat.client.blocking import BlockingClient
     from chat.client.client import Client, SendRefused
-    from chat.client.follower import position
+    from chat.client.follower import JoinRefused, position
     from chat.client.link import ClientError, TurnedAway, Unreachable
     from chat.client.questions import CommandRefused, Unanswered
     from chat.wire.commands import Since
@@ -57,6 +57,7 @@ __all__ = [
     "ErrorCode",
     "Expiring",
     "Gap",
+    "JoinRefused",
     "Joined",
     "Joins",
     "Left",

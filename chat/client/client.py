@@ -328,7 +328,7 @@ class Client(Asking):
             case Error():
                 if self._unacked.answered(event) or self._questions.answered(event):
                     return []
-                self._rooms.refused(event)
+                return [self._rooms.refused(event)]
             case Msgs() | Delete() | Clear() | State() | Joined() | Gap() | Shed():
                 new = self._rooms.take(event)
                 self._recognise(new)

@@ -42,6 +42,13 @@ from chat.wire.schema import (
     State,
 )
 
+
+class JoinRefused(Error, tag="error"):
+    """Why `room` cannot be joined, now or at all."""
+
+    room: str = ""
+
+
 RoomEvent = Msgs | Delete | Clear | State | Gap | Shed | Joined
 """What concerns one room's position."""
 News = ServerEvent | Sequenced

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from chat.client.backoff import Backoff
-from chat.client.follower import Follower, News, RoomEvent, Stage
+from chat.client.follower import Follower, JoinRefused, News, RoomEvent, Stage
 from chat.client.link import ClientError, Env, Link
 from chat.wire.commands import Since
 from chat.wire.schema import Error, Joined, Left
@@ -89,12 +90,14 @@ class Rooms:
             followed.refusals.reset()
         return followed.follower.take(event, self._env.now())
 
-    def refused(self, error: Error) -> None:
-        """An error came that may be the answer to a join."""
-        for followed in self._rooms.values():
+    def refused(self, error: Error) -> Error:
+        """An error came that may be the answer to a join; it says of which room, then."""
+        for room, followed in self._rooms.items():
             if followed.follower.asked(error.ref):
                 now = self._env.now() + followed.refusals.next_s()
                 followed.follower.refuse(error, now)
+                return JoinRefused(**asdict(error), room=room)
+        return error
 
     def left(self, left: Left) -> None:
         """We were sent out of a room, where there is a reason."""

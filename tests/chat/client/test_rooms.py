@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from chat.client.client import Client, SendRefused
+from chat.client.follower import JoinRefused
 from chat.client.link import ClientError, Env
 from chat.wire.commands import Since
-from chat.wire.schema import Error, Joined, Left, Msg, Welcome
+from chat.wire.schema import Joined, Left, Msg, Welcome
 from tests.chat.client.test_client import client_of, kinds, read, seqs
 from tests.chat.fakenode import FakeNode, World, error, joined, msg
 
@@ -31,7 +32,8 @@ class TestJoining:
             await peer.say(error(await peer.hear(), retry_after=1.5))
             await peer.say(error(await peer.hear(), retry_after=1.5))
             await peer.let_in(3)
-            assert kinds(await read(client, Joined)) == [Welcome, Error, Error, Joined]
+            events = await read(client, Joined)
+            assert kinds(events) == [Welcome, JoinRefused, JoinRefused, Joined]
             assert world.slept == [1.5 + 0.5, 1.5 + 1.0]
 
     async def test_without_jitter_it_is_repeated_when_told_and_not_sooner(self) -> None:
@@ -51,6 +53,9 @@ class TestJoining:
             await peer.say(error(await peer.hear(), "bad_room"))
             with pytest.raises(SendRefused, match="bad_room"):
                 await sending
+            [_, refused] = await read(client, JoinRefused)
+            assert isinstance(refused, JoinRefused)
+            assert (refused.room, refused.code, refused.message) == ("a room", "bad_room", "no")
 
     async def test_one_refused_for_long_refuses_what_is_said_there_meanwhile(self) -> None:
         async def for_ever(seconds: float) -> None:
