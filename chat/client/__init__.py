@@ -2,8 +2,9 @@
 
     from chat.client import Client, BlockingClient
 
-What the two take and give, with examples: docs/client.md. They are loaded when they are asked for:
-the command line needs neither for most of what it does.
+What the two take and give, with examples: docs/client.md. With them come the events that they give,
+and what they raise. All are loaded when they are asked for: the command line needs none of them for
+most of what it does.
 """
 
 from importlib import import_module
@@ -12,26 +13,85 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from chat.client.blocking import BlockingClient
     from chat.client.client import Client, SendRefused
+    from chat.client.follower import JoinRefused, position
     from chat.client.link import ClientError, TurnedAway, Unreachable
     from chat.client.questions import CommandRefused, Unanswered
+    from chat.wire.commands import Since
+    from chat.wire.schema import (
+        Ack,
+        Authed,
+        Bye,
+        Clear,
+        Delete,
+        Done,
+        Error,
+        ErrorCode,
+        Expiring,
+        Gap,
+        Joined,
+        Joins,
+        Left,
+        Likes,
+        Msg,
+        Muted,
+        Notice,
+        Online,
+        Removed,
+        Shed,
+        State,
+        Welcome,
+    )
 
 __all__ = [
+    "Ack",
+    "Authed",
     "BlockingClient",
+    "Bye",
+    "Clear",
     "Client",
     "ClientError",
     "CommandRefused",
+    "Delete",
+    "Done",
+    "Error",
+    "ErrorCode",
+    "Expiring",
+    "Gap",
+    "JoinRefused",
+    "Joined",
+    "Joins",
+    "Left",
+    "Likes",
+    "Msg",
+    "Muted",
+    "Notice",
+    "Online",
+    "Removed",
     "SendRefused",
+    "Shed",
+    "Since",
+    "State",
     "TurnedAway",
     "Unanswered",
     "Unreachable",
+    "Welcome",
+    "position",
 ]
 
-_MODULES: Final = ("blocking", "client", "link", "questions")
+_MODULES: Final = (
+    "chat.wire.schema",
+    "chat.wire.commands",
+    "chat.client.link",
+    "chat.client.questions",
+    "chat.client.follower",
+    "chat.client.client",
+    "chat.client.blocking",
+)
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for module in (import_module(f"chat.client.{one}") for one in _MODULES):
+        for module in (import_module(one) for one in _MODULES):
             if hasattr(module, name):
                 return getattr(module, name)
     raise AttributeError(f"chat.client has no {name}")

@@ -11,6 +11,7 @@ from typing import Final
 BASE_S: Final = 0.5
 FACTOR: Final = 2
 CAP_S: Final = 20.0
+NOT_ALLOWED: Final = 1008
 KICKED: Final = 4505
 
 
@@ -32,6 +33,7 @@ class Backoff:
 
 
 def may_return(code: int) -> bool:
-    """4500-4999 say "do not come back", but for KICKED, whose `bye` says when; everything else,
-    known or not, is worth another try."""
-    return not 4500 <= code <= 4999 or code == KICKED
+    """4500-4999 say "do not come back", but for KICKED, whose `bye` says when; so does NOT_ALLOWED,
+    by which an operator's hook refuses a connection. Everything else, known or not, is worth
+    another try."""
+    return code == KICKED or not (code == NOT_ALLOWED or 4500 <= code <= 4999)

@@ -13,26 +13,52 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
+from chat.client.asking import Order
 from chat.client.client import Client
 from chat.client.follower import News
-from chat.client.link import ClientError
-from chat.wire.commands import Action
-from chat.wire.schema import Ack, Authed, Done, Sequenced, Welcome
+from chat.client.link import ClientError, Env, Token
+from chat.wire.commands import Action, Since
+from chat.wire.schema import LIKE, Ack, Authed, Done, Kind, Mode, Sequenced, Welcome
 
 Result = TypeVar("Result")
+
+
+class Options(TypedDict, total=False):
+    """What a client is made with, beside its URL and rooms."""
+
+    token: Token
+    name: str
+    listen: bool
+    first_tries: int | None
+    on_away: Callable[[str, float], None]
+    answer_s: float
+    env: Env | None
+
+
+class How(TypedDict, total=False):
+    """How a message is sent, beside its room and text."""
+
+    color: int
+    mode: Mode
+    size: int
+    kind: Kind | None
+    message_id: str
+    attempts: int
 
 
 class BlockingClient:
     """As `Client`, with the same arguments and methods."""
 
-    def __init__(self, url: str, *rooms: str, **options: Any) -> None:
+    def __init__(self, url: str, *rooms: str, **options: Unpack[Options]) -> None:
         self._client = Client(url, *rooms, **options)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise ClientError("a client is used once: make another")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="danmaku", daemon=True)
         self._thread.start()
@@ -48,6 +74,7 @@ class BlockingClient:
         self._wait(lambda: self._client.__aexit__(kind, error, trace))
         loop, self._loop = self._loop, None
         assert loop is not None
+        assert self._thread is not None
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
@@ -72,24 +99,30 @@ class BlockingClient:
         """Who the server says we are."""
         return self._client.me
 
-    def send(self, room: str, text: str, **how: Any) -> Ack:
+    def send(self, room: str, text: str, **how: Unpack[How]) -> Ack:
         """As `Client.send`; likewise all below."""
         return self._wait(lambda: self._client.send(room, text, **how))
 
-    def join(self, room: str) -> None:
-        self._wait(lambda: self._client.join(room))
+    def join(self, room: str, since: Since | None = None) -> None:
+        self._wait(lambda: self._client.join(room, since))
 
     def leave(self, room: str) -> None:
         self._wait(lambda: self._client.leave(room))
 
-    def authenticate(self, token: str) -> Authed:
+    def authenticate(self, token: Token) -> Authed:
         return self._wait(lambda: self._client.authenticate(token))
 
-    def moderate(self, room: str, action: Action, **fields: Any) -> Done:
+    def rename(self, name: str) -> Authed:
+        return self._wait(lambda: self._client.rename(name))
+
+    def moderate(self, room: str, action: Action, **fields: Unpack[Order]) -> Done:
         return self._wait(lambda: self._client.moderate(room, action, **fields))
 
-    def report(self, room: str, seq: int, reason: str = "") -> Done:
-        return self._wait(lambda: self._client.report(room, seq, reason))
+    def report(self, room: str, seq: int, reason: str = "", epoch: str = "") -> Done:
+        return self._wait(lambda: self._client.report(room, seq, reason, epoch))
+
+    def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
+        return self._wait(lambda: self._client.like(room, count, kind))
 
     def history(
         self, room: str, before: int | None = None, limit: int = 50

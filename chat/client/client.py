@@ -1,8 +1,8 @@
 """A client of a node: follow rooms, send until acknowledged, over as many connections as it takes.
 
 Rules. The same contract as the page's client (`web/`). Here is who waits for what; the connection
-is `link.py`, what a room's events mean `follower.py`, what is under way `unacked.py` and, of other
-commands, `questions.py`.
+is `link.py`, which rooms there are `rooms.py`, what their events mean `follower.py`, what is under
+way `unacked.py` and, of other commands (`asking.py`), `questions.py`.
 
     async with Client("ws://127.0.0.1:8000/ws", "lobby") as client:
         ack = await client.send("lobby", "hello")
@@ -20,11 +20,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
-import msgspec
 from msgspec import UNSET
 
+from chat.client.asking import Asking
 from chat.client.follower import Follower, News, Stage
 from chat.client.link import ClientError, Env, Link, Token
 from chat.client.questions import (
@@ -32,11 +32,11 @@ from chat.client.questions import (
     MOST_WAIT_S,
     CommandRefused,
     Questions,
-    Unanswered,
+    until_answered,
 )
+from chat.client.rooms import Rooms
 from chat.client.unacked import Sending, Unacked
-from chat.wire.batch import expand
-from chat.wire.commands import Action, Auth, History, Leave, Moderate, Report, Send
+from chat.wire.commands import Leave, Send, Since
 from chat.wire.schema import (
     GUEST,
     NORMAL_SIZE,
@@ -50,12 +50,12 @@ from chat.wire.schema import (
     Expiring,
     Gap,
     Joined,
+    Kind,
     Left,
     Mode,
     Msg,
     Msgs,
     Paged,
-    Sequenced,
     ServerEvent,
     Shed,
     State,
@@ -66,6 +66,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
+CLOSED: Final = "the client was closed"
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
@@ -74,7 +75,7 @@ class SendRefused(CommandRefused):
     """The server refused a message, or the room it was for."""
 
 
-class Client:
+class Client(Asking):
     """Follows `rooms` from `async with` to its end; iterating gives the events, in order. More are
     joined and left as one goes.
 
@@ -83,15 +84,17 @@ class Client:
     What answers a method is not among the events. With `listen=False` nothing is, which is for
     clients that only send.
 
-    token        what says who it is; or what gives one, asked for every connection, and again when
-                 the server says that the last is about to end
+    token        what says who it is; or what gives one, a function with or without async, asked
+                 for every connection, and again when the server says that the last is about to end
+    name         what a guest would like to be called
     first_tries  failed attempts after which a client that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     answer_s     seconds to wait for an acknowledgement before sending again
 
     me  who the server says we are, since its last welcome; None before the first
 
-    When the client has ended by itself, iterating raises TurnedAway or Unreachable.
+    When the client has ended by itself, iterating and every method raise TurnedAway or Unreachable.
+    Outside of `async with` all of them raise ClientError. A client is entered once.
     """
 
     me: Welcome | Authed | None = None
@@ -101,6 +104,7 @@ class Client:
         url: str,
         *rooms: str,
         token: Token = "",
+        name: str = "",
         listen: bool = True,
         first_tries: int | None = None,
         on_away: Callable[[str, float], None] = lambda reason, away_s: None,
@@ -108,25 +112,24 @@ class Client:
         env: Env | None = None,
     ) -> None:
         self._env = env or Env()
-        self._link = Link(url, token, self._env, first_tries, on_away)
-        self._followers = {room: Follower(room) for room in rooms}
+        self._link = Link(url, token, self._env, first_tries, on_away, name)
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
+        self._rooms = Rooms(rooms, self._link, self._env, self._refs)
         self._unacked = Unacked()
         self._welcomed = False
         self._renewal: asyncio.Task[None] | None = None
         self._guests: deque[str] = deque(maxlen=GUESTS_KEPT)
-        self._joins: dict[str, asyncio.Task[None]] = {}
         self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
-        self._questions = Questions(
-            self._link, self._env, self._refs, answer_s, self._until_welcomed
-        )
-        self._life: asyncio.Task[None]
+        self._questions = Questions(self._link, self._env, self._refs, answer_s, self._until_up)
+        self._life: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._life is not None:
+            raise ClientError("a client is used once: make another")
         self._life = asyncio.create_task(self._live())
         return self
 
@@ -136,16 +139,20 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        assert self._life is not None
         self._life.cancel()
         if self._renewal is not None:
             self._renewal.cancel()
         with suppress(asyncio.CancelledError):
             await self._life
+        if self._end is None:  # it had not begun to live
+            self._end = ClientError(CLOSED)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> News:
+        self._check_entered()
         async with self._changed:
             await self._changed.wait_for(lambda: self._unread or self._end)
             if not self._unread and self._end is not None:
@@ -164,40 +171,43 @@ class Client:
         color: int = WHITE,
         mode: Mode = "scroll",
         size: int = NORMAL_SIZE,
+        kind: Kind | None = None,
         message_id: str = "",
         attempts: int = ATTEMPTS,
     ) -> Ack:
         """Send a message to one of `rooms`; its acknowledgement.
 
+        kind        what only some roles may say: system, gift, superchat
+        message_id  what names it, so that it is published once however often this is called
+                    within five minutes; else one is made up
+
         It is sent again, under the same id, when the server says that helps within some seconds,
         and when the connection ends before there is an answer.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
-        follower = self._followers.get(room)
+        self._check_entered()
+        follower = self._rooms.get(room)
         if follower is None:
             raise ClientError(f"join {room} first")
         name = message_id or secrets.token_hex(8)
-        sending = self._unacked.add(Send(room, text, color, mode, size, name))
+        command = Send(room, text, color, mode, size, name, kind=kind or UNSET)
+        sending = self._unacked.add(command)
         try:
             async with self._changed:  # reading may wait for who iterates: it must not now
                 self._changed.notify_all()
-            return await self._deliver(sending, follower, attempts)
+            answer = await until_answered(
+                lambda: self._attempt(sending, follower), attempts, self._env
+            )
         finally:
             self._unacked.remove(sending)
+        if isinstance(answer, Error):
+            raise SendRefused(answer)
+        return cast(Ack, answer)
 
-    async def _deliver(self, sending: Sending, follower: Follower, attempts: int) -> Ack:
-        for left in reversed(range(attempts)):
-            await self._until_live(follower)
-            match sending.ack or await self._attempt(sending):
-                case Ack() as ack:
-                    return ack
-                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
-                    await self._env.sleep(after)
-                case Error() as error:
-                    raise SendRefused(error)
-        raise Unanswered(f"no acknowledgement after {attempts} attempts")
-
-    async def _attempt(self, sending: Sending) -> Ack | Error | None:
+    async def _attempt(self, sending: Sending, follower: Follower) -> Ack | Error | None:
+        await self._until_live(follower)
+        if sending.ack is not None:
+            return sending.ack
         await self._link.say(sending.attempt(next(self._refs)))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_s):
@@ -205,77 +215,53 @@ class Client:
         return None
 
     async def _until_live(self, follower: Follower) -> None:
-        settled = (Stage.LIVE, Stage.REFUSED)
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or follower.stage in settled)
+            await self._changed.wait_for(lambda: self._end or self._is_settled(follower))
         if self._end is not None:
             raise self._end
-        if follower.refusal is not None:
-            raise SendRefused(follower.refusal)
+        if follower.stage is not Stage.LIVE:
+            raise SendRefused(cast(Error, self._refusal(follower)))
 
-    # --- asking --------------------------------------------------------------------------------
+    def _is_settled(self, follower: Follower) -> bool:
+        """Whether a join is answered, for as long as anybody waits here."""
+        return follower.stage is Stage.LIVE or self._refusal(follower) is not None
 
-    async def join(self, room: str) -> None:
+    def _refusal(self, follower: Follower) -> Error | None:
+        return follower.refusal(self._env.now() + MOST_WAIT_S)
+
+    # --- rooms ---------------------------------------------------------------------------------
+
+    async def join(self, room: str, since: Since | None = None) -> None:
         """Follow one more room: its `joined`, and what comes after, are among the events. One that
-        was refused is asked for again."""
-        followed = self._followers.setdefault(room, Follower(room))
-        if self._welcomed and followed.stage in (Stage.DOWN, Stage.REFUSED):
-            followed.welcomed(self._env.now())
-            self._join_wanted()
+        was refused is asked for again.
+
+        since  a position that was kept, see `position`: what was missed behind it comes first, and
+               a Gap before it if some is gone
+        """
+        self._check_entered()
+        if self._end is not None:
+            raise self._end
+        self._rooms.follow(room, since)
 
     async def leave(self, room: str) -> None:
         """Follow a room no more."""
-        if self._followers.pop(room, None) is not None:
-            joining = self._joins.pop(room, None)
-            if joining is not None:
-                joining.cancel()
+        self._check_entered()
+        if self._rooms.forget(room):
             with suppress(CommandRefused):  # the join may not have been answered
                 await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
 
-    async def authenticate(self, token: Token) -> Authed:
-        """Be who a token says, from now on and on connections to come."""
-        before, self._link.token = self._link.token, token
-        given = await self._link.current_token()
-        try:
-            authed = await self._questions.ask(lambda ref: Auth(given, ref))
-        except CommandRefused:  # the next connection comes with what was good for this one
-            self._link.token = before
-            raise
-        self.me = cast(Authed, authed)
-        return self.me
+    def _check_entered(self) -> None:
+        if self._life is None:
+            raise ClientError("use the client in an `async with` block")
 
-    async def moderate(self, room: str, action: Action, **fields: Any) -> Done:
-        """Carry out a moderator's action, which holds on every node when this returns.
+    async def _until_up(self, room: str | None) -> None:
+        def is_up() -> bool:
+            follower = None if room is None else self._rooms.get(room)
+            return self._welcomed and (follower is None or self._is_settled(follower))
 
-        The fields are those of docs/moderation.md. Raises ValueError where they are none,
-        CommandRefused where one may not do it.
-        """
-        given = {"t": "moderate", "room": room, "action": action, **fields}
-        try:
-            order = msgspec.convert(given, Moderate)
-        except msgspec.ValidationError as error:
-            raise ValueError(str(error)) from None
-        return cast(
-            Done, await self._questions.ask(lambda ref: msgspec.structs.replace(order, ref=ref))
-        )
-
-    async def report(self, room: str, seq: int, reason: str = "") -> Done:
-        """Ask those who judge it to look at a message."""
-        return cast(
-            Done, await self._questions.ask(lambda ref: Report(room, seq, reason or UNSET, ref))
-        )
-
-    async def history(
-        self, room: str, before: int | None = None, limit: int = 50
-    ) -> tuple[list[Sequenced], bool]:
-        """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
-        more stand before them."""
-        page = cast(Paged, await self._questions.ask(lambda ref: History(room, before, limit, ref)))
-        return list(expand(page.room, page.epoch, page.history)), page.more
-
-    async def _until_welcomed(self) -> None:
+        self._check_entered()
         async with self._changed:
-            await self._changed.wait_for(lambda: self._end or self._welcomed)
+            await self._changed.wait_for(lambda: self._end or is_up())
         if self._end is not None:
             raise self._end
 
@@ -293,7 +279,7 @@ class Client:
         try:
             await self._link.live(self._take, self._down)
         except asyncio.CancelledError:
-            self._end = ClientError("the client was closed")
+            self._end = ClientError(CLOSED)
             raise
         except Exception as error:  # ours too: who waits must hear of it
             self._end = error
@@ -303,11 +289,7 @@ class Client:
     async def _down(self) -> None:
         """The connection has ended."""
         self._welcomed = False
-        for follower in self._followers.values():
-            follower.lost()
-        for task in self._joins.values():
-            task.cancel()
-        self._joins.clear()
+        self._rooms.lost()
         self._unacked.lost()
         self._questions.lost()
         async with self._changed:
@@ -316,7 +298,7 @@ class Client:
     async def _take(self, events: list[ServerEvent]) -> None:
         """One frame's events."""
         new = [event for each in events for event in self._news(each)]
-        self._join_wanted()
+        self._rooms.join_wanted()
         async with self._changed:
             if self._listen:
                 self._unread.extend(new)
@@ -327,14 +309,12 @@ class Client:
 
     def _news(self, event: ServerEvent) -> list[News]:
         """Act on an event; what of it is news to who iterates."""
-        now = self._env.now()
         match event:
             case Welcome():
                 self.me, self._welcomed = event, True
                 if event.role == GUEST:
                     self._guests.append(event.uid)
-                for follower in self._followers.values():
-                    follower.welcomed(now)
+                self._rooms.welcomed()
             case Ack():
                 self._unacked.answered(event)
                 return []
@@ -348,12 +328,9 @@ class Client:
             case Error():
                 if self._unacked.answered(event) or self._questions.answered(event):
                     return []
-                for follower in self._followers.values():
-                    if follower.asked(event.ref):
-                        follower.refuse(event, now)
+                return [self._rooms.refused(event)]
             case Msgs() | Delete() | Clear() | State() | Joined() | Gap() | Shed():
-                followed = self._followers.get(event.room)
-                new = followed.take(event, now) if followed else []
+                new = self._rooms.take(event)
                 self._recognise(new)
                 return new
         return [event]
@@ -362,9 +339,7 @@ class Client:
         """We are out of a room: because we asked to, or were sent out."""
         if self._questions.answered(left):
             return []
-        followed = self._followers.get(left.room)
-        if followed is not None and left.reason is not UNSET:
-            followed.sent_out(left)
+        self._rooms.left(left)
         return [left]
 
     def _recognise(self, events: list[News]) -> None:
@@ -372,17 +347,3 @@ class Client:
         for event in events:
             if isinstance(event, Msg) and event.uid in self._guests:
                 self._unacked.seen(event)
-
-    def _join_wanted(self) -> None:
-        for room, follower in self._followers.items():
-            task = self._joins.get(room)
-            if follower.stage is Stage.WANTED and (task is None or task.done()):
-                self._joins[room] = asyncio.create_task(self._join(follower))
-
-    async def _join(self, follower: Follower) -> None:
-        while follower.stage is Stage.WANTED:
-            wait_s = follower.join_at - self._env.now()
-            if wait_s > 0:
-                await self._env.sleep(wait_s)
-            if follower.stage is Stage.WANTED:
-                await self._link.say(follower.join(next(self._refs), self._env.now()))

@@ -33,6 +33,7 @@ from chat.wire.schema import (
     Gap,
     Joined,
     Left,
+    Msg,
     Msgs,
     Ref,
     Sequenced,
@@ -40,6 +41,13 @@ from chat.wire.schema import (
     Shed,
     State,
 )
+
+
+class JoinRefused(Error, tag="error"):
+    """Why `room` cannot be joined, now or at all."""
+
+    room: str = ""
+
 
 RoomEvent = Msgs | Delete | Clear | State | Gap | Shed | Joined
 """What concerns one room's position."""
@@ -65,17 +73,24 @@ class Stage(Enum):
     REFUSED = auto()
 
 
-class Follower:
-    """One room. `join_at` is when its join is due, while WANTED; `refusal` why it was REFUSED."""
+def position(message: Msg) -> Since:
+    """Where a message stands: what to keep, and to join with later, to go on behind it."""
+    return Since(message.id.rpartition("-")[0], message.seq, message.ts)
 
-    def __init__(self, room: str) -> None:
+
+class Follower:
+    """One room, from a position or from now on. `join_at` is when its join is due, while WANTED."""
+
+    def __init__(self, room: str, since: Since | None = None) -> None:
         self.room = room
         self.stage = Stage.DOWN
         self.join_at = inf
-        self.refusal: Error | None = None
+        self._refusal: Error | None = None
         self._epoch: str | None = None
         self._seq = 0
         self._ts = 0
+        if since is not None:
+            self._move(since.epoch, since.seq, since.ts)
         self._ref: Ref = 0
         self._asked_at = -inf
 
@@ -105,15 +120,21 @@ class Follower:
     def refuse(self, error: Error, now: float) -> None:
         """The join was answered with an error."""
         if error.retry_after is UNSET:
-            self.stage, self.refusal = Stage.REFUSED, error
+            self.stage, self._refusal = Stage.REFUSED, error
         else:
             self._want(now + error.retry_after)
+            self._refusal = error
 
     def sent_out(self, left: Left) -> None:
         """A moderator has sent us out of the room."""
         banned = str(left.reason).startswith("banned")
         code = ErrorCode.BANNED if banned else ErrorCode.FORBIDDEN
-        self.stage, self.refusal = Stage.REFUSED, Error(code, f"sent out: {left.reason}")
+        self.stage, self._refusal = Stage.REFUSED, Error(code, f"sent out: {left.reason}")
+
+    def refusal(self, until: float) -> Error | None:
+        """Why the room was refused; None where it was not, or is asked for again by then."""
+        far = self.stage is Stage.WANTED and self.join_at > until
+        return self._refusal if far or self.stage is Stage.REFUSED else None
 
     def take(self, event: RoomEvent, now: float) -> list[News]:
         """What is new to the viewer in an event of this room, gaps included."""
@@ -142,7 +163,7 @@ class Follower:
         self._epoch, self._seq, self._ts = epoch, seq, ts
 
     def _want(self, at: float) -> None:
-        self.stage, self.join_at, self.refusal = Stage.WANTED, at, None
+        self.stage, self.join_at, self._refusal = Stage.WANTED, at, None
 
     def _resync(self, now: float) -> None:
         self._want(max(now, self._asked_at + RESYNC_SPACING_S))
@@ -180,7 +201,7 @@ class Follower:
         lost = max(0, resumed_at - seen) if same else 0
         missed = bool(lost) or not same or (vouched is None and self._ts > 0)
         self._move(joined.epoch, joined.seq, joined.ts or 0)
-        self.stage = Stage.LIVE
+        self.stage, self._refusal = Stage.LIVE, None
         answer = replace(joined, history=[])
         if known and not joined.recovered and missed:
             return [Gap(self.room, joined.epoch, resumed_at, lost), answer, *new]

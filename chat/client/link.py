@@ -12,6 +12,7 @@ Danger: an error's text goes to a terminal or a log. The URL with its token must
 """
 
 import asyncio
+import inspect
 import ipaddress
 import logging
 import random
@@ -76,7 +77,7 @@ class Env:
 
 
 Take = Callable[[list[ServerEvent]], Awaitable[None]]
-Token = str | Callable[[], Awaitable[str]]
+Token = str | Callable[[], Awaitable[str] | str]
 """A token, or where to ask for one; "" is none."""
 Down = Callable[[], Awaitable[None]]
 
@@ -85,6 +86,7 @@ class Link:
     """The connection to a node, however often it has to be made anew.
 
     token        what the next connection says who it is by
+    name         and what it would like to be called, as a guest
     first_tries  failed attempts after which a link that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     """
@@ -96,9 +98,11 @@ class Link:
         env: Env,
         first_tries: int | None,
         on_away: Callable[[str, float], None],
+        name: str = "",
     ) -> None:
         self._url = address(url)
         self.token = token
+        self.name = name
         self._guest = ""
         self._env = env
         self._first_tries = first_tries
@@ -113,10 +117,6 @@ class Link:
         if self._socket is not None:
             with suppress(ConnectionClosed):
                 await self._socket.send(msgspec.json.encode(command).decode())
-
-    async def current_token(self) -> str:
-        """The token to come with now."""
-        return self.token if isinstance(self.token, str) else await self.token()
 
     async def live(self, take: Take, down: Down) -> None:
         """Connect, and give each frame's events to `take` and each end to `down`, for ever.
@@ -143,13 +143,13 @@ class Link:
     async def _connection(self, take: Take) -> tuple[int, str]:
         """One connection from its opening to its end: close code (0: none) and reason."""
         try:
-            token = await self.current_token()
+            token = await ask_for(self.token)
         except Exception as error:
             log.warning("no token: %s", error)
             return 0, "there is no token to connect with"
         try:
             async with connect(
-                address(self._url, token, guest=self._guest),
+                address(self._url, token, self._guest, self.name),
                 subprotocols=[PROTOCOL],
                 proxy=None if is_loopback(self._url) else True,
                 open_timeout=OPEN_S,
@@ -194,14 +194,24 @@ class Link:
         return at is not None and self._env.now() - at >= STEADY_S
 
 
-def address(url: str, token: str = "", guest: str = "") -> str:
+async def ask_for(token: Token) -> str:
+    """The token to come with now. A source that is no coroutine function may take its time: it is
+    asked in a thread of its own."""
+    if isinstance(token, str):
+        return token
+    given = token() if inspect.iscoroutinefunction(token) else await asyncio.to_thread(token)
+    return await given if inspect.isawaitable(given) else given
+
+
+def address(url: str, token: str = "", guest: str = "", name: str = "") -> str:
     """The URL to connect to, with what one shows of oneself. Raises ClientError if it is none."""
     try:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
         detail = error.msg if isinstance(error, InvalidURI) else error
         raise ClientError(f"not a WebSocket URL like {EXAMPLE}: {detail}") from None
-    given = {name: value for name, value in (("token", token), ("guest", guest)) if value}
+    shown = {"token": token, "guest": guest, "name": name}
+    given = {key: value for key, value in shown.items() if value}
     if not given:
         return url
     parts = urlsplit(url)

@@ -1,8 +1,10 @@
 """Commands of a client that are asked until they are answered: of every kind but `join` and `send`,
 which have rules of their own.
 
-Rules. All of them may be asked again. One that the link lost, or that nobody answered in time, is;
-so is one that the server says to try again within some seconds.
+Rules. All but likes may be done twice. One that the link lost, or that nobody answered in time, is
+asked again; so is one that the server says to try again within some seconds. Nobody asks again at
+once: what the server told is the least, and full jitter comes on top, because it tells many the
+same.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from chat.client.backoff import Backoff
 from chat.client.link import ClientError, Env, Link
 from chat.wire.commands import Command
 from chat.wire.schema import Authed, Done, Error, Left, Paged, Ref
@@ -34,12 +37,39 @@ class Unanswered(ClientError):
     """What was sent was neither done nor refused, however often it was sent."""
 
 
+async def until_answered(
+    attempt: Callable[[], Awaitable[Any]], attempts: int, env: Env, *, repeatable: bool = True
+) -> Any:
+    """What the attempts come to, each of which gives an answer, an Error, or None for neither: the
+    first answer, or the first Error that trying again within some seconds does not help.
+
+    repeatable  whether it may be done twice; else nothing is tried after a None
+
+    Raises Unanswered when the last came to None.
+    """
+    backoff = Backoff(env.chance)
+    for left in reversed(range(attempts)):
+        match await attempt():
+            case None if not repeatable:
+                raise Unanswered("no answer: it may have been done")
+            case None:
+                after = 0.0
+            case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
+                pass
+            case answer:
+                return answer
+        if left:
+            await env.sleep(after + backoff.next_s())
+    raise Unanswered(f"no answer after {attempts} attempts")
+
+
 class Questions:
     """Those of one client that are not answered yet.
 
     refs      numbers for its commands
     answer_s  seconds to wait for an answer before asking again
-    until_up  waits for a connection; raises when there will be none
+    until_up  waits for a connection, and for the answer to the join of a room where one is named
+              and followed; raises when there will be none
     """
 
     def __init__(
@@ -48,35 +78,37 @@ class Questions:
         env: Env,
         refs: Iterator[int],
         answer_s: float,
-        until_up: Callable[[], Awaitable[None]],
+        until_up: Callable[[str | None], Awaitable[None]],
     ) -> None:
         self._link = link
         self._env = env
         self._refs = refs
         self._answer_s = answer_s
-        self._until_up = until_up
+        self.until_up = until_up
         self._waiting: dict[Ref, asyncio.Future[Any]] = {}
 
-    async def ask(self, command: Callable[[int], Command], attempts: int = ATTEMPTS) -> Any:
-        """The answer to a command, which is made for each attempt's number.
+    async def ask(
+        self,
+        command: Callable[[int], Command],
+        attempts: int = ATTEMPTS,
+        repeatable: bool = True,
+        room: str | None = None,
+    ) -> Any:
+        """The answer to a command, which is made for each attempt's number; `room` is one that it
+        has to be in.
 
         Raises CommandRefused, Unanswered, and what `until_up` raises.
         """
-        for left in reversed(range(attempts)):
-            await self._until_up()
-            match await self._attempt(command):
-                case None:
-                    continue
-                case Error(retry_after=float(after)) if left and after <= MOST_WAIT_S:
-                    await self._env.sleep(after)
-                case Error() as error:
-                    raise CommandRefused(error)
-                case answer:
-                    return answer
-        raise Unanswered(f"no answer after {attempts} attempts")
+        answer = await until_answered(
+            lambda: self._attempt(command, room), attempts, self._env, repeatable=repeatable
+        )
+        if isinstance(answer, Error):
+            raise CommandRefused(answer)
+        return answer
 
-    async def _attempt(self, command: Callable[[int], Command]) -> Any:
+    async def _attempt(self, command: Callable[[int], Command], room: str | None) -> Any:
         """An answer; None where none came in time, or the link broke."""
+        await self.until_up(room)
         ref = next(self._refs)
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:

@@ -1,26 +1,53 @@
 """docs/client.md: its examples run against a node, and do what it says they do."""
 
 import asyncio
+import json
 import os
 import re
+import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import jwt
 import pytest
 
+import chat.client
 from bench.local import Node
 from chat.client import Client
-from chat.wire.schema import Delete, Msg
+from chat.wire import schema
+from chat.wire.schema import Delete, Likes, Msg
+from tests.e2e.test_failures import until
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", DOCUMENT, re.DOTALL))
 SECRET = "a secret of more than thirty-two bytes"
 PATIENCE_S = 30.0
+
+BARE = """
+import sys
+
+NEEDED = {"chat", "shard", "msgspec", "websockets"}
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in NEEDED | sys.stdlib_module_names:
+            raise ImportError(f"{top} is not there")
+
+sys.meta_path.insert(0, Nothing())
+from chat.client import *
+try:
+    import redis
+except ImportError:
+    sys.exit(0)
+sys.exit("nothing was taken away")
+"""
+"""Takes away whatever else is installed, and imports the client."""
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +56,34 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield node
 
 
-async def run(name: str, node: Node, *until: str) -> asyncio.subprocess.Process:
-    """An example, once it has printed all of `until`."""
+class TestThePackage:
+    def test_all_it_offers_is_there_and_the_events_are_among_it(self) -> None:
+        assert not [name for name in chat.client.__all__ if not hasattr(chat.client, name)]
+        inside = {"Msgs", "Paged", "Pong"}  # come as messages, or as what a method gives
+        events = {event.__name__ for event in get_args(schema.ServerEvent)}
+        assert events - inside <= set(chat.client.__all__)
+
+    def test_it_needs_no_more_than_the_document_says(self) -> None:
+        subprocess.run([sys.executable, "-c", BARE], timeout=30, check=True)
+
+
+async def run(
+    name: str, node: Node, *until: str, folder: Path | None = None
+) -> asyncio.subprocess.Process:
+    """An example, as it is but for this node's port, once it has printed all of `until`."""
     claims = {"sub": "mod", "role": "moderator", "exp": int(time.time()) + 600}
-    given = {"DANMAKU_URL": node.ws, "DANMAKU_TOKEN": jwt.encode(claims, SECRET, "HS256")}
+    given = {"DANMAKU_TOKEN": jwt.encode(claims, SECRET, "HS256")}
+    program = EXAMPLES[name].replace(":8000", f":{node.port}")
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-c", EXAMPLES[name]), stdout=PIPE, stderr=STDOUT,
-        env={**os.environ, **given},
+        *(sys.executable, "-u", "-c", program), stdout=PIPE, stderr=STDOUT,
+        env={**os.environ, **given}, cwd=folder,
     )  # fmt: skip
     await printed(running, *until)
     return running
 
 
-async def printed(running: asyncio.subprocess.Process, *texts: str) -> None:
+async def printed(running: asyncio.subprocess.Process, *texts: str) -> str:
+    """What it has said when it had said all of these."""
     assert running.stdout is not None
     left, seen = list(texts), ""
     async with asyncio.timeout(PATIENCE_S):
@@ -50,6 +92,7 @@ async def printed(running: asyncio.subprocess.Process, *texts: str) -> None:
             assert line, f"it ended before it said {left}: {seen}"
             seen += line
             left = [text for text in left if text not in line]
+    return seen
 
 
 async def ended(running: asyncio.subprocess.Process) -> str:
@@ -60,7 +103,7 @@ async def ended(running: asyncio.subprocess.Process) -> str:
     return rest.decode()
 
 
-async def news(client: Client, kind: type) -> Any:
+async def news(client: Client, kind: type | UnionType) -> Any:
     async with asyncio.timeout(PATIENCE_S):
         async for event in client:
             if isinstance(event, kind):
@@ -86,8 +129,45 @@ async def test_one_moderates(node: Node) -> None:
     await ended(moderator)
 
 
+async def test_a_bridge_goes_on_where_it_was(node: Node, tmp_path: Path) -> None:
+    async with Client(node.ws, "lobby", "annex") as client:
+        bridge = await run("bridge", node, folder=tmp_path)
+        places = [await client.send("lobby", "passed on"), await client.send("annex", "here, too")]
+        await printed(bridge, "lobby: passed on", "annex: here, too")
+        await kept(tmp_path / "positions.json", {place.room: place.seq for place in places})
+        bridge.terminate()
+        await bridge.wait()
+        missed = [f"missed {i}" for i in range(40)]  # more than who joins anew is shown
+        for text in missed:
+            await client.send("lobby", text)
+        bridge = await run("bridge", node, folder=tmp_path)
+        seen = await printed(bridge, *(f"lobby: {text}" for text in missed))
+        assert "passed on" not in seen
+        last = await client.send("lobby", "and this")
+        await printed(bridge, "lobby: and this")
+        await kept(tmp_path / "positions.json", {"lobby": last.seq})
+        bridge.terminate()
+        await bridge.wait()
+
+
+async def kept(file: Path, seqs: dict[str, int]) -> None:
+    """Wait until these positions are in a file."""
+
+    def there() -> bool:
+        places = json.loads(file.read_bytes()) if file.exists() else {}
+        return {room: place["seq"] for room, place in places.items()}.items() >= seqs.items()
+
+    await until(there)
+
+
 async def test_one_has_no_event_loop(node: Node) -> None:
-    async with Client(node.ws, "annex") as client:
-        script = await run("script", node, "a script was here")
-        assert (await news(client, Msg)).text == "and here"
+    async with Client(node.ws, "lobby", "annex") as client:
+        before = [await client.send("lobby", f"number {i}") for i in range(5)]
+        numbered = [f"{ack.seq} number {i}" for i, ack in enumerate(before)]
+        script = await run("script", node, *numbered, "a script was here")
+        told = {"and here": False, "3 likes": False}
+        while not all(told.values()):
+            event = await news(client, Msg | Likes)
+            told["and here"] |= isinstance(event, Msg) and event.text == "and here"
+            told["3 likes"] |= isinstance(event, Likes) and event.counts == {"like": 3}
     await ended(script)

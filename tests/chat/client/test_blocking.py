@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from inspect import signature
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import pytest
 
-from chat.client import BlockingClient, ClientError, CommandRefused
+from chat.client import BlockingClient, Client, ClientError, CommandRefused
+from chat.client.blocking import How, Options
 from chat.client.follower import News
 from chat.wire.schema import Joined, Msg, Welcome
 from tests.chat.fakenode import FakeNode, Peer, ack, error, msg
@@ -23,6 +25,22 @@ async def apart(call: Callable[..., Result], *args: Any) -> Result:
 
 def events(client: BlockingClient, count: int) -> list[News]:
     return list(islice(client, count))
+
+
+class TestBeingTheSame:
+    def test_it_has_the_methods_of_the_client_with_their_arguments(self) -> None:
+        methods = {name for name in dir(Client) if callable(getattr(Client, name))}
+        for name in sorted(name for name in methods if name[0] != "_"):
+            theirs = signature(getattr(Client, name)).parameters
+            ours = signature(getattr(BlockingClient, name)).parameters
+            if name == "send":
+                assert get_type_hints(How).keys() == theirs.keys() - {"self", "room", "text"}
+            else:
+                assert ours == theirs, name
+
+    def test_it_has_its_options(self) -> None:
+        taken = signature(Client.__init__).parameters.keys() - {"self", "url", "rooms"}
+        assert get_type_hints(Options).keys() == taken
 
 
 class TestBlocking:
@@ -99,3 +117,12 @@ class TestBlocking:
     def test_outside_of_a_with_block_it_says_so(self) -> None:
         with pytest.raises(ClientError, match="with"):
             BlockingClient("ws://127.0.0.1:1/ws").send("a", "b")
+
+    def test_it_is_entered_once(self) -> None:
+        threads = threading.active_count()
+        client = BlockingClient("ws://127.0.0.1:1/ws")
+        with client, pytest.raises(ClientError, match="once"):
+            client.__enter__()
+        with pytest.raises(ClientError, match="once"):
+            client.__enter__()
+        assert threading.active_count() == threads

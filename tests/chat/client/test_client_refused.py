@@ -6,7 +6,6 @@ import pytest
 
 from chat.client.client import Client
 from chat.client.link import ClientError
-from chat.wire.schema import Left
 from tests.chat.fakenode import FakeNode, World, error
 
 
@@ -22,17 +21,6 @@ class TestBeingRefused:
                 await showing
             await peer.drop()
             assert "token=good" in (await node.accept()).path
-
-    async def test_a_room_one_was_sent_out_of_can_be_joined_again(self) -> None:
-        world = World()
-        async with FakeNode() as node, Client(node.url, "lobby", env=world.env) as client:
-            peer = await node.greet(seq=7)
-            await peer.say({"t": "left", "room": "lobby", "reason": "kicked"})
-            async for event in client:
-                if isinstance(event, Left):
-                    break
-            await client.join("lobby")
-            assert (await peer.let_in(7))["since"]["seq"] == 7
 
     async def test_what_is_for_a_room_not_followed_is_refused(self) -> None:
         world = World()

@@ -12,8 +12,6 @@ from chat.wire.commands import Join, Since
 from chat.wire.schema import (
     Clear,
     Delete,
-    Error,
-    ErrorCode,
     Gap,
     Joined,
     Message,
@@ -333,27 +331,6 @@ class TestUnspoken:
         told = gap(0, "")
         assert follower.take(told, 100) == [told]
         assert seqs(follower.take(batch(1, epoch="e2"), 100)) == [1]
-
-
-class TestRefusals:
-    def test_one_worth_repeating_is_repeated_when_told(self) -> None:
-        follower = rejoining(5)
-        follower.refuse(Error(ErrorCode.UNAVAILABLE, "later", 2, 2.5), 200)
-        assert (follower.stage, follower.join_at) == (Stage.WANTED, 202.5)
-        assert follower.refusal is None
-
-    def test_another_one_stands(self) -> None:
-        follower = rejoining(5)
-        refusal = Error(ErrorCode.BAD_ROOM, "no", 2)
-        follower.refuse(refusal, 200)
-        assert (follower.stage, follower.refusal) == (Stage.REFUSED, refusal)
-
-    def test_a_new_connection_is_a_new_chance(self) -> None:
-        follower = rejoining(5)
-        follower.refuse(Error(ErrorCode.TOO_MANY_ROOMS, "no", 2), 200)
-        follower.lost()
-        follower.welcomed(300)
-        assert (follower.stage, follower.refusal) == (Stage.WANTED, None)
 
 
 class TestShed:

@@ -1,15 +1,16 @@
 """What a client asks besides sending: asked until it is answered, over as many connections."""
 
 import asyncio
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from msgspec import convert
 
 from chat.client.client import Client, SendRefused
-from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered
-from chat.wire.schema import Joined, Left, Msg
-from tests.chat.fakenode import GUEST, PATIENCE_S, Event, FakeNode, World, error, msg, welcome
+from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered, until_answered
+from chat.wire.schema import Error, ErrorCode, Joined, Left, Msg
+from tests.chat.fakenode import PATIENCE_S, Event, FakeNode, World, error, msg
 
 
 def client_of(node: FakeNode, *rooms: str, world: World | None = None, **more: Any) -> Client:
@@ -29,25 +30,6 @@ def done(command: Event) -> Event:
 
 
 class TestAsking:
-    async def test_a_moderators_action_is_done_when_it_returns(self) -> None:
-        async with FakeNode() as node, client_of(node) as client:
-            peer = await node.accept()
-            await peer.welcome()
-            doing = asyncio.create_task(client.moderate("a", "mute", uid="u7", seconds=60))
-            asked = await peer.hear()
-            assert asked == {
-                "t": "moderate",
-                "room": "a",
-                "action": "mute",
-                "ref": asked["ref"],
-            } | {
-                "uid": "u7",
-                "seconds": 60,
-            }
-            assert not doing.done()
-            await peer.say(done(asked))
-            assert (await doing).action == "mute"
-
     async def test_what_the_server_refuses_is_raised(self) -> None:
         async with FakeNode() as node, client_of(node) as client:
             peer = await node.accept()
@@ -57,11 +39,6 @@ class TestAsking:
             with pytest.raises(CommandRefused, match="not_joined") as refused:
                 await doing
             assert refused.value.error.code == "not_joined"
-
-    async def test_what_is_no_action_is_not_sent(self) -> None:
-        async with FakeNode() as node, client_of(node) as client:
-            with pytest.raises(ValueError, match="secnds"):
-                await client.moderate("a", "mute", uid="u", secnds=5)
 
     async def test_it_is_asked_again_on_the_next_connection(self) -> None:
         async with FakeNode() as node, client_of(node) as client:
@@ -85,7 +62,7 @@ class TestAsking:
             doing = asyncio.create_task(client.report("a", 7))
             await peer.say(error(await peer.hear(), "rate_limited", retry_after=1.5))
             again = await peer.hear()
-            assert world.slept == [1.5]
+            assert world.slept == [1.5 + 0.5]
             await peer.say({"t": "done", "room": "a", "action": "report", "ref": again["ref"]})
             await doing
 
@@ -97,17 +74,27 @@ class TestAsking:
                 await client.report("a", 7)
             assert [(await peer.hear())["t"] for _ in range(ATTEMPTS)] == ["report"] * ATTEMPTS
 
-    async def test_a_page_of_history_comes_as_messages(self) -> None:
-        async with FakeNode() as node, client_of(node) as client:
-            peer = await node.accept()
-            await peer.welcome()
-            reading = asyncio.create_task(client.history("lobby", before=9, limit=2))
-            asked = await peer.hear()
-            assert (asked["before"], asked["limit"]) == (9, 2)
-            seventh = {"seq": 7, "uid": "u9", "name": "阿花", "text": "hi", "ts": 1_764_000_000_007}
-            page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [seventh]}
-            await peer.say({**page, "more": True, "ref": asked["ref"]})
-            assert await reading == ([convert(msg(7), Msg)], True)
+
+class TestUntilAnswered:
+    async def test_it_waits_as_told_and_full_jitter_behind_that(self) -> None:
+        busy = Error(ErrorCode.RATE_LIMITED, "no", 1, 2.0)
+        for chance, waited in ((1.0, [0.5, 2 + 1.0, 2.0]), (0.0, [0.0, 2.0, 0.0])):
+            world = World(chance)
+            answers = iter([None, busy, None, "done"])
+            assert await until_answered(partial(give, answers), 5, world.env) == "done"
+            assert world.slept == waited
+
+    async def test_it_does_not_wait_for_an_attempt_that_is_not_made(self) -> None:
+        world = World()
+        busy = Error(ErrorCode.RATE_LIMITED, "no", 1, 2.0)
+        assert await until_answered(lambda: give(iter([busy])), 1, world.env) is busy
+        with pytest.raises(Unanswered):
+            await until_answered(lambda: give(iter([None])), 1, world.env)
+        assert world.slept == []
+
+
+async def give(answers: Iterator[Any]) -> Any:
+    return next(answers)
 
 
 class TestRooms:
@@ -147,64 +134,3 @@ class TestRooms:
             assert (await news(client, Left)).reason == "banned: spam"
             with pytest.raises(SendRefused, match="banned: spam"):
                 await client.send("lobby", "hello?")
-
-
-class TestWho:
-    async def test_a_token_is_shown_and_holds_for_later_connections(self) -> None:
-        async with FakeNode() as node, client_of(node, token="first") as client:
-            peer = await node.accept()
-            assert peer.path.endswith("?token=first")
-            await peer.welcome("u1", "user")
-            await news(client, object)
-            assert client.me is not None
-            assert client.me.uid == "u1"
-            showing = asyncio.create_task(client.authenticate("second"))
-            shown = await peer.hear()
-            assert (shown["t"], shown["token"]) == ("auth", "second")
-            who = {"uid": "u2", "name": "Two", "role": "vip", "expires": 9}
-            await peer.say({"t": "authed", **who, "ref": shown["ref"]})
-            assert (await showing).role == "vip"
-            assert client.me.uid == "u2"
-            await peer.drop()
-            assert (await node.accept()).path.endswith("?token=second")
-
-    async def test_a_source_is_asked_for_each_connection_and_when_a_token_ends(self) -> None:
-        given: list[str] = []
-
-        async def source() -> str:
-            given.append(f"t{len(given)}")
-            return given[-1]
-
-        async with FakeNode() as node, client_of(node, token=source):
-            peer = await node.accept()
-            assert peer.path.endswith("?token=t0")
-            await peer.say(welcome("u1", "user"), {"t": "expiring", "in_s": 60})
-            assert (await peer.hear())["token"] == "t1"
-            await peer.drop()
-            assert (await node.accept()).path.endswith("?token=t2")
-
-    async def test_a_source_that_fails_is_asked_again_later(self) -> None:
-        away: list[str] = []
-        tries = 0
-
-        async def source() -> str:
-            nonlocal tries
-            tries += 1
-            if tries == 1:
-                raise OSError("the login service is down")
-            return "good"
-
-        async with (
-            FakeNode() as node,
-            client_of(node, token=source, on_away=lambda why, s: away.append(why)),
-        ):
-            assert (await node.accept()).path.endswith("?token=good")
-            assert away == ["there is no token to connect with"]
-
-    async def test_a_guest_is_told_who_it_is(self) -> None:
-        async with FakeNode() as node, client_of(node, "lobby") as client:
-            assert client.me is None
-            await node.greet()
-            await news(client, Joined)
-            assert client.me is not None
-            assert client.me.uid == GUEST

@@ -1,0 +1,110 @@
+"""What a client can ask of a server beside being in rooms and sending: a method for each command.
+
+Rules. Each is asked by `Questions` and answered once. What the server judges is left to it: a value
+that is wrong comes back in its words. What one has to be in a room for waits until one is, also on
+the next connection.
+"""
+
+from typing import TypedDict, Unpack, cast
+
+import msgspec
+from msgspec import UNSET
+
+from chat.client.link import Link, Token, ask_for
+from chat.client.questions import CommandRefused, Questions
+from chat.wire.batch import expand
+from chat.wire.commands import Action, Auth, History, Like, Moderate, Report, Silence
+from chat.wire.schema import LIKE, Authed, Done, Paged, Sequenced, Welcome
+
+
+class Order(TypedDict, total=False):
+    """The fields of a moderator's action; which of them it takes, docs/moderation.md says."""
+
+    uid: str
+    seconds: int
+    reason: str
+    seq: int
+    slow_s: int
+    silence: Silence
+    no_repeats_s: int
+    min_role: str
+    pinned: int | None
+    announcement: str | None
+    messages_per_s: int
+    shown_per_s: int
+    merge_duplicates: bool
+    join_notices: bool
+
+
+class Asking:
+    """The methods of a `Client` that ask. All of them raise CommandRefused where the server says
+    no, Unanswered where it says nothing, TurnedAway or Unreachable where there is none any more."""
+
+    me: Welcome | Authed | None
+    _questions: Questions
+    _link: Link
+
+    async def authenticate(self, token: Token) -> Authed:
+        """Be who a token says, from now on and on connections to come."""
+        await self._questions.until_up(None)
+        given = await ask_for(token)
+        before, self._link.token = self._link.token, token
+        try:
+            return await self._auth(Auth(given))
+        except CommandRefused:  # the next connection comes with what was good for this one
+            self._link.token = before
+            raise
+
+    async def rename(self, name: str) -> Authed:
+        """Be called something else, as a guest, from now on and on connections to come; "" gives
+        the name up."""
+        authed = await self._auth(Auth(name=name))
+        self._link.name = name
+        return authed
+
+    async def _auth(self, command: Auth) -> Authed:
+        authed = await self._questions.ask(lambda ref: msgspec.structs.replace(command, ref=ref))
+        self.me = cast(Authed, authed)
+        return self.me
+
+    async def moderate(self, room: str, action: Action, **fields: Unpack[Order]) -> Done:
+        """Carry out a moderator's action, which holds on every node when this returns.
+
+        Raises ValueError where a field is none of docs/moderation.md's, or out of its range.
+        """
+        given = {"t": "moderate", "room": room, "action": action, **fields}
+        try:
+            order = msgspec.convert(given, Moderate)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+        done = await self._questions.ask(lambda ref: msgspec.structs.replace(order, ref=ref))
+        return cast(Done, done)
+
+    async def report(self, room: str, seq: int, reason: str = "", epoch: str = "") -> Done:
+        """Ask those who judge it to look at a message; `epoch` makes sure that it is that one."""
+        asked = Report(room, seq, reason or UNSET, epoch=epoch or UNSET)
+        done = await self._questions.ask(
+            lambda ref: msgspec.structs.replace(asked, ref=ref), room=room
+        )
+        return cast(Done, done)
+
+    async def like(self, room: str, count: int = 1, kind: str = LIKE) -> Done:
+        """Like a room, up to 100 times at once: who counts taps sends them once a second.
+
+        Raises Unanswered where nobody knows whether it was counted: it is not sent again then.
+        """
+        done = await self._questions.ask(
+            lambda ref: Like(room, kind, count, ref), repeatable=False, room=room
+        )
+        return cast(Done, done)
+
+    async def history(
+        self, room: str, before: int | None = None, limit: int = 50
+    ) -> tuple[list[Sequenced], bool]:
+        """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
+        more stand before them."""
+        page = cast(
+            Paged,
+            await self._questions.ask(lambda ref: History(room, before, limit, ref), room=room),
+        )
+        return list(expand(page.room, page.epoch, page.history)), page.more

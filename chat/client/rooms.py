@@ -1,0 +1,121 @@
+"""The rooms a client follows, and the joins that are under way for them.
+
+Rules. What a room's events mean is `follower.py`'s; here is which rooms there are, and that each is
+joined when its join is due: when the server said, where it refused one for now, and jitter behind
+that, because it tells many the same. Commands go out by the link; whether it is up is told by
+`welcomed` and `lost`.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from msgspec import UNSET
+from msgspec.structs import asdict
+
+from chat.client.backoff import Backoff
+from chat.client.follower import Follower, JoinRefused, News, RoomEvent, Stage
+from chat.client.link import ClientError, Env, Link
+from chat.wire.commands import Since
+from chat.wire.schema import Error, Joined, Left
+
+
+@dataclass(slots=True)
+class _Followed:
+    follower: Follower
+    refusals: Backoff
+    joining: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        if self.joining is not None:
+            self.joining.cancel()
+
+
+class Rooms:
+    """Those of one client, by name; `refs` numbers for its commands."""
+
+    def __init__(self, rooms: Iterable[str], link: Link, env: Env, refs: Iterator[int]) -> None:
+        self._link = link
+        self._env = env
+        self._refs = refs
+        self._up = False
+        self._rooms = {room: self._new(room) for room in rooms}
+
+    def _new(self, room: str, since: Since | None = None) -> _Followed:
+        return _Followed(Follower(room, since), Backoff(self._env.chance))
+
+    def get(self, room: str) -> Follower | None:
+        """Where we are in a room; None in one that is not followed."""
+        followed = self._rooms.get(room)
+        return None if followed is None else followed.follower
+
+    def follow(self, room: str, since: Since | None = None) -> None:
+        """One more room, from a position or from now on; one that was refused is asked for again.
+
+        Raises ClientError where a position is given for a room that is followed.
+        """
+        if since is not None and room in self._rooms:
+            raise ClientError(f"{room} is followed already, so it cannot begin anywhere else")
+        follower = self._rooms.setdefault(room, self._new(room, since)).follower
+        if self._up and follower.stage in (Stage.DOWN, Stage.REFUSED):
+            follower.welcomed(self._env.now())
+            self.join_wanted()
+
+    def forget(self, room: str) -> bool:
+        """Follow a room no more; whether it was followed."""
+        followed = self._rooms.pop(room, None)
+        if followed is not None:
+            followed.stop()
+        return followed is not None
+
+    def welcomed(self) -> None:
+        """There is a new connection."""
+        self._up = True
+        for followed in self._rooms.values():
+            followed.follower.welcomed(self._env.now())
+
+    def lost(self) -> None:
+        """There is no connection any more."""
+        self._up = False
+        for followed in self._rooms.values():
+            followed.follower.lost()
+            followed.stop()
+
+    def take(self, event: RoomEvent) -> list[News]:
+        """What is new to the viewer in an event of a room."""
+        followed = self._rooms.get(event.room)
+        if followed is None:
+            return []
+        if isinstance(event, Joined):
+            followed.refusals.reset()
+        return followed.follower.take(event, self._env.now())
+
+    def refused(self, error: Error) -> Error:
+        """An error came that may be the answer to a join; it says of which room, then."""
+        for room, followed in self._rooms.items():
+            if followed.follower.asked(error.ref):
+                now = self._env.now() + followed.refusals.next_s()
+                followed.follower.refuse(error, now)
+                return JoinRefused(**asdict(error), room=room)
+        return error
+
+    def left(self, left: Left) -> None:
+        """We were sent out of a room, where there is a reason."""
+        follower = self.get(left.room)
+        if follower is not None and left.reason is not UNSET:
+            follower.sent_out(left)
+
+    def join_wanted(self) -> None:
+        """See to it that each room that is to be joined will be."""
+        for followed in self._rooms.values():
+            idle = followed.joining is None or followed.joining.done()
+            if followed.follower.stage is Stage.WANTED and idle:
+                followed.joining = asyncio.create_task(self._join(followed.follower))
+
+    async def _join(self, follower: Follower) -> None:
+        while follower.stage is Stage.WANTED:
+            wait_s = follower.join_at - self._env.now()
+            if wait_s > 0:
+                await self._env.sleep(wait_s)
+            if follower.stage is Stage.WANTED:
+                await self._link.say(follower.join(next(self._refs), self._env.now()))
