@@ -81,8 +81,8 @@ test: $(VENV)/.dev tests/e2e/node_modules test-web
 	$(BIN)/pytest $(ARGS)
 
 test-web:
-	@if command -v node >/dev/null; then node --test web/tests/*.test.js; \
-	 else echo "no node: the page's unit tests are skipped"; fi
+	@if command -v node >/dev/null; then node --test clients/js/tests/*.test.js web/tests/*.test.js; \
+	 else echo "no node: the unit tests of page and client are skipped"; fi
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -6,16 +6,13 @@
  * reaches no server log on the way to the page). It cannot name another server, see address.js.
  */
 
+import { Client, Likes, WHITE, rank } from "../clients/js/src/index.js";
 import { actionsFor } from "./actions.js";
 import { roomIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
-import { Client } from "./client.js";
-import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
-import { Likes } from "./likes.js";
 import { Menu } from "./menu.js";
-import { rank } from "./roles.js";
 import { RoomState } from "./roomstate.js";
 import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";

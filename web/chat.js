@@ -7,8 +7,8 @@
  * One's own message stands at the end as `pending` until it comes by; then the real one takes over.
  */
 
-import { WHITE, cssColor } from "./color.js";
-import { means } from "./redaction.js";
+import { WHITE, means } from "../clients/js/src/index.js";
+import { cssColor } from "./color.js";
 
 const KEEP = 200;
 const FLUSH_MS = 50;

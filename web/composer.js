@@ -4,7 +4,8 @@
  * An entry's id is made here, once: every repeat of the entry carries it.
  */
 
-import { WHITE, cssColor } from "./color.js";
+import { WHITE } from "../clients/js/src/index.js";
+import { cssColor } from "./color.js";
 import { lengthOf } from "./rules.js";
 import { remember, store } from "./store.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import { Likes } from "../likes.js";
+import { Likes } from "../src/likes.js";
 
 let due;
 let sent;

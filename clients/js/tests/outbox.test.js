@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { Outbox } from "../outbox.js";
+import { Outbox } from "../src/outbox.js";
 
 let outbox;
 let ref;

@@ -9,8 +9,7 @@
  * was seen before becomes none.
  */
 
-import { WHITE } from "./color.js";
-
+export const WHITE = 0xffffff;
 const MODE = "scroll";
 const SIZE = 25;
 const GUEST = "guest:";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { backoffMs, mayReturn } from "../backoff.js";
+import { backoffMs, mayReturn } from "../src/backoff.js";
 
 test("the cap doubles from half a second and stops at twenty", () => {
   const caps = [0, 1, 2, 3, 4, 5, 6, 50].map((attempt) => backoffMs(attempt, () => 1));

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import { Client } from "../client.js";
-import { BROWSER } from "../link.js";
+import { Client } from "../src/client.js";
+import { BROWSER } from "../src/link.js";
 
 /** A world where time moves only when told, and sockets are what the test makes of them. */
 class World {
