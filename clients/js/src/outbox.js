@@ -1,73 +1,123 @@
-/* Messages typed but not yet known to be delivered, in the order they were typed.
+/* Messages that are not yet known to be delivered, in the order they were given.
  *
  * Rule: no socket, no timer; time comes in as `now` (ms), what to send goes out as a list.
  * An entry is waiting -> sent -> gone, and back to waiting when the link or the server's patience
  * fails. It keeps one `id` through all of that: the server delivers an id once per sender.
- * Danger: a guest who reconnects may be a new sender, for whom the server cannot know the id.
- * Seeing our own message come by (`echoed`) therefore counts as delivery, as an ack does.
+ * Danger: a guest who reconnects may be a new sender, for whom the server cannot know the id. What was
+ * sent as another is therefore not sent again: it was delivered if it came by (`echoed`), and is in
+ * doubt if not.
  */
 
-const CAPACITY = 20;
+/** @import { Ack, Message, SendOptions } from "./types.js" */
+/**
+ * @typedef {SendOptions & {room: string, text: string, id: string}} Said
+ * @typedef {{resolve: (ack: Ack) => void, reject: (error: Error) => void}} Promised
+ * @typedef {{
+ *   said: Said, promised: Promised, born: number, ref: number | null, sentAt: number,
+ *   uid: string | null, echo: Ack | null,
+ * }} Entry
+ */
+
+export const CAPACITY = 20;
 /* The server refills 10 commands a second; a few in flight never meets that limit. */
 const WINDOW = 5;
 /* The server remembers an id for 5 minutes: after that a repeat would be a second message. */
 const LIFETIME_MS = 4 * 60_000;
+const ANSWER_MS = 10_000;
+const EVERYWHERE = Symbol("every room");
 
 export class Outbox {
+  #capacity;
+  /** @type {Entry[]} */
   #entries = [];
-  #heldUntil = 0;
-  #acked = [];
+  /** @type {Map<string | symbol, number>} */
+  #heldUntil = new Map();
+
+  constructor(capacity = CAPACITY) {
+    this.#capacity = capacity;
+  }
 
   get size() {
     return this.#entries.length;
   }
 
-  get entries() {
-    return [...this.#entries];
-  }
-
-  /** False when full: the user hears about it instead of the queue growing. */
-  add(entry, now) {
-    if (this.#entries.length >= CAPACITY) return false;
-    this.#entries.push(Object.assign(entry, { born: now, ref: null, attempts: 0 }));
+  /**
+   * False when full: who gave it hears about it instead of the queue growing.
+   * @param {Said} said
+   * @param {Promised} promised
+   * @param {number} now
+   */
+  add(said, promised, now) {
+    if (this.#entries.length >= this.#capacity) return false;
+    const fresh = { born: now, ref: null, sentAt: 0, uid: null, echo: null };
+    this.#entries.push({ said, promised, ...fresh });
     return true;
   }
 
-  /** Entries to put on the wire now, each given a ref by `nextRef`. */
-  due(now, nextRef) {
-    if (now < this.#heldUntil) return [];
-    const room = WINDOW - this.#entries.filter((entry) => entry.ref !== null).length;
-    const ready = this.#entries.filter((entry) => entry.ref === null).slice(0, Math.max(0, room));
-    for (const entry of ready) {
-      entry.ref = nextRef();
-      entry.attempts += 1;
-    }
+  /**
+   * Entries to put on the wire now, each given a ref by `nextRef`. A room's come in order.
+   * @param {number} now
+   * @param {{uid: string, nextRef: () => number, isLive: (room: string) => boolean}} how
+   */
+  due(now, { uid, nextRef, isLive }) {
+    const may = (/** @type {Entry} */ { said: { room }, uid: sender }) =>
+      isLive(room) && this.#heldMs(room, now) === 0 && (sender ?? uid) === uid;
+    const flying = this.#entries.filter(({ ref }) => ref !== null).length;
+    const waiting = this.#entries.filter((entry) => entry.ref === null && may(entry));
+    const ready = waiting.slice(0, Math.max(0, WINDOW - flying));
+    for (const entry of ready) Object.assign(entry, { ref: nextRef(), sentAt: now, uid });
     return ready;
   }
 
-  /** Milliseconds until `due` may answer again; 0 when nothing holds it. */
+  /**
+   * Milliseconds until `due` may answer again; 0 when nothing holds it.
+   * @param {number} now
+   */
   heldMs(now) {
-    return Math.max(0, this.#heldUntil - now);
+    const held = this.#entries
+      .filter(({ ref }) => ref === null)
+      .map(({ said }) => this.#heldMs(said.room, now))
+      .filter((ms) => ms > 0);
+    return held.length ? Math.min(...held) : 0;
   }
 
-  acked(ref, seq) {
-    this.#acked = [...this.#acked.slice(-CAPACITY), seq];
-    return this.#take((entry) => entry.ref === ref);
+  /** @param {unknown} ref */
+  acked(ref) {
+    return this.#take((entry) => entry.ref === ref && ref !== undefined)[0];
   }
 
-  /** Our own message came by. The oldest sent entry with that text was it, unless its ack came first. */
-  echoed({ seq, text }) {
-    if (this.#acked.includes(seq)) return undefined;
-    return this.#take((entry) => entry.attempts > 0 && entry.text === text);
+  /**
+   * A message of one's own came by. If what was sent as another is in doubt later, this answers it.
+   * @param {Message} message
+   */
+  echoed({ room, seq, id, uid, ts, text }) {
+    const sent = this.#entries.find(({ said, echo, uid: sender }) =>
+      sender === uid && echo === null && said.room === room && said.text.trim() === text);
+    if (sent) sent.echo = { t: "ack", room, seq, id, ts };
   }
 
-  /** An error answered `ref`. With a retry time the entry waits, and everything behind it too. */
-  refused(ref, retryAfterMs, now) {
-    const entry = this.#entries.find((candidate) => candidate.ref === ref);
+  /**
+   * Take out what was sent to a room as somebody else than `uid`, and can be answered by nobody.
+   * @param {string} room
+   * @param {string} uid
+   */
+  inDoubt(room, uid) {
+    return this.#take(({ said, ref, uid: sender }) =>
+      said.room === room && ref === null && sender !== null && sender !== uid);
+  }
+
+  /**
+   * An error answered `ref`. With a time to try again the entry waits, and its room or all with it.
+   * @param {unknown} ref
+   * @param {{againAt?: number, everywhere?: boolean}} again
+   */
+  refused(ref, { againAt, everywhere = false }) {
+    const entry = this.#entries.find((candidate) => candidate.ref === ref && ref !== undefined);
     if (!entry) return undefined;
-    if (retryAfterMs === undefined) return this.#take((candidate) => candidate === entry);
-    entry.ref = null;
-    this.#heldUntil = Math.max(this.#heldUntil, now + retryAfterMs);
+    if (againAt === undefined) return this.#take((candidate) => candidate === entry)[0];
+    entry.ref = entry.uid = null; // it was not published
+    const what = everywhere ? EVERYWHERE : entry.said.room;
+    this.#heldUntil.set(what, Math.max(this.#heldUntil.get(what) ?? 0, againAt));
     return entry;
   }
 
@@ -76,20 +126,44 @@ export class Outbox {
     for (const entry of this.#entries) entry.ref = null;
   }
 
-  /** Take out what has become too old to repeat safely. */
+  /**
+   * Nothing came of some: they have to be said again, too.
+   * @param {number} now
+   */
+  unanswered(now) {
+    for (const entry of this.#entries) if (now - entry.sentAt > ANSWER_MS) entry.ref = null;
+  }
+
+  /**
+   * Take out what has become too old to repeat safely.
+   * @param {number} now
+   */
   expire(now) {
-    const old = this.#entries.filter((entry) => now - entry.born > LIFETIME_MS);
-    this.#entries = this.#entries.filter((entry) => !old.includes(entry));
-    return old;
+    return this.#take(({ born }) => now - born > LIFETIME_MS);
   }
 
-  clear() {
-    this.#entries = [];
-    this.#acked = [];
+  /**
+   * Take out all of a room, or all.
+   * @param {string} [room]
+   */
+  clear(room) {
+    return this.#take(({ said }) => room === undefined || said.room === room);
   }
 
+  /**
+   * @param {string} room
+   * @param {number} now
+   */
+  #heldMs(room, now) {
+    const until = Math.max(this.#heldUntil.get(room) ?? 0, this.#heldUntil.get(EVERYWHERE) ?? 0);
+    if (until <= now) this.#heldUntil.delete(room);
+    return Math.max(0, until - now);
+  }
+
+  /** @param {(entry: Entry) => boolean} matches */
   #take(matches) {
-    const index = this.#entries.findIndex(matches);
-    return index < 0 ? undefined : this.#entries.splice(index, 1)[0];
+    const taken = this.#entries.filter(matches);
+    this.#entries = this.#entries.filter((entry) => !taken.includes(entry));
+    return taken;
   }
 }

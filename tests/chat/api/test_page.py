@@ -11,6 +11,8 @@ from chat.ops.engine import EmbeddedEngine
 from chat.policy.text import rules_for_page
 from tests.chat.api.rig import WS_PORT, Api
 
+IMPORTED = re.compile(r'^(?:import|export|}).* from "(\.[^"]+)"', re.MULTILINE)
+"""What a module imports; comments name types."""
 MODULES = sorted(path.name for path in page.client_folder().glob("*.js"))
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
 
@@ -59,7 +61,7 @@ class TestPage:
         for name in SERVED:
             if name.endswith(".js"):
                 text = api.get(f"/web/{name}").body.decode()
-                for wanted in re.findall(r'from "(\.[^"]+)"', text):
+                for wanted in IMPORTED.findall(text):
                     path = urljoin(f"/web/{name}", wanted)
                     assert api.get(path).status == 200, f"{name} imports {wanted}"
 
@@ -99,7 +101,7 @@ class TestFiles:
         assert answer.body == (page.client_folder() / name).read_bytes()
         assert answer.headers["content-type"] == page.TYPES[".js"]
         assert answer.headers["access-control-allow-origin"] == "*"
-        for wanted in re.findall(r'from "(\.[^"]+)"', answer.body.decode()):
+        for wanted in IMPORTED.findall(answer.body.decode()):
             assert wanted.removeprefix("./") in MODULES, f"{name} imports {wanted}"
 
     def test_one_name_stands_for_the_whole_client(self, api: Api) -> None:
