@@ -187,7 +187,7 @@ export class Client {
       const followed = this.#rooms.get(room);
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!followed || followed.stage === OUT) return reject(new DanmakuError(NOT_JOINED));
-      const said = { room, text: text.replace(HALF_CHARACTERS, "\ufffd"), ...style, id };
+      const said = { ...style, room, text: text.replace(HALF_CHARACTERS, "\ufffd"), id };
       const taken = this.#outbox.add(said, { resolve, reject }, this.#env.now());
       return taken ? this.#pump() : reject(new DanmakuError(QUEUE_FULL));
     });
@@ -247,7 +247,7 @@ export class Client {
   async authenticate(token) {
     const before = this.#link.token;
     this.#link.token = token;
-    if (!this.#link.up) return void this.#link.retry();
+    if (!this.#link.up) return void (this.#state === "closed" && this.#link.retry());
     try {
       return await this.#show(token);
     } catch (error) { // the next connection comes with what was good for this one
@@ -317,7 +317,10 @@ export class Client {
     const was = room.stage;
     const news = room.take(event, this.#env.now());
     if (was === ASKED && room.stage === LIVE) this.#joinAnswered();
-    for (const each of news) this.#tell(each);
+    for (const each of news) {
+      if (this.#closed || this.#rooms.get(event.room) !== room) return; // by a listener
+      this.#tell(each);
+    }
     if (was === ASKED && room.stage === LIVE) this.#settleDoubts(event.room);
     if (room.stage === OUT && was !== OUT) this.#isOut(event.room);
     if (room.stage === WANTED) this.#pumpJoins();

@@ -4,5 +4,9 @@
 export const JSON_CODEC = {
   protocol: "danmaku.json",
   encode: (command) => JSON.stringify(command),
-  decode: (payload) => JSON.parse(/** @type {string} */ (payload)),
+  decode(payload) {
+    const events = JSON.parse(/** @type {string} */ (payload));
+    if (!Array.isArray(events)) throw new TypeError("not an array of events");
+    return events;
+  },
 };

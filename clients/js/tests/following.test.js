@@ -373,6 +373,19 @@ describe("being turned away from a room", () => {
     });
   }
 
+  test("who leaves, or closes, when told of one thing is told no more", () => {
+    const history = [{ uid: "u", text: "x", ts: 1, seq: 5 }];
+    const off = client.on("joined", () => client.leave("r"));
+    world.hear(WELCOME);
+    world.joined({ history });
+    off();
+    client.join("r");
+    client.on("joined", () => client.close());
+    world.joined({ history });
+    assert.equal(world.seen("joined").length, 2);
+    assert.deepEqual(world.seen("messages"), []);
+  });
+
   test("another room's left, or the answer to a leave, changes nothing", () => {
     world.enter();
     world.hear({ t: "left", room: "r" }, { t: "left", room: "other", reason: "banned" }, msgs(6));
@@ -383,7 +396,7 @@ describe("being turned away from a room", () => {
 test("a frame that is not JSON, or an event of a newer server, is survived", (t) => {
   t.mock.method(console, "warn", () => {});
   world.enter();
-  world.socket.onmessage({ data: "<html>" });
+  for (const data of ["<html>", "{}", "null", "7"]) world.socket.onmessage({ data });
   world.hear({ t: "confetti", room: "r", seq: 9 }, { t: "msg", room: "r", seq: 6 }, { t: "new" }, msgs(6));
   assert.deepEqual(world.seqs(), [[6]]);
 });

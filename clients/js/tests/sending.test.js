@@ -342,6 +342,17 @@ describe("asking", () => {
     assert.equal(new URL(world.socket.url).searchParams.get("token"), "good");
   });
 
+  test("who is to come back later does so with it, and not before", async () => {
+    world.enter();
+    world.hear({ t: "bye", reason: "kicked", reconnect_in: 60 });
+    world.lose(4505);
+    await client.authenticate("good");
+    world.advance(59_000);
+    assert.equal(world.sockets.length, 1);
+    world.advance(1000);
+    assert.equal(new URL(world.socket.url).searchParams.get("token"), "good");
+  });
+
   test("who was turned away comes back with it", async () => {
     world.lose(4502);
     assert.equal(client.state, "closed");
