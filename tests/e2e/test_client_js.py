@@ -30,6 +30,8 @@ from tests.e2e.test_browser import CHROMIUM
 SECRET = "a secret of more than thirty-two bytes"
 SCRIPT = PACKAGE / "dist" / "danmaku.global.js"
 QUEUE = 20
+ROOMS = 50
+"""`limits.rooms_per_connection`, and more than `limits.commands_burst`."""
 MISSED = [f"missed {n}" for n in range(80)]
 """More than the newest that a first visit is shown."""
 
@@ -151,6 +153,20 @@ class TestLive:
         assert page["more"]
         assert client.events("gap") == []
         assert len(client.events("joined")) == 1
+
+    def test_it_may_be_in_as_many_rooms_as_one_may_have_though_commands_have_a_rate(
+        self, network: Cuttable, runtime: Runtime, room: str
+    ) -> None:
+        names = [f"{room}:{n}" for n in range(ROOMS)]
+        client = Client(runtime, network.ws, *names)
+        try:
+            entered = "return args.filter((room) => d.client.isIn(room)).length;"
+            until(lambda: client.run(entered, *names) == ROOMS, "the last room")
+            assert len(client.events("joined")) == ROOMS
+            assert {one["code"] for one in client.events("refused")} <= {"rate_limited"}
+            assert len(client.events("welcome")) == 1
+        finally:
+            client.close()
 
 
 class TestComingBack:
