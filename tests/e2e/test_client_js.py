@@ -27,6 +27,8 @@ from tests.e2e.jsclient import (
 )
 from tests.e2e.test_browser import CHROMIUM
 
+GONE = 600
+"""More than `rooms.history` keeps."""
 SECRET = "a secret of more than thirty-two bytes"
 SCRIPT = PACKAGE / "dist" / "danmaku.global.js"
 QUEUE = 20
@@ -112,7 +114,8 @@ def say(node: Node, room: str, *texts: str) -> None:
 
 
 def said(node: Node, room: str) -> list[str]:
-    return [one["text"] for one in order(node, "GET", f"/rooms/{quote(room)}/messages")["messages"]]
+    status, answer = node.request("GET", f"/v1/rooms/{quote(room)}/messages")
+    return [one["text"] for one in answer["messages"]] if status == 200 else []
 
 
 class TestLive:
@@ -205,6 +208,23 @@ class TestComingBack:
         client.until_said(*MISSED, *waiting)
         until(lambda: len(client.sent) == QUEUE + 1, "the last ack")
         assert client.events("gap") == []
+
+    def test_what_is_gone_for_good_is_told_and_nothing_else_is_missing(
+        self, node: Node, network: Cuttable, open_client: Open, room: str
+    ) -> None:
+        client = open_client()
+        say(node, room, "before")
+        client.until_said("before")
+        network.cut()
+        for _ in range(GONE // 100):
+            say(node, room, *(f"{n}" for n in range(100)))
+        network.mend()
+        gap = client.until("gap")
+        until(lambda: client.messages()[-1]["seq"] == GONE + 1, "the newest")
+        assert not gap["anew"]
+        assert gap["lost"] + len(client.messages()) == GONE + 1
+        seqs = [one["seq"] for one in client.messages()]
+        assert seqs == [1, *range(gap["lost"] + 2, GONE + 2)]
 
     def test_what_is_in_doubt_is_sent_again_under_its_id_and_is_there_once(
         self, node: Node, network: Cuttable, open_client: Open, room: str
