@@ -74,15 +74,20 @@ tests/e2e/node_modules: tests/e2e/package.json
 	@if command -v npm >/dev/null; then cd tests/e2e && npm install --silent --no-audit --no-fund; fi
 	@mkdir -p $@ && touch $@
 
+# What checks and builds the JavaScript client; without npm its tests do without.
+clients/js/node_modules: clients/js/package-lock.json
+	@if command -v npm >/dev/null; then cd clients/js && npm ci --silent --no-audit --no-fund; fi
+	@mkdir -p $@ && touch $@
+
 serve: $(VENV)/.serve
 	@$(BIN)/danmaku serve --config $(CONFIG) $(ARGS)
 
 test: $(VENV)/.dev tests/e2e/node_modules test-web
 	$(BIN)/pytest $(ARGS)
 
-test-web:
-	@if command -v node >/dev/null; then node --test web/tests/*.test.js; \
-	 else echo "no node: the page's unit tests are skipped"; fi
+test-web: clients/js/node_modules
+	@if command -v node >/dev/null; then node --test clients/js/tests/*.test.js web/tests/*.test.js; \
+	 else echo "no node: the unit tests of page and client are skipped"; fi
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -114,6 +119,6 @@ fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:
-	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules shard/*.so
+	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -99,10 +99,10 @@ class TestFolders:
             assert init.is_file(), f"{folder} has no __init__.py"
             assert ast.get_docstring(ast.parse(init.read_text())), f"{folder} does not say"
 
-    def test_each_is_installed_and_the_page_with_them(self) -> None:
+    def test_each_is_installed_and_the_page_and_its_client_with_them(self) -> None:
         settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
         names = [".".join(folder.parts) for folder in FOLDERS]
-        assert settings["packages"] == sorted([*names, "chat.web"])
+        assert settings["packages"] == sorted([*names, "chat.clientjs", "chat.web"])
 
 
 class TestTheReadingItself:

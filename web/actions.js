@@ -4,7 +4,7 @@
  * and the command without its room. Who may is shown by rank only; the server has the last word.
  */
 
-import { rank } from "./roles.js";
+import { rank } from "../clients/js/src/index.js";
 
 const MUTES = [["1 minute", 60], ["10 minutes", 600], ["1 hour", 3600], ["good", undefined]];
 const HOUSE = "system";

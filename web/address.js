@@ -8,11 +8,9 @@ const LOBBY = "lobby";
 const UNSERVED = ":8000/ws"; // where the page's files are served without the API process
 
 /** The WebSocket's address: this page's own host, at the port and path in `served`. */
-export function serverUrl({ protocol, hostname, hash }, served) {
+export function serverUrl({ protocol, hostname }, served) {
   const scheme = protocol === "https:" ? "wss" : "ws";
-  const url = `${scheme}://${hostname}${served.startsWith("{{") ? UNSERVED : served}`;
-  const token = tokenIn({ hash });
-  return token ? `${url}?token=${encodeURIComponent(token)}` : url;
+  return `${scheme}://${hostname}${served.startsWith("{{") ? UNSERVED : served}`;
 }
 
 /** Who the viewer is, as whoever made the link says; null: a guest. */

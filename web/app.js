@@ -1,21 +1,18 @@
 /* The page: which element shows what, and what a click does.
  *
- * Rule: wiring only. The connection is client.js, what flies is stage.js, what is listed is chat.js,
+ * Rule: wiring only. The connection is clients/js, what flies is stage.js, what is listed is chat.js,
  * what is being typed is composer.js.
  * The address bar is the page's configuration: ?room= (default "lobby"), #token= (in the hash, so it
  * reaches no server log on the way to the page). It cannot name another server, see address.js.
  */
 
+import { Likes, WHITE, connect, rank } from "../clients/js/src/index.js";
 import { actionsFor } from "./actions.js";
 import { roomIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
-import { Client } from "./client.js";
-import { WHITE } from "./color.js";
 import { Composer } from "./composer.js";
-import { Likes } from "./likes.js";
 import { Menu } from "./menu.js";
-import { rank } from "./roles.js";
 import { RoomState } from "./roomstate.js";
 import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
@@ -49,85 +46,83 @@ let myRole = "guest"; // everywhere
 let myRoleHere; // in the room, where it is another
 let counted = 0;
 
-const client = new Client({
-  url: serverUrl(location, served),
-  room: roomIn(location),
-  who: token ? {} : { guest: store.guest, name: store.nick },
-  on: {
-    state: showConnection,
-    welcome(event) {
-      if (event.guest) remember({ guest: event.guest });
-      showMe(event);
-    },
-    authed: showMe,
-    ruled(rules) {
-      roomState.ruled(rules);
-      showState();
-    },
-    muted({ until }) {
-      roomState.muted(until, performance.now(), Date.now());
-      showState();
-    },
-    left({ reason }) {
-      showConnection({ state: "closed", reason: leftText(reason) });
-      roomState.clear();
-      showState();
-    },
-    joined({ messages, missed, online, rules: now, role, likes: counts }) {
-      const wall = Date.now();
-      myRoleHere = role;
-      showMe();
-      roomState.joined(now, performance.now(), wall);
-      showState();
-      if (missed === Infinity) chat.restart();
-      if (missed > 0) chat.divide(missedText(missed));
-      chat.add(messages, isOwn);
-      fly(messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS));
-      showOnline(online);
-      likes.enter(counts[LIKE] ?? 0);
-      composer.settle();
-    },
-    messages(messages) {
-      counted += messages.length;
-      chat.add(messages, isOwn);
-      fly(messages);
-    },
-    removed(events) {
-      for (const event of events) {
-        chat.remove(event, isOwn(event.uid));
-        stage.remove(event);
-      }
-    },
-    gap({ lost, anew }) {
-      if (anew) chat.restart();
-      chat.divide(missedText(lost));
-    },
-    online: showOnline,
-    likes: (counts) => likes.told(counts[LIKE] ?? 0),
-    joins: showJoins,
-    notice(event) {
-      const notice = { color: WHITE, ...event, kind: "notice", mode: "top", size: 25 };
-      chat.add([notice], () => false);
-      fly([notice]);
-    },
-    settled(entry, delivered) {
-      chat.settle(entry, delivered);
-      roomState.spoke(performance.now());
-    },
-    failed(entry, error) {
-      roomState.refused(error, performance.now());
-      chat.fail(entry, composer.giveBack(entry.text, error));
-    },
-    error: (error) => composer.complain(error),
-  },
+let here = roomIn(location);
+let outBecause = ""; // of `here`
+
+const client = connect(serverUrl(location, served), {
+  rooms: [here], token, guest: store.guest, name: store.nick,
 });
+/* One room at a time: what another still tells is old. */
+const onHere = (name, listener) => client.on(name, (event) => event.room === here && listener(event));
+
+client.on("connection", (change) => {
+  if (change.state !== "open") showConnection(change); // open is who is in the room
+  else if (outBecause) showOut();
+});
+client.on("welcome", (event) => {
+  if (event.guest) remember({ guest: event.guest });
+  showMe(event);
+});
+client.on("authed", showMe);
+client.on("error", (error) => composer.complain(error));
+client.on("notice", (event) => {
+  const notice = { color: WHITE, ...event, kind: "notice", mode: "top", size: 25 };
+  chat.add([notice], () => false);
+  fly([notice]);
+});
+onHere("joined", ({ online, state, role, likes: counts }) => {
+  outBecause = "";
+  showConnection({ state: "open" });
+  myRoleHere = role;
+  showMe();
+  roomState.joined(state, performance.now(), Date.now());
+  showState();
+  showOnline(online);
+  likes.enter(counts[LIKE] ?? 0);
+  composer.settle();
+});
+onHere("refused", (refusal) => {
+  if (refusal.code === "banned") return sentOut(refusal.message);
+  if (!refusal.again) showConnection({ state: "open" });
+  return composer.complain(refusal);
+});
+onHere("left", ({ reason }) => sentOut(reason));
+onHere("messages", ({ messages, history }) => {
+  if (!history) counted += messages.length;
+  chat.add(messages, isOwn);
+  const wall = Date.now();
+  fly(history ? messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS) : messages);
+});
+for (const name of ["delete", "clear"]) {
+  onHere(name, (event) => {
+    chat.remove(event, isOwn(event.uid));
+    stage.remove(event);
+  });
+}
+onHere("gap", ({ lost, anew }) => {
+  if (anew) chat.restart();
+  chat.divide(missedText(lost));
+});
+onHere("state", ({ state }) => {
+  roomState.ruled(state);
+  showState();
+});
+onHere("muted", ({ until }) => {
+  roomState.muted(until, performance.now(), Date.now());
+  showState();
+});
+onHere("online", ({ count }) => showOnline(count));
+onHere("likes", ({ counts }) => likes.told(counts[LIKE] ?? 0));
+onHere("joins", showJoins);
 
 const likes = new Likes({
-  send(count, answered) {
-    client.ask({ t: "like", room: client.room, count }, (answer) => {
-      answered(answer.t !== "error");
-      if (answer.t === "error") composer.complain(answer);
-    });
+  async send(count) {
+    try {
+      await client.like(here, { count });
+    } catch (error) {
+      composer.complain(error);
+      throw error;
+    }
   },
   show: (total) => ($("likes").textContent = total.toLocaleString("en")),
 });
@@ -136,10 +131,20 @@ function isOwn(uid) {
   return client.isOwn(uid);
 }
 
-function send(entry) {
-  const taken = client.send(entry);
-  if (taken) chat.pend(entry, myName);
-  return taken;
+async function send({ text, ...style }) {
+  const room = here;
+  const entry = { text, ...style };
+  chat.pend(entry, myName);
+  try {
+    const delivered = await client.send(room, text, style);
+    if (room !== here) return;
+    chat.settle(entry, delivered);
+    roomState.spoke(performance.now());
+  } catch (error) {
+    if (room !== here) return;
+    roomState.refused(error, performance.now());
+    chat.fail(entry, composer.giveBack(text, error));
+  }
 }
 
 function fly(messages) {
@@ -148,7 +153,7 @@ function fly(messages) {
 
 function missedText(count) {
   if (count === 1) return "1 message was missed";
-  return `${count > 0 && count < Infinity ? count : "Some"} messages were missed`; // 0: nobody knows
+  return `${count || "Some"} messages were missed`; // 0: nobody knows
 }
 
 function leftText(reason) {
@@ -182,14 +187,16 @@ function openNick(open) {
 
 $("me").addEventListener("click", () => openNick($("nick-form").hidden));
 $("nick-form").addEventListener("keydown", ({ key }) => key === "Escape" && openNick(false));
-$("nick-form").addEventListener("submit", (event) => {
+$("nick-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const name = rules.clean($("nick").value);
-  client.rename(name, (answer) => {
-    if (answer.t === "error") return void composer.complain(answer);
+  try {
+    await client.rename(name);
     remember({ nick: name });
     openNick(false);
-  });
+  } catch (error) {
+    composer.complain(error);
+  }
 });
 
 // -- what may be done about a message
@@ -199,10 +206,7 @@ function openMenu(message, from) {
   const may = { own, role: roleHere(), pinned: roomState.pinned };
   const items = actionsFor(message, may).map(({ label, told, command }) => ({
     label,
-    run: () => client.ask({ ...command, room: client.room }, (answer) => {
-      if (answer.t === "error") composer.complain(answer);
-      else tell(told);
-    }),
+    run: () => client.ask({ ...command, room: here }).then(() => tell(told), (error) => composer.complain(error)),
   }));
   if (items.length) menu.show(from, `Message of ${message.name}`, items);
   return items.length > 0;
@@ -251,14 +255,17 @@ function judgeRoom(room) {
 }
 
 function enter(room) {
-  if (room === client.room) return;
+  if (room === here) return;
+  client.leave(here);
+  here = room;
+  outBecause = "";
   chat.clear();
   stage.clear();
   composer.settle();
   showOnline(0);
   likes.leave();
   $("came").textContent = "";
-  client.switchRoom(room);
+  client.join(room);
   menu.close();
   roomState.clear();
   showState();
@@ -273,7 +280,7 @@ $("room-form").addEventListener("submit", (event) => {
   if (!judgeRoom(room)) return;
   const address = new URL(location.href);
   address.searchParams.set("room", room);
-  if (room !== client.room) history.pushState(null, "", address);
+  if (room !== here) history.pushState(null, "", address);
   enter(room);
   $("input").focus();
 });
@@ -298,6 +305,17 @@ function showConnection({ state, reason = "", returnAt: at = 0 }) {
   showReturn();
 }
 
+function sentOut(reason) {
+  outBecause = reason;
+  showOut();
+  roomState.clear();
+  showState();
+}
+
+function showOut() {
+  showConnection({ state: "closed", reason: leftText(outBecause) });
+}
+
 function showReturn() {
   const seconds = Math.ceil((returnAt - performance.now()) / 1000);
   $("connection-when").textContent = seconds > 0 ? ` in ${seconds} s` : "";
@@ -309,8 +327,6 @@ function showOnline(count) {
 
 $("retry").addEventListener("click", () => client.retry());
 $("like").addEventListener("click", () => likes.tap());
-window.addEventListener("online", () => client.online());
-window.addEventListener("offline", () => client.offline());
 
 // -- how the stage looks
 
@@ -355,5 +371,4 @@ setInterval(() => {
 }, 250);
 
 showStage();
-showRoom(client.room);
-client.start();
+showRoom(here);

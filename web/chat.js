@@ -7,8 +7,8 @@
  * One's own message stands at the end as `pending` until it comes by; then the real one takes over.
  */
 
-import { WHITE, cssColor } from "./color.js";
-import { means } from "./redaction.js";
+import { WHITE, means } from "../clients/js/src/index.js";
+import { cssColor } from "./color.js";
 
 const KEEP = 200;
 const FLUSH_MS = 50;
@@ -27,7 +27,7 @@ export class ChatList {
   #scheduled = false;
   #flushedAt = 0;
   #newest = 0; // highest seq handed in, shown or queued
-  #pending = new Map(); // client id -> element
+  #pending = new Map(); // what was typed -> element
   #echoes = new Map(); // seq -> element waiting for the real message
   #onPress;
   #press; // timer of a finger that rests
@@ -85,15 +85,15 @@ export class ChatList {
   pend(entry, name) {
     const item = this.#message({ ...entry, name, uid: "" }, true);
     item.classList.add("pending");
-    this.#pending.set(entry.id, item);
+    this.#pending.set(entry, item);
     this.#list.append(item);
     this.follow();
   }
 
   settle(entry, { seq, id }) {
-    const item = this.#pending.get(entry.id);
+    const item = this.#pending.get(entry);
     if (!item) return;
-    this.#pending.delete(entry.id);
+    this.#pending.delete(entry);
     if (seq <= this.#newest) return void item.remove(); // the real one is here already
     item.classList.remove("pending");
     item.dataset.seq = seq;
@@ -103,8 +103,8 @@ export class ChatList {
 
   /** It was not sent. Where the words could not be given back, they stay to be read. */
   fail(entry, givenBack) {
-    const item = this.#pending.get(entry.id);
-    this.#pending.delete(entry.id);
+    const item = this.#pending.get(entry);
+    this.#pending.delete(entry);
     if (!item) return;
     if (givenBack) item.remove();
     item.classList.replace("pending", "failed");
@@ -190,7 +190,7 @@ export class ChatList {
     }
     if (seq !== undefined) item.dataset.seq = seq;
     if (uid) item.dataset.uid = uid;
-    item.dataset.id = id;
+    if (id !== undefined) item.dataset.id = id;
     if (kind) item.dataset.kind = kind;
     if (own) item.classList.add("own");
     if (ts) item.title = new Date(ts).toLocaleTimeString();

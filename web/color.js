@@ -1,7 +1,5 @@
 /* A message's colour: a number 0..0xFFFFFF on the wire. Rule: pure. */
 
-export const WHITE = 0xffffff;
-
 export function cssColor(color) {
   return `#${color.toString(16).padStart(6, "0")}`;
 }

@@ -4,7 +4,8 @@
  * An entry's id is made here, once: every repeat of the entry carries it.
  */
 
-import { WHITE, cssColor } from "./color.js";
+import { WHITE } from "../clients/js/src/index.js";
+import { cssColor } from "./color.js";
 import { lengthOf } from "./rules.js";
 import { remember, store } from "./store.js";
 
@@ -30,6 +31,7 @@ const ADVICE = {
   word_refused: "A word in it may not be said here.",
   banned: "You are banned from this room.",
   room_busy: "Too much is being said here just now.",
+  queue_full: "Several messages are still on their way.",
   id_reused: "That could not be told from another message.",
 };
 
@@ -42,12 +44,10 @@ export class Composer {
   #styling;
   #send;
   #rules;
-  #page = Math.random().toString(36).slice(2, 10);
-  #typed = 0;
   #draft = { color: WHITE, mode: "scroll", size: 25, ...store.draft };
   #problem = null;
 
-  /** `send(entry)` answers whether it was taken; `rules` say what may be. */
+  /** `send({text, color, mode, size})` sends it; `rules` say what may be. */
   constructor({ form, send, rules }) {
     const [input, count, error, tools, styling] = ["#input", "#count", "#error", "#tools", "#styling"]
       .map((selector) => form.querySelector(selector));
@@ -120,14 +120,9 @@ export class Composer {
     const text = this.#rules.clean(this.#input.value);
     if (!text) return void this.complain({ code: "text_empty" });
     if (lengthOf(text) > this.#rules.textChars) return void this.complain({ code: "text_too_long" });
-    this.#typed += 1;
-    const entry = { id: `${this.#page}-${this.#typed}`, text, ...this.#draft };
-    if (!this.#send(entry)) {
-      this.complain({ message: "Several messages are still on their way." });
-      return;
-    }
     this.#input.value = "";
     this.#showCount();
+    this.#send({ text, ...this.#draft });
   }
 
   #choose({ type, name, value }) {

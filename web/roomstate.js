@@ -5,7 +5,7 @@
  * is refused because of it.
  */
 
-import { rank } from "./roles.js";
+import { rank } from "../clients/js/src/index.js";
 
 export class RoomState {
   #rules = {};

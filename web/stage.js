@@ -8,9 +8,9 @@
  * few at a time, when no lane comes free: a flood of gifts must not bury the stage either.
  */
 
+import { means } from "../clients/js/src/index.js";
 import { cssColor, isDark } from "./color.js";
 import { Lanes } from "./lanes.js";
-import { means } from "./redaction.js";
 
 const MOST_FLYING = 160;
 const RESERVED = 24; // more, for those that go first

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import urljoin
 
 import pytest
 
@@ -10,6 +11,9 @@ from chat.ops.engine import EmbeddedEngine
 from chat.policy.text import rules_for_page
 from tests.chat.api.rig import WS_PORT, Api
 
+IMPORTED = re.compile(r'^(?:import|export|}).* from "(\.[^"]+)"', re.MULTILINE)
+"""What a module imports; comments name types."""
+MODULES = sorted(path.name for path in page.client_folder().glob("*.js"))
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
 
 
@@ -57,8 +61,9 @@ class TestPage:
         for name in SERVED:
             if name.endswith(".js"):
                 text = api.get(f"/web/{name}").body.decode()
-                for wanted in re.findall(r'from "\./([^"]+)"', text):
-                    assert wanted in SERVED, f"{name} imports {wanted}"
+                for wanted in IMPORTED.findall(text):
+                    path = urljoin(f"/web/{name}", wanted)
+                    assert api.get(path).status == 200, f"{name} imports {wanted}"
 
 
 class TestFiles:
@@ -88,6 +93,26 @@ class TestFiles:
     )
     def test_nothing_else_is(self, api: Api, name: str) -> None:
         assert api.get(f"/web/{name}").status == 404
+
+    @pytest.mark.parametrize("name", MODULES)
+    def test_the_client_is_for_pages_of_any_origin(self, api: Api, name: str) -> None:
+        answer = api.get(page.MODULES + name)
+        assert answer.status == 200
+        assert answer.body == (page.client_folder() / name).read_bytes()
+        assert answer.headers["content-type"] == page.TYPES[".js"]
+        assert answer.headers["access-control-allow-origin"] == "*"
+        for wanted in IMPORTED.findall(answer.body.decode()):
+            assert wanted.removeprefix("./") in MODULES, f"{name} imports {wanted}"
+
+    def test_one_name_stands_for_the_whole_client(self, api: Api) -> None:
+        answer = api.get("/client/danmaku.js")
+        assert answer.headers["access-control-allow-origin"] == "*"
+        [wanted] = re.findall(r'export \* from "([^"]+)"', answer.body.decode())
+        assert api.get(urljoin("/client/danmaku.js", wanted)).status == 200
+
+    @pytest.mark.parametrize("path", ["/client/", "/clients/js/package.json", "/clients/js/src/"])
+    def test_of_the_package_nothing_else_is(self, api: Api, path: str) -> None:
+        assert api.get(path).status == 404
 
     def test_swagger_uis_files_come_from_here_too(self, api: Api) -> None:
         for name in ("swagger-ui.css", "swagger-ui-bundle.js"):

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { rank } from "../roles.js";
+import { rank } from "../src/roles.js";
 
 describe("roles", () => {
   test("stand in order, and an unknown one is a user's", () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import { Likes } from "../likes.js";
+import { Likes } from "../src/likes.js";
+import { settled } from "./world.js";
 
 let due;
 let sent;
@@ -17,7 +18,7 @@ beforeEach(() => {
     clearTimeout: (timer) => due.splice(timer - 1, 1),
   };
   likes = new Likes({
-    send: (count, answered) => sent.push({ count, answered }),
+    send: (count) => new Promise((taken, refused) => sent.push({ count, taken, refused })),
     show: (total) => shown.push(total),
     env,
   });
@@ -46,19 +47,21 @@ describe("tapping", () => {
     assert.deepEqual(sent.map(({ count }) => count), [100]);
   });
 
-  test("what is not taken is shown no more", () => {
+  test("what is not taken is shown no more", async () => {
     likes.enter(10);
     tap(2);
     second();
-    sent[0].answered(false);
+    sent[0].refused(new Error("rate_limited"));
+    await settled();
     assert.equal(shown.at(-1), 10);
   });
 
-  test("what is taken stays", () => {
+  test("what is taken stays", async () => {
     likes.enter(10);
     tap(2);
     second();
-    sent[0].answered(true);
+    sent[0].taken();
+    await settled();
     assert.equal(shown.at(-1), 12);
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { DUPLICATE, JUMP, NEW, Position } from "../position.js";
+import { DUPLICATE, JUMP, NEW, Position } from "../src/position.js";
 
 const messages = (...seqs) => seqs.map((seq) => ({ seq }));
 const span = (seq, to = seq, epoch = "e1") => ({ epoch, seq, to });

@@ -4,8 +4,14 @@
  * those of one user. Whoever shows messages asks `means` of each.
  */
 
-/** Of places as the wire has them, those after `seen` that take something back. `seq` is the first
- *  one's, unless it says its own. */
+/** @import { Place } from "./types.js" */
+
+/**
+ * Of places as the wire has them, those after `seen` that take something back. `seq` is the first
+ * one's, unless it says its own.
+ * @param {Place[]} lean
+ * @param {number} seq
+ */
 export function removals(lean, seq, seen = 0) {
   const found = [];
   let at = seq;
@@ -17,7 +23,11 @@ export function removals(lean, seq, seen = 0) {
   return found;
 }
 
-/** Whether a `delete` or a `clear` means a message. */
+/**
+ * Whether a `delete` or a `clear` means a message, of the same room.
+ * @param {{t: string, seq: number, target?: number, uid?: string}} event
+ * @param {{seq: number, uid?: string}} message
+ */
 export function means({ t, seq, target, uid }, message) {
   if (t === "delete") return message.seq === target;
   return message.seq < seq && (uid === undefined || message.uid === uid);

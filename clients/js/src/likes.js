@@ -1,11 +1,11 @@
 /* Likes as they are tapped: shown at once, gathered for a second, sent together.
  *
- * Rule: no socket, no DOM. `send(count, answered)` sends them and calls back with whether they were
- * taken; `show(total)` shows the room's sum with one's own in it, also before the server has counted
+ * Rule: no socket, no DOM. `send(count)` sends them and is rejected where they were not taken;
+ * `show(total)` shows the room's sum with one's own in it, also before the server has counted
  * them. What is shown goes down only when likes were not taken, or with another room.
  */
 
-import { BROWSER } from "./link.js";
+import { world } from "./env.js";
 
 const GATHER_MS = 1000;
 const MOST = 100; // of one command
@@ -17,9 +17,16 @@ export class Likes {
   #total = 0; // as the server says
   #sent = 0; // and not yet in that, as far as one can tell
   #tapped = 0; // and not sent yet
+  /** @type {any} */
   #timer;
 
-  constructor({ send, show, env = BROWSER }) {
+  /**
+   * @param {{
+   *   send: (count: number) => Promise<unknown>, show: (total: number) => void,
+   *   env?: Pick<import("./types.js").Env, "setTimeout" | "clearTimeout">,
+   * }} parts
+   */
+  constructor({ send, show, env = world() }) {
     this.#send = send;
     this.#show = show;
     this.#env = env;
@@ -32,7 +39,10 @@ export class Likes {
     this.#shown();
   }
 
-  /** The sum as it is told. One that has not grown by what was sent does not have it all yet. */
+  /**
+   * The sum as it is told. One that has not grown by what was sent does not have it all yet.
+   * @param {number} total
+   */
   told(total) {
     if (total < this.#total + this.#sent) return;
     this.#total = total;
@@ -40,7 +50,10 @@ export class Likes {
     this.#shown();
   }
 
-  /** The sum of a room one comes into; what was tapped in another is not for this one. */
+  /**
+   * The sum of a room one comes into; what was sent in another is not for this one.
+   * @param {number} total
+   */
   enter(total) {
     this.#total = total;
     this.#sent = 0;
@@ -57,8 +70,7 @@ export class Likes {
     const count = this.#tapped;
     this.#tapped = 0;
     this.#sent += count;
-    this.#send(count, (taken) => {
-      if (taken) return;
+    this.#send(count).catch(() => {
       this.#sent = Math.max(0, this.#sent - count);
       this.#shown();
     });

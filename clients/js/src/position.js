@@ -12,6 +12,8 @@
 
 import { timeAt } from "./messages.js";
 
+/** @import { Place } from "./types.js" */
+
 export const NEW = "new";
 export const DUPLICATE = "duplicate";
 export const JUMP = "jump";
@@ -19,8 +21,10 @@ export const JUMP = "jump";
 const UNSPOKEN = "";
 
 export class Position {
+  /** @type {string | null} */
   #epoch = null;
   #seq = 0;
+  /** @type {number | undefined} */
   #ts = undefined;
 
   get known() {
@@ -33,16 +37,18 @@ export class Position {
 
   /** What to put in a join's `since`; undefined (so absent from the JSON) for a first visit. */
   get since() {
-    if (!this.known) return undefined;
+    if (this.#epoch === null) return undefined;
     const place = { epoch: this.#epoch, seq: this.#seq };
     return this.#ts === undefined ? place : { ...place, ts: this.#ts };
   }
 
-  /** Classify a live span; without `to` it is one number, without `epoch` of ours; `ts` is that of
-   *  its end. Only NEW moves
-   *  the position, and what of the span was not after it is still a repetition. A JUMP is answered
-   *  by a re-join, whose history brings the span again together with what came before it, and tells
-   *  of which epoch the first place of a room is that said none. */
+  /**
+   * Classify a live span; without `to` it is one number, without `epoch` of ours; `ts` is that of
+   * its end. Only NEW moves the position, and what of the span was not after it is still a
+   * repetition. A JUMP is answered by a re-join, whose history brings the span again together with
+   * what came before it, and tells of which epoch the first place of a room is that said none.
+   * @param {{epoch?: string | null, seq: number, to?: number, ts?: number}} span
+   */
   take({ epoch = this.#epoch, seq, to = seq, ts }) {
     if (!this.#continues(epoch)) return JUMP;
     if (to <= this.#seq) return DUPLICATE;
@@ -51,21 +57,27 @@ export class Position {
     return NEW;
   }
 
-  /** The server left out, on purpose, what there was up to `seq`: nothing of it is to be asked for. */
+  /**
+   * The server left out, on purpose, what there was up to `seq`: nothing of it is to be asked for.
+   * @param {number} seq
+   */
   shed(seq) {
     if (seq > this.#seq) this.#move(this.#epoch, seq);
   }
 
-  /** Take a `joined`. Returns up to which seq its history was seen before, and how many messages can
-   *  no longer be had (Infinity: the numbering began anew, so nobody knows). Numbers that the history
-   *  passes over are nobody's loss: only what lies before its first one is. */
+  /**
+   * Take a `joined`. Returns up to which seq its history was seen before, and how many messages can
+   * no longer be had (Infinity: the numbering began anew, so nobody knows). Numbers that the history
+   * passes over are nobody's loss: only what lies before its first one is.
+   * @param {{epoch: string, seq: number, ts?: number, recovered: boolean, history: Place[]}} event
+   */
   join({ epoch, seq, ts, recovered, history }) {
     const vouched = recovered || this.#isVouchedFor(seq, ts, history);
     const same = this.#continues(epoch) && vouched !== false;
     const seen = same ? this.#seq : 0;
     let missed = 0;
     if (this.known && !recovered) {
-      const first = history.length ? history[0].seq : seq + 1;
+      const first = history[0]?.seq ?? seq + 1;
       missed = same ? Math.max(0, first - seen - 1) : Infinity;
       if (!missed && vouched === undefined && this.#ts !== undefined) missed = Infinity;
     }
@@ -73,32 +85,49 @@ export class Position {
     return { seen, missed };
   }
 
-  /** Whether more is missing before a `gap` than what that says is lost: it follows a jump. */
+  /**
+   * Whether more is missing before a `gap` than what that says is lost: it follows a jump.
+   * @param {{epoch: string, seq: number, lost?: number}} event
+   */
   jumpsTo({ epoch, seq, lost = 0 }) {
     return epoch === this.#epoch && seq - lost > this.#seq;
   }
 
-  /** The server could not recover a stretch: go on from where it says. True if numbering began anew. */
+  /**
+   * The server could not recover a stretch: go on from where it says. True if numbering began anew.
+   * @param {{epoch: string, seq: number}} event
+   */
   skip({ epoch, seq }) {
     const anew = !this.#continues(epoch);
     this.#move(epoch, seq);
     return anew;
   }
 
+  /**
+   * @param {string | null} epoch
+   * @param {number} seq
+   * @param {number} [ts]
+   */
   #move(epoch, seq, ts) {
     this.#epoch = epoch;
     this.#seq = seq;
     this.#ts = ts;
   }
 
-  /** Whether what stands where we are is what stood there when we saw it. It is not when the server
-   *  was set back: the number was given out again, or is about to be. Undefined: we are not told. */
+  /**
+   * Whether what stands where we are is what stood there when we saw it. It is not when the server
+   * was set back: the number was given out again, or is about to be. Undefined: we are not told.
+   * @param {number} seq
+   * @param {number | undefined} ts
+   * @param {Place[]} history
+   */
   #isVouchedFor(seq, ts, history) {
     if (seq < this.#seq) return false;
     const there = (seq === this.#seq ? ts : undefined) ?? timeAt(history, this.#seq);
     return this.#ts === undefined || there === undefined ? undefined : there === this.#ts;
   }
 
+  /** @param {string | null} epoch */
   #continues(epoch) {
     return epoch === this.#epoch || this.#epoch === UNSPOKEN;
   }

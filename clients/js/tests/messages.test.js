@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { expand } from "../messages.js";
+import { expand } from "../src/messages.js";
 
 const EVENT = { room: "r", epoch: "e", seq: 7 };
 const line = (text, more) => ({ uid: "u", text, ts: 1, ...more });

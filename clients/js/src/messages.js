@@ -9,14 +9,20 @@
  * was seen before becomes none.
  */
 
-import { WHITE } from "./color.js";
-
+export const WHITE = 0xffffff;
 const MODE = "scroll";
 const SIZE = 25;
 const GUEST = "guest:";
 
-/** The whole messages of a lean list, in order, without those up to `seen`. `epoch` and `seq` are
- *  those of the event that brought it. */
+/** @import { Message, Place } from "./types.js" */
+
+/**
+ * The whole messages of a lean list, in order, without those up to `seen`. `epoch` and `seq` are
+ * those of the event that brought it.
+ * @param {Place[]} lean
+ * @param {{room: string, epoch: string, seq: number}} event
+ * @returns {Message[]}
+ */
 export function expand(lean, { room, epoch, seq }, seen = 0) {
   const messages = [];
   let at = seq;
@@ -28,10 +34,15 @@ export function expand(lean, { room, epoch, seq }, seen = 0) {
   return messages;
 }
 
-/** When what stands at `at` of a lean list was published; undefined where that is not in it. `seq` is
- *  that of its first, where it does not say its own. */
+/**
+ * When what stands at `at` of a lean list was published; undefined where that is not in it. `seq` is
+ * that of its first, where it does not say its own.
+ * @param {Place[]} lean
+ * @param {number} at
+ * @param {number} [seq]
+ */
 export function timeAt(lean, at, seq) {
-  let here = seq;
+  let here = seq ?? NaN;
   for (const { seq: said, ts } of lean) {
     here = said ?? here;
     if (here === at) return ts;
@@ -40,6 +51,13 @@ export function timeAt(lean, at, seq) {
   return undefined;
 }
 
+/**
+ * @param {any} lean a message's place
+ * @param {string} room
+ * @param {string} epoch
+ * @param {number} seq
+ * @returns {Message}
+ */
 function whole(lean, room, epoch, seq) {
   const { uid, name, text, color = WHITE, mode = MODE, size = SIZE, ts, kind } = lean;
   const { avatar, level, badges, times, data } = lean;
@@ -50,6 +68,7 @@ function whole(lean, room, epoch, seq) {
   };
 }
 
+/** @param {string} uid */
 function nameOf(uid) {
   return uid.startsWith(GUEST) ? `guest-${uid.slice(-4)}` : uid;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { means, removals } from "../redaction.js";
+import { means, removals } from "../src/redaction.js";
 
 const said = (seq, uid = "u") => ({ seq, uid });
 

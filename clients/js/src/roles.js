@@ -6,7 +6,10 @@
 
 const RANKS = ["guest", "user", "vip", "moderator", "owner", "admin"];
 
-/** How high a role stands; one that is not known here is a user's. */
+/**
+ * How high a role stands; one that is not known here is a user's.
+ * @param {string} role
+ */
 export function rank(role) {
   const found = RANKS.indexOf(role);
   return found < 0 ? RANKS.indexOf("user") : found;
