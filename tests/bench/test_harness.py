@@ -1,8 +1,12 @@
 """bench/harness.py: the clocks and sums every figure stands on."""
 
 import os
+import subprocess
+import sys
 import time
 from functools import partial
+
+import pytest
 
 from bench.harness import (
     Figures,
@@ -10,6 +14,7 @@ from bench.harness import (
     cpu_ns,
     interleave,
     memory_bytes,
+    settle,
 )
 
 
@@ -28,6 +33,17 @@ class TestClocks:
     def test_memory_is_in_bytes_by_its_kernel_name(self) -> None:
         memory = memory_bytes(os.getpid())
         assert memory["Rss"] >= memory["Pss"] > 1 << 20
+
+
+class TestSettle:
+    def test_it_waits_for_each_of_several(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+            try:
+                with pytest.raises(RuntimeError, match=f"{busy.pid}.* did not become idle"):
+                    settle(os.getpid(), busy.pid, quiet_s=0.05, timeout_s=0.2)
+            finally:
+                busy.kill()
+        settle(os.getpid())
 
 
 class TestInterleave:
