@@ -500,8 +500,11 @@ static void begin_chat(int window, int ms, char *payload) {
     talk.window = window;
     talk.until = now_ns() + (int64_t)ms * 1000000;
     snprintf(talk.payload, sizeof talk.payload, "%s", payload);
-    for (int fd = 0; fd <= highest_fd; fd++)
-        if (table[fd].phase == OPEN) keep_talking(fd);
+    for (int fd = 0; fd <= highest_fd; fd++) {
+        if (table[fd].phase != OPEN) continue;
+        table[fd].unanswered = 0; /* what was never answered would keep it silent */
+        keep_talking(fd);
+    }
     printf("{\"talking\":%d}\n", open_viewers);
 }
 

@@ -1,4 +1,8 @@
-"""nchan, a C module of nginx: a worker each core; one publishes by WebSocket, a backend by POST."""
+"""nchan, a C module of nginx: one publishes by WebSocket, a backend by POST.
+
+It has one worker, also where it may use two cores: of what two publish to a channel it loses some
+at the turn of a second ("A message from the past has just been published"), each having its clock.
+"""
 
 import http.client
 import os
@@ -19,7 +23,7 @@ BUILT_IN_PATH, RELATIVE_PATH = b"/var/lib/nginx/body", b"client_body_in_here"
 CONFIG = """\
 {user}
 daemon off;
-worker_processes {workers};
+worker_processes 1;
 worker_rlimit_nofile {descriptors};
 pid {folder}/pid;
 error_log stderr warn;
@@ -55,7 +59,7 @@ class Nchan(Published):
         command: list[str | Path] = [nginx, "-p", folder, "-c", config, "-e", "stderr"]
         program = stack.enter_context(Program(command, folder, self.cores))
         program.wait_for(self.port)
-        self.pids = program.pids(workers=len(self.cores))
+        self.pids = program.pids(workers=1)
         self._publisher = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         stack.callback(self._publisher.close)
 
@@ -76,7 +80,6 @@ class Nchan(Published):
         module.write_bytes(built.read_bytes().replace(BUILT_IN_PATH, RELATIVE_PATH))
         return CONFIG.format(
             folder=folder, module=module, port=self.port, descriptors=most_descriptors(),
-            workers=len(self.cores),
             # Without it a worker started by root is `nobody` and cannot use the folder.
             user="user root;" if os.geteuid() == 0 else "",
         )  # fmt: skip
