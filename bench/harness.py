@@ -173,7 +173,7 @@ def interleave(
 
     The first side is the floor: `ratio` is `key` against the floor's in the same round, and
     `ratio_low`, `ratio_high` its extremes. The order turns by one each round, so no side always
-    follows the same other one.
+    follows the same other one. A side that once has no figures is left out.
     """
     names = list(sides)
     seen: dict[str, list[Figures]] = {name: [] for name in names}
@@ -181,8 +181,10 @@ def interleave(
         shift = turn % len(names)
         taken = {name: sides[name]() for name in names[shift:] + names[:shift]}
         for name, figures in taken.items():
-            seen[name].append(figures | {"ratio": figures[key] / taken[names[0]][key]})
-    return {name: medians(figures) | _extremes(figures) for name, figures in seen.items()}
+            if figures:
+                seen[name].append(figures | {"ratio": figures[key] / taken[names[0]][key]})
+    there = {name: figures for name, figures in seen.items() if len(figures) == rounds}
+    return {name: medians(figures) | _extremes(figures) for name, figures in there.items()}
 
 
 def medians(figures: list[Figures]) -> Figures:

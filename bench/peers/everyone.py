@@ -5,8 +5,9 @@ Rule: a peer that cannot be here is named with the reason, and the others are me
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 
-from bench.harness import Figures, Unavailable
+from bench.harness import Figures, Unavailable, interleave
 from bench.peers.centrifuge import Centrifuge
 from bench.peers.danmaku import Danmaku
 from bench.peers.nats import Nats
@@ -27,6 +28,8 @@ PROGRAMS: dict[str, type[Published]] = {
 }
 PEERS = {*LIBRARIES, *PROGRAMS}
 WINS = " wins:"
+TROUBLE = (Unavailable, RuntimeError, TimeoutError, OSError)
+"""What keeps a server from being measured."""
 Make = Callable[[int], Server]
 """Starts one on so many cores."""
 
@@ -42,30 +45,51 @@ def makes() -> dict[str, Make]:
 
 
 def present(
-    makes: Mapping[str, Make], cores: int, stack: ExitStack
+    makes: Mapping[str, Make], cores: int, stack: ExitStack, warm: Callable[[Server], object]
 ) -> tuple[dict[str, Server], list[str]]:
-    """Those that could be started, and a note on each that could not."""
+    """Those that could be started and warmed up, and a note on each peer that could not.
+
+    Raises what the floor or ours raised.
+    """
     servers: dict[str, Server] = {}
     notes = []
     for name, make in makes.items():
         try:
             servers[name] = stack.enter_context(make(cores))
-        except (Unavailable, RuntimeError, TimeoutError) as problem:
+            warm(servers[name])
+        except TROUBLE as problem:
+            servers.pop(name, None)
             notes.append(missing(name, problem))
     return servers, notes
 
 
+def in_turns(
+    sides: Mapping[str, Callable[[], Figures]], rounds: int, key: str = "us"
+) -> tuple[dict[str, Figures], list[str]]:
+    """`interleave`, but a peer that fails on the way is left out, with a note."""
+    notes: dict[str, str] = {}
+
+    def turn(name: str) -> Figures:
+        if name not in notes:
+            try:
+                return sides[name]()
+            except TROUBLE as problem:
+                notes[name] = missing(name, problem)
+        return {}
+
+    measured = interleave({name: partial(turn, name) for name in sides}, rounds, key)
+    return measured, list(notes.values())
+
+
 def missing(name: str, problem: Exception) -> str:
+    """A note on a peer that is not measured. Raises the problem when it is no peer's."""
+    if name not in PEERS:
+        raise problem
     return f"{name}: not measured: {problem}"
 
 
 def against(rows: dict[str, Figures], key: str) -> dict[str, Figures]:
-    """The rows with `times_ours`: `key` of each against ours, where it has that.
-
-    Raises Unavailable when ours is not among them.
-    """
-    if US not in rows:
-        raise Unavailable("there was no node to compare with")
+    """The rows with `times_ours`: `key` of each against ours, where it has that."""
     ours = rows[US][key]
     return {
         name: row | ({"times_ours": row[key] / ours} if key in row else {})

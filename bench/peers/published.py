@@ -68,7 +68,8 @@ class Published(Server):
         self, wanted: int, seen: dict[str, Any], wall: int, cpu: int, deferred: int
     ) -> Figures:
         if seen[self.counted] != wanted:
-            raise RuntimeError(f"{seen[self.counted]} of {wanted} arrived")
+            gone = f"{seen['closed']} viewers sent away with {seen['close_code']}"
+            raise RuntimeError(f"{seen[self.counted]} of {wanted} arrived; {gone}")
         return {
             "us": cpu / wanted / 1e3,
             "deferred_us": deferred / wanted / 1e3,

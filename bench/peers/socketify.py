@@ -1,8 +1,8 @@
-"""uWebSockets through socketify: everyone subscribes to a topic, `publish` fans it out in C++.
+"""uWebSockets through socketify: a room is a topic one subscribes to, `publish` fans out in C++.
 
 Its own runner polls the native loop without pause. Here the native loop runs alone, or is turned by
 hand, once a frame, which is when uWebSockets writes what was published: only that pass is on the
-clock. The room is a topic.
+clock.
 """
 
 from typing import Any

@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Protocol, Self
 
 from bench.child import python
-from bench.harness import Figures, Unavailable, interleave
+from bench.harness import Figures, Unavailable
 from bench.peers.danmaku import Danmaku
-from bench.peers.everyone import LIBRARIES, PROGRAMS, missing, winners
+from bench.peers.everyone import LIBRARIES, PROGRAMS, TROUBLE, in_turns, missing, winners
 from bench.report import Aim, Column, Section
 from bench.targets import Target
 from bench.workloads import Settings
@@ -85,11 +85,10 @@ def compare(size: int, rounds: int) -> Section:
         for name, make in SIDES.items():
             try:
                 sides[name] = ready(stack.enter_context(make(size)))
-            except (Unavailable, RuntimeError, TimeoutError) as problem:
+            except TROUBLE as problem:
                 notes.append(missing(name, problem))
-        measured = interleave(sides, rounds)
-    if SERVER in measured:
-        notes = winners(measured, "us", "µs a delivery", SERVER) + notes
+        measured, failed = in_turns(sides, rounds)
+    notes = winners(measured, "us", "µs a delivery", SERVER) + notes + failed
     title = f"Beside others: {size:,} viewers of one room, one {PAYLOAD_BYTES}-byte frame per flush"
     return Section(title, COLUMNS, measured, aims(measured), notes)
 

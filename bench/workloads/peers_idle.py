@@ -9,8 +9,8 @@ configuration, once per run. A heap with a garbage collector counts as it stands
 import time
 from collections.abc import Mapping
 
-from bench.harness import Figures, Unavailable
-from bench.peers.everyone import FLOOR, Make, against, makes, missing, winners
+from bench.harness import Figures
+from bench.peers.everyone import FLOOR, TROUBLE, Make, against, makes, missing, winners
 from bench.report import Column, Section
 from bench.workloads import Settings
 from bench.workloads.idle import WARM_VIEWERS, slab_bytes
@@ -59,7 +59,7 @@ def compare(makes: Mapping[str, Make], size: int) -> Section:
             continue
         try:
             rows[name] = measure(make, size)
-        except (Unavailable, RuntimeError, TimeoutError) as problem:
+        except TROUBLE as problem:
             notes.append(missing(name, problem))
     rows = against(rows, "private")
     notes = winners(rows, "private", "bytes a viewer (Private_Dirty)") + notes

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 
-from bench.harness import Figures, cpu_ns, interleave
-from bench.peers.everyone import FLOOR, Make, against, makes, present, winners
+from bench.harness import Figures, cpu_ns
+from bench.peers.everyone import FLOOR, Make, against, in_turns, makes, present, winners
 from bench.peers.server import Server
 from bench.report import Column, Section
 from bench.workloads import Settings
@@ -62,12 +62,11 @@ def compare(makes: Mapping[str, Make], size: int, rounds: int) -> Section:
     """Those of them who can be here; the floor only accepts."""
     with ExitStack() as stack:
         upgrading = {name: make for name, make in makes.items() if name != FLOOR}
-        servers, notes = present(upgrading, 1, stack)
-        for server in servers.values():
-            join_round(server, size // 5)
+        servers, notes = present(upgrading, 1, stack, lambda one: join_round(one, size // 5))
         sides = {FLOOR: partial(accept_round, size)}
         sides |= {name: partial(join_round, server, size) for name, server in servers.items()}
-        measured = against(interleave(sides, rounds), "us")
-    notes = winners(measured, "us", "µs of CPU a join") + notes
+        turns, failed = in_turns(sides, rounds)
+    measured = against(turns, "us")
+    notes = winners(measured, "us", "µs of CPU a join") + notes + failed
     title = f"Joins beside others: {size:,} viewers of one room, {IN_FLIGHT} under way, one core"
     return Section(title, COLUMNS, measured, notes=notes)

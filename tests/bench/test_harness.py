@@ -57,6 +57,11 @@ class TestInterleave:
         interleave({name: partial(side, name) for name in "abc"}, rounds=3)
         assert "".join(order) == "abcbcacab"
 
+    def test_a_side_that_once_has_no_figures_is_left_out(self) -> None:
+        figures = iter([{"us": 1.0}, {}])
+        sides = {"floor": lambda: {"us": 1.0}, "broken": lambda: next(figures)}
+        assert list(interleave(sides, rounds=2)) == ["floor"]
+
     def test_ratios_are_taken_within_a_round_before_the_median(self) -> None:
         floor, ours = iter([1.0, 2.0, 4.0]), iter([2.0, 3.0, 4.0])
         measured = interleave(
