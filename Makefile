@@ -69,7 +69,7 @@ bench/out/debian/.unpacked: bench/peers/debian.txt
 	@cd bench/out/debs && grep -v '^#' ../../peers/debian.txt | while read -r one; do \
 	  apt-get download -qq -o APT::Sandbox::User=root $$one && dpkg -x $${one}_*.deb ../debian \
 	  || echo "$$one: no Debian package to be had; one that is installed will do"; done
-	@rm -rf bench/out/debs && touch $@
+	@rm -rf bench/out/debs && ! [ -d bench/out/debian/usr ] || touch $@
 
 # Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
 tests/e2e/node_modules: tests/e2e/package.json
