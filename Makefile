@@ -4,7 +4,7 @@
 #   make test               all tests
 #   make lint types         ruff; mypy --strict
 #   make bench              measure this machine, the kernel's floor and us in one run
-#   make bench-peers        the same beside websockets, picows, uWebSockets, nchan and NATS
+#   make bench-peers        the same beside websockets, picows, uWebSockets, nchan, NATS, Centrifuge
 #   make load SCENARIO=hot_room   Locust against a node it starts itself
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make faults             kill, freeze and cut everything under load; the ledger must balance
@@ -61,13 +61,15 @@ $(VENV)/.peers: $(VENV)/.bench
 	    $(BIN)/pip install --quiet --disable-pip-version-check $$one || echo "$$one: not to be had"; done
 	@touch $@
 
-# Debian's servers are unpacked, not installed: installing would start a service.
-bench/out/debian:
-	@rm -rf bench/out/debs && mkdir -p bench/out/debs
+# Debian's servers, and the Go that builds one, are unpacked, not installed: installing would start a
+# service.
+bench/out/debian/.unpacked: bench/peers/debian.txt
+	@rm -rf bench/out/debs bench/out/debian && mkdir -p bench/out/debs bench/out/debian
 	@apt-cache show nginx >/dev/null 2>&1 || [ "$$(id -u)" != 0 ] || apt-get update -qq || true
-	@cd bench/out/debs && for one in nginx libnginx-mod-nchan nats-server; do \
+	@cd bench/out/debs && grep -v '^#' ../../peers/debian.txt | while read -r one; do \
 	  apt-get download -qq -o APT::Sandbox::User=root $$one && dpkg -x $${one}_*.deb ../debian \
 	  || echo "$$one: no Debian package to be had; one that is installed will do"; done
+	@rm -rf bench/out/debs && ! [ -d bench/out/debian/usr ] || touch $@
 
 # Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
 tests/e2e/node_modules: tests/e2e/package.json
@@ -103,7 +105,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(ARGS)
 
-bench-peers: $(VENV)/.peers bench/out/debian
+bench-peers: $(VENV)/.peers bench/out/debian/.unpacked
 	$(BIN)/python -m bench --peers $(ARGS)
 
 load: $(VENV)/.dev

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,8 +63,11 @@ class Child:
     def tell(self, line: str) -> None:
         """Give a command whose answer is fetched later with `answer`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise RuntimeError(self._ended()) from None
 
     def answer(self, timeout_s: float = 60.0) -> dict[str, Any]:
         return self._answer(timeout_s)
@@ -74,7 +78,8 @@ class Child:
     def close(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # one that has ended does not read its last line
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -88,6 +93,9 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ended(self) -> str:
+        return f"{self.name} ended (exit code {self._process.wait()})"
+
     def _answer(self, timeout_s: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         fd, deadline = self._process.stdout.fileno(), time.monotonic() + timeout_s
@@ -99,7 +107,7 @@ class Child:
                 raise TimeoutError(f"{self.name} gave no answer within {timeout_s:.0f} s")
             data = os.read(fd, 65536)
             if not data:
-                raise RuntimeError(f"{self.name} ended (exit code {self._process.wait()})")
+                raise RuntimeError(self._ended())
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)

@@ -6,12 +6,12 @@
  * the same floor for taking a connection in, `drain` for reading N frames of BYTES each (epoll and
  * a recv per readable socket), `answer` for sending the ready-made frame back for each as well.
  * `beat` is the floor for heartbeats: each second a ping to one in PERIOD_S connections, and a recv
- * of each answer.
+ * of each answer; `relay` the one for a chat: a recv, and a send to each of the room's MEMBERS.
  * Times are CLOCK_PROCESS_CPUTIME_ID around the loop.
  *
  * Lines in, one JSON line out each:
  *   frame PAYLOAD_BYTES | accept N | flush TIMES PACE_US | drain N BYTES | answer N BYTES
- *   beat SECONDS PERIOD_S | drop
+ *   beat SECONDS PERIOD_S | relay MEMBERS BYTES | drop
  * Ends when stdin closes, when its parent dies, or after MAX_SECONDS.
  */
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 enum { MAX_SECONDS = 900, MAX_FDS = 20000, MAX_FRAME = 65535, ACCEPT_TIMEOUT_MS = 30000,
-       EVENTS = 1024, READ_TIMEOUT_MS = 10000 };
+       EVENTS = 1024, READ_TIMEOUT_MS = 10000, RELAY_IDLE_MS = 1000 };
 
 static int fds[MAX_FDS];
 static int open_fds;
@@ -194,6 +194,32 @@ static void drain(long long wanted, long long bytes, bool answers) {
     close(epoll);
 }
 
+/* What one connection sends goes to the `members` of its room, who came one after the other. Masked
+ * frames of `bytes`, short ones, each whole in one read. Ends when nobody has sent for a while. */
+static void relay(int members, int bytes) {
+    static unsigned char in[1 << 16], out[256];
+    struct epoll_event events[EVENTS];
+    long long frames = 0, sends = 0, torn = 0;
+    int epoll = epoll_of_all(), ready;
+    printf("{\"relaying\":%d}\n", members);
+    while ((ready = epoll_wait(epoll, events, EVENTS, RELAY_IDLE_MS)) > 0) {
+        for (int i = 0; i < ready; i++) {
+            int k = (int)events[i].data.u32, first = k - k % members, size = bytes - 6;
+            ssize_t n = recv(fds[k], in, sizeof in, MSG_DONTWAIT);
+            if (n <= 0) epoll_ctl(epoll, EPOLL_CTL_DEL, fds[k], NULL);
+            else torn += n % bytes;
+            for (unsigned char *at = in; at + bytes <= in + n; at += bytes, frames++) {
+                out[0] = 0x81, out[1] = (unsigned char)size;
+                for (int b = 0; b < size; b++) out[2 + b] = at[6 + b] ^ at[2 + (b & 3)];
+                for (int m = first; m < first + members && m < open_fds; m++)
+                    sends += send(fds[m], out, (size_t)size + 2, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+            }
+        }
+    }
+    printf("{\"frames\":%lld,\"sends\":%lld,\"torn\":%lld}\n", frames, sends, torn);
+    close(epoll);
+}
+
 static void drop_all(void) {
     for (int k = 0; k < open_fds; k++) close(fds[k]);
     printf("{\"dropped\":%d}\n", open_fds);
@@ -223,6 +249,7 @@ int main(void) {
         else if (sscanf(line, "drain %d %d", &a, &b) == 2) drain(a, b, false);
         else if (sscanf(line, "answer %d %d", &a, &b) == 2) drain(a, b, true);
         else if (sscanf(line, "beat %d %d", &a, &b) == 2) beat(a, b);
+        else if (sscanf(line, "relay %d %d", &a, &b) == 2 && a > 0 && b > 6 && b < 132) relay(a, b);
         else if (!strncmp(line, "drop", 4)) drop_all();
         else printf("{\"error\":\"unknown command\"}\n");
     }

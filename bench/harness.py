@@ -44,15 +44,16 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns(process_clock(pid))
 
 
-def settle(pid: int, quiet_s: float = 0.3, timeout_s: float = 20.0) -> None:
-    """Wait until `pid` has nothing left to do: under 3 % of a core for `quiet_s`."""
+def settle(*pids: int, quiet_s: float = 0.3, timeout_s: float = 20.0) -> None:
+    """Wait until each of `pids` has nothing left to do: under 3 % of a core for `quiet_s`."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        before = cpu_ns(pid)
+        before = [cpu_ns(pid) for pid in pids]
         time.sleep(quiet_s)
-        if cpu_ns(pid) - before < 0.03 * quiet_s * 1e9:
+        spent = [cpu_ns(pid) - ns for pid, ns in zip(pids, before, strict=True)]
+        if max(spent, default=0) < 0.03 * quiet_s * 1e9:
             return
-    raise RuntimeError(f"process {pid} did not become idle within {timeout_s:.0f} s")
+    raise RuntimeError(f"processes {pids} did not become idle within {timeout_s:.0f} s")
 
 
 def children_of(pid: int) -> list[int]:
@@ -137,19 +138,20 @@ class Usage:
         return {"wall_s": wall / 1e9, **spent, **shares}
 
 
-def deferred_ns() -> int:
+def deferred_ns(*cores: int) -> int:
     """CPU of the kernel thread to which the server's core defers network work, where it is seen.
 
-    Long system calls have ksoftirqd receive what they send, on no process's clock. It works for
-    whoever sends, so whoever's cost is measured on that core is charged for it.
+    Or these cores' threads, for a server that has several. Long system calls have ksoftirqd receive
+    what they send, on no process's clock. It works for whoever sends, so whoever's cost is measured
+    on that core is charged for it.
     """
-    pid = _ksoftirqd()
-    return cpu_ns(pid) if pid else 0
+    pids = [_ksoftirqd(core) for core in cores or (SERVER_CORE,)]
+    return sum(cpu_ns(pid) for pid in pids if pid)
 
 
 @cache
-def _ksoftirqd() -> int | None:
-    name = f"ksoftirqd/{SERVER_CORE}"
+def _ksoftirqd(core: int) -> int | None:
+    name = f"ksoftirqd/{core}"
     threads = children_of(KTHREADD)
     return next((p for p in threads if Path(f"/proc/{p}/comm").read_text().strip() == name), None)
 
@@ -171,7 +173,7 @@ def interleave(
 
     The first side is the floor: `ratio` is `key` against the floor's in the same round, and
     `ratio_low`, `ratio_high` its extremes. The order turns by one each round, so no side always
-    follows the same other one.
+    follows the same other one. A side that once has no figures is left out.
     """
     names = list(sides)
     seen: dict[str, list[Figures]] = {name: [] for name in names}
@@ -179,8 +181,10 @@ def interleave(
         shift = turn % len(names)
         taken = {name: sides[name]() for name in names[shift:] + names[:shift]}
         for name, figures in taken.items():
-            seen[name].append(figures | {"ratio": figures[key] / taken[names[0]][key]})
-    return {name: medians(figures) | _extremes(figures) for name, figures in seen.items()}
+            if figures:
+                seen[name].append(figures | {"ratio": figures[key] / taken[names[0]][key]})
+    there = {name: figures for name, figures in seen.items() if len(figures) == rounds}
+    return {name: medians(figures) | _extremes(figures) for name, figures in there.items()}
 
 
 def medians(figures: list[Figures]) -> Figures:

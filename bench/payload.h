@@ -6,6 +6,7 @@
  * rooms mix, and because a viewer that is behind reads two frames before the next viewer does.
  * Danger: it relies on compact JSON with "t" first in each event, which is how the server writes.
  * A publisher marks a message for latency by a text that begins with @<CLOCK_MONOTONIC ns>.
+ * Another server's protocol is three words, and a payload is what it has of them.
  */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H
@@ -56,6 +57,12 @@ static void histogram_print(const struct histogram *h) {
            (unsigned long long)histogram_quantile(h, 0.99),
            (unsigned long long)histogram_quantile(h, 0.999), (unsigned long long)h->max);
 }
+
+/* What another protocol says: you are in; what you sent is taken; here is a message, of which the
+ * word's last byte may be the @ of a stamp. Without any, payloads are ours. */
+struct words {
+    char joined[32], ack[32], message[32];
+};
 
 /* What one distinct payload held. */
 struct digest {
@@ -125,6 +132,18 @@ static void digest_events(struct digest *d, const char *text, const char *end) {
     }
 }
 
+static void digest_words(struct digest *d, const struct words *w, const char *text,
+                         const char *end) {
+    d->joined = *w->joined && find(text, end, w->joined);
+    for (const char *at = text; *w->ack && (at = find(at, end, w->ack)); at += strlen(w->ack))
+        d->acks++;
+    for (const char *at = text; *w->message && (at = find(at, end, w->message));) {
+        at += strlen(w->message);
+        d->messages++;
+        if (at[-1] == '@' && d->stamps < STAMPS_MAX) d->stamp[d->stamps++] = (int64_t)number_at(at, end);
+    }
+}
+
 /* Where a payload's digest is kept: by its size and its first words, which hold room and seq. */
 static unsigned digest_slot(const char *text, size_t bytes) {
     uint64_t hash = bytes, word;
@@ -137,8 +156,8 @@ static unsigned digest_slot(const char *text, size_t bytes) {
 }
 
 /* What is in a payload, which has four bytes of room behind it. */
-static const struct digest *digest_payload(struct digest *kept, char *text, size_t bytes,
-                                           bool compressed) {
+static const struct digest *digest_payload(struct digest *kept, const struct words *words,
+                                           char *text, size_t bytes, bool compressed) {
     static char inflated[4 * PAYLOAD_MAX];
     struct digest *d = &kept[digest_slot(text, bytes)];
     if (!d->text && !(d->text = malloc(PAYLOAD_MAX))) abort();
@@ -148,7 +167,9 @@ static const struct digest *digest_payload(struct digest *kept, char *text, size
     d->first_seq = d->last_seq = 0;
     d->bytes = bytes < PAYLOAD_MAX ? bytes : 0;
     memcpy(d->text, text, d->bytes);
-    if (!compressed) digest_events(d, text, text + bytes);
+    if (*words->joined || *words->ack || *words->message)
+        digest_words(d, words, text, text + bytes);
+    else if (!compressed) digest_events(d, text, text + bytes);
     else if ((bytes = inflate_message(text, bytes, inflated, sizeof inflated)))
         digest_events(d, inflated, inflated + bytes);
     return d;

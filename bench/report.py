@@ -19,6 +19,9 @@ from rich.table import Table
 from bench.child import HERE, OUT
 from bench.harness import CLIENT_CORE, SERVER_CORE, Figures
 
+LOAD_BEFORE = os.getloadavg()
+"""When the run began: at its end the load is our own."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -120,7 +123,7 @@ def machine() -> dict[str, Any]:
         "client_core": CLIENT_CORE,
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "load_before": os.getloadavg(),
+        "load_before": LOAD_BEFORE,
     }
 
 

@@ -14,9 +14,14 @@
  *   deflate [0]                connections from now on offer permessage-deflate; 0: they do not
  *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF;
  *                              $room in it; who joins by it counts once it has `joined`
+ *   words JOINED ACK MESSAGE   another server's: a viewer counts once a frame has JOINED in it, and
+ *                              how often a frame has the others is counted; - is none, and an
+ *                              ACK of $me is a viewer's own message come back to it
  *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
- *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it
+ *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it,
+ *                              $stamp, an @ and 20 digits of $now, $me, a # and 5 digits that
+ *                              name the viewer, and \n as in greet
  *   count | reset | latency | stall N | unstall N | drop N | tick MICROSECONDS
  * Arguments: viewers PORT [SOURCE]; it dials from 127.0.0.2 + SOURCE and the next ones, so several
  * need not look for ports of the same. Ends when stdin closes, when its parent dies, or after
@@ -71,6 +76,8 @@ static bool deflate; /* whether connections offer permessage-deflate, as browser
 static int epoll_fd, server_port, first_source, tick_us = 1000, highest_fd;
 static char scratch[2 * SCRATCH + 4];
 static struct digest digests[DIGESTS];
+static struct words words;
+static bool own_answers; /* whether one's own message come back is the answer to it */
 static struct histogram latency, handshakes;
 static struct { size_t bytes; unsigned char frame[1040]; char text[1024]; } greeting;
 
@@ -134,7 +141,11 @@ static size_t make_frame(unsigned char *out, int opcode, const char *payload, si
     return at + n;
 }
 
-/* `text` with $room (or $room+NUMBER, the sum), $ref and $now filled in; its length. `out` holds
+static size_t name_viewer(char *out, const struct viewer *v) {
+    return (size_t)sprintf(out, "#%05d", (int)(v - table));
+}
+
+/* `text` with $room (or $room+NUMBER, the sum), $ref and the others filled in; its length. `out` holds
  * twice 1024 bytes. */
 static size_t fill_in(char *out, const char *text, const struct viewer *v) {
     size_t n = 0;
@@ -146,6 +157,10 @@ static size_t fill_in(char *out, const char *text, const struct viewer *v) {
         }
         else if (!strncmp(text, "$ref", 4))
             n += (size_t)sprintf(out + n, "%lld", count.emitted), text += 4;
+        else if (!strncmp(text, "$stamp", 6))
+            n += (size_t)sprintf(out + n, "@%020lld", (long long)now_ns()), text += 6;
+        else if (!strncmp(text, "$me", 3))
+            n += name_viewer(out + n, v), text += 3;
         else if (!strncmp(text, "$now", 4))
             n += (size_t)sprintf(out + n, "%lld", (long long)now_ns()), text += 4;
         else out[n++] = *text++;
@@ -166,16 +181,26 @@ static void keep_talking(int fd) {
     }
 }
 
+static unsigned own_in(const struct viewer *v, const char *text, size_t n) {
+    char name[16];
+    size_t size = name_viewer(name, v);
+    unsigned found = 0;
+    for (const char *at = text; (at = memmem(at, (size_t)(text + n - at), name, size)); at += size)
+        found++;
+    return found;
+}
+
 static void on_text(struct viewer *v, char *text, size_t n, bool compressed) {
-    const struct digest *d = digest_payload(digests, text, n, compressed);
+    const struct digest *d = digest_payload(digests, &words, text, n, compressed);
+    unsigned acks = own_answers ? own_in(v, text, n) : d->acks;
     count.frames++;
     count.bytes += (long long)n;
     count.messages += d->messages;
     count.pongs += d->pongs;
-    count.acks += d->acks;
+    count.acks += acks;
     count.errors += d->errors;
-    if (talk.window && (d->acks || d->errors)) {
-        v->unanswered -= (int)(d->acks + d->errors);
+    if (talk.window && (acks || d->errors)) {
+        v->unanswered -= (int)(acks + d->errors);
         keep_talking((int)(v - table));
     }
     if (d->joined) {
@@ -381,7 +406,7 @@ static void begin_connect(int wanted, int inflight, const char *path, int rooms,
         return;
     }
     plan.joins = !raw && (strstr(plan.paths ? plan.paths[0] : path, "room=") ||
-                          strstr(greeting.text, "\"t\":\"join\""));
+                          strstr(greeting.text, "\"t\":\"join\"") || *words.joined);
     plan.wall = now_ns();
     plan.cpu = cpu_ns();
     plan.wanted = wanted;
@@ -465,12 +490,21 @@ static void advance_emit(void) {
     }
 }
 
-static void begin_chat(int window, int ms, const char *payload) {
+/* For protocols of lines inside frames: the two-character \n made CR LF. */
+static void end_lines(char *text) {
+    for (char *at = text; (at = strstr(at, "\\n")); at += 2) at[0] = '\r', at[1] = '\n';
+}
+
+static void begin_chat(int window, int ms, char *payload) {
+    end_lines(payload);
     talk.window = window;
     talk.until = now_ns() + (int64_t)ms * 1000000;
     snprintf(talk.payload, sizeof talk.payload, "%s", payload);
-    for (int fd = 0; fd <= highest_fd; fd++)
-        if (table[fd].phase == OPEN) keep_talking(fd);
+    for (int fd = 0; fd <= highest_fd; fd++) {
+        if (table[fd].phase != OPEN) continue;
+        table[fd].unanswered = 0; /* what was never answered would keep it silent */
+        keep_talking(fd);
+    }
     printf("{\"talking\":%d}\n", open_viewers);
 }
 
@@ -495,9 +529,8 @@ static void stall(int n, bool on) {
     printf("{\"%s\":%d}\n", on ? "stalled" : "unstalled", done);
 }
 
-/* The frame of `text`, its two-character \n made CR LF for protocols of lines inside frames. */
 static void greet(char *text) {
-    for (char *at = text; (at = strstr(at, "\\n")); at += 2) at[0] = '\r', at[1] = '\n';
+    end_lines(text);
     snprintf(greeting.text, sizeof greeting.text, "%s", text);
     greeting.bytes = make_frame(greeting.frame, 1, text, strnlen(text, 1000));
     printf("{\"greeting\":%zu}\n", greeting.bytes);
@@ -507,6 +540,23 @@ static void reset(void) {
     memset(&count, 0, sizeof count);
     memset(&latency, 0, sizeof latency);
     printf("{\"reset\":true}\n");
+}
+
+/* The words of another protocol; what was found in payloads by the old ones is forgotten. */
+static void take_words(const char *line) {
+    struct words w;
+    if (sscanf(line, "words %31s %31s %31s", w.joined, w.ack, w.message) != 3) {
+        printf("{\"error\":\"words takes three\"}\n");
+        return;
+    }
+    own_answers = !strcmp(w.ack, "$me");
+    if (own_answers) *w.ack = 0;
+    char *all[] = {w.joined, w.ack, w.message};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(all[i], "-")) *all[i] = 0;
+    words = w;
+    for (int i = 0; i < DIGESTS; i++) digests[i] = (struct digest){.text = digests[i].text};
+    printf("{\"words\":3}\n");
 }
 
 static void command(const char *line) {
@@ -521,6 +571,7 @@ static void command(const char *line) {
     else if (sscanf(line, "emit %1023s %lld %lf %1023[^\n]", word, &a, &rate, text) >= 3)
         begin_emit(word, a, rate, text);
     else if (sscanf(line, "greet %1023[^\n]", text) == 1) greet(text);
+    else if (!strncmp(line, "words ", 6)) take_words(line);
     else if (sscanf(line, "chat %lld %d %511[^\n]", &a, &b, text) == 3)
         begin_chat((int)a, b, text);
     else if (sscanf(line, "stall %lld", &a) == 1) stall((int)a, true);

@@ -1,4 +1,8 @@
-"""nchan, a C module of nginx: one worker, POST to its publisher, subscribers over WebSocket."""
+"""nchan, a C module of nginx: one publishes by WebSocket, a backend by POST.
+
+It has one worker, also where it may use two cores: of what two publish to a channel it loses some
+at the turn of a second ("A message from the past has just been published"), each having its clock.
+"""
 
 import http.client
 import os
@@ -10,6 +14,7 @@ from bench.harness import Unavailable
 from bench.local import free_port
 from bench.peers.program import UNPACKED, Program, find, most_descriptors
 from bench.peers.published import Published
+from bench.peers.server import OWN
 
 MODULE = Path("usr/lib/nginx/modules/ngx_nchan_module.so")
 # The module makes this folder whatever the configuration says. Not being root, and leaving no
@@ -32,10 +37,10 @@ http {{
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
   server {{
     listen 127.0.0.1:{port} backlog=4096;
-    location = /publish {{ nchan_publisher; nchan_channel_id room; }}
-    location = / {{
-      nchan_subscriber websocket;
-      nchan_channel_id room;
+    location = /publish {{ nchan_publisher; nchan_channel_id 0; }}
+    location ~ ^/room-([0-9]+)$ {{
+      nchan_pubsub websocket;
+      nchan_channel_id $1;
       nchan_subscriber_first_message newest;
     }}
   }}
@@ -44,15 +49,17 @@ http {{
 
 
 class Nchan(Published):
+    words = ("-", OWN, "@")
+
     def start(self, stack: ExitStack) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="danmaku-nchan-")))
         nginx, self.port = find("nginx"), free_port()
         config = folder / "nginx.conf"
         config.write_text(self._config(folder))
         command: list[str | Path] = [nginx, "-p", folder, "-c", config, "-e", "stderr"]
-        program = stack.enter_context(Program(command, folder))
+        program = stack.enter_context(Program(command, folder, self.cores))
         program.wait_for(self.port)
-        self.pids = program.pids()
+        self.pids = program.pids(workers=1)
         self._publisher = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         stack.callback(self._publisher.close)
 

@@ -1,4 +1,4 @@
-"""Somebody else's server as a process: found, started on the server's core, and ended.
+"""Somebody else's server as a process: found, started on the cores it may use, and ended.
 
 Rule: `make bench-peers` unpacks Debian's packages under bench/out/, so nothing is installed and no
 service starts; a program on PATH does as well.
@@ -14,6 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -43,12 +44,19 @@ def most_descriptors() -> int:
 class Program:
     """One server and its workers; what it prints goes to `log` in `folder`."""
 
-    def __init__(self, command: Sequence[str | Path], folder: Path, **environment: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        folder: Path,
+        cores: Sequence[int] = (SERVER_CORE,),
+        **environment: str,
+    ) -> None:
         self._log = folder / "log"
+        become = partial(_be_a_server, cores)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(part) for part in command], env=os.environ | environment,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_be_a_server,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=become,
             )  # fmt: skip
 
     def wait_for(self, port: int) -> None:
@@ -62,8 +70,14 @@ class Program:
                 time.sleep(0.05)
         raise Unavailable(f"did not start: {self._log.read_text()[-300:].strip() or 'no word'}")
 
-    def pids(self) -> list[int]:
-        return [self._process.pid, *children_of(self._process.pid)]
+    def pids(self, workers: int = 0) -> list[int]:
+        """Its process and its children's, once it has so many of these."""
+        deadline = time.monotonic() + START_S
+        while len(found := children_of(self._process.pid)) < workers:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"has {len(found)} of {workers} workers")
+            time.sleep(0.01)
+        return [self._process.pid, *found]
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +91,8 @@ class Program:
             self._process.wait()
 
 
-def _be_a_server() -> None:
-    """In the child before it becomes the program: end with the harness, keep to one core."""
+def _be_a_server(cores: Sequence[int]) -> None:
+    """In the child before it becomes the program: end with the harness, keep to these cores."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    pin(0, SERVER_CORE)
+    pin(0, *cores)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_descriptors(),) * 2)

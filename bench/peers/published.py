@@ -5,37 +5,30 @@ included. The next message is published once every viewer has the last, so none 
 """
 
 import time
-from abc import ABC, abstractmethod
-from contextlib import ExitStack
+from abc import abstractmethod
 from typing import Any, Self
 
-from bench.child import Child, build
-from bench.harness import CLIENT_CORE, Figures, cpu_ns, deferred_ns, settle
+from bench.harness import Figures, deferred_ns
+from bench.peers.server import Server
 from bench.targets import WAIT_MS
 
 
-class Published(ABC):
-    """One server; a subclass says how it starts and how a message gets in."""
+class Published(Server):
+    """A server that a backend can publish to."""
 
-    path = "/"
-    greeting = ""
     counted = "frames"
-    quiet_s = 1.0
-    pids: list[int]
-    port: int
+    size = 0
 
-    def __init__(self, viewers: int) -> None:
-        self.size = viewers
-        with ExitStack() as stack:
-            self.start(stack)
-            child = Child([build("viewers"), str(self.port)], CLIENT_CORE)
-            self.viewers = stack.enter_context(child)
-            self._fill()
-            self._open = stack.pop_all()
-
-    @abstractmethod
-    def start(self, stack: ExitStack) -> None:
-        """Start it, set `pids` and `port`; what has to end goes on the stack."""
+    @classmethod
+    def filled(cls, viewers: int) -> Self:
+        """One with so many viewers in its first room, and nothing left to do."""
+        server = cls()
+        try:
+            server._fill(viewers)
+        except BaseException:
+            server.__exit__()
+            raise
+        return server
 
     @abstractmethod
     def publish(self) -> None:
@@ -45,15 +38,11 @@ class Published(ABC):
     def payload(self, size: int) -> None:
         """Have viewers get WebSocket payloads of `size` bytes, or as near as it can."""
 
-    def _fill(self) -> None:
-        if self.greeting:
-            self.viewers.ask(f"greet {self.greeting}")
-        connected = self.viewers.ask(f"connect {self.size} 256 {self.path}")
-        if connected["failed"]:
-            raise RuntimeError(f"{connected['failed']} not connected: {connected['failure']}")
+    def _fill(self, viewers: int) -> None:
+        self.size = viewers
+        self.connect(viewers)
         self._wait_until_quiet()
-        for pid in self.pids:
-            settle(pid)
+        self.settle()
 
     def _wait_until_quiet(self) -> None:
         """Greetings and first pings are frames, too; let them all be in."""
@@ -65,35 +54,28 @@ class Published(ABC):
     def flush(self, times: int) -> Figures:
         """`times` messages to everyone, one after the other."""
         self.viewers.ask("reset")
-        began, cpu, deferred = time.monotonic_ns(), self._cpu_ns(), deferred_ns()
+        began, cpu, deferred = time.monotonic_ns(), self.cpu_ns(), deferred_ns(*self.cores)
         for turn in range(times):
             self.publish()
             seen = self.viewers.ask(f"wait {self.counted} {(turn + 1) * self.size} {WAIT_MS}")
             if not seen["reached"]:
                 break
-        wall, cpu = time.monotonic_ns() - began, self._cpu_ns() - cpu
-        return self._figures(times * self.size, seen, wall, cpu, deferred_ns() - deferred)
+        wall, cpu = time.monotonic_ns() - began, self.cpu_ns() - cpu
+        deferred = deferred_ns(*self.cores) - deferred
+        return self._figures(times * self.size, seen, wall, cpu, deferred)
 
     def _figures(
         self, wanted: int, seen: dict[str, Any], wall: int, cpu: int, deferred: int
     ) -> Figures:
         if seen[self.counted] != wanted:
-            raise RuntimeError(f"{seen[self.counted]} of {wanted} arrived")
+            gone = f"{seen['closed']} viewers sent away with {seen['close_code']}"
+            raise RuntimeError(f"{seen[self.counted]} of {wanted} arrived; {gone}")
         return {
-            "us": (cpu + deferred) / wanted / 1e3,
+            "us": cpu / wanted / 1e3,
             "deferred_us": deferred / wanted / 1e3,
             "bytes": seen["bytes"] / seen["frames"],
             "per_s": wanted / (wall / 1e9),
             "wall_s": wall / 1e9,
-            "server_busy": cpu / wall,
+            "server_busy": (cpu - deferred) / wall,
             "deliveries": wanted,
         }
-
-    def _cpu_ns(self) -> int:
-        return sum(cpu_ns(pid) for pid in self.pids)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()

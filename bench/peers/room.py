@@ -1,12 +1,15 @@
-"""What a library's child is built from: floor.c's lines in, its answers out.
+"""What a library's child is built from: rooms by the request's path, served in one of two ways.
 
 What it measures: CPU of this process per delivery when the library sends one text to everyone,
-from the call until its loop has written it all. The library's loop runs only inside `turn` and
-`broadcast`, so nothing it does between flushes is counted, for or against it.
+from the call until its loop has written it all: floor.c's lines in, its answers out. The library's
+loop runs only inside `turn` and `broadcast`, so nothing it does between flushes is counted, for or
+against it. With --rooms the loop runs by itself, and what somebody says goes to all of its room.
 """
 
 import asyncio
+import os
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 
@@ -17,6 +20,8 @@ from shard.listen import raise_descriptor_limit
 
 BACKLOG = 4096
 ACCEPT_TIMEOUT_S = 50.0
+ROOM = "/"
+"""Where everyone is when a flush comes."""
 
 
 class Room(ABC):
@@ -27,6 +32,10 @@ class Room(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """How many have upgraded."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """The library's loop, for as long as the process lives."""
 
     @abstractmethod
     def turn(self) -> None:
@@ -52,6 +61,9 @@ class AsyncioRoom(Room):
     @abstractmethod
     def send(self, text: bytes) -> None:
         """The library's call; what it leaves to the loop is written a pass later."""
+
+    def run(self) -> None:
+        self.loop.run_forever()
 
     def turn(self) -> None:
         self.loop.run_until_complete(asyncio.sleep(0.001))
@@ -88,8 +100,21 @@ def serve(kind: type[Room]) -> None:
     """Be the child: open a room of this kind and obey until stdin closes."""
     live_no_longer_than_parent()
     raise_descriptor_limit()
-    room, text = kind(), b"x" * 128
+    room = kind()
     say(f'{{"port":{room.port}}}')
+    if "--rooms" in sys.argv:
+        threading.Thread(target=end_with_stdin, daemon=True).start()
+        room.run()
+    obey(room)
+
+
+def end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+def obey(room: Room) -> None:
+    text = b"x" * 128
     for line in sys.stdin:
         word, *numbers = line.split()
         if word == "frame":

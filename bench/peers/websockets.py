@@ -1,17 +1,20 @@
 """`websockets`: `broadcast(connections, text)` on its asyncio server, no compression, no pings."""
 
+from collections import defaultdict
+
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 from bench.peers import room
 
 
 class WebSockets(room.AsyncioRoom):
     def __init__(self) -> None:
-        self._connections: set[ServerConnection] = set()
+        self._rooms: dict[str, set[ServerConnection]] = defaultdict(set)
         super().__init__()
 
     def __len__(self) -> int:
-        return len(self._connections)
+        return sum(map(len, self._rooms.values()))
 
     async def listen(self) -> int:
         self._server = await serve(
@@ -21,12 +24,18 @@ class WebSockets(room.AsyncioRoom):
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
     def send(self, text: bytes) -> None:
-        broadcast(self._connections, text.decode())
+        broadcast(self._rooms[room.ROOM], text.decode())
 
     async def _stay(self, connection: ServerConnection) -> None:
-        self._connections.add(connection)
-        await connection.wait_closed()
-        self._connections.discard(connection)
+        members = self._rooms[connection.request.path if connection.request else room.ROOM]
+        members.add(connection)
+        try:
+            async for said in connection:
+                broadcast(members, said)
+        except ConnectionClosed:
+            pass  # gone without a farewell, as viewers go
+        finally:
+            members.discard(connection)
 
 
 if __name__ == "__main__":

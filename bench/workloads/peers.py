@@ -3,7 +3,8 @@
 What it measures: CPU per delivery of a C `send` loop (the floor), of a bare CPython loop, of us
 and of every peer that is installed, all connected for the whole run and taking turns within each
 round. Libraries broadcast on their own, back to back; whole servers, ours too, are published to,
-the next message when everyone has the last. A peer that is missing is named with the reason.
+the next message when everyone has the last, and all their processes' CPU counts. A peer that is
+missing is named with the reason.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,9 @@ from importlib.util import find_spec
 from typing import Protocol, Self
 
 from bench.child import python
-from bench.harness import Figures, Unavailable, interleave
+from bench.harness import Figures, Unavailable
 from bench.peers.danmaku import Danmaku
-from bench.peers.nats import Nats
-from bench.peers.nchan import Nchan
+from bench.peers.everyone import LIBRARIES, PROGRAMS, TROUBLE, in_turns, missing, winners
 from bench.report import Aim, Column, Section
 from bench.targets import Target
 from bench.workloads import Settings
@@ -62,16 +62,13 @@ def library(module: str, viewers: int) -> Target:
 
 
 PEERS: dict[str, Callable[[int], Side]] = {
-    "uWebSockets (socketify)": partial(library, "socketify"),
-    "picows": partial(library, "picows"),
-    "nginx + nchan": Nchan,
-    "websockets broadcast": partial(library, "websockets"),
-    "NATS (nats-server)": Nats,
+    **{name: partial(library, module) for name, module in LIBRARIES.items()},
+    **{name: kind.filled for name, kind in PROGRAMS.items()},
 }
 SIDES: dict[str, Callable[[int], Side]] = {
     PYTHON: Target.python_loop,
     FAN_OUT: Target.group,
-    SERVER: Danmaku,
+    SERVER: Danmaku.filled,
     **PEERS,
 }
 
@@ -88,9 +85,10 @@ def compare(size: int, rounds: int) -> Section:
         for name, make in SIDES.items():
             try:
                 sides[name] = ready(stack.enter_context(make(size)))
-            except (Unavailable, RuntimeError, TimeoutError) as problem:
-                notes.append(f"{name}: not measured: {problem}")
-        measured = interleave(sides, rounds)
+            except TROUBLE as problem:
+                notes.append(missing(name, problem))
+        measured, failed = in_turns(sides, rounds)
+    notes = winners(measured, "us", "µs a delivery", SERVER) + notes + failed
     title = f"Beside others: {size:,} viewers of one room, one {PAYLOAD_BYTES}-byte frame per flush"
     return Section(title, COLUMNS, measured, aims(measured), notes)
 

@@ -1,7 +1,9 @@
 """Programs the harness starts, and their answers, however many files are open beside."""
 
 import os
+import signal
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +32,19 @@ def test_it_is_asked_and_answers(program: list[str | Path]) -> None:
     with Child(program, 0) as child:
         assert child.hello == {"hello": True}
         assert child.ask("a") == {"said": "a"}
+
+
+def test_one_that_has_ended_is_named_and_not_a_broken_pipe(program: list[str | Path]) -> None:
+    def tell(child: Child) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            child.tell("a")
+            time.sleep(0.01)
+
+    with Child(program, 0) as child:
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match=r"ended \(exit code -9\)"):
+            tell(child)
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for(program: list[str | Path]) -> None:

@@ -1,8 +1,12 @@
 """bench/harness.py: the clocks and sums every figure stands on."""
 
 import os
+import subprocess
+import sys
 import time
 from functools import partial
+
+import pytest
 
 from bench.harness import (
     Figures,
@@ -10,6 +14,7 @@ from bench.harness import (
     cpu_ns,
     interleave,
     memory_bytes,
+    settle,
 )
 
 
@@ -30,6 +35,17 @@ class TestClocks:
         assert memory["Rss"] >= memory["Pss"] > 1 << 20
 
 
+class TestSettle:
+    def test_it_waits_for_each_of_several(self) -> None:
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+            try:
+                with pytest.raises(RuntimeError, match=f"{busy.pid}.* did not become idle"):
+                    settle(os.getpid(), busy.pid, quiet_s=0.05, timeout_s=0.2)
+            finally:
+                busy.kill()
+        settle(os.getpid())
+
+
 class TestInterleave:
     def test_every_side_runs_once_a_round_and_the_order_turns(self) -> None:
         order: list[str] = []
@@ -40,6 +56,11 @@ class TestInterleave:
 
         interleave({name: partial(side, name) for name in "abc"}, rounds=3)
         assert "".join(order) == "abcbcacab"
+
+    def test_a_side_that_once_has_no_figures_is_left_out(self) -> None:
+        figures = iter([{"us": 1.0}, {}])
+        sides = {"floor": lambda: {"us": 1.0}, "broken": lambda: next(figures)}
+        assert list(interleave(sides, rounds=2)) == ["floor"]
 
     def test_ratios_are_taken_within_a_round_before_the_median(self) -> None:
         floor, ours = iter([1.0, 2.0, 4.0]), iter([2.0, 3.0, 4.0])

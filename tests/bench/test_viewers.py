@@ -60,6 +60,13 @@ def batch(*seqs: int, said: str = "hi") -> str:
     return f'{{"t":"msgs","room":"a","epoch":"e",{span},"m":[{m}]}}'
 
 
+def unmasked(heard: list[bytes]) -> bytes:
+    """What the viewer's first frame says, after its request."""
+    frame = b"".join(heard).partition(b"\r\n\r\n")[2]
+    mask, masked = frame[2:6], frame[6 : 6 + (frame[1] & 127)]
+    return bytes(byte ^ mask[at & 3] for at, byte in enumerate(masked))
+
+
 class TestDeflate:
     def test_compressed_messages_are_counted_and_the_offer_is_made(self) -> None:
         said = f"[{batch(8, said='x' * 500)}]".encode()
@@ -137,6 +144,47 @@ class TestCounting:
         assert 2_900_000 <= seen["p50_us"] <= seen["max_us"]
 
 
+class TestAnotherProtocol:
+    def test_its_words_say_who_is_in_what_was_taken_and_what_was_said(self) -> None:
+        stamp = time.monotonic_ns() - 3_000_000_000
+        frames = text("INFO {}"), text("PONG"), text(f"MSG @{stamp:020} hi MSG @0 +OK"), text("+OK")
+        with served(ACCEPT, *frames) as (viewers, _):
+            viewers.ask("words PONG +OK @")
+            assert viewers.ask("connect 1 1 /")["ok"] == 1
+            seen = viewers.ask("wait acks 2 5000")
+            oldest = viewers.ask("latency")["max_us"]
+        assert (seen["frames"], seen["messages"], seen["acks"], seen["gaps"]) == (4, 2, 2, 0)
+        assert oldest >= 3_000_000
+
+    def test_a_word_that_is_none_is_not_waited_for(self) -> None:
+        with served(ACCEPT, text("@1")) as (viewers, _):
+            viewers.ask("words - - @")
+            assert viewers.ask("connect 1 1 /")["ok"] == 1
+            assert viewers.ask("wait messages 1 5000")["acks"] == 0
+
+    def test_ones_own_message_may_be_the_answer(self) -> None:
+        with served(ACCEPT) as (viewers, heard):
+            viewers.ask("connect 1 1 /")
+            viewers.ask("chat 1 60000 $me")
+            viewers.ask("count")
+        own = unmasked(heard)[:6]
+        with served(ACCEPT, text("@1 #99999"), text(f"@2 {own.decode()}")) as (viewers, _):
+            viewers.ask("words - $me @")
+            viewers.ask("connect 1 1 /")
+            seen = viewers.ask("wait messages 2 5000")
+        assert (seen["messages"], seen["acks"]) == (2, 1)
+
+    def test_what_is_typed_has_a_stamp_of_one_length_and_line_ends(self) -> None:
+        with served(ACCEPT) as (viewers, heard):
+            viewers.ask("connect 1 1 /")
+            viewers.ask(r"chat 1 60000 PUB r-$room 21\n$stamp\n")
+            assert viewers.ask("count")["emitted"] == 1
+        said = unmasked(heard)
+        assert len(said) == len(b"PUB r-0 21\r\n@\r\n") + 20
+        assert said.startswith(b"PUB r-0 21\r\n@0")
+        assert said.endswith(b"\r\n")
+
+
 class TestEventStreams:
     HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 2000\n\n"
 
@@ -205,3 +253,21 @@ def test_the_floor_delivers_to_every_connection() -> None:
         beaten = floor.ask("beat 1 2")
         assert (beaten["pings"], beaten["pongs"]) == (10, 10)
         us.ask("drop 20")
+
+
+def test_the_floor_relays_to_every_member_of_the_room() -> None:
+    try:
+        programs = build("floor"), build("viewers")
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    with Child([programs[0]], 0) as floor, Child([programs[1], str(floor.hello["port"])], 0) as us:
+        us.ask("words - - said")
+        us.tell("raw 20")
+        floor.ask("accept 20")
+        assert us.answer()["ok"] == 20
+        floor.ask(f"relay 5 {6 + len('I said')}")
+        us.ask("emit text 20 0 I said")
+        seen = us.ask("wait messages 100 5000")
+        relayed = floor.answer()
+    assert (seen["messages"], seen["bytes"]) == (100, 100 * len("I said"))
+    assert (relayed["frames"], relayed["sends"], relayed["torn"]) == (20, 100, 0)

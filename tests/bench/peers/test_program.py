@@ -1,6 +1,7 @@
 """bench/peers/program.py: other people's servers are found, waited for, and ended."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def test_a_server_is_there_once_waited_for_and_gone_afterwards(tmp_path: Path) -
         [pid] = server.pids()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_its_workers_are_waited_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import os, time; os.fork(); time.sleep(60)"]
+    with Program(command, tmp_path) as server:
+        assert len(server.pids(workers=1)) == 2
+        os.kill(server.pids()[1], signal.SIGKILL)
 
 
 def test_one_that_ends_at_once_is_unavailable_with_what_it_said(tmp_path: Path) -> None:
