@@ -5,7 +5,7 @@
 #   make lint types         ruff; mypy --strict
 #   make bench              measure this machine, the kernel's floor and us in one run
 #   make bench-peers        the same beside websockets, picows, uWebSockets, nchan, NATS, Centrifuge
-#   make load SCENARIO=hot_room   Locust against a node it starts itself
+#   make load SCENARIO=churn   Locust against a node it starts itself; SCENARIO=all for every one
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make faults             kill, freeze and cut everything under load; the ledger must balance
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
@@ -15,7 +15,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= config.toml
-SCENARIO ?= hot_room
+SCENARIO ?= mixed_evening
 ARGS   ?=
 
 .DEFAULT_GOAL := help

@@ -1,1 +1,1 @@
-"""Load scenarios, one per file: `locust -f locustfiles/hot_room.py --host ws://127.0.0.1:8000`."""
+"""Load scenarios for Locust, one a file; what each shows and how to run it: docs/load.md."""

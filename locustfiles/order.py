@@ -1,11 +1,12 @@
 """What a viewer may expect of a room's messages, checked by arithmetic.
 
-Rule: pure; no sockets, no Locust, time passed in. Within one epoch every seq is the one before
-plus 1. `Position` finds gaps and repeats between messages; `Ledger` finds what arithmetic alone
-cannot: a message that was acknowledged to its author but never came after the viewer's last one.
+Rules. Pure; no sockets, no Locust, no time. Within one epoch every seq is the one before plus 1.
+`Position` finds gaps and repeats between messages. `Ledger` finds what arithmetic alone cannot: a
+place that an answer or another viewer vouched for and that never came, and a place that is one
+message to one viewer and another to the next.
 """
 
-from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 UNSPOKEN = ""
@@ -30,6 +31,10 @@ class Position:
         """The viewer joins again, with this position."""
         self.again = self.seq
 
+    def jumps(self, epoch: str, seq: int) -> bool:
+        """Whether the place `seq` of `epoch` is not what follows, so that something is missing."""
+        return self.epoch not in (epoch, UNSPOKEN) or seq > self.seq + 1
+
     def see(self, epoch: str, seq: int, to: int = 0) -> str | None:
         """Move over places `seq` to `to` (0: that one) of `epoch`; what was wrong with them, if
         anything."""
@@ -48,19 +53,33 @@ class Position:
 
 @dataclass
 class Ledger:
-    """Acknowledged seqs of all rooms, kept for `keep_s`, shared by all viewers of one process."""
+    """What is known of rooms, shared by all viewers of one process.
 
-    grace_s: float = 2.0
-    keep_s: float = 10.0
-    _acks: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    keep  places of a room whose messages are compared, the newest
+    """
 
-    def acked(self, room: str, seq: int, now: float) -> None:
-        acks = self._acks.setdefault(room, deque())
-        acks.append((now, seq))
-        while acks[0][0] < now - self.keep_s:
-            acks.popleft()
+    keep: int = 10_000
+    _newest: dict[tuple[str, str], int] = field(default_factory=dict)
+    _said: dict[tuple[str, str], dict[int, Hashable]] = field(default_factory=dict)
 
-    def missing(self, room: str, seq: int, now: float) -> int:
-        """How many messages after `seq` were acknowledged more than `grace_s` ago."""
-        acks = self._acks.get(room, ())
-        return sum(1 for when, acked in acks if acked > seq and when < now - self.grace_s)
+    def reached(self, room: str, epoch: str, seq: int) -> None:
+        """Somebody was told of the place `seq`: everybody in the room is owed it."""
+        if seq > self._newest.get((room, epoch), 0):
+            self._newest[room, epoch] = seq
+
+    def newest(self, room: str, epoch: str) -> int:
+        """The newest place anybody was told of; 0 where nobody was."""
+        return self._newest.get((room, epoch), 0)
+
+    def said(self, room: str, epoch: str, seq: int, what: Hashable) -> str | None:
+        """`what` stands at a place; what is wrong when something else was said to stand there."""
+        places = self._said.setdefault((room, epoch), {})
+        known = places.setdefault(seq, what)
+        if len(places) > self.keep:
+            del places[next(iter(places))]
+        return None if known == what else "another message than was told before"
+
+    def clear(self) -> None:
+        """Nothing is known: another run begins."""
+        self._newest.clear()
+        self._said.clear()

@@ -110,6 +110,18 @@ class Enforcement:
         elif (found := self._rooms.by_name.get(room)) is not None:
             self._in_room(found, self._book.of(room), fields)
 
+    def reloaded(self, room: str | None, before: RoomRules) -> None:
+        """Rules came whole, and with them changes that nobody told of: mutes are told now."""
+        rules, now_ms = self._book.get(room), self._now_ms()
+        was, are = before.sanctions.get(MUTE, {}), rules.sanctions.get(MUTE, {})
+        if was != are:
+            changed = [
+                f"{MUTE}:{uid}"
+                for uid in was.keys() | are.keys()
+                if before.get(MUTE, uid, now_ms) != rules.get(MUTE, uid, now_ms)
+            ]
+            self._tell_mutes(room, changed)
+
     def _tell_mutes(self, name: str | None, fields: Collection[str]) -> None:
         """Whoever's mute was made or lifted is told what holds in each of its rooms now; by which
         reason, where it is this one."""

@@ -131,6 +131,7 @@ class Shard:
         )
         self._words = Wordbook(book, WordLists(store), chance)
         self._rules.listeners += [self._enforcement.changed, self._words.changed]
+        self._rules.reloaded.append(self._enforcement.reloaded)
         inquiry = Inquiry(store, bus.flush_interval_ms / 1000)
         self._inquiries = Inquiries(connections, users, members, inquiry, name)
         moderation = Moderation(

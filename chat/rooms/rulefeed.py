@@ -34,15 +34,18 @@ RETRY_S: Final = 0.5
 
 Listener = Callable[[str | None, Collection[str] | None], None]
 """Is told whose rules changed, and which fields; None: all of them may have."""
+Reloaded = Callable[[str | None, RoomRules], None]
+"""Is told whose rules were known and loaded again, and what they were before."""
 
 
 class RuleFeed:
-    """One shard's. `listeners` are told of every change, in order; `started` is set when the rules
-    of everywhere are known."""
+    """One shard's. `listeners` are told of every change, in order, and `reloaded` of what was there
+    before, where rules came whole; `started` is set when the rules of everywhere are known."""
 
     def __init__(self, rules: Rules, book: Rulebook, counts: "memoryview[int]") -> None:
         self.book = book
         self.listeners: list[Listener] = []
+        self.reloaded: list[Reloaded] = []
         self.started = asyncio.Event()
         self._rules = rules
         self._counts = counts
@@ -76,10 +79,13 @@ class RuleFeed:
             self._lost[room] = lost
             self._tasks.spawn(self._give_back(room, lost))
         both = Kept(kept.version, kept.fields | lost, kept.base)
+        before = self.book.get(room)
         missed = self.book.load(room, both) is Step.MISSED
         if room is None:
             self.started.set()
         self._tell(room, None)
+        for listener in self.reloaded if before.known else ():
+            listener(room, before)
         if missed or room in self._again:
             self._load_again(room)
 

@@ -32,11 +32,13 @@ class TestPosition:
 
     def test_the_first_epoch_of_a_room_is_fine(self) -> None:
         position = Position("", 0)
+        assert not position.jumps("e1", 1)
         assert [position.see("e1", seq) for seq in (1, 2)] == [None, None]
         assert position == Position("e1", 2)
 
     def test_another_epoch_is_a_failure_whatever_its_numbers(self) -> None:
         position = Position("e1", 7)
+        assert position.jumps("e2", 8)
         assert position.see("e2", 8) == "of epoch e2, which nobody told of"
         assert position.seq == 7
         assert position.see("e1", 8) is None
@@ -50,27 +52,41 @@ class TestPosition:
         assert position.see("e1", 12, 18) is None
         assert position == Position("e1", 18)
 
+    def test_only_what_leaves_something_out_is_a_jump(self) -> None:
+        position = Position("e1", 7)
+        assert [position.jumps("e1", seq) for seq in (7, 8, 9)] == [False, False, True]
+
 
 class TestLedger:
-    def test_what_was_acknowledged_long_ago_and_never_came_is_missing(self) -> None:
-        ledger = Ledger(grace_s=2)
-        ledger.acked("a", 5, now=100)
-        ledger.acked("a", 6, now=101)
-        assert ledger.missing("a", 5, now=110) == 1
-        assert ledger.missing("a", 6, now=110) == 0
-
-    def test_a_recent_acknowledgement_may_still_be_under_way(self) -> None:
-        ledger = Ledger(grace_s=2)
-        ledger.acked("a", 5, now=100)
-        assert ledger.missing("a", 4, now=101) == 0
-
-    def test_rooms_are_apart(self) -> None:
+    def test_what_anybody_was_told_of_is_known_and_never_less(self) -> None:
         ledger = Ledger()
-        ledger.acked("a", 5, now=100)
-        assert ledger.missing("b", 0, now=200) == 0
+        ledger.reached("a", "e1", 6)
+        ledger.reached("a", "e1", 5)
+        assert ledger.newest("a", "e1") == 6
 
-    def test_old_acknowledgements_are_forgotten(self) -> None:
-        ledger = Ledger(grace_s=2, keep_s=10)
-        ledger.acked("a", 5, now=100)
-        ledger.acked("a", 6, now=120)
-        assert ledger.missing("a", 0, now=130) == 1
+    def test_rooms_and_epochs_are_apart(self) -> None:
+        ledger = Ledger()
+        ledger.reached("a", "e1", 5)
+        assert (ledger.newest("b", "e1"), ledger.newest("a", "e2")) == (0, 0)
+
+    def test_one_place_is_one_message(self) -> None:
+        ledger = Ledger()
+        assert ledger.said("a", "e1", 5, "hi") is None
+        assert ledger.said("a", "e1", 5, "hi") is None
+        assert ledger.said("a", "e1", 5, "ho") == "another message than was told before"
+        assert ledger.said("a", "e2", 5, "ho") is None
+
+    def test_old_places_are_forgotten(self) -> None:
+        ledger = Ledger(keep=2)
+        for seq in (1, 2, 3):
+            ledger.said("a", "e1", seq, "hi")
+        assert ledger.said("a", "e1", 1, "ho") is None
+        assert ledger.said("a", "e1", 3, "ho") is not None
+
+    def test_another_run_knows_nothing(self) -> None:
+        ledger = Ledger()
+        ledger.reached("a", "e1", 5)
+        ledger.said("a", "e1", 5, "hi")
+        ledger.clear()
+        assert ledger.newest("a", "e1") == 0
+        assert ledger.said("a", "e1", 5, "ho") is None

@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chat.bus.kept import Kept
 from chat.ops.engine import EmbeddedEngine
 from chat.policy.orders import Everywhere
+from chat.policy.rules import Sanction, pack_sanction
 from chat.wire.commands import Moderate
 from tests.chat.hub.test_enforcement import order
 from tests.chat.hub.test_hub_admission import SECRET, token
@@ -49,5 +51,24 @@ async def test_who_is_muted_is_told_in_its_rooms_and_nobody_else(
         await until(lambda: len(there.of("muted")) == 6)
         assert there.of("muted")[5] == {"t": "muted", "room": "b"}
         await there.say("b", "again")
+        await other.settle()
+        assert other.of("muted") == []
+
+
+@pytest.mark.parametrize("room", [ROOM, None])
+async def test_so_is_one_whose_change_came_with_all_rules(
+    shards: tuple[Shard, Shard], room: str | None
+) -> None:
+    """As when a shard fills a gap: what it reads is ahead of what the stream has told it."""
+    shard, feed = shards[0], shards[0].service._rules
+    mute = {"mute:u1": pack_sanction(Sanction(0, "spam"))}
+    async with shard.viewer(token("u1")) as one, shard.viewer(token("u2")) as other:
+        for viewer in (one, other):
+            await viewer.join(ROOM)
+        for version, fields in ((1, mute), (2, mute), (3, {})):
+            feed.load(room, Kept(version, fields))
+        told = {"t": "muted", "room": ROOM}
+        await until(lambda: len(one.of("muted")) == 2)
+        assert one.of("muted") == [told | {"until": 0, "reason": "spam"}, told]
         await other.settle()
         assert other.of("muted") == []

@@ -167,6 +167,17 @@ class TestFollowing:
             elif here <= redis and replay.covers(Since("e", since)):
                 assert since < after or since > max(now, redis)
 
+    def test_where_a_place_has_to_vouch_one_that_begins_behind_it_is_read_again(self) -> None:
+        """As when who comes from the next place was there a moment before."""
+        room, state = a_room("e", 20), a_read("e", 20, 3)
+        replay = Replay(room, state, 2)
+        for seq, vouched in ((2, False), (3, True)):
+            known = Since("e", seq, message(seq).ts)
+            assert replay.covers(known) is vouched
+            assert (replay.missed(room, known) is not None) is vouched
+        assert replay.covers(Since("e", 2))
+        assert replay.missed(room, Since("e", 2)) is not None
+
     def test_one_is_stale_when_the_room_went_on_by_more_than_it_remembers(self) -> None:
         def holds(room: Room, read: int) -> bool:
             return Replay(room, a_read("e", read), 0).follow(room)
