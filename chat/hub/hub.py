@@ -21,6 +21,7 @@ from chat.counters import ChatCount
 from chat.hub.acks import error
 from chat.hub.admission import Admission, given
 from chat.hub.arrivals import Arrivals
+from chat.hub.asked import asked_by
 from chat.hub.enforcement import Enforcement
 from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
@@ -150,16 +151,16 @@ class Hub:
             self._unintroduced[fd] = self._tick
             self.arrivals.newcomers.add(fd)
             return dialect.greeting()
-        first = request.first
+        asked = asked_by(request, dialect)
         try:
-            welcome = self._admission.admit(fd, request.token, first("guest"), first("name"))
+            welcome = self._admission.admit(fd, asked.token, asked.guest, asked.name)
         except Refused as refused:
             if dialect.watches:
                 banned = refused.code is CloseCode.BANNED
                 status = HTTPStatus.FORBIDDEN if banned else HTTPStatus.UNAUTHORIZED
                 return answer(status, str(refused))
             return refused.code, str(refused)
-        joins = dialect.opening(request)
+        joins = asked.joins
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
         if dialect.places and len(joins) > 1:
@@ -169,7 +170,7 @@ class Hub:
             self.arrivals.admit(fd, welcome, joins)
             return dialect.greeting()
         written = self._open_rooms(fd, dialect, welcome, joins, NOTHING)
-        if isinstance(written, Error):
+        if not isinstance(written, list):
             later = written.retry_after is not UNSET
             status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
             status = WATCHERS.get(written.code, status)
@@ -190,19 +191,18 @@ class Hub:
         """What a newcomer is told, its rooms joined but for those `closed` to it; or why a watcher
         is not served."""
         first = dialect.event(welcome)
-        written = [first] if first else []
-        size = len(first or b"")
+        written, size = ([first], len(first)) if first else ([], 0)
         if len(joins) > self._most_rooms:
             joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
         for join in joins:
             self._rate.spend(fd)
-            if join.room in closed:
+            if closed and join.room in closed:
                 found: Room | Answer | Error | None = error(closed[join.room], join.ref)
             else:
-                found = self._enter(fd, join, patient=True, at_once=size < FRAME_BYTES)
+                found = self._enter(fd, join, True, size < FRAME_BYTES)
             if found is None:
                 continue
-            if not isinstance(found, Error):
+            if type(found) is Room or not isinstance(found, Error):
                 one = self._replies.joined(fd, found, join.ref)
             elif not dialect.watches:
                 one = dialect.event(found)

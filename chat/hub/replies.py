@@ -120,12 +120,13 @@ class Replies:
     def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one, and only
         who is muted, or of another role there, gets its own."""
-        return self._joined(fd, found, ref, self._standing(fd, _name_of(found)))
+        name = found.name if type(found) is Room else _name_of(found)
+        return self._joined(fd, found, ref, self._standing(fd, name))
 
     def _joined(
         self, fd: int, found: Room | Answer, ref: Ref | UnsetType, standing: Standing | None
     ) -> bytes | None:
-        dialect = self.dialect(fd)
+        dialect = self._kinds[self._variant_of(fd)].dialect
         if standing is not None:
             return dialect.event(_for_one(found, standing, ref))
         written = (

@@ -72,7 +72,12 @@ class Visitors:
         came = self._came.get(room)
         if came is None:
             came = self._came[room] = Came()
-        self._waiting += came.add(self._mark(fd))
+        mark = self._mark(fd)
+        if type(mark) is int:
+            came.guests.append(mark)
+            self._waiting += 1
+        else:
+            self._waiting += came.add(mark)
         if self._waiting > MOST:
             self._drop(room)
 
