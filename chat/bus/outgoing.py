@@ -97,18 +97,17 @@ def _limit(
 ) -> None:
     """Add the limits, each with its messages by their numbers; then what some of these need."""
     args.append(len(limited))
-    needing: list[int] = []
+    needing: list[tuple[int, RoomLimits]] = []
     for limits, numbers in limited.items():
         slow_ms = -1 if limits.by_rules else int(limits.slow_s * 1000)
         args += (slow_ms, int(limits.no_repeats_s * 1000), limits.messages_per_s, limits.priority)
         args.append(" ".join(map(str, numbers)))
         if slow_ms or limits.no_repeats_s:
-            needing += numbers
-    for number in needing:
+            needing += [(number, limits) for number in numbers]
+    for number, limits in needing:
         message = part[number - 1]
-        limits = message.limits or RoomLimits()
-        room, by_rules = message.room, limits.by_rules
-        names.append(keys.rules(room) if by_rules else keys.spoken(room, message.uid))
+        room = message.room
+        names.append(keys.rules(room) if limits.by_rules else keys.spoken(room, message.uid))
         args += (number, likeness(message.entry) if limits.no_repeats_s else "")
 
 
