@@ -20,6 +20,7 @@ from shard.wires.websocket import is_key
 BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
 KEY_CHARS = 24
 STAND_IN = b"c3RhbmRzIGluIGZvciBhbg=="
+_sha1 = sha1()
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 MAX_BLOCK = 1024
@@ -29,7 +30,9 @@ MAX_BLOCKS = 512
 
 def accept_of(key: bytes) -> bytes:  # hot: once per viewer that connects
     """What answers a key (RFC 6455 section 4.2.2, item 5.4)."""
-    return b2a_base64(sha1(key + GUID).digest(), newline=False)
+    digest = _sha1.copy()  # which takes less than a new one
+    digest.update(key + GUID)
+    return b2a_base64(digest.digest(), newline=False)
 
 
 STAND_IN_ACCEPT = accept_of(STAND_IN)

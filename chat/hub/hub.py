@@ -196,10 +196,11 @@ class Hub:
             joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
         for join in joins:
             self._rate.spend(fd)
-            if closed and join.room in closed:
-                found: Room | Answer | Error | None = error(closed[join.room], join.ref)
+            refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
+            if refusal is not None:
+                found: Room | Answer | Error | None = error(refusal, join.ref)
             else:
-                found = self._enter(fd, join, True, size < FRAME_BYTES)
+                found = self._resume.join(fd, join, patient=True, at_once=size < FRAME_BYTES)
             if found is None:
                 continue
             if type(found) is Room or not isinstance(found, Error):
@@ -362,21 +363,13 @@ class Hub:
             self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
-        found = self._enter(fd, join)
+        refusal = self._enforcement.bars(fd, join.room)
+        found = self._resume.join(fd, join) if refusal is None else error(refusal, join.ref)
         if isinstance(found, Error):
             return dialect.event(found)
         if found is not None:
             self._replies.answer(fd, found, join.ref)
         return None
-
-    def _enter(
-        self, fd: int, join: Join, patient: bool = False, at_once: bool = True
-    ) -> Room | Answer | Error | None:
-        """As `Resume.join`, for who may be in the room."""
-        refusal = self._enforcement.bars(fd, join.room)
-        if refusal is not None:
-            return error(refusal, join.ref)
-        return self._resume.join(fd, join, patient, at_once)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)
