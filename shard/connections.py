@@ -109,7 +109,7 @@ class Connections:
     def backlog(self, fd: int) -> int:
         """Bytes that wait to be sent to `fd`. When there are none any more, after there were, the
         handler's `on_unblocked` is called."""
-        return self._outbox.backlog(fd)
+        return self._outbox.backlog(fd) if fd in self._outbox.slow else 0
 
     def has_hole(self, fd: int) -> bool:
         """Whether something was left out of what waits for `fd`: when it has read all, the
@@ -118,7 +118,7 @@ class Connections:
 
     def handle(self, fd: int) -> Handle:
         """What to keep of the connection that has `fd` now."""
-        return self._table.handle(fd)
+        return Handle(fd, self._table.generation[fd])
 
     def alive(self, handle: Handle) -> bool:
         """Whether it is still that connection, and open."""

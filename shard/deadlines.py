@@ -78,7 +78,8 @@ class Deadlines:
     def opened(self, fd: int) -> None:
         """A connection is open: it is pinged when it has been silent."""
         ping = self._settings.ping_ticks
-        self.over(fd)
+        if self._half_open:
+            self._half_open.pop(fd, None)
         # Jitter: those who came together are not pinged together. It lies in `seen`, because a
         # visit before its time only files again.
         seen = max(0, self._tick - int(self._chance.random() * ping / 2))

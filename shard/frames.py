@@ -42,6 +42,7 @@ by the bound of a message. Clients with the smallest buffers send pieces as larg
 MANY_CONTROLS = "far too many frames that are no message"
 
 _U16 = Struct("!H")
+_MEDIUM = Struct("!BBH")
 _U64 = Struct("!Q")
 _CLOSE_CODE = Struct("!H")
 _SHORT_HEADER = Struct("BB4s")
@@ -342,7 +343,7 @@ def encode(opcode: int, payload: bytes, compressed: bool = False) -> bytes:
     if size < 126:
         return _BYTES[first] + _BYTES[size] + payload
     if size < 0x10000:
-        return bytes((first, 126)) + _U16.pack(size) + payload
+        return _MEDIUM.pack(first, 126, size) + payload
     return bytes((first, 127)) + _U64.pack(size) + payload
 
 

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qs, quote
 
 import httptools
+from msgspec import Struct
 
 from shard.wires.wire import Offer, Refused
 
@@ -28,12 +30,14 @@ PRINTABLE = "".join(map(chr, range(128)))
 
 @dataclass(slots=True)
 class Request:
-    """An accepted request, as the handler sees it. Connections may share one: read only."""
+    """An accepted request, as the handler sees it. Connections may share one: read only, but for
+    `made`, which is what the handler made of it, for whoever shares it."""
 
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str] = field(repr=False)
     subprotocol: str = ""
+    made: Any = field(default=None, repr=False, compare=False)
 
     def first(self, name: str) -> str | None:
         """The first value of a query parameter."""
@@ -50,8 +54,7 @@ class Request:
         return token.strip() if kind.lower() == "bearer" else None
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(Struct):
     """Let the client in: write `response`; `rest` are bytes of the wire that came already."""
 
     response: bytes

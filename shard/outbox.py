@@ -37,6 +37,7 @@ from shard.lanes import QUANTUM, FanOut, Lanes
 from shard.phases import OPEN
 from shard.writing import WriteSome
 
+WRITES, BYTES_OUT = Count.WRITES, Count.BYTES_OUT  # looked up once: a member takes 50 ns
 SLICE = 2048
 """Writes per turn: 5 to 15 ms by what a send costs, the longest the other connections wait."""
 
@@ -140,8 +141,8 @@ class Outbox:
         except OSError:
             self.forget(fd)
             return Sent.LOST
-        self._counts[Count.WRITES] += 1
-        self._counts[Count.BYTES_OUT] += wrote
+        self._counts[WRITES] += 1
+        self._counts[BYTES_OUT] += wrote
         if wrote == len(data):
             return Sent.SENT
         sent = self._block(fd, data, wrote)

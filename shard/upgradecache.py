@@ -10,21 +10,32 @@ reconnects is one long run of them. The blocks of viewers with cookies or tokens
 only pass through the cache: it is small and forgets the least used.
 """
 
+from binascii import b2a_base64
 from functools import lru_cache
-
-from websockets.utils import accept_key
+from hashlib import sha1
 
 from shard.handshake import END_OF_HEADERS, Accepted, Answer, Terms, respond
 from shard.wires.websocket import is_key
 
 BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
 KEY_CHARS = 24
-STAND_IN = "c3RhbmRzIGluIGZvciBhbg=="
-STAND_IN_ACCEPT = accept_key(STAND_IN).encode()
+STAND_IN = b"c3RhbmRzIGluIGZvciBhbg=="
+_sha1 = sha1()
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 MAX_BLOCK = 1024
 """Bytes of a block that is remembered; MAX_BLOCKS of them are half a megabyte."""
 MAX_BLOCKS = 512
+
+
+def accept_of(key: bytes) -> bytes:  # hot: once per viewer that connects
+    """What answers a key (RFC 6455 section 4.2.2, item 5.4)."""
+    digest = _sha1.copy()  # which takes less than a new one
+    digest.update(key + GUID)
+    return b2a_base64(digest.digest(), newline=False)
+
+
+STAND_IN_ACCEPT = accept_of(STAND_IN)
 
 
 class UpgradeCache:
@@ -38,18 +49,18 @@ class UpgradeCache:
         """As `handshake.respond`; `end` is where the END_OF_HEADERS in `data` begins."""
         start = data.find(BEFORE_KEY, 0, end) + len(BEFORE_KEY)
         after = start + KEY_CHARS
-        key = data[start:after].decode("latin-1")
+        key = data[start:after]
         if start < len(BEFORE_KEY) or end > MAX_BLOCK or not is_key(key):
             return respond(data, self._terms)
         end += len(END_OF_HEADERS)
         known = self._recall(data[:start], data[after:end])
         if isinstance(known, Answer):
             return known
-        response = known.response.replace(STAND_IN_ACCEPT, accept_key(key).encode(), 1)
+        response = known.response.replace(STAND_IN_ACCEPT, accept_of(key), 1)
         return Accepted(response, known.request, known.variant, data[end:])
 
     def _learn(self, before: bytes, after: bytes) -> Accepted | Answer:
-        verdict = respond(before + STAND_IN.encode() + after, self._terms)
+        verdict = respond(before + STAND_IN + after, self._terms)
         if isinstance(verdict, Accepted):
             del verdict.request.headers["sec-websocket-key"]
         return verdict

@@ -21,6 +21,7 @@ class TimingWheel:
     def __init__(self, due: "array[int]", slots: int = 128) -> None:
         self._due = due
         self._slots = [array("I") for _ in range(slots)]
+        self._turn = slots
         self._now = 0
         self._cursor = 0
 
@@ -30,10 +31,12 @@ class TimingWheel:
 
     def file(self, row: int, tick: int) -> None:
         """Visit `row` at `tick`: at the next tick if that is past, within a turn if it is far."""
-        tick = min(max(tick, self._now + 1), self._now + len(self._slots) - 1)
+        now, turn = self._now, self._turn
+        if not now < tick < now + turn:
+            tick = now + 1 if tick <= now else now + turn - 1
         if self._due[row] != tick:
             self._due[row] = tick
-            self._slots[tick % len(self._slots)].append(row)
+            self._slots[tick % turn].append(row)
 
     def cancel(self, row: int) -> None:
         """Never visit `row` unless it is filed again."""

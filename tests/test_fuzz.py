@@ -107,7 +107,7 @@ def replying(change: Callable[[Accepted | Answer], Accepted | Answer]) -> Callab
 
 
 def loses_a_byte(reply: Accepted | Answer) -> Accepted | Answer:
-    return replace(reply, rest=reply.rest[1:]) if isinstance(reply, Accepted) else reply
+    return structs.replace(reply, rest=reply.rest[1:]) if isinstance(reply, Accepted) else reply
 
 
 def injects_a_header(reply: Accepted | Answer) -> Accepted | Answer:

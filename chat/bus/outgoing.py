@@ -4,7 +4,7 @@ Rules. The only file that knows how the script's arguments and answers are laid 
 there are and for whom they hold is the caller's; a message without any costs nothing for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ def arguments(
     """
     names: list[str] = []
     args: list[Any] = [*settings, len(part)]
-    limited = []
+    limited: dict[RoomLimits, list[int]] = {}
     for number, message in enumerate(part, 1):
         fanout, room, history = keys.published_in(message.room)
         dup, content = room, ""
@@ -82,17 +82,33 @@ def arguments(
         names += (fanout, room, history, dup)
         args += (message.room, message.entry, content)
         if message.limits is not None:
-            limited.append((number, message, message.limits))
-    for number, message, limits in limited:
-        like = likeness(message.entry) if limits.no_repeats_s else ""
-        by_rules = limits.by_rules
-        names.append(
-            keys.rules(message.room) if by_rules else keys.spoken(message.room, message.uid)
-        )
-        args += (number, -1 if by_rules else int(limits.slow_s * 1000))
-        args += (int(limits.no_repeats_s * 1000) if like else 0, like)
-        args += (limits.messages_per_s, limits.priority)
+            limited.setdefault(message.limits, []).append(number)
+    if limited:
+        _limit(keys, part, limited, names, args)
     return names, args
+
+
+def _limit(
+    keys: Keys,
+    part: Sequence[Outgoing],
+    limited: Mapping[RoomLimits, Sequence[int]],
+    names: list[str],
+    args: list[Any],
+) -> None:
+    """Add the limits, each with its messages by their numbers; then what some of these need."""
+    args.append(len(limited))
+    needing: list[tuple[int, RoomLimits]] = []
+    for limits, numbers in limited.items():
+        slow_ms = -1 if limits.by_rules else int(limits.slow_s * 1000)
+        args += (slow_ms, int(limits.no_repeats_s * 1000), limits.messages_per_s, limits.priority)
+        args.append(" ".join(map(str, numbers)))
+        if slow_ms or limits.no_repeats_s:
+            needing += [(number, limits) for number in numbers]
+    for number, limits in needing:
+        message = part[number - 1]
+        room = message.room
+        names.append(keys.rules(room) if limits.by_rules else keys.spoken(room, message.uid))
+        args += (number, likeness(message.entry) if limits.no_repeats_s else "")
 
 
 def outcomes_of(places: Sequence[Any]) -> list[Receipt | StoreError]:

@@ -90,7 +90,8 @@ class Admission:
     def let_in(self, fd: int) -> None:
         """Nobody who was asked has anything against it: others of the user's may have to go, and
         who wants to know that somebody came is told."""
-        self.claim(fd)
+        if self._devices is not None:
+            self.claim(fd)
         if self._presence is not None:
             handle = self._connections.handle(fd)
             self._presence.came(fd, self._users.name(handle), self._users.of(fd))

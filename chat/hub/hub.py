@@ -31,6 +31,7 @@ from chat.hub.replies import Replies, again
 from chat.hub.reporting import Reporting
 from chat.hub.speech import Speech
 from chat.hub.users import Users
+from chat.hub.wanted import wanted_by
 from chat.policy.gate import CommandRate, Refusal
 from chat.policy.hooks import Hooks
 from chat.policy.identity import Refused
@@ -154,23 +155,24 @@ class Hub:
         self._rate.reset(fd)
         self._reporting.reset(fd)
         variant = self._replies.variant(fd)
-        dialect = variant.dialect.asked_by(request)
+        wanted = wanted_by(request, variant.dialect)
+        dialect = wanted.dialect
         if dialect is not variant.dialect:
             number = self._connections.variant(fd)
             self._connections.become(fd, self._variants.speaking(number, dialect))
+            variant = self._replies.variant(fd)
         if dialect.introduces:
             self.introductions.wait(fd)
             return dialect.greeting()
-        first = request.first
         try:
-            welcome = self._admission.admit(fd, request.token, first("guest"), first("name"))
+            welcome = self._admission.admit(fd, wanted.token, wanted.guest, wanted.name)
         except Refused as refused:
             if dialect.watches:
                 banned = refused.code is CloseCode.BANNED
                 status = HTTPStatus.FORBIDDEN if banned else HTTPStatus.UNAUTHORIZED
                 return answer(status, str(refused))
             return refused.code, str(refused)
-        joins = dialect.opening(request)
+        joins = wanted.joins
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
         if dialect.places and len(joins) > 1:
@@ -180,7 +182,7 @@ class Hub:
             self.arrivals.admit(fd, welcome, joins)
             return dialect.greeting()
         written = self._open_rooms(fd, dialect, welcome, joins, NOTHING)
-        if isinstance(written, Error):
+        if not isinstance(written, list):
             later = written.retry_after is not UNSET
             status = HTTPStatus.SERVICE_UNAVAILABLE if later else HTTPStatus.BAD_REQUEST
             status = WATCHERS.get(written.code, status)
@@ -201,19 +203,19 @@ class Hub:
         """What a newcomer is told, its rooms joined but for those `closed` to it; or why a watcher
         is not served."""
         first = dialect.event(welcome)
-        written = [first] if first else []
-        size = len(first or b"")
+        written, size = ([first], len(first)) if first else ([], 0)
         if len(joins) > self._most_rooms:
             joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
         for join in joins:
             self._rate.spend(fd)
-            if join.room in closed:
-                found: Room | Answer | Error | None = error(closed[join.room], join.ref)
+            refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
+            if refusal is not None:
+                found: Room | Answer | Error | None = error(refusal, join.ref)
             else:
-                found = self._enter(fd, join, patient=True, at_once=size < FRAME_BYTES)
+                found = self._resume.join(fd, join, patient=True, at_once=size < FRAME_BYTES)
             if found is None:
                 continue
-            if not isinstance(found, Error):
+            if type(found) is Room or not isinstance(found, Error):
                 one = self._replies.joined(fd, found, join.ref)
             elif not dialect.watches:
                 one = dialect.event(found)
@@ -353,21 +355,13 @@ class Hub:
             self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
-        found = self._enter(fd, join)
+        refusal = self._enforcement.bars(fd, join.room)
+        found = self._resume.join(fd, join) if refusal is None else error(refusal, join.ref)
         if isinstance(found, Error):
             return dialect.event(found)
         if found is not None:
             self._replies.answer(fd, found, join.ref)
         return None
-
-    def _enter(
-        self, fd: int, join: Join, patient: bool = False, at_once: bool = True
-    ) -> Room | Answer | Error | None:
-        """As `Resume.join`, for who may be in the room."""
-        refusal = self._enforcement.bars(fd, join.room)
-        if refusal is not None:
-            return error(refusal, join.ref)
-        return self._resume.join(fd, join, patient, at_once)
 
     def _count(self, fd: int, stats: Stats) -> Told:
         rooms = self._members.of(fd)

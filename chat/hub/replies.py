@@ -120,7 +120,10 @@ class Replies:
     def joined(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes | None:
         """The written answer to a join; but for their refs all who get the same share one, and only
         who is muted, or of another role there, gets its own."""
-        return self._joined(fd, found, ref, self._standing(fd, _name_of(found)))
+        standing = self._standing(fd, _name_of(found))
+        if standing is None and ref is UNSET and isinstance(found, Room):
+            return self._snapshot(self._kinds[self._variant_of(fd)].dialect, found)
+        return self._joined(fd, found, ref, standing)
 
     def _joined(
         self, fd: int, found: Room | Answer, ref: Ref | UnsetType, standing: Standing | None

@@ -17,7 +17,7 @@ from chat.hub.sending import Sending
 from chat.hub.users import Users
 from chat.policy.gate import Attempt, Gate, Refusal
 from chat.policy.limits import room_limits
-from chat.policy.roles import MODERATOR, RANKS, rank, role_in
+from chat.policy.roles import STAFF, role_in
 from chat.policy.rules import Rulebook
 from chat.wire.commands import Send
 from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY, STAFF_PRIORITY, Error, ErrorCode
@@ -115,4 +115,4 @@ class Speech:
         """What staff say is not left out, however much is said."""
         if send.kind is not UNSET:
             return KIND_PRIORITY
-        return CHAT_PRIORITY if rank(role) < RANKS[MODERATOR] else STAFF_PRIORITY
+        return STAFF_PRIORITY if role in STAFF else CHAT_PRIORITY

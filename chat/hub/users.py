@@ -145,7 +145,9 @@ class Users:
 
     def uid_of(self, mark: int | str) -> str:
         """The uid of a connection as it was when it was marked."""
-        return mark if isinstance(mark, str) else f"{GUEST_UID}{self._spread(mark)}"
+        if isinstance(mark, str):
+            return mark
+        return f"{GUEST_UID}{self._shard}{mark * SPREAD & HANDLES:013x}"
 
     def is_kept(self, fd: int) -> bool:
         """Whether an admitted connection is anybody but a new guest without a name."""
@@ -177,13 +179,8 @@ class Users:
         return handle.fd
 
     def _guest(self, handle: Handle) -> Identity:
-        return guest(self._number(handle))
-
-    def _number(self, handle: Handle) -> str:
-        return self._spread(handle.generation << FD_BITS | handle.fd)
-
-    def _spread(self, number: int) -> str:
-        return f"{self._shard}{number * SPREAD & HANDLES:013x}"
+        code = (handle.generation << FD_BITS | handle.fd) * SPREAD & HANDLES
+        return guest(f"{self._shard}{code:013x}")
 
     def _forget(self, fd: int) -> None:
         identity = self._identities.pop(fd, None)

@@ -129,7 +129,7 @@ def rules(book: Rulebook, wall: Callable[[], float]) -> Check:
         if not here.known:
             return Refusal(ErrorCode.UNAVAILABLE, "the room is being opened", OPENING_S)
         if here.sanctions or everywhere.sanctions:
-            found = _sanctioned(here, everywhere, attempt.who.uid, int(wall() * 1000))
+            found = _sanctioned(here, everywhere, attempt.who.uid, wall)
             if found is not None:
                 return found
         return PASS if here.settings is NO_SETTINGS else _settled(here.settings, attempt.role)
@@ -145,7 +145,7 @@ def unsanctioned(book: Rulebook, wall: Callable[[], float]) -> Check:
         if not here.known:
             return Refusal(ErrorCode.UNAVAILABLE, "the room is being opened", OPENING_S)
         if here.sanctions or everywhere.sanctions:
-            return _sanctioned(here, everywhere, attempt.who.uid, int(wall() * 1000))
+            return _sanctioned(here, everywhere, attempt.who.uid, wall)
         return PASS
 
     return check
@@ -162,7 +162,12 @@ def barred(here: RoomRules, uid: str, now_ms: int) -> Verdict:
     return PASS
 
 
-def _sanctioned(here: RoomRules, everywhere: RoomRules, uid: str, now_ms: int) -> Verdict:
+def _sanctioned(
+    here: RoomRules, everywhere: RoomRules, uid: str, wall: Callable[[], float]
+) -> Verdict:
+    if not (here.names(uid) or everywhere.names(uid)):
+        return PASS
+    now_ms = int(wall() * 1000)
     refusal = barred(here, uid, now_ms)
     if refusal is not PASS:
         return refusal
@@ -181,11 +186,12 @@ def _refusal(code: ErrorCode, message: str, sanction: Sanction, now_ms: int) -> 
 
 def _settled(settings: Settings, role: str) -> Verdict:
     """What a room's settings let a role do."""
-    least = settings.min_role
-    if rank(role) < rank(least):
+    least, silence = settings.min_role, settings.silence
+    if least != GUEST and rank(role) < rank(least):
         return Refusal(ErrorCode.FORBIDDEN, f"here type {least}s and above")
-    silence = settings.silence
-    least = MODERATOR if silence == "all" else GUEST if silence == "none" else silence
+    if silence == "none":
+        return PASS
+    least = MODERATOR if silence == "all" else silence
     if rank(role) < rank(least):
         return Refusal(ErrorCode.SILENCED, f"the room is silent; only {least}s and above type")
     return PASS

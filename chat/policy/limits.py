@@ -7,7 +7,7 @@ what else they say counts there, as everybody's.
 """
 
 from chat.bus.store import RoomLimits
-from chat.policy.roles import MODERATOR, RANKS, VIP, rank
+from chat.policy.roles import RANKS, STAFF, VIP, rank
 from chat.policy.rules import Settings
 from chat.wire.schema import CHAT_PRIORITY, STAFF_PRIORITY
 
@@ -20,10 +20,9 @@ def room_limits(  # hot: once per message typed
     per_s = settings.messages_per_s or messages_per_s
     if not (settings.slow_s or settings.no_repeats_s or per_s):
         return None
-    above = rank(role)
-    if above >= RANKS[MODERATOR]:
+    if role in STAFF:
         return None
-    if above < RANKS[VIP]:
+    if rank(role) < RANKS[VIP]:
         return RoomLimits(settings.slow_s, settings.no_repeats_s, per_s, priority)
     return RoomLimits(messages_per_s=per_s, priority=priority) if per_s else None
 

@@ -38,7 +38,8 @@ class Rates:
 
     def spend(self, row: int, now: float) -> None:
         """One more was done whatever the rate: the next ones wait for it, too."""
-        self._full_at[row] = max(self._full_at[row], now) + self._cost
+        full_at = self._full_at[row]
+        self._full_at[row] = (full_at if full_at > now else now) + self._cost
 
     def reset(self, row: int) -> None:
         """A new connection has the row."""

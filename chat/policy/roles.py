@@ -18,6 +18,8 @@ RANKS: Final = {
     role: rank for rank, role in enumerate((GUEST, USER, VIP, MODERATOR, OWNER, ADMIN, BACKEND))
 }
 """Every role that outranks another, lowest first; the last is who speaks by the HTTP API."""
+STAFF: Final = frozenset(role for role, rank in RANKS.items() if rank >= RANKS[MODERATOR])
+"""Those who keep order in a room."""
 
 
 def rank(role: str) -> int:

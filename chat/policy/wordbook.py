@@ -126,11 +126,13 @@ class Wordbook:
     def lists(self, room: str) -> Sequence[Matcher] | None:  # hot: once per message typed
         """Those that hold in a room; None: they are not known yet."""
         everywhere, own = self._rules.everywhere.words, self._rules.of(room).words
-        if not everywhere and not own:
-            return NOTHING
+        if not own:
+            if not everywhere:
+                return NOTHING
+            only = self._of(None, everywhere)
+            return None if only is None else (only,)
         found = [self._of(None, everywhere)] if everywhere else []
-        if own:
-            found.append(self._of(room, own))
+        found.append(self._of(room, own))
         ready = [matcher for matcher in found if matcher is not None]
         return ready if len(ready) == len(found) else None
 
@@ -138,7 +140,7 @@ class Wordbook:
         """That of the server; None: it is not known yet."""
         field = self._rules.everywhere.words
         found = self._of(None, field) if field else EMPTY_MATCHER
-        return None if found is None else [found]
+        return None if found is None else (found,)
 
     async def resync(self) -> None:
         """Redis was away, and may have lost lists that are known here: they are written back.

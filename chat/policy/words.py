@@ -33,6 +33,7 @@ from chat.policy.folding import (
     Trace,
     clusters,
     compact,
+    compacted,
     edge,
     fold,
     has_leet,
@@ -42,8 +43,8 @@ from chat.policy.folding import (
 )
 from chat.policy.gate import PASS, Attempt, Check, Refusal, Verdict
 from chat.policy.identity import chosen_name, renamed
-from chat.policy.roles import MODERATOR, RANKS, rank
-from chat.wire.schema import ErrorCode
+from chat.policy.roles import STAFF
+from chat.wire.schema import GUEST, ErrorCode
 
 Kind = Literal["refuse", "mask", "shadow"]
 KINDS: Final[tuple[Kind, ...]] = ("refuse", "mask", "shadow")
@@ -104,6 +105,9 @@ class Hit(Struct, frozen=True):
     clusters: tuple[int, ...]
 
 
+NO_HITS: Final[tuple[Hit, ...]] = ()
+
+
 class Judged(Struct, frozen=True):
     """What becomes of a text: `text` is masked; `hits` says by which words."""
 
@@ -125,14 +129,14 @@ def read_word(word: str, kind: Kind) -> tuple[str, Word] | str:
     if MASK in inner:
         return "a * stands at the beginning or the end only"
     folded = fold(inner)
-    compacted = compact(folded)
-    if not compacted:
+    bare = compact(folded)
+    if not bare:
         return "punctuation and symbols are passed over: there is nothing to look for"
     if folded[0] == PASSED_OVER or folded[-1] == PASSED_OVER:
         return "it begins or ends in what is passed over in texts: write it without"
-    left = "" if starts else edge(compacted[0])
-    right = "" if ends else edge(compacted[-1])
-    return compacted, Word(word, kind, left, right, _gaps_of(folded))
+    left = "" if starts else edge(bare[0])
+    right = "" if ends else edge(bare[-1])
+    return bare, Word(word, kind, left, right, _gaps_of(folded))
 
 
 def _gaps_of(folded: str) -> str:
@@ -179,13 +183,15 @@ class Matcher:
                 lists[word.kind].append(word.word)
         return WordList(**lists)
 
-    def hits(self, readings: Iterable["Reading"]) -> list[Hit]:  # hot: once per message typed
+    def hits(self, readings: Iterable["Reading"]) -> Sequence[Hit]:  # hot: once per message typed
         """The words in a text, each with all places where it is."""
         found: dict[Word, set[int]] = {}
         for reading in readings:
             for automaton, base in self._automata:
                 if automaton.find_matches_as_indexes(reading.compacted):
                     self._look(automaton, base, reading.trace(), found)
+        if not found:
+            return NO_HITS
         return [Hit(word.word, word.kind, tuple(sorted(at))) for word, at in found.items()]
 
     def _look(
@@ -270,10 +276,10 @@ def readings(text: str) -> list[Reading]:  # hot: once per message typed
     """All ways to read a text; mostly one."""
     found = []
     for written in (text, unleet(text)) if has_leet(text) else (text,):
-        compacted = compact(fold(written))
-        found.append(Reading(written, compacted))
-        if has_repeats(compacted):
-            found += [Reading(written, squeeze(compacted, most), most) for most in (1, 2)]
+        bare = compacted(written)
+        found.append(Reading(written, bare))
+        if has_repeats(bare):
+            found += [Reading(written, squeeze(bare, most), most) for most in (1, 2)]
     return found
 
 
@@ -300,7 +306,9 @@ def judge(matchers: Iterable[Matcher], text: str) -> Judged | None:
     """What lists make of a text; None where nothing of it is on any. For what is typed, and as well
     for names and announcements."""
     read = readings(text)
-    hits = [hit for matcher in matchers for hit in matcher.hits(read)]
+    hits: list[Hit] = []
+    for matcher in matchers:
+        hits += matcher.hits(read)
     if not hits:
         return None
     kinds = {hit.kind for hit in hits}
@@ -329,16 +337,15 @@ def words(lists: Callable[[str], Sequence[Matcher] | None], counts: "memoryview[
     lists   finds those that hold in a room; None: they are not known yet
     counts  has what is masked or shadowed; what is refused its caller counts
     """
-    exempt = RANKS[MODERATOR]
 
     def check(attempt: Attempt) -> Verdict:
         matchers = lists(attempt.room)
-        if (matchers is not None and not matchers) or rank(attempt.role) >= exempt:
+        if (matchers is not None and not matchers) or attempt.role in STAFF:
             return PASS
         if matchers is None:
             return UNKNOWN
         judged = judge(matchers, attempt.text)
-        chosen = chosen_name(attempt.who)
+        chosen = chosen_name(attempt.who) if attempt.who.role == GUEST else ""
         name = judge(matchers, chosen) if chosen else None
         if judged is None and name is None:
             return PASS

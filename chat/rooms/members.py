@@ -71,7 +71,8 @@ class Members:
 
     def enter(self, fd: int, room: Room, anew: bool = False) -> None:
         """A connection that asked is let in; `anew`: it does not come back to a position."""
-        self._waits_no_more(fd, room)
+        if self._came_from:
+            self._waits_no_more(fd, room)
         room.empty_since = 0
         if room.held:
             room.ahead[fd] = room.position.seq
@@ -82,7 +83,7 @@ class Members:
         self._came(fd, room)
 
     def _waits_no_more(self, fd: int, room: Room) -> None:
-        if self._came_from and fd in self._came_from:
+        if fd in self._came_from:
             self._came_from[fd].pop(room, None)
             if not self._came_from[fd]:
                 del self._came_from[fd]

@@ -43,6 +43,7 @@ from shard.closecodes import CloseCode
 from shard.connections import Connections
 from shard.counters import Count
 
+JOINS: Final = ChatCount.JOINS  # looked up once: it takes 50 ns
 AGAIN_S: Final = (1.0, 3.0)
 """When to try again what Redis is away for: not everybody at once."""
 OPENED_WITHIN_S: Final = 5.0
@@ -143,19 +144,20 @@ class Resume:
         room = self._rooms.by_name.get(join.room)
         if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
             return Error(ErrorCode.BAD_ROOM, fault, join.ref)
-        refusal = self._refusal(fd, room, join.ref, patient)
-        if refusal is not None:
-            return refusal
-        if room is None:
-            room = self._rooms.enter(join.room)
+        if room is None or self._members.of(fd):  # else it has room for one that is open
+            refusal = self._refusal(fd, room, join.ref, patient)
+            if refusal is not None:
+                return refusal
+            room = room or self._rooms.enter(join.room)
         self._members.ask(fd, room)
-        self._counts[ChatCount.JOINS] += 1
+        self._counts[JOINS] += 1
         since = join.since
         if room.live and at_once and self._queue.clear(fd) and (since is None or self._may_now()):
-            found = remembered(room, since)
+            found = room if since is None else remembered(room, since)
             if found is not None:
                 self._members.enter(fd, room, anew=since is None)
-                self._count(found)
+                if found is not room:
+                    self._count(found)
                 return found
         if since is not None:
             self._members.wait(fd, room, written(since.epoch, since.seq, since.ts))

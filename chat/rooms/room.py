@@ -7,7 +7,7 @@ means is `position`'s.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
 from chat.rooms.position import UNSPOKEN, Position, Sync, continues, vouch, written
@@ -15,6 +15,8 @@ from chat.rooms.shed import Display
 from chat.wire.commands import Since
 from chat.wire.redaction import unlapsed, without
 from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
+
+LIVE: Final = Sync.LIVE  # looked up once, as it is asked for with every join
 
 
 class Waiter(Protocol):
@@ -102,7 +104,7 @@ class Room:
     @property
     def live(self) -> bool:
         """Whether its messages are given out."""
-        return self.position.sync is Sync.LIVE
+        return self.position.sync is LIVE
 
     @property
     def closed(self) -> bool:
@@ -117,7 +119,7 @@ class Room:
     @property
     def online(self) -> int:
         """Members on all shards, the others' as last reported."""
-        return self.elsewhere + self.local
+        return self.elsewhere + sum(map(len, self.members))
 
     @property
     def idle(self) -> bool:

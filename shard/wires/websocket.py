@@ -183,7 +183,7 @@ def _asks_upgrade(connection: str, upgrade: str) -> bool:
     return any(protocol.lower() == "websocket" for protocol in parse_upgrade(upgrade))
 
 
-def is_key(key: str) -> bool:
+def is_key(key: str | bytes) -> bool:
     """Whether `key` is base64 of 16 bytes (RFC 6455 section 4.1)."""
     try:
         return len(key) == 24 and len(binascii.a2b_base64(key, strict_mode=True)) == 16

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
+
 from pool.scoreboard import Scoreboard
 from shard.counters import FIELDS
 from shard.door import Door
@@ -133,7 +135,7 @@ def hear(pieces: Sequence[bytes], settings: Settings) -> Accepted | Answer:
         for index, piece in enumerate(pieces):
             reply = door.request(1, piece)
             if isinstance(reply, Accepted):
-                reply = replace(reply, rest=reply.rest + b"".join(pieces[index + 1 :]))
+                reply = structs.replace(reply, rest=reply.rest + b"".join(pieces[index + 1 :]))
             if reply is not None:
                 return bare(reply)
     raise AssertionError("a whole request was not heard")
@@ -144,7 +146,7 @@ def bare(reply: Accepted | Answer) -> Accepted | Answer:
     if isinstance(reply, Answer):
         return reply
     headers = {k: v for k, v in reply.request.headers.items() if k != "sec-websocket-key"}
-    return replace(reply, request=replace(reply.request, headers=headers))
+    return structs.replace(reply, request=replace(reply.request, headers=headers))
 
 
 LINE: Final = b"GET /ws?room=a&room=%E5%B9%95&token=x HTTP/1.1\r\n"

@@ -9,7 +9,7 @@ from shard.upgradecache import STAND_IN, STAND_IN_ACCEPT, UpgradeCache
 from tests.shard.wire import REQUEST, terms
 
 TERMS = terms("chat.json", "chat.msgpack", deflated=True, origins=("http://a",))
-KEYS = [b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==", STAND_IN.encode()]
+KEYS = [b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==", STAND_IN]
 KEY_LINE = b"Sec-WebSocket-Key: "
 
 

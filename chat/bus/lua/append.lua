@@ -5,9 +5,10 @@
 -- nothing, and a script that has written is given the memory for the rest. The history names the
 -- entry there, `f`, so that it can be found again without a search.
 
--- A room's epoch and seq; `fresh` is the epoch of one that has none.
-local function head_of(room, history, fresh)
-  local known = redis.call('HMGET', room, 'epoch', 'seq')
+-- A room's epoch and seq; `fresh` is the epoch of one that has none, `known` both as they are, where
+-- somebody has asked.
+local function head_of(room, history, fresh, known)
+  known = known or redis.call('HMGET', room, 'epoch', 'seq')
   local head = {epoch = known[1], seq = tonumber(known[2] or 0), room = room, history = history}
   if not head.epoch then
     -- The room is new, or its state was lost: what is left of its history is another epoch's.
@@ -34,9 +35,9 @@ local function append(head, fanout, name, entry, kept, fanout_kept)
   return seq
 end
 
--- Remember how far a room has come, and keep it for so many seconds from now.
-local function keep(head, seconds)
-  redis.pcall('HSET', head.room, 'seq', head.seq)
+-- Remember how far a room has come, and other fields and values; keep it for so many seconds from now.
+local function keep(head, seconds, ...)
+  redis.pcall('HSET', head.room, 'seq', head.seq, ...)
   redis.pcall('EXPIRE', head.room, seconds)
   redis.pcall('EXPIRE', head.history, seconds)
 end

@@ -232,6 +232,21 @@ class TestRefusing:
         )
         assert told(got) == [1, "slow_mode", 2, "room_busy", 3]
 
+    async def test_messages_with_other_limits_share_a_call(self, store: Store) -> None:
+        rate, slow, unlike = RoomLimits(messages_per_s=1), RoomLimits(30), RoomLimits(0, 30)
+        above = RoomLimits(messages_per_s=1, priority=6)
+        got = await say(
+            store,
+            *(said(rate, "a", "u"), said(slow, "b", "v"), said(rate, "c", "w")),
+            *(said(unlike, "d", "x"), said(slow, "e", "v"), said(None, "f", "v")),
+            *(said(unlike, "d", "x"), said(above, "g", "u"), said(unlike, "h", "x")),
+            *(said(rate, "i", "u", room="other"), said(slow, "b", "v", room="other")),
+        )
+        assert told(got) == [
+            *(1, 2, "room_busy", 3, "slow_mode", 4, "repeated", 5, 6),
+            *(1, 2),
+        ]
+
     async def test_a_duplicate_is_answered_as_ever(self, store: Store) -> None:
         limits = RoomLimits(60, 60, 1)
         first = said(limits, "a", message_id="i")

@@ -8,6 +8,7 @@ from chat.policy.folding import (
     Trace,
     clusters,
     compact,
+    compacted,
     edge,
     fold,
     has_leet,
@@ -82,6 +83,17 @@ class TestTrace:
     def test_what_separates_is_known(self) -> None:
         assert Trace("a.b c. d").gaps == [" ", "-", " ", " ", " "]
         assert Trace("ab").gaps == [" ", "", " "]
+
+
+class TestCompacted:
+    @given(TEXT | st.text("aB1傻か가.、！·“ \u0301\u3099", max_size=30))
+    def test_the_short_way_is_the_long_one(self, text: str) -> None:
+        assert compacted(text) == compact(fold(text))
+
+    def test_whatever_character_stands_among_plain_ones(self) -> None:
+        for code in (*range(0xD800), *range(0xE000, 0x20000)):
+            text = f"가{chr(code)}か!"
+            assert compacted(text) == compact(fold(text)), hex(code)
 
 
 class TestVariants:

@@ -141,6 +141,14 @@ class TestRules:
         rules = RoomRules(Kept(1, {"ban:guest:x:y": pack_sanction(Sanction(0, "spam", "m"))}))
         assert rules.get(BAN, "guest:x:y", NOW) == Sanction(0, "spam", "m")
 
+    @given(CHANGES, UIDS)
+    def test_who_is_not_named_has_no_sanction(
+        self, changes: list[dict[str, bytes | None]], uid: str
+    ) -> None:
+        rules = RoomRules(kept_after(changes))
+        assert rules.names(uid) == any(name.endswith(f":{uid}") for name in rules.fields())
+        assert rules.names(uid) or not any(rules.get(kind, uid, NOW) for kind in (MUTE, BAN, KICK))
+
 
 class TestAddresses:
     def test_a_network_covers_its_addresses(self) -> None:
