@@ -69,7 +69,7 @@ bench/out/debian:
 	  apt-get download -qq -o APT::Sandbox::User=root $$one && dpkg -x $${one}_*.deb ../debian \
 	  || echo "$$one: no Debian package to be had; one that is installed will do"; done
 
-# Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
+# Libraries of Node talk to us in tests, as they are; where there is no npm, those are skipped.
 tests/e2e/node_modules: tests/e2e/package.json
 	@if command -v npm >/dev/null; then cd tests/e2e && npm install --silent --no-audit --no-fund; fi
 	@mkdir -p $@ && touch $@

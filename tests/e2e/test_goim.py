@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import json
+import os
 import random
+import re
 import shutil
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -20,6 +22,7 @@ from tests.e2e.viewers import PATIENCE_S
 from tests.faults.proxy import Proxy
 
 HERE = Path(__file__).parent
+DOCUMENT = (HERE.parents[1] / "docs" / "goim.md").read_text("utf-8")
 NODE = shutil.which("node")
 HAS_CLIENTS = (HERE / "node_modules" / "tiny-bilibili-ws").exists()
 pytestmark = [
@@ -236,6 +239,28 @@ async def test_refused(node: Node, room: int, client: Client) -> None:
     await viewer.nth("close", 2)
     assert viewer.of("word") == viewer.of("online") == []
     await viewer.close()
+
+
+async def test_the_documented_example(node: Node, room: int) -> None:
+    [example] = re.findall(r"```js\n// watch\.mjs\n(.*?)```", DOCUMENT, re.DOTALL)
+    program = example.replace("KeepLiveWS(42", f"KeepLiveWS({room}")
+    assert program != example
+    running = await asyncio.create_subprocess_exec(
+        *(str(NODE), "--input-type=module", "-e", program),
+        cwd=HERE,
+        env={**os.environ, "DANMAKU_SUB": f"ws://127.0.0.1:{node.port}/sub"},
+        stdout=PIPE,
+    )
+    assert running.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await running.stdout.readline() == b"connected\n"
+            assert await running.stdout.readline() == b"online 1\n"
+            await say(node, room, "前方高能")
+            assert await running.stdout.readline() == "阿花: 前方高能\n".encode()
+    finally:
+        running.terminate()
+        await running.wait()
 
 
 async def all_watching(stack: AsyncExitStack, port: int, room: int) -> list[Viewer]:

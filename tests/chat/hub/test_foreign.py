@@ -94,6 +94,19 @@ class TestRooms:
             assert await one.op(17) == (1, 17, 4, b"1001")
             assert await one.op(15) == (1, 15, 3, b"1000,1001")
 
+    async def test_who_can_be_in_no_room_now_is_sent_away_to_come_back(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        server = {"dialects": ("danmaku", "goim")}
+        async with (
+            Shard(valkey.url, prefix, server=server, limits={"rooms": 1}) as full,
+            full.viewer() as other,
+            await client(full, uid=1) as one,
+        ):
+            await other.join("b")
+            await one.send(12, b"live://42")
+            assert (await one.closed())[0] == 4000
+
     async def test_a_room_that_can_be_none_closes(self, shard: Shard) -> None:
         async with await client(shard) as one:
             await one.send(7, json.dumps({"room_id": "no such room!"}).encode())
