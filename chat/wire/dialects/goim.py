@@ -109,9 +109,10 @@ class Goim:
         key = fields.get("key") or None
         if not isinstance(key, str | None):
             broken("a key is a text")
-        wanted = fields.get("protover")
-        speaks = self._speaks.get(wanted) if isinstance(wanted, int) else None
-        connect = Connect(key, ref=seq, speaks=speaks or self._speaks[PLAIN])
+        wanted: Any = fields.get("protover")
+        if not isinstance(wanted, int | float) or wanted not in self._speaks:
+            wanted = PLAIN
+        connect = Connect(key, ref=seq, speaks=self._speaks[wanted])
         name = fields.get("room_id")
         room = self._rooms.room(fields.get("roomid") if name is None else name)
         return [connect, Join(room)] if room else [connect]

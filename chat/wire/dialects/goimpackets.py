@@ -108,6 +108,9 @@ class RoomNames:
         match name:
             case None | "":
                 return ""
+            case float() if name.is_integer():  # as some clients write every number
+                name = int(name)
+        match name:
             case bool() | float() | list() | dict():
                 broken("a room is a number, or a text like live://1000")
             case int() if name < 0:

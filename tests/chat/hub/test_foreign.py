@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
+import brotli
 import pytest
 
 from chat.counters import ChatCount
@@ -14,11 +16,11 @@ from chat.policy.identity import Identity
 from chat.policy.orders import Everywhere
 from chat.wire.commands import Moderate
 from shard.counters import Count
-from tests.chat.goimclient import GoimClient, packet
+from tests.chat.goimclient import GoimClient, packet, packets
 from tests.chat.hub.test_enforcement import order
 from tests.chat.hub.test_hub_admission import SECRET
 from tests.chat.hub.test_introductions import bearer
-from tests.chat.rig import Shard, until
+from tests.chat.rig import Shard, publish, until
 
 ROOM = "live:42"
 
@@ -61,6 +63,34 @@ class TestRooms:
                 await other.say(ROOM, "前方高能")
                 await one.text("前方高能")
             assert all(len(frame) > 0 for frame in one.frames)
+
+    async def test_a_flush_is_compressed_once_for_all(
+        self, shard: Shard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        packed: list[bytes] = []
+        compress = brotli.compress
+
+        def counting(plain: bytes, **how: Any) -> bytes:
+            packed.append(plain)
+            found: bytes = compress(plain, **how)
+            return found
+
+        monkeypatch.setattr(brotli, "compress", counting)
+        async with AsyncExitStack() as stack:
+            viewers = [
+                await stack.enter_async_context(await client(shard, roomid=42, protover=3))
+                for _ in range(5)
+            ]
+            for viewer in viewers:
+                await viewer.word("ONLINE_RANK_COUNT")
+            await publish(shard.store, ROOM, "前方高能")
+            for viewer in viewers:
+                await viewer.text("前方高能")
+            assert len([one for one in packed if b"DANMU_MSG" in one]) == 1
+            frames = [frame for one in viewers for frame in one.frames if frame[7] == 3]
+            shown = [one for one in frames if any(b"DANMU_MSG" in two.body for two in packets(one))]
+            assert len(shown) == len(viewers)
+            assert len(set(shown)) == 1
 
     async def test_a_heartbeat_is_answered_alone_and_in_no_room_too(self, shard: Shard) -> None:
         async with await client(shard, uid=1) as one:

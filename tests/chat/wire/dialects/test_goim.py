@@ -55,7 +55,16 @@ def unpacked(payload: bytes) -> bytes:
 class TestIntroductions:
     @pytest.mark.parametrize(
         ("protover", "dialect"),
-        [(0, PLAIN), (1, PLAIN), (2, ZLIB), (3, BROTLI), (4, PLAIN), (None, PLAIN), ("3", PLAIN)],
+        [
+            (0, PLAIN),
+            (1, PLAIN),
+            (2, ZLIB),
+            (3, BROTLI),
+            (3.0, BROTLI),
+            (4, PLAIN),
+            (None, PLAIN),
+            ("3", PLAIN),
+        ],
     )
     def test_the_first_packet_says_who_where_and_how(self, protover: Any, dialect: Goim) -> None:
         fields = {"uid": 0, "roomid": 42, "key": "a.b.c", "protover": protover, "platform": "web"}

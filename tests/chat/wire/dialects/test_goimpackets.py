@@ -108,6 +108,7 @@ class TestRoomNames:
         [
             ("live:{}", 42, "live:42", 42),
             ("live:{}", 0, "live:0", 0),
+            ("live:{}", 42.0, "live:42", 42),
             ("live:{}", "42", "live:42", 42),
             ("live:{}", "007", "live:7", 7),
             ("live:{}", "live://42", "live:42", 42),
