@@ -362,7 +362,8 @@ class Hub:
             self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
-        found = self._enter(fd, join, patient=dialect.watches)
+        # Who only watches and says where in its first message has no other way to try again.
+        found = self._enter(fd, join, patient=dialect.watches and join.ref is UNSET)
         if isinstance(found, Error):
             if dialect.watches and found.code not in WATCHERS:
                 later = found.retry_after is not UNSET

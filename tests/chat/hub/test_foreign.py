@@ -137,6 +137,20 @@ class TestRooms:
             await one.send(12, b"live://42")
             assert (await one.closed())[0] == 4000
 
+    async def test_who_opens_room_after_room_is_sent_away(
+        self, valkey: EmbeddedEngine, prefix: str
+    ) -> None:
+        server, limits = {"dialects": ("danmaku", "goim")}, {"rooms_opened_per_s": 1}
+        async with (
+            Shard(valkey.url, prefix, server=server, limits=limits) as shard,
+            await client(shard, roomid=42) as one,
+        ):
+            for number in range(18):
+                await one.send(12, b"live://%d" % number)
+            code, reason = await one.closed()
+            assert (code, "too many rooms are being opened" in reason) == (4000, True)
+            assert len(shard.service.rooms.by_name) < 18
+
     async def test_a_room_that_can_be_none_closes(self, shard: Shard) -> None:
         async with await client(shard) as one:
             await one.send(7, json.dumps({"room_id": "no such room!"}).encode())
