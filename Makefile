@@ -71,7 +71,7 @@ bench/out/debian/.unpacked: bench/peers/debian.txt
 	  || echo "$$one: no Debian package to be had; one that is installed will do"; done
 	@rm -rf bench/out/debs && ! [ -d bench/out/debian/usr ] || touch $@
 
-# Node's own WebSocket library talks to us in a test; where there is no npm, that test is skipped.
+# Libraries of Node talk to us in tests, as they are; where there is no npm, those are skipped.
 tests/e2e/node_modules: tests/e2e/package.json
 	@if command -v npm >/dev/null; then cd tests/e2e && npm install --silent --no-audit --no-fund; fi
 	@mkdir -p $@ && touch $@

@@ -14,6 +14,7 @@
  *   deflate [0]                connections from now on offer permessage-deflate; 0: they do not
  *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF;
  *                              $room in it; who joins by it counts once it has `joined`
+ *   greet_bytes HEX            likewise a binary frame
  *   words JOINED ACK MESSAGE   another server's: a viewer counts once a frame has JOINED in it, and
  *                              how often a frame has the others is counted; - is none, and an
  *                              ACK of $me is a viewer's own message come back to it
@@ -536,6 +537,17 @@ static void greet(char *text) {
     printf("{\"greeting\":%zu}\n", greeting.bytes);
 }
 
+/* Likewise the binary frame of bytes that are given in hexadecimal. */
+static void greet_bytes(const char *hex) {
+    char bytes[512];
+    size_t n = 0;
+    unsigned byte;
+    while (n < sizeof bytes && sscanf(hex + 2 * n, "%2x", &byte) == 1) bytes[n++] = (char)byte;
+    greeting.text[0] = 0;
+    greeting.bytes = make_frame(greeting.frame, 2, bytes, n);
+    printf("{\"greeting\":%zu}\n", greeting.bytes);
+}
+
 static void reset(void) {
     memset(&count, 0, sizeof count);
     memset(&latency, 0, sizeof latency);
@@ -570,6 +582,7 @@ static void command(const char *line) {
     else if (sscanf(line, "wait %1023s %lld %d", word, &a, &b) == 3) begin_wait(word, a, b);
     else if (sscanf(line, "emit %1023s %lld %lf %1023[^\n]", word, &a, &rate, text) >= 3)
         begin_emit(word, a, rate, text);
+    else if (sscanf(line, "greet_bytes %1023[0-9a-f]", text) == 1) greet_bytes(text);
     else if (sscanf(line, "greet %1023[^\n]", text) == 1) greet(text);
     else if (!strncmp(line, "words ", 6)) take_words(line);
     else if (sscanf(line, "chat %lld %d %511[^\n]", &a, &b, text) == 3)

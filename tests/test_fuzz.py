@@ -13,7 +13,9 @@ import pytest
 from msgspec import UNSET, structs
 
 from chat.wire.commands import Command
+from chat.wire.dialects import goim
 from chat.wire.dialects.dialect import BadCommand
+from chat.wire.dialects.goim import Goim
 from chat.wire.dialects.native import Json, Msgpack
 from chat.wire.schema import ErrorCode, Msgs
 from shard import handshake
@@ -184,6 +186,17 @@ def sends_bytes_as_they_are(_: Any) -> Any:
     return lambda dialect, events: b"".join(events)
 
 
+def believes_the_length(parse: Any) -> Any:
+    def parsing(payload: bytes) -> Any:
+        return parse(len(payload).to_bytes(4, "big") + payload[4:])
+
+    return parsing
+
+
+def miscounts_its_length(packet: Any) -> Any:
+    return lambda *fields: packet(*fields) + b"x"
+
+
 BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("frames", FrameParser, "feed", slips),
     ("frames", FrameParser, "feed", forgets_the_partial),
@@ -212,6 +225,9 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("dialects", Msgpack, "decode", numbers_anew),
     ("dialects", Msgpack, "payload", sends_bytes_as_they_are),
     ("dialects", load("dialects"), "batches", leaves_out_a_color),
+    ("goim", Goim, "decode", slips),
+    ("goim", goim, "parse", believes_the_length),
+    ("goim", goim, "packet", miscounts_its_length),
 ]
 
 

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from chat.api import asked, openapi, page
 from chat.api.answers import answer, failure
 from chat.api.bodies import BadBody, read_broadcast, read_messages
+from chat.api.centrifugal import Centrifugal
 from chat.api.doors import Doors
 from chat.api.guard import Guard
 from chat.api.incoming import Drain, Incoming, Unfinished, content_type
@@ -75,6 +76,7 @@ class Api:
         self._wording = Wording(config, doors, drain)
         self._moderating = Moderating(config, doors, drain, self._wording)
         self._observing = Observing(doors)
+        self._centrifugal = Centrifugal(config, doors, drain, metrics)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -101,6 +103,7 @@ class Api:
             *self._moderating.routes(),
             *self._observing.routes(),
             *self._wording.routes(),
+            *(self._centrifugal.routes() if offers_centrifugal(self._config) else ()),
         ]
 
     # --- publishing ----------------------------------------------------------------------------
@@ -276,13 +279,23 @@ _failures: dict[Any, Failing] = {
 }
 
 
+def offers_centrifugal(config: Config) -> bool:
+    """Whether what Centrifugo's clients ask for is there."""
+    return "centrifugal" in config.server.dialects
+
+
 def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end."""
     api = Api(config, Doors(config, url, metrics), metrics, drain)
     files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
-        middleware=[Middleware(Guard, api=config.api, metrics=metrics), Middleware(Queries)],
+        middleware=[
+            Middleware(
+                Guard, api=config.api, metrics=metrics, centrifugal=offers_centrifugal(config)
+            ),
+            Middleware(Queries),
+        ],
         exception_handlers=_failures,
         lifespan=api.lifespan,
     )

@@ -52,7 +52,7 @@ def read_messages(data: bytes, limits: Limits) -> list[MessageIn]:
 def read_line(line: bytes, limits: Limits) -> MessageIn | Problem:
     """The message of one NDJSON line, or what is wrong with it."""
     try:
-        return _message(parse(line), "", limits)
+        return message_of(parse(line), "", limits)
     except BadBody as bad:
         return bad.problems[0]
 
@@ -111,7 +111,7 @@ def _messages(documents: dict[str, Any], limits: Limits) -> list[MessageIn]:
     messages = []
     for path, document in documents.items():
         try:
-            messages.append(_message(document, path, limits))
+            messages.append(message_of(document, path, limits))
         except BadBody as bad:
             problems += bad.problems
     if problems:
@@ -119,7 +119,7 @@ def _messages(documents: dict[str, Any], limits: Limits) -> list[MessageIn]:
     return messages
 
 
-def _message(document: Any, path: str, limits: Limits) -> MessageIn:
+def message_of(document: Any, path: str, limits: Limits) -> MessageIn:
     """A message that has passed the gate, its text and name cleaned. Raises BadBody."""
     try:
         message = msgspec.convert(document, MessageIn)

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.api.answers import failure
+from chat.api.centrifugal import in_their_words
 from chat.api.keys import LOCAL, Keyring, needed
 from chat.api.metrics import Metrics
 from chat.config.sections import Api
@@ -28,6 +30,8 @@ MOST_ADDRESSES: Final = 10_000
 LONGEST_ADDRESS: Final = 64
 """Characters; what is longer is none, and is not remembered."""
 PROTECTED: Final = ("/v1/", "/metrics")
+CENTRIFUGAL: Final = "/api/"
+"""Protected likewise where it is there; its clients give their key in another way."""
 POLICY: Final = (
     "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
@@ -48,8 +52,10 @@ class Guard:
         api: Api,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
+        centrifugal: bool = False,
     ) -> None:
         self._app = app
+        self._centrifugal = (CENTRIFUGAL,) if centrifugal else ()
         self._keys = Keyring(api, clock)
         per_s = api.open_per_s
         self._open = RatesByName(per_s, BURST_S * per_s, MOST_ADDRESSES) if per_s else None
@@ -71,6 +77,8 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope)
+        if refusal is not None and scope["path"].startswith(self._centrifugal):
+            refusal = in_their_words(refusal)
         app = self._app if refusal is None else refusal
         try:
             await app(scope, receive, send_with_headers)
@@ -81,8 +89,8 @@ class Guard:
             if CALLER in scope:
                 self._metrics.key_requests.labels(scope[CALLER].name, status).inc()
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
-        if not scope["path"].startswith(PROTECTED):
+    def _refusal(self, scope: Scope) -> Response | None:
+        if not scope["path"].startswith((*PROTECTED, *self._centrifugal)):
             return self._too_many(scope)
         headers = dict(scope["headers"])
         if self._keys:
@@ -92,9 +100,9 @@ class Guard:
             scope[CALLER] = LOCAL
         return refusal
 
-    def _key_refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
-        kind, _, given = headers.get(b"authorization", b"").partition(b" ")
-        caller = self._keys.find(given.strip()) if kind.lower() == b"bearer" else None
+    def _key_refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
+        given = _key(headers, scope["path"].startswith(self._centrifugal))
+        caller = None if given is None else self._keys.find(given)
         if caller is None:
             return self._too_many(scope) or failure(
                 401,
@@ -113,7 +121,7 @@ class Guard:
             return failure(403, "forbidden", message)
         return None
 
-    def _too_many(self, scope: Scope) -> ASGIApp | None:
+    def _too_many(self, scope: Scope) -> Response | None:
         """Why an address may not call without a key just now."""
         client = scope.get("client")
         if self._open is None or client is None:
@@ -125,7 +133,16 @@ class Guard:
         return failure(429, "rate_limited", message, retry_after=told_s(wait_s))
 
 
-def _other_machine(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
+def _key(headers: dict[bytes, bytes], centrifugal: bool) -> bytes | None:
+    """The key that a request gives."""
+    if centrifugal and b"x-api-key" in headers:
+        return headers[b"x-api-key"]
+    kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+    kinds = (b"bearer", b"apikey") if centrifugal else (b"bearer",)
+    return given.strip() if kind.lower() in kinds else None
+
+
+def _other_machine(scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
     """Why a request is not this machine's own."""
     client = scope.get("client")
     if client is None or not is_loopback(client[0]):

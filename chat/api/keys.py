@@ -27,6 +27,12 @@ NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
     ("GET", "/v1/rooms/{room}", "read"),
     ("GET", "/v1/rooms", "read"),
     ("GET", "/metrics", "metrics"),
+    ("POST", "/api/publish", "publish"),
+    ("POST", "/api/broadcast", "publish"),
+    ("POST", "/api/presence_stats", "read"),
+    ("POST", "/api/history", "read"),
+    ("POST", "/api/channels", "read"),
+    ("POST", "/api/info", "read"),
 )
 """What a request needs, by method and path; anything else needs `moderate`."""
 

@@ -91,10 +91,15 @@ class Metrics:
         )
         self._registry.register(NodeCollector(own))
         self._own = own.row(0)
+        self._board = board
 
     def published(self, messages: int) -> None:
         """So many messages were published."""
         self._own[NodeCount.PUBLISHED] += messages
+
+    def total(self, field: str) -> int:
+        """The sum of a counter, or of a gauge, over this node's shards."""
+        return sum(self._board.read(i)[field] for i in range(self._board.rows))
 
     def render(self) -> bytes:
         """The text Prometheus scrapes."""

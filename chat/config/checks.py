@@ -24,6 +24,7 @@ TAKEN = {
     "/healthz": "the health check",
     "/readyz": "the readiness check",
     "/sse": "the event stream",
+    "/sub": "goim's clients",
 }
 """Paths of the WebSocket's port with a meaning of their own."""
 
@@ -41,6 +42,14 @@ def check_path(path: str) -> str | None:
     if not re.fullmatch(r"/[!-~]*", path) or set("?#%") & set(path):
         return f'expected a path like "/ws", got {shown(path)}'
     return f"is taken by {TAKEN[path]}" if path in TAKEN else None
+
+
+def check_goim_room(template: str) -> str | None:
+    if re.fullmatch(r"[\w:.-]*\{\}[\w:.-]*", template):
+        return None
+    return (
+        f'expected a room\'s name with {{}} for a number, like "live:{{}}", got {shown(template)}'
+    )
 
 
 def check_origins(origins: tuple[str, ...]) -> str | None:
@@ -152,6 +161,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "server.host": check_host,
     "api.host": check_host,
     "server.path": check_path,
+    "server.goim_room": check_goim_room,
     "server.origins": check_origins,
     "server.trusted_proxies": check_proxies,
     "bus.url": check_url,

@@ -67,11 +67,16 @@ def public_url(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}" if parts.scheme else url
 
 
+Dialect = Literal["danmaku", "sse", "goim", "centrifugal"]
+"""A way of speaking that a node may offer."""
+
+
 class Server(Section, frozen=True):
     host: Word = "0.0.0.0"
     port: Port = 8000
     path: Word = "/ws"
-    dialects: tuple[Literal["danmaku", "sse"], ...] = ("danmaku", "sse")
+    dialects: tuple[Dialect, ...] = ("danmaku", "sse")
+    goim_room: Annotated[str, Meta(max_length=64)] = "live:{}"
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
     origins: tuple[str, ...] = ("*",)
     client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"

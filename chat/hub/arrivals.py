@@ -239,7 +239,7 @@ class Arrivals:
     def _let_in(self, fd: int, welcome: Welcome, joins: Sequence[Join], admitted: Admitted) -> None:
         verdict, closed = admitted
         if verdict is not PASS:
-            self._turn_away(fd, error(verdict, UNSET))
+            self._turn_away(fd, error(verdict, welcome.ref))
             return
         written = self._open_rooms(fd, self._replies.dialect(fd), welcome, joins, closed)
         if isinstance(written, Error):
@@ -250,11 +250,14 @@ class Arrivals:
 
     def _turn_away(self, fd: int, why: Error) -> None:
         """Close a connection that is not let in, for good or until later."""
+        code = CloseCode.POLICY_VIOLATION if why.retry_after is UNSET else CloseCode.RESTART
         variant = self._replies.variant(fd)
-        if why.code is ErrorCode.FORBIDDEN and why.retry_after is not UNSET:
-            bye = Bye(why.message, why.retry_after)
-            self._connections.send(fd, variant.wrap(variant.dialect.farewell(bye)))
+        if variant.dialect.introduces and (
+            refusal := variant.dialect.refusal(code, why.message, why.ref)
+        ):
+            self._connections.send(fd, variant.wrap(refusal))
+        elif why.code is ErrorCode.FORBIDDEN and why.retry_after is not UNSET:
+            self._replies.dismiss(fd, Bye(why.message, why.retry_after))
         else:
             self._replies.send(fd, [why])
-        code = CloseCode.POLICY_VIOLATION if why.retry_after is UNSET else CloseCode.RESTART
         self._connections.close(fd, code, why.message)

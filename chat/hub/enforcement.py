@@ -132,7 +132,7 @@ class Enforcement:
             reason = found.reason or UNSET if found is not None else UNSET
             for fd in self._users.find(uid):
                 told = [
-                    Muted(room.name, self._muted_until(room.name, uid), reason)
+                    Muted(room.name, self._muted_until(room.name, uid), reason, uid)
                     for room in self._members.of(fd)
                     if name in (None, room.name) and self._members.has(fd, room)
                 ]
@@ -236,10 +236,8 @@ class Enforcement:
         """Close all connections of a user, to come back later."""
         reason = ": ".join(filter(None, (WORDS[KICK], order.reason)))
         for fd in self._users.find(order.uid):
-            variant = self._replies.variant(fd)
-            bye = variant.dialect.farewell(Bye(reason, order.reconnect_in))
             self._counts[ChatCount.SENT_OUT] += 1
-            self._connections.send(fd, variant.wrap(bye))
+            self._replies.dismiss(fd, Bye(reason, order.reconnect_in))
             self._connections.close(fd, CloseCode.KICKED, reason)
 
 

@@ -36,11 +36,17 @@ class Written(NamedTuple):
 
 def written(dialect: Dialect, steps: Sequence[Step]) -> list[Written]:
     """Those of a room's steps that a dialect has words for."""
-    return [
-        Written(event, step.place, KEEP.get(type(step.event), Keep.NORMAL), step.seq, step.left_out)
-        for step in steps
-        if (event := dialect.event(step.event)) is not None
-    ]
+    found = []
+    for step in steps:
+        event = dialect.event(step.event)
+        if event is None:
+            continue
+        keep = KEEP.get(type(step.event), Keep.NORMAL)
+        if len(event) > FRAME_BYTES:
+            *pieces, event = dialect.pieces(event, FRAME_BYTES)
+            found += [Written(piece, keep=keep) for piece in pieces]
+        found.append(Written(event, step.place, keep, step.seq, step.left_out))
+    return found
 
 
 def full_frames(events: Sequence[Written]) -> Iterator[Sequence[Written]]:

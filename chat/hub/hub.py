@@ -23,6 +23,7 @@ from chat.hub.admission import Admission
 from chat.hub.arrivals import Arrivals
 from chat.hub.draining import drain
 from chat.hub.enforcement import Enforcement
+from chat.hub.foreign import count, leave_all
 from chat.hub.introductions import Introductions
 from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
@@ -55,7 +56,7 @@ from chat.wire.commands import (
     Send,
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
-from chat.wire.foreign import Asked, Connect, Counted, Invalid, Stats, Told
+from chat.wire.foreign import Asked, Connect, Invalid, LeaveAll, Stats, Told
 from chat.wire.schema import (
     Error,
     ErrorCode,
@@ -77,6 +78,7 @@ WATCHERS: Final = {
     ErrorCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
 }
 """How one is answered who can only watch and may not."""
+AGAIN: Final = "one says who one is once"
 NOTHING: Final[Mapping[str, Refusal]] = {}
 COMMANDS: Final = ChatCount.COMMANDS  # looked up once: it takes 50 ns, and commands are many
 
@@ -243,6 +245,7 @@ class Hub:
             self._replies.send(fd, [Error(bad.code, str(bad), bad.ref)])
             self._within_rate(fd, None)
             return
+        several = len(commands) > 1
         for command in commands:
             if self._unintroduced and fd in self._unintroduced:
                 self.introductions.introduce(fd, command)
@@ -252,6 +255,8 @@ class Hub:
                 written = self._obey(fd, dialect, command)
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
+            if several and not self._connections.is_open(fd):
+                return
 
     def on_unblocked(self, fd: int) -> None:
         self._resume.unblocked(fd)
@@ -339,9 +344,13 @@ class Hub:
             case Moderate():
                 found = self._moderators.act(fd, command)
             case Stats():
-                found = self._count(fd, command)
+                found = count(self._members, fd, command)
+            case LeaveAll():
+                leave_all(self._members, self._resume, fd)
+                return None
             case Connect():
-                found = Error(ErrorCode.BAD_REQUEST, "you are connected already", command.ref)
+                self._connections.close(fd, CloseCode.POLICY_VIOLATION, AGAIN)
+                return None
             case Invalid():
                 self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
                 found = Error(command.code, command.message, command.ref)
@@ -355,24 +364,24 @@ class Hub:
             self._connections.send(fd, variant.frame([written]))
 
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
+        # Who only watches and says where in its first message has no other way to try again.
+        patient = dialect.watches and join.ref is UNSET
         refusal = self._enforcement.bars(fd, join.room)
-        found = self._resume.join(fd, join) if refusal is None else error(refusal, join.ref)
+        found: Room | Answer | Error | None
+        if refusal is not None:
+            found = error(refusal, join.ref)
+        else:
+            found = self._resume.join(fd, join, patient)
         if isinstance(found, Error):
+            if dialect.watches and found.code not in WATCHERS:
+                later = found.retry_after is not UNSET
+                code = CloseCode.RESTART if later else CloseCode.POLICY_VIOLATION
+                self._connections.close(fd, code, found.message)
+                return None
             return dialect.event(found)
         if found is not None:
             self._replies.answer(fd, found, join.ref)
         return None
-
-    def _count(self, fd: int, stats: Stats) -> Told:
-        rooms = self._members.of(fd)
-        room = (
-            self._members.named(fd, stats.room)
-            if stats.room is not None
-            else next(iter(rooms), None)
-        )
-        if room is None:
-            return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
-        return Counted(room.name, room.online, stats.ref)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)

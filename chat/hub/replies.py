@@ -32,6 +32,7 @@ from chat.wire.batch import shorten
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import (
     Aside,
+    Bye,
     Error,
     Gap,
     Joined,
@@ -97,6 +98,12 @@ class Replies:
             tells = not self._connections.fanning_out
             frame = self.frame(fd, written) if tells else variant.frame(written)
             self._connections.send(fd, frame, asked=asked)
+
+    def dismiss(self, fd: int, bye: Bye) -> None:
+        """Tell one that is about to be closed when to come back, where its dialect has a word."""
+        variant = self.variant(fd)
+        if payload := variant.dialect.farewell(bye):
+            self._connections.send(fd, variant.wrap(payload))
 
     def frame(self, fd: int, written: Sequence[bytes]) -> bytes:
         """Written events as one frame for a connection."""

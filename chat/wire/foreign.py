@@ -25,8 +25,14 @@ class Connect(Struct, frozen=True):
     speaks: Any = None
 
 
+class LeaveAll(Struct, frozen=True):
+    """Leave every room one is in. There is no answer."""
+
+    ref: Ref | UnsetType = UNSET
+
+
 class Stats(Struct, frozen=True):
-    """How many are in a room one is in; None: in the first of them."""
+    """How many are in a room one is in; None: in the first of them, nobody where there is none."""
 
     room: str | None = None
     ref: Ref | UnsetType = UNSET
@@ -43,10 +49,10 @@ class Invalid(Struct, frozen=True):
 class Counted(Struct, frozen=True):
     """How many are in a room: the answer to Stats."""
 
-    room: str
-    online: int
+    room: str = ""
+    online: int = 0
     ref: Ref | UnsetType = UNSET
 
 
-Asked = Command | Connect | Stats | Invalid
+Asked = Command | Connect | LeaveAll | Stats | Invalid
 Told = ServerEvent | Counted

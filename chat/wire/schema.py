@@ -266,11 +266,12 @@ class Left(Struct, tag_field="t", tag="left"):
 
 class Muted(Struct, tag_field="t", tag="muted"):
     """This viewer is muted in a room until then, in milliseconds since 1970, 0 for good; without
-    `until`, not any more."""
+    `until`, not any more. `uid` is this viewer's."""
 
     room: str
     until: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    uid: str | UnsetType = UNSET
 
 
 class Done(Struct, tag_field="t", tag="done"):

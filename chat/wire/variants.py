@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.config.sections import Server
+from chat.wire.dialects import goim
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.dialects.eventstream import EVENT_STREAM
 from chat.wire.dialects.native import JSON, MSGPACK
@@ -48,6 +49,8 @@ class Variant:
 SSE_PATH: Final = "/sse"
 DANMAKU: Final = "danmaku"
 SSE: Final = "sse"
+GOIM_PATH: Final = "/sub"
+GOIM: Final = "goim"
 
 
 class Variants:
@@ -63,6 +66,11 @@ class Variants:
             wire = EventStream()
             records.append(Variant(SSE_PATH, wire, EVENT_STREAM))
             records.append(Variant("", wire, EVENT_STREAM, shared=False))
+        if GOIM in server.dialects:
+            socket = WebSocket()
+            first, *others = goim.dialects(server.goim_room)
+            records.append(Variant(GOIM_PATH, socket, first))
+            records += [Variant("", socket, dialect) for dialect in others]
         self._records = tuple(records)
         self.terms = Terms(
             [Offer(one.path, one.wire, one.dialect.name) for one in records], server.origins

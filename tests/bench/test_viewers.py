@@ -229,6 +229,13 @@ class TestConnections:
         masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(said))
         assert b"".join(heard).endswith(b"\x81\x8f" + mask + masked)
 
+    def test_one_of_bytes_is_a_masked_binary_frame(self) -> None:
+        with served(ACCEPT + text("x")) as (viewers, heard):
+            assert viewers.ask("greet_bytes 00ff7f") == {"greeting": 9}
+            viewers.ask("connect 1 1 /")
+            viewers.ask("wait frames 1 5000")
+        assert b"".join(heard).endswith(bytes.fromhex("82835ac31f775a3c60"))
+
     def test_each_may_greet_with_a_number_of_its_own_and_joins_by_it(self) -> None:
         with served(ACCEPT, text(JOINED)) as (viewers, heard):
             viewers.ask('greet {"t":"join","since":$room+40}')

@@ -109,6 +109,9 @@ class Dialect(Protocol):
     def payload(self, events: Sequence[bytes], position: str = "") -> bytes:
         """Events as one payload; `position` is what `places` means, "" where it is as before."""
 
+    def pieces(self, event: bytes, most: int) -> Sequence[bytes]:
+        """A written event as events of `most` bytes each, in order, as far as it can be cut."""
+
     def farewell(self, bye: Bye) -> bytes:
         """The payload that tells a client to come back later; empty where the close says it."""
 

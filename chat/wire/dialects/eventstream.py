@@ -87,6 +87,9 @@ class EventStream:
         place = f"id: {position}\n".encode() if position else b""
         return place + b"data: " + JSON.payload(events) + b"\n\n"
 
+    def pieces(self, event: bytes, most: int) -> Sequence[bytes]:
+        return [event]
+
     def farewell(self, bye: Bye) -> bytes:
         retry = f"retry: {round(bye.reconnect_in * 1000)}\n"
         return retry.encode() + self.payload([self.event(bye)])

@@ -58,6 +58,9 @@ class Native:
     def refusal(self, code: CloseCode, reason: str, ref: Ref | UnsetType) -> bytes:
         return b""
 
+    def pieces(self, event: bytes, most: int) -> Sequence[bytes]:
+        return [event]
+
     def opening(self, request: Request) -> list[Join]:
         return [Join(room) for room in dict.fromkeys(request.query.get("room", ()))]
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from starlette.routing import Route
 
 from chat.api.app import create_app
-from chat.api.guard import PROTECTED
+from chat.api.guard import CENTRIFUGAL, PROTECTED
 from chat.api.incoming import Drain
 from chat.api.keys import ALL, NEEDED, Keyring, needed
 from chat.api.metrics import API_FIELDS, Metrics
 from chat.config.sections import Api as ApiSection
-from chat.config.sections import ApiKey, Config, Scope
+from chat.config.sections import ApiKey, Config, Scope, Server
 from chat.counters import FIELDS
 from chat.ops.engine import EmbeddedEngine
 from pool.scoreboard import Scoreboard
@@ -69,11 +69,12 @@ class TestScopes:
 
     def test_every_route_needs_one_and_the_table_names_no_other(self) -> None:
         metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
-        app = create_app(Config(), "unix:///nowhere", metrics, Drain(), 0)
+        config = Config(server=Server(dialects=("centrifugal",)))
+        app = create_app(config, "unix:///nowhere", metrics, Drain(), 0)
         served = {
             (method, route.path)
             for route in app.routes
-            if isinstance(route, Route) and f"{route.path}/".startswith(PROTECTED)
+            if isinstance(route, Route) and f"{route.path}/".startswith((*PROTECTED, CENTRIFUGAL))
             for method in route.methods or ()
             if method != "HEAD"
         }

@@ -6,6 +6,7 @@ import pytest
 
 from chat.config.checks import (
     CHECKS,
+    check_goim_room,
     check_hooks,
     check_host,
     check_key,
@@ -39,6 +40,17 @@ class TestPath:
     def test_the_health_check_keeps_its_own(self) -> None:
         assert check_path("/healthz") == "is taken by the health check"
         assert check_path("/readyz") == "is taken by the readiness check"
+        assert check_path("/sub") == "is taken by goim's clients"
+
+
+class TestGoimRoom:
+    @pytest.mark.parametrize("template", ["{}", "live:{}", "房间-{}.a_b"])
+    def test_it_may_be(self, template: str) -> None:
+        assert check_goim_room(template) is None
+
+    @pytest.mark.parametrize("template", ["", "live", "{}{}", "live:{n}", "a b{}", "a/{}", "{}\n"])
+    def test_it_may_not_be(self, template: str) -> None:
+        assert "for a number" in (check_goim_room(template) or "")
 
 
 class TestPublicKeys:

@@ -36,20 +36,20 @@ async def test_who_is_muted_is_told_in_its_rooms_and_nobody_else(
         await there.join("b")
         until_ms = int((shards[0].wall + 60) * 1000)
         await order(shards[0], Moderate(ROOM, "mute", uid="u1", seconds=60, reason="spam"))
-        told = {"t": "muted", "room": ROOM, "until": until_ms, "reason": "spam"}
+        told = {"t": "muted", "room": ROOM, "until": until_ms, "reason": "spam", "uid": "u1"}
         for viewer in (here, there):
             assert await viewer.hear("muted") == told
         await order(shards[0], Everywhere("mute", "u1"))
         await there.hear("muted", room="b")
         assert there.of("muted")[1:] == [
-            {"t": "muted", "room": room, "until": 0} for room in (ROOM, "b")
+            {"t": "muted", "room": room, "until": 0, "uid": "u1"} for room in (ROOM, "b")
         ]
         await order(shards[0], Moderate(ROOM, "unmute", uid="u1"))
         await until(lambda: len(there.of("muted")) == 4)
-        assert there.of("muted")[3] == {"t": "muted", "room": ROOM, "until": 0}
+        assert there.of("muted")[3] == {"t": "muted", "room": ROOM, "until": 0, "uid": "u1"}
         await order(shards[0], Everywhere("unmute", "u1"))
         await until(lambda: len(there.of("muted")) == 6)
-        assert there.of("muted")[5] == {"t": "muted", "room": "b"}
+        assert there.of("muted")[5] == {"t": "muted", "room": "b", "uid": "u1"}
         await there.say("b", "again")
         await other.settle()
         assert other.of("muted") == []

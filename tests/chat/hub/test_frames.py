@@ -8,8 +8,20 @@ from hypothesis import strategies as st
 from chat.hub.frames import Written, full_frames, written
 from chat.hub.steps import Step
 from chat.wire.batch import FRAME_BYTES
+from chat.wire.dialects.goim import dialects
 from chat.wire.dialects.native import JSON
-from chat.wire.schema import Clear, Delete, Gap, Joins, Likes, Msgs, Online, ServerEvent, State
+from chat.wire.schema import (
+    Clear,
+    Delete,
+    Gap,
+    Joins,
+    Likes,
+    Message,
+    Msgs,
+    Online,
+    ServerEvent,
+    State,
+)
 from shard.backlog import Keep
 
 sizes = st.integers(1, 300) | st.integers(FRAME_BYTES // 3, 2 * FRAME_BYTES)
@@ -44,3 +56,31 @@ def test_what_nothing_makes_up_for_is_kept_and_counts_go_first() -> None:
     ]
     found = [one.keep for one in written(JSON, [Step(event) for event in events])]
     assert found == [Keep.LOW] * 3 + [Keep.NORMAL] + [Keep.ALWAYS] * 4
+
+
+def batch_of(count: int) -> Step:
+    """Messages in one batch, and the position behind them."""
+    said = [Message(uid="u", text=f"{i}", ts=1) for i in range(count)]
+    return Step(Msgs("live:1", "e", 1, count, said), f"e-{count}", count, 2)
+
+
+def test_an_event_that_a_dialect_makes_too_long_is_cut_where_it_can_be() -> None:
+    plain, *_ = dialects("live:{}")
+    step = batch_of(500)
+    whole = plain.event(step.event)
+    assert whole is not None
+    found = written(plain, [step])
+    assert b"".join(one.event for one in found) == whole
+    assert len(found) > 2
+    assert all(len(one.event) <= FRAME_BYTES for one in found)
+    # What counts for all of it is said once, with its end.
+    assert [one[1:] for one in found] == [("", Keep.NORMAL, 0, 0)] * (len(found) - 1) + [
+        ("e-500", Keep.NORMAL, 500, 2)
+    ]
+    assert len(written(JSON, [batch_of(5000)])) == 1
+
+
+def test_one_that_is_not_too_long_stays_whole() -> None:
+    plain, *_ = dialects("live:{}")
+    [one] = written(plain, [batch_of(3)])
+    assert (one.place, one.seq, one.left_out) == ("e-3", 3, 2)

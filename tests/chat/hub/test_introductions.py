@@ -134,8 +134,16 @@ class TestIntroductions:
             welcome = await viewer.hear("welcome")
             assert (welcome["ref"], welcome["expires"]) == (7, ends)
             assert not terse.hub.introductions.waiting
-            await viewer.raw(json.dumps([{"t": "connect", "ref": 8}]))
-            assert (await viewer.hear("error"))["ref"] == 8
+
+    async def test_it_comes_once_and_what_comes_with_another_is_not_done(
+        self, terse: Shard
+    ) -> None:
+        async with a_terse_one(terse) as viewer:
+            await viewer.raw(json.dumps([{"t": "connect"}]))
+            await viewer.hear("welcome")
+            await viewer.raw(json.dumps([{"t": "connect"}, {"t": "join", "room": ROOM}]))
+            assert await viewer.closed() == 1008
+        assert terse.service.rooms.by_name == {}
 
     async def test_any_other_first_message_ends_it(self, terse: Shard) -> None:
         async with a_terse_one(terse) as viewer:
@@ -165,6 +173,13 @@ class TestIntroductions:
     async def test_how_many_are_in_a_room_is_told_to_who_asks(self, terse: Shard) -> None:
         async with a_terse_one(terse) as viewer:
             await viewer.raw(json.dumps([{"t": "connect"}, {"t": "stats", "ref": 1}]))
+            assert await viewer.hear("counted") == {
+                "t": "counted",
+                "room": "",
+                "online": 0,
+                "ref": 1,
+            }
+            await viewer.raw(json.dumps([{"t": "stats", "room": ROOM, "ref": 1}]))
             assert (await viewer.hear("error"))["code"] == "not_joined"
             await viewer.raw(json.dumps([{"t": "join", "room": ROOM}]))
             await viewer.hear("joined")

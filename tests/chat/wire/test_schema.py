@@ -89,7 +89,7 @@ class TestEvents:
             ),
             (Left("a"), {"t": "left", "room": "a"}),
             (Muted("a", 0, "x"), {"t": "muted", "room": "a", "until": 0, "reason": "x"}),
-            (Muted("a"), {"t": "muted", "room": "a"}),
+            (Muted("a", uid="u1"), {"t": "muted", "room": "a", "uid": "u1"}),
             (Left("a", 2), {"t": "left", "room": "a", "ref": 2}),
             (Pong("x"), {"t": "pong", "ref": "x"}),
             (

@@ -5,8 +5,11 @@ import struct
 import pytest
 
 from chat.config.sections import Server
+from chat.wire.commands import Join
 from chat.wire.dialects.eventstream import EVENT_STREAM
+from chat.wire.dialects.goimpackets import packet
 from chat.wire.dialects.native import JSON, MSGPACK
+from chat.wire.foreign import Connect
 from chat.wire.variants import Variants
 from shard.handshake import Accepted, Answer, respond
 from shard.wires.websocket import WebSocket
@@ -51,6 +54,27 @@ def test_what_is_switched_off_is_not_there() -> None:
         ("/sse", "EventStream", False),
         ("", "EventStream", False),
     ]
+
+
+def test_goims_clients_come_to_one_place_and_become_what_they_ask_for() -> None:
+    variants = Variants(Server(dialects=("goim",), goim_room="room:{}"))
+    assert [(one.path, one.dialect.introduces, one.shared) for one in variants] == [
+        ("/sub", True, True),
+        ("", True, True),
+        ("", True, True),
+    ]
+    assert len({one.wire for one in variants}) == 1
+    [connect, join] = variants[0].dialect.decode(packet(7, b'{"roomid":42,"protover":3}'))
+    assert isinstance(connect, Connect)
+    assert variants.speaking(0, connect.speaks) == 2
+    assert join == Join("room:42")
+
+
+def test_nothing_is_deflated_for_them_twice() -> None:
+    line = "Sec-WebSocket-Extensions: permessage-deflate"
+    accepted = respond(upgrade("/sub", line), Variants(Server(dialects=("danmaku", "goim"))).terms)
+    assert isinstance(accepted, Accepted)
+    assert b"permessage-deflate" not in accepted.response
 
 
 def test_without_any_dialect_nothing_is_offered() -> None:
