@@ -3,6 +3,9 @@
 On a developer's machine a test that needs Valkey, Chromium, node, npm or curl is skipped where
 there is none. With CI set in the environment such a skip is a failure, also of a whole file; only
 what OPTIONAL names may be missing.
+
+Several workers may share the work, a file each: what waits longest comes first, so that none is
+left alone with it at the end. They also share the machine, so no example has a deadline.
 """
 
 import os
@@ -11,11 +14,21 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 OPTIONAL = re.compile(
     "(picows|socketify|Go) is not installed|root may write anywhere|may not open so many files"
     "|the kernel does not allow io_uring"
 )
+WAITING = ("faults", "e2e")
+"""Folders whose tests mostly wait: for nodes, browsers and timeouts."""
+
+settings.register_profile("danmaku", deadline=None)
+settings.load_profile("danmaku")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in WAITING)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,11 +47,11 @@ class TestPublicKeys:
         assert check_public_keys(str(tmp_path / "keys")) is None
         assert check_public_keys("") is None
 
-    def test_another_may_not(self, tmp_path: Path) -> None:
-        path = tmp_path / "keys"
-        assert check_public_keys(str(path)) == f'"{path}" cannot be read: No such file or directory'
-        path.write_bytes(private_pem(P256))
-        fault = check_public_keys(str(path))
+    def test_another_may_not(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert check_public_keys("keys") == '"keys" cannot be read: No such file or directory'
+        Path("keys").write_bytes(private_pem(P256))
+        fault = check_public_keys("keys")
         assert fault is not None
         assert "has a private key" in fault
 
