@@ -90,8 +90,8 @@ class Replay:
         self._holes += [at + i for i, one in enumerate(heard) if type(one) is Shadowed]
 
     def covers(self, since: Since) -> bool:
-        """Whether no other read would know more of a position."""
-        return self.after <= since.seq <= self.seq
+        """Whether no other read would know more of a position, and of what stands there."""
+        return self.after < since.seq <= self.seq
 
     def is_behind(self, room: Room, since: Since) -> bool:
         """Whether this shard has not read yet what a client has, and Redis has, too."""
