@@ -5,7 +5,8 @@ there is none. With CI set in the environment such a skip is a failure, also of 
 what OPTIONAL names may be missing.
 
 Several workers may share the work, a file each: what waits longest comes first, so that none is
-left alone with it at the end. They also share the machine, so no example has a deadline.
+left alone with it at the end. They also share the machine, so no example has a deadline, nor has
+making it.
 """
 
 import os
@@ -14,7 +15,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 OPTIONAL = re.compile(
     "(picows|socketify|Go) is not installed|root may write anywhere|may not open so many files"
@@ -23,7 +24,7 @@ OPTIONAL = re.compile(
 WAITING = ("faults", "e2e")
 """Folders whose tests mostly wait: for nodes, browsers and timeouts."""
 
-settings.register_profile("danmaku", deadline=None)
+settings.register_profile("danmaku", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("danmaku")
 
 
