@@ -26,6 +26,7 @@ from tests.faults.audits import audit_book, audited
 from tests.faults.books import Book, Place
 from tests.faults.bus import Bus
 from tests.faults.censors import Censor
+from tests.faults.followers import Follower, wrong
 from tests.faults.ledger import Reading
 from tests.faults.leftout import disagreements
 from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist, token_for
@@ -106,6 +107,7 @@ class Scene:
         self.clocks = [folder / f"clock-{i}" for i in range(bus.nodes)] if skewed else []
         self.nodes: list[Node] = []
         self.viewers: list[Viewer] = []
+        self.followers: list[Follower] = []
         self.desk: Desk
         self._folder = folder
         self._count = viewers
@@ -220,6 +222,11 @@ class Scene:
             lambda: all(viewer.at.keys() == set(viewer.rooms) for viewer in self.viewers), IN_S
         )
         assert everybody, "not every viewer was let in"
+        if self._crowd:
+            plain = [room for room, book in self.desk.books.items() if not book.merges]
+            self.followers = [Follower(node.ws, plain) for node in self.nodes]
+            there = await self._until(lambda: all(one.is_in for one in self.followers), IN_S)
+            assert there, "a client of ours was not let in"
 
     def _start_producers(self) -> Backend:
         """Start all; one of them."""
@@ -271,6 +278,12 @@ class Scene:
         return {room: book.acks[-1].place for room, book in self.desk.books.items()}
 
     async def _let_out(self) -> None:
+        for follower in self.followers:
+            for room in follower.rooms:
+                end = self.desk.books[room].acks[-1].place.seq
+                if not await self._until(lambda: follower.reached(room) >= end, LAST_S):  # noqa: B023
+                    self._late.append(f"a client of ours never came to {end} of {room}")
+            await follower.leave()
         for viewer in self.viewers:
             viewer.leave()
         await asyncio.wait(self._watching, timeout=FINISH_S)
@@ -308,6 +321,10 @@ class Scene:
                 result.verdict.add(verdict, f"{viewer.name} {viewer.way} {room}:")
                 if verdict.said:
                     result.losers.append(f"{viewer.name} {viewer.way} {room}: {verdict.said}")
+        for follower in self.followers:
+            for room in follower.rooms:
+                for what in wrong(desk.books[room], follower.told[room]):
+                    result.verdict.breach(Breach.WRONG, f"a client of ours in {room}: {what}")
         for what in (one for room in choices for one in disagreements(choices[room])):
             if self._alike:
                 result.verdict.breach(Breach.WRONG, what)
