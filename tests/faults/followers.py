@@ -1,14 +1,20 @@
-"""Our own Python client in a crowd: what it hands on is all there is, or is said to be left out.
+"""Our own clients in a crowd: what they hand on is all there is, or is said to be left out.
 
-Rules. It is used as its users do; what it is told is kept by room. The accounting is pure. Its
+Rules. The Python client is used as its users do, the page's without a page, by Node, where there
+are Node and its `ws`; what they are told is kept by room. The accounting is pure. Its
 events have no frames: what is left out between two of them is compared as a whole.
 """
 
 import asyncio
+import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
 
 from chat.client import Client
 from chat.client.follower import News
@@ -16,6 +22,8 @@ from chat.wire.schema import Clear, Delete, Gap, Joined, Msg, Removed, Shed, Sta
 from tests.faults.books import NOTHING, Book
 from tests.faults.texts import number_of
 
+SCRIPT: Final = Path(__file__).with_name("follower.mjs")
+WS: Final = Path(__file__).parents[1] / "e2e" / "node_modules" / "ws"
 PLACES: Final = (Msg, Removed, Delete, Clear, State)
 Told = list[News]
 
@@ -51,6 +59,45 @@ class Follower:
         self._life.cancel()
         with suppress(asyncio.CancelledError):
             await self._life
+
+
+class Page(Follower):
+    """The page's client in one room."""
+
+    async def _live(self) -> None:
+        command = ("node", str(SCRIPT), self._url, *self.rooms)
+        node = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        assert node.stdout is not None
+        try:
+            async for line in node.stdout:
+                self._take(msgspec.json.decode(line))
+            raise AssertionError("the page's client ended by itself")
+        finally:
+            with suppress(ProcessLookupError):
+                node.kill()
+            await node.wait()
+
+    def _take(self, said: dict[str, Any]) -> None:
+        [room] = self.rooms
+        seq = said["seq"]
+        match said["t"]:
+            case "joined":
+                event: News = Joined(room, said["epoch"], seq, 1, False, [])
+            case "msg":
+                event = Msg(room, seq, "", "", "", said["text"], 0, "scroll", 25, 0)
+            case "delete":
+                event = Delete(room, seq, 0, 0)
+            case "shed":
+                event = Shed(room, seq, said["count"])
+            case _:
+                event = Gap(room, "", seq, said["lost"])
+        self.told[room].append(event)
+
+
+def followers(url: str, rooms: Sequence[str]) -> list[Follower]:
+    """One of each kind there can be."""
+    node = shutil.which("node") and WS.is_dir()
+    return [Follower(url, rooms), *(Page(url, [room]) for room in rooms if node)]
 
 
 def wrong(book: Book, told: Told) -> list[str]:

@@ -26,7 +26,7 @@ from tests.faults.audits import audit_book, audited
 from tests.faults.books import Book, Place
 from tests.faults.bus import Bus
 from tests.faults.censors import Censor
-from tests.faults.followers import Follower, wrong
+from tests.faults.followers import Follower, followers, wrong
 from tests.faults.ledger import Reading
 from tests.faults.leftout import disagreements
 from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist, token_for
@@ -224,7 +224,7 @@ class Scene:
         assert everybody, "not every viewer was let in"
         if self._crowd:
             plain = [room for room, book in self.desk.books.items() if not book.merges]
-            self.followers = [Follower(node.ws, plain) for node in self.nodes]
+            self.followers = [one for node in self.nodes for one in followers(node.ws, plain)]
             there = await self._until(lambda: all(one.is_in for one in self.followers), IN_S)
             assert there, "a client of ours was not let in"
 
@@ -324,7 +324,8 @@ class Scene:
         for follower in self.followers:
             for room in follower.rooms:
                 for what in wrong(desk.books[room], follower.told[room]):
-                    result.verdict.breach(Breach.WRONG, f"a client of ours in {room}: {what}")
+                    note = f"{type(follower).__name__} in {room}: {what}"
+                    result.verdict.breach(Breach.WRONG, note)
         for what in (one for room in choices for one in disagreements(choices[room])):
             if self._alike:
                 result.verdict.breach(Breach.WRONG, what)
