@@ -4,8 +4,8 @@ On a developer's machine a test that needs Valkey, Chromium, node, npm or curl i
 there is none. With CI set in the environment such a skip is a failure, also of a whole file; only
 what OPTIONAL names may be missing.
 
-Several workers may share the work, a file each: what waits longest comes first, so that none is
-left alone with it at the end. They also share the machine, so no example has a deadline, nor has
+Several workers may share the work, a file each: those that wait are spread among those that are
+busy, and none of them is last. They also share the machine, so no example has a deadline, nor has
 making it.
 """
 
@@ -22,14 +22,21 @@ OPTIONAL = re.compile(
     "|the kernel does not allow io_uring"
 )
 WAITING = ("faults", "e2e")
-"""Folders whose tests mostly wait: for nodes, browsers and timeouts."""
+"""Folders whose tests mostly wait, for nodes, browsers and timeouts; the longest files first."""
+SPREAD = 0.8
+"""Over how much of the other files they are spread."""
 
 settings.register_profile("danmaku", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("danmaku")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.parent.name not in WAITING)
+    files = dict.fromkeys(item.path for item in items)
+    waiting = [path for name in WAITING for path in files if path.parent.name == name]
+    busy = [path for path in files if path.parent.name not in WAITING]
+    place = {path: SPREAD * i / len(waiting) for i, path in enumerate(waiting)}
+    place |= {path: i / len(busy) for i, path in enumerate(busy)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
