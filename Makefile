@@ -1,7 +1,7 @@
 # Danmaku's verbs. Each does its own set-up, in .venv, the first time.
 #
 #   make serve              run a node on the embedded engine; Ctrl-C ends it
-#   make test               all tests
+#   make test               all tests, by three workers (WORKERS=0: in one process)
 #   make lint types         ruff; mypy --strict
 #   make bench              measure this machine, the kernel's floor and us in one run
 #   make bench-peers        the same beside websockets, picows, uWebSockets, nchan, NATS, Centrifuge
@@ -17,6 +17,7 @@ BIN    := $(VENV)/bin
 CONFIG ?= config.toml
 SCENARIO ?= mixed_evening
 ARGS   ?=
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz clean
@@ -85,7 +86,7 @@ serve: $(VENV)/.serve
 	@$(BIN)/danmaku serve --config $(CONFIG) $(ARGS)
 
 test: $(VENV)/.dev tests/e2e/node_modules test-web
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-web: clients/js/node_modules
 	@if command -v node >/dev/null; then node --test clients/js/tests/*.test.js web/tests/*.test.js; \

@@ -3,6 +3,10 @@
 On a developer's machine a test that needs Valkey, Chromium, node, npm or curl is skipped where
 there is none. With CI set in the environment such a skip is a failure, also of a whole file; only
 what OPTIONAL names may be missing.
+
+Several workers may share the work, a file each: those that wait are spread among those that are
+busy, and none of them is last. They also share the machine, so no example has a deadline, nor has
+making it.
 """
 
 import os
@@ -11,11 +15,28 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 OPTIONAL = re.compile(
     "(picows|socketify|Go) is not installed|root may write anywhere|may not open so many files"
     "|the kernel does not allow io_uring"
 )
+WAITING = ("faults", "e2e")
+"""Folders whose tests mostly wait, for nodes, browsers and timeouts; the longest files first."""
+SPREAD = 0.8
+"""Over how much of the other files they are spread."""
+
+settings.register_profile("danmaku", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("danmaku")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    files = dict.fromkeys(item.path for item in items)
+    waiting = [path for name in WAITING for path in files if path.parent.name == name]
+    busy = [path for path in files if path.parent.name not in WAITING]
+    place = {path: SPREAD * i / len(waiting) for i, path in enumerate(waiting)}
+    place |= {path: i / len(busy) for i, path in enumerate(busy)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

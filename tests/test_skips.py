@@ -32,8 +32,8 @@ def test_that_fails():
 """
 
 
-def outcome(folder: Path, tests: str, ci: str) -> tuple[int, str]:
-    """Exit status and output of pytest with a file of tests."""
+def outcome(folder: Path, tests: str, ci: str, *more: str) -> tuple[int, str]:
+    """Exit status and output of pytest with a file of tests and `more` arguments."""
     (folder / "test_one.py").write_text(f"import pytest\n{tests}")
     done = subprocess.run(
         [
@@ -46,6 +46,7 @@ def outcome(folder: Path, tests: str, ci: str) -> tuple[int, str]:
             "--rootdir",
             folder,
             folder,
+            *more,
         ],
         env=os.environ | {"CI": ci},
         capture_output=True,
@@ -76,3 +77,15 @@ def test_what_is_optional_may_be_missing_in_ci(tmp_path: Path) -> None:
     status, said = outcome(tmp_path, OPTIONAL, ci="1")
     assert status == pytest.ExitCode.OK, said
     assert "3 skipped, 1 xfailed" in said
+
+
+def test_workers_tell_the_same(tmp_path: Path) -> None:
+    """Also of a whole file, and in the last line."""
+    status, said = outcome(tmp_path, SKIPS, "", "-n2")
+    assert status == pytest.ExitCode.OK, said
+    assert "1 skipped in" in said.splitlines()[-1]
+    assert "no Valkey or Redis server here" in said
+    for tests in (SKIPS, NO_FILE):
+        status, said = outcome(tmp_path, tests, "1", "-n2")
+        assert status in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED), said
+        assert "skipped, which CI does not allow: no" in said

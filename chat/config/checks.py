@@ -18,7 +18,8 @@ from chat.config.words import shown
 from shard.addresses import network
 
 SECRET_BYTES = 32  # RFC 7518, 3.2: an HS256 key is at least as long as the hash
-
+MOST_ROLE = 32
+"""Characters of a role; tokens with a longer one are refused."""
 
 TAKEN = {
     "/healthz": "the health check",
@@ -121,6 +122,16 @@ def check_public_keys(path: str) -> str | None:
     return None
 
 
+def check_kind_roles(roles: tuple[str, ...]) -> str | None:
+    """Each a word that a token may have as its role."""
+    for role in roles:
+        if not role.isidentifier() or len(role) > MOST_ROLE:
+            return f"{shown(role)} is no role that a token can have: expected a word"
+        if role == "backend":
+            return '"backend" is who speaks by the API, which may send any kind'
+    return None
+
+
 def check_key(key: str) -> str | None:
     # It travels in an HTTP header, which carries neither spaces within a token nor other scripts.
     if re.fullmatch(r"[!-~]*", key):
@@ -169,6 +180,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "auth.secret": check_secret,
     "auth.secret_before": check_secret,
     "auth.public_keys": check_public_keys,
+    "auth.kind_roles": check_kind_roles,
     "api.key": check_key,
     "rooms.hooks": check_hooks,
     "rooms.presend_url": check_presend_url,

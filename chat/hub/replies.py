@@ -171,7 +171,12 @@ class Replies:
     def answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> int:
         """Answer a join; the bytes that took. Nothing else may wait for the connection."""
         frame = self._answer(fd, found, ref)
-        self._connections.send(fd, frame, asked=True)
+        several = self.dialect(fd).places and len(self._members.of(fd)) > 1
+        if several and self._connections.fanning_out_in(PLACES):
+            # What is under way there says that it still waits in this room.
+            self._connections.fan_out([fd], frame, Keep.NORMAL, PLACES)
+        else:
+            self._connections.send(fd, frame, asked=True)
         return len(frame)
 
     def _answer(self, fd: int, found: Room | Answer, ref: Ref | UnsetType) -> bytes:

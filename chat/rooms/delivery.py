@@ -8,6 +8,7 @@ held, and goes with what comes next, or with the tick. What is told beside messa
 or goes alone within one budget of writes for all rooms.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from chat.counters import ChatCount
@@ -100,11 +101,12 @@ class Delivery:
         held, room.held = room.held, []
         if held:
             kinds = [type(event) for event in held]
+            had = _had(room, [one.seq for one in held if type(one) is LeftOut])
             own = self._give_out(room, held, kinds.count(Msg))
             room.ahead.clear()
             left_out = kinds.count(LeftOut)
             self._counts[ChatCount.MESSAGES_DELIVERED] += own
-            self._counts[ChatCount.MESSAGES_SHED] += room.local * left_out - own
+            self._counts[ChatCount.MESSAGES_SHED] += room.local * left_out - had - own
 
     def _give_out(  # hot: once per batch of a room
         self, room: Room, events: Sequence[Sequenced | Gap], shown: int
@@ -124,3 +126,12 @@ class Delivery:
         shown = [type(event) for event in events].count(Msg)
         self._counts[ChatCount.MERGED] += messages - shown
         return events, shown
+
+
+def _had(room: Room, left_out: Sequence[int]) -> int:
+    """How many deliveries of what is left out, by seq, have been made in answers to joins."""
+    return sum(
+        bisect_right(left_out, seq)
+        for fd, seq in room.ahead.items()
+        if any(fd in members for members in room.members)
+    )

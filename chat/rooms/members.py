@@ -63,10 +63,13 @@ class Members:
 
     def waiting_from(self, fd: int) -> tuple[str | None, ...]:
         """For each of its rooms: the position it came with, "" for none, if it still waits there;
-        None where it is let in, and has all that was sent to the room."""
+        None where it is let in and where the room is, another where it has not got so far."""
         came_from = self._came_from.get(fd, {})
         return tuple(
-            None if self.has(fd, room) else came_from.get(room, "") for room in self._of[fd]
+            (room.place_of(fd) if room.held else None)
+            if self.has(fd, room)
+            else came_from.get(room, "")
+            for room in self._of[fd]
         )
 
     def enter(self, fd: int, room: Room, anew: bool = False) -> None:

@@ -131,6 +131,11 @@ class Position:
     def __str__(self) -> str:
         return f"{self.epoch}-{self.seq}"
 
+    @property
+    def held_from(self) -> int:
+        """The seq of what is held back first; 0 for nothing."""
+        return self._held[0].seq if self._held else 0
+
     def load(self, epoch: str, seq: int, mark: bytes) -> Taken:
         """The room's state has come: it is live. `mark` is where its stream ended just then."""
         self.epoch, self.seq, self.mark = epoch, seq, mark

@@ -148,6 +148,14 @@ class Room:
         """Its position, as an event stream's id has it."""
         return written(self.position.epoch, self.position.seq, self.ts)
 
+    def place_of(self, fd: int) -> str:
+        """That of a member, who has nothing of what is held but what it came in with."""
+        if not self.held:
+            return self.place
+        seq = max(self.held[0].seq - 1, self.ahead.get(fd, 0))
+        ts = next((place.ts for place in reversed(self.recent) if place.seq == seq), 0)
+        return written(self.position.epoch, seq, ts)
+
     def remember_only(self, places: Sequence[Sequenced]) -> None:
         """These are the room's newest places."""
         self.recent.clear()

@@ -41,7 +41,7 @@ from chat.rooms.rulefeed import RuleFeed
 from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
 from chat.wire.redaction import unlapsed
-from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
+from chat.wire.schema import Clear, Delete, Gap, Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
 
@@ -297,8 +297,7 @@ class Rooms:
                     if isinstance(event, Delete | Clear):
                         room.forget(event)
         if taken.gap:
-            self._counts[ChatCount.GAPS] += 1
-            self._tasks.spawn(self._fill(room, taken.rewound))
+            self._tasks.spawn(self._fill(room, taken.rewound, room.position.held_from))
 
     def _remember_only(self, room: Room, places: Sequence[Sequenced]) -> None:
         room.remember_only(places)
@@ -321,8 +320,9 @@ class Rooms:
             return unlapsed([event], self._now_ms())[0]
         return event
 
-    async def _fill(self, room: Room, rewound: bool = False) -> None:
-        """Bring a room in step from its history; it holds back arrivals meanwhile."""
+    async def _fill(self, room: Room, rewound: bool = False, gap_to: int = 0) -> None:
+        """Bring a room in step from its history; it holds back arrivals meanwhile. What is missing
+        before `gap_to` is a gap, unless it was only taken back before this shard had read it."""
         self._counts[ChatCount.REWINDS] += rewound
         state = await self._state_of(room, renew=rewound)
         assert state is not None, "a room that was live is wanted until it is closed"
@@ -333,6 +333,9 @@ class Rooms:
         filled, taken = room.position.fill(
             state.epoch, state.seq, state.places, state.fanout_id, state.base
         )
+        missing = [place for place in filled.places if place.seq < gap_to]
+        if gap_to and (filled.lost or filled.new_epoch or {*map(type, missing)} != {Removed}):
+            self._counts[ChatCount.GAPS] += 1
         self._counts[ChatCount.GAP_MESSAGES_LOST] += filled.lost
         self._counts[ChatCount.GAP_MESSAGES_FILLED] += len(filled.places)
         room.redacted_at = filled.seq  # something may have been: older reads are not to be shown

@@ -61,7 +61,7 @@ async def one(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
         word = "[green]balances[/]" if verdict.balances else "[bold red]does not balance[/]"
         console.print(
             f"{word}: {result.acknowledged:,} acknowledged, {verdict.delivered:,} deliveries, "
-            f"{verdict.said:,} said to be lost; {result.seconds:.0f} s",
+            f"{verdict.shed:,} left out, {verdict.said:,} said to be lost; {result.seconds:.0f} s",
             highlight=False,
         )
     for note in row.verdict.notes:

@@ -6,6 +6,7 @@ clock, the harness'. A log is one viewer's in one room and is in the order in wh
 to it; it is written by the viewer and read by `ledger`.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -36,6 +37,24 @@ class Ack(NamedTuple):
     at: float
 
 
+class Line(NamedTuple):
+    """What a message is beside its number: who says it, whether it is more than chat, and what it
+    says where many say the same ("": it is merged with nothing)."""
+
+    uid: str
+    above: bool = False
+    chant: str = ""
+
+
+class Taking(NamedTuple):
+    """Messages were to be taken back: the one at `place`, or all so far of `uid`. When that was
+    done; infinite where nobody said so."""
+
+    place: Place | None
+    uid: str
+    done: float
+
+
 class Refusal(NamedTuple):
     """A message that was sent once was refused: when it was sent, when the answer came."""
 
@@ -52,6 +71,10 @@ class Book:
     acks     acknowledgements, in the order they came; one number may have several
     refused  numbers that were sent once, and refused
     in_turn  numbers by producer, each sent after the one before it was acknowledged
+    lines    what is known of a number beside that
+    takings  what was to be taken back
+
+    budget   the room shows only so many a second; merges: and as one what many say alike
     """
 
     sent: set[int] = field(default_factory=set)
@@ -59,6 +82,23 @@ class Book:
     acks: list[Ack] = field(default_factory=list)
     refused: dict[int, Refusal] = field(default_factory=dict)
     in_turn: dict[str, list[int]] = field(default_factory=dict)
+    lines: dict[int, Line] = field(default_factory=dict)
+    takings: list[Taking] = field(default_factory=list)
+    budget: bool = False
+    merges: bool = False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether viewers may be shown less than there is."""
+        return self.budget or self.merges
+
+    def takings_of(self, ack: Ack) -> Iterator[Taking]:
+        """Those that a message was to be taken back by."""
+        line = self.lines.get(ack.number)
+        for taking in self.takings:
+            theirs = taking.place is None and line is not None and line.uid == taking.uid
+            if taking.place == ack.place or (theirs and ack.sent < taking.done):
+                yield taking
 
 
 class Joined(NamedTuple):
@@ -72,12 +112,23 @@ class Joined(NamedTuple):
 
 
 class Live(NamedTuple):
-    """A batch, or an event that takes a place of its own: the places `seq` to `to`."""
+    """A batch, or an event that takes a place of its own: the places `seq` to `to`. `merged` has
+    the seqs of those that stand for more than one, with how many."""
 
     epoch: str
     seq: int
     to: int
     places: Places
+    merged: Sequence[tuple[int, int]] = ()
+
+
+class Shed(NamedTuple):
+    """A frame is over: what it said of this room's batches in it, that up to `seq` so many messages
+    were left out; 0, 0 where it said nothing."""
+
+    at: float
+    seq: int
+    left_out: int
 
 
 class Gap(NamedTuple):
@@ -114,5 +165,5 @@ class Odd(NamedTuple):
     what: str
 
 
-Item = Joined | Live | Gap | Hole | Stalled | Cut | Odd
+Item = Joined | Live | Shed | Gap | Hole | Stalled | Cut | Odd
 Log = list[Item]

@@ -29,6 +29,7 @@ class Fault:
     loses     the server may have to say that messages are lost
     ends_nodes  whole nodes end, and what they keep in memory with them
     durable, proxied, skewed, settings, padding, buffer  how the scene is built
+    crowd     more is said than is shown; alike: it leaves all shards choosing the same
     quick     it is in the quick half
     """
 
@@ -43,6 +44,8 @@ class Fault:
     settings: dict[str, object] = field(default_factory=dict)
     padding: int = 0
     buffer: int = 0
+    crowd: bool = False
+    alike: bool = False
     quick: bool = False
 
 
@@ -269,6 +272,15 @@ async def vanish(scene: Scene, chance: random.Random) -> None:
                 viewer.vanish()
 
 
+async def crowd(scene: Scene, chance: random.Random) -> None:
+    """More is said than is shown. A third of the viewers loses the connection, now and then."""
+    for share in (0.0, 0.3, 0.3):
+        for viewer in scene.viewers:
+            if chance.random() < share:
+                viewer.vanish()
+        await scene.wait(chance.uniform(1, 2))
+
+
 async def stall(scene: Scene, chance: random.Random) -> None:
     """A quarter of the viewers reads nothing for seconds, twice."""
     for _ in range(2):
@@ -278,6 +290,8 @@ async def stall(scene: Scene, chance: random.Random) -> None:
     await scene.wait(1)
     logs = [log for viewer in scene.viewers for log in viewer.logs.values()]
     assert any(isinstance(item, Hole) for log in logs for item in log), "nobody was too slow"
+    if scene.desk.crowded:
+        assert scene.counted("dropped_slow_low"), "counts are what is left out first"
 
 
 async def set_clocks(scene: Scene, chance: random.Random) -> None:
@@ -295,6 +309,12 @@ SMALL_BUFFERS: Final[dict[str, object]] = {
     "limits_stall_s": 8,
 }
 """A bulk fits; what is published in six seconds does not."""
+
+VERY_SMALL_BUFFERS: Final = SMALL_BUFFERS | {
+    "limits_backlog_soft_bytes": 1 << 13,
+    "limits_backlog_hard_bytes": 1 << 17,
+}
+"""Of a room that shows little, what is published in six seconds does not fit either."""
 
 FEW_SHOWN: Final[dict[str, object]] = {"rooms_history_on_join": 5}
 """Who cannot be recovered has not all there is in its answer."""
@@ -342,6 +362,16 @@ FAULTS: Final = (
     Fault("masters frozen", freeze_masters, frozenset({"masters"}), loses=True),
     Fault("viewers vanish", vanish, quick=True),
     Fault("viewers stall", stall, settings=SMALL_BUFFERS, padding=280, buffer=4096),
+    Fault("a crowd", crowd, crowd=True, alike=True, quick=True),
+    Fault("a crowd, and shards killed", kill_shards, crowd=True, alike=True),
+    Fault("a crowd, and the bus stopped", stop_bus, SIGNAL, crowd=True),
+    Fault(
+        *("a crowd, and viewers stall", stall),
+        settings=VERY_SMALL_BUFFERS,
+        padding=280,
+        buffer=4096,
+        crowd=True,
+    ),
     Fault("clocks are set", set_clocks, skewed=True),
     Fault("shards, API, bus and viewers at once", lose_nothing, SIGNAL),
     Fault("the same, and the bus restarted empty", lose_everything, SIGNAL | RESTART, loses=True),

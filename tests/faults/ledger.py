@@ -1,4 +1,5 @@
-"""The ledger: acknowledged = delivered + said to be lost; in order, none twice, none refused.
+"""The ledger: acknowledged = delivered + said to be lost + said to be left out + taken back; in
+order, none twice, none refused.
 
 Rules. Pure: a book and a log in, a verdict out; no clock, no socket. It believes nobody: what the
 server could have known it does not use, only what producers and the viewer were told.
@@ -22,7 +23,8 @@ The first epoch of a room that nobody had spoken in is no other one: it goes on 
 
 Nothing else does. A place beyond the position that came without a word before it is a HOLE, also
 when the viewer then asked and was given what was missing; only who read too slowly may see one. A
-place that a batch spans and does not hold is SILENT, also when it is shown later.
+place that a batch spans and does not hold is SILENT, also when it is shown later; unless its frame
+says truly that it was left out (`leftout`). What was taken back has a place without a message.
 
 Danger: a server that lost its newest messages may give a place out twice. The second message of a
 place is accounted for only when the viewer was told of a new epoch afterwards, of a position before
@@ -30,7 +32,7 @@ that place, or that it cannot be recovered from its own.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -49,8 +51,10 @@ from tests.faults.books import (
     Odd,
     Place,
     Places,
+    Shed,
     Stalled,
 )
+from tests.faults.leftout import Frames
 from tests.faults.verdict import Breach, Verdict
 
 
@@ -75,20 +79,32 @@ class Reading:
 
     resumes  it comes back with its position
     once     it may not be sent any place twice, not even one it would know (an event stream)
+    uid      who it is; controls: where it is said that messages are taken back
 
-    Afterwards `numbers` has where it saw which message, `passed` what its batches left out.
+    Afterwards `numbers` has where it saw which message, `left_out` what its frames said they left
+    out, `passed` what its batches did without a word.
     """
 
-    def __init__(self, book: Book, resumes: bool, once: bool) -> None:
+    def __init__(
+        self,
+        book: Book,
+        resumes: bool,
+        once: bool,
+        uid: str = "",
+        controls: Collection[Place] = (),
+    ) -> None:
         self.verdict = Verdict()
         self.numbers: dict[int, Place] = {}
         self.passed: set[Place] = set()
+        self.left_out: set[Place] = set()
+        self.frames = Frames(book, uid, controls, self.verdict)
         self._book = book
         self._resumes = resumes
         self._once = once
         self._at: Place | None = None
         self._seen: dict[Place, int] = {}
         self._here: set[Place] = set()
+        self._left_here: set[Place] = set()
         self._stalled = False
         self._spans: dict[str, list[_Span]] = defaultdict(list)
         self._turns: list[tuple[float, Word]] = []
@@ -102,6 +118,8 @@ class Reading:
             match item:
                 case Live():
                     self._live(item)
+                case Shed():
+                    self._frame_ends(item)
                 case Joined():
                     self._joined(item)
                 case Gap():
@@ -112,6 +130,7 @@ class Reading:
                     self._stalled = True
                 case Cut():
                     self._here.clear()
+                    self._left_here.clear()
                     self._stalled = False
                 case Odd():
                     self.verdict.breach(Breach.WRONG, item.what)
@@ -119,6 +138,10 @@ class Reading:
             self._spans[self._at.epoch].append(_Span(self._at.seq + 1, inf, Word.AWAY))
             self._turns.append((inf, Word.AWAY))
             self._gone_at = log[-1].at
+
+    def empty_at(self, place: Place) -> bool:
+        """Whether it was shown that a place has no message."""
+        return self._seen.get(place) == NOTHING
 
     # --- what came -----------------------------------------------------------------------------
 
@@ -129,6 +152,7 @@ class Reading:
             self._spans[epoch].append(_Span(-inf, self._at.seq, Word.AWAY))
 
     def _joined(self, joined: Joined) -> None:
+        self.frames.joined(joined.at)
         if joined.recovered:
             self._begin(joined.place.epoch)
         first = joined.history[0][0] if joined.history else joined.place.seq + 1
@@ -173,7 +197,19 @@ class Reading:
         self._account(Word.SAID, gap.at, gap.place)
         self._at = gap.place
 
+    def _frame_ends(self, shed: Shed) -> None:
+        if not self._book.crowded:
+            if shed.left_out:
+                self.verdict.breach(Breach.WRONG, f"{shed.left_out} shed in a room that shows all")
+            return
+        left_out = self.frames.end(shed) & self.passed
+        self.passed -= left_out
+        self.left_out |= left_out
+        self._left_here |= left_out
+
     def _live(self, live: Live) -> None:
+        if self._book.crowded:
+            self.frames.batch(live)
         self._begin(live.epoch)
         at = self._at
         if at is None or live.epoch != at.epoch or live.seq > at.seq + 1:
@@ -200,8 +236,12 @@ class Reading:
         """A place that is not beyond the position."""
         if self._once or (place in self._here and not self._stalled):
             self.verdict.breach(Breach.TWICE, f"{number} at {place}")
+        elif number == NOTHING and self._book.takings:
+            self.verdict.repeats += 1
         elif self._seen.get(place, number) != number:
             self.verdict.breach(Breach.WRONG, f"{place} was {self._seen[place]}, is {number}")
+        elif place in self.left_out and (self._stalled or place not in self._left_here):
+            self.verdict.repeats += 1  # by a shard that began in the middle of a window
         elif place not in self._seen:
             self.verdict.breach(Breach.DISORDER, f"{number} at {place} behind {self._at}")
         else:
@@ -275,119 +315,3 @@ class Reading:
     def _is_beyond(self, place: Place) -> bool:
         """Whether the viewer ended before a place."""
         return self._at is not None and self._at.epoch == place.epoch and self._at.seq < place.seq
-
-
-def audit(
-    book: Book, log: Log, resumes: bool, once: bool, held: Sequence[tuple[float, float]] = ()
-) -> Verdict:
-    """What one viewer's log in one room comes to.
-
-    held  times at which nothing can have been published, from and to
-    """
-    reading = Reading(book, resumes, once)
-    reading.read(log)
-    verdict = reading.verdict
-    for ack in book.acks:
-        if ack.place in reading.passed:
-            verdict.owed += 1
-            verdict.breach(Breach.SILENT, f"{ack.number} at {ack.place} was passed over")
-            continue
-        if ack.number in reading.numbers:
-            verdict.owed += 1
-            verdict.delivered += 1
-            continue
-        word = reading.word_for(ack)
-        if word is Word.AWAY:
-            verdict.away += 1
-            continue
-        verdict.owed += 1
-        if word is Word.SAID:
-            verdict.said += 1
-        else:
-            verdict.breach(Breach.SILENT, f"{ack.number} at {ack.place} never came")
-    _check_places(book, reading.numbers, verdict)
-    _check_refused(book, reading.numbers, verdict, held)
-    return verdict
-
-
-def _check_places(book: Book, numbers: dict[int, Place], verdict: Verdict) -> None:
-    """What was seen is where it was acknowledged to be, and was sent at all.
-
-    In another epoch a number may stand where a new epoch took over its old seq, or again because
-    its producer sent it again when the server had lost it.
-    """
-    acked: dict[int, list[Place]] = defaultdict(list)
-    for ack in book.acks:
-        acked[ack.number].append(ack.place)
-    for number, place in numbers.items():
-        if number == NOTHING:
-            continue
-        if number not in book.sent:
-            verdict.breach(Breach.WRONG, f"nobody sent {number} at {place}")
-        places = acked.get(number, [])
-        if place in places:
-            continue
-        moved = [one for one in places if one.seq != place.seq]
-        here = any(one.epoch == place.epoch for one in moved)
-        if here or (moved == places != [] and number not in book.resent):
-            verdict.breach(Breach.WRONG, f"{number} at {place} was acknowledged at {places}")
-
-
-def _check_refused(
-    book: Book,
-    numbers: dict[int, Place],
-    verdict: Verdict,
-    held: Sequence[tuple[float, float]],
-) -> None:
-    """A refused message may be seen only if its answer was lost. Then it was published between its
-    sending and its refusal: nothing that was sent after that stands before it, and there was a
-    moment at which it can have been."""
-    for number, refusal in book.refused.items():
-        place = numbers.get(number)
-        if place is None:
-            continue
-        if any(low <= refusal.sent and refusal.at <= high for low, high in held):
-            verdict.breach(Breach.GHOST, f"{number} at {place}, when nothing could be published")
-        for ack in book.acks:
-            behind = ack.place.epoch == place.epoch and ack.place.seq < place.seq
-            if behind and ack.sent > refusal.at:
-                note = f"{number} at {place} behind {ack.number}, sent after its refusal"
-                verdict.breach(Breach.GHOST, note)
-                break
-
-
-def audit_book(book: Book) -> Verdict:
-    """What the producers' book of one room says by itself: one place a message, and in turn.
-
-    Where a place was given out twice the server was set back, and its numbers say nothing.
-    """
-    verdict = Verdict()
-    first: dict[int, dict[str, int]] = defaultdict(dict)
-    given: dict[Place, int] = {}
-    set_back: set[str] = set()
-    for ack in book.acks:
-        if given.setdefault(ack.place, ack.number) != ack.number:
-            set_back.add(ack.place.epoch)
-    for ack in book.acks:
-        seq = first[ack.number].setdefault(ack.place.epoch, ack.place.seq)
-        if seq != ack.place.seq and ack.place.epoch not in set_back:
-            verdict.breach(Breach.TWICE, f"{ack.number} acknowledged at {seq} and {ack.place}")
-    for producer, numbers in book.in_turn.items():
-        _check_turns(producer, numbers, first, set_back, verdict)
-    return verdict
-
-
-def _check_turns(
-    producer: str,
-    numbers: Iterable[int],
-    first: dict[int, dict[str, int]],
-    set_back: set[str],
-    verdict: Verdict,
-) -> None:
-    """What one producer sent in turn stands in turn, in every epoch that only counts forward."""
-    last: dict[str, int] = {}
-    for number in numbers:
-        for epoch, seq in first.get(number, {}).items():
-            if epoch not in set_back and seq <= last.get(epoch, 0):
-                verdict.breach(Breach.DISORDER, f"{producer}'s {number} at {seq} in {epoch}")
-            last[epoch] = seq

@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ import aiohttp
 import jwt
 import msgspec
 
-from tests.faults.books import Ack, Book, Place, Refusal
+from tests.faults.books import Ack, Book, Line, Place, Refusal
+from tests.faults.texts import CHANTS, chanted, written
 from tests.faults.wires import Event, WebSocket
 
 ANSWER_S: Final = 6.0
@@ -30,6 +31,18 @@ AGAIN_S: Final = (0.1, 0.6)
 ONCE: Final = 0.25
 REPEAT: Final = 0.03
 SECRET: Final = "a secret of the ledger's own, 32 bytes long"
+
+
+CHAT: Final = 5
+MODERATORS: Final = 6
+"""Priorities, as docs/wire.md has them."""
+BUSY: Final = "room_busy"
+RANKS: Final[tuple[Mapping[str, Any], ...]] = (
+    *({}, {}, {}, {"priority": 5}, {"priority": 3, "data": [1, {"a": "弹"}]}, {"priority": 1}),
+    *({"kind": "gift"}, {"kind": "superchat", "priority": 9}, {"priority": 7}),
+)
+CHANTED: Final = 0.8
+MANY: Final = 20
 
 
 class Refused(Exception):
@@ -40,6 +53,10 @@ class Refused(Exception):
         self.after_s = after_s
 
 
+class Busy(Refused):
+    """More is said in the room than may be."""
+
+
 class Unknown(Exception):
     """There was no answer."""
 
@@ -48,11 +65,15 @@ class Desk:
     """What all producers of a run share: numbers, books, chance, and when to stop.
 
     stop   no new messages; give_up: no new attempts
-    odd    answers a server must never give; refusals: how many there were
+    odd    answers a server must never give; refusals: how many there were, `busy` of them because
+           too much was said; taken: how often messages were taken back
     """
 
-    def __init__(self, rooms: Sequence[str], padding: int, chance: random.Random) -> None:
-        self.books = {room: Book() for room in rooms}
+    def __init__(self, books: dict[str, Book], padding: int, chance: random.Random) -> None:
+        self.books = books
+        self.crowded = any(book.crowded for book in books.values())
+        self.busy = 0
+        self.taken = 0
         self.stop = asyncio.Event()
         self.give_up = asyncio.Event()
         self.odd: list[str] = []
@@ -67,18 +88,35 @@ class Desk:
         self.books[room].sent.add(number)
         return number
 
-    def text(self, number: int) -> str:
-        """Its number, and padding that does not deflate."""
-        if not self.padding:
-            return str(number)
-        letters = random.Random(number).choices(range(0x4E00, 0x9FFF), k=self.padding)
-        return f"{number} {''.join(map(chr, letters))}"
+    def line(self, room: str, number: int, uid: str, rank: Mapping[str, Any]) -> str:
+        """The text of a message, and a line in the book that says whose it is; where the room
+        merges what many say, most say the same."""
+        book = self.books[room]
+        chance = random.Random(number)
+        chant = chance.choice(CHANTS) if book.merges and chance.random() < CHANTED else ""
+        above = "kind" in rank or rank.get("priority", CHAT) > CHAT
+        merged = chant if not above and "data" not in rank else ""
+        book.lines[number] = Line(uid, above, merged)
+        return chanted(number, chant) if chant else written(number, self.padding)
+
+    def refused(self, room: str, number: int, code: str) -> None:
+        """An answer says why a message was not published."""
+        if code == BUSY:
+            self.busy += 1
+            if self.books[room].lines[number].above:
+                self.odd.append(f"{number} is more than chat, and was refused: {code}")
 
     async def pause(self, seconds: float, until: asyncio.Event) -> None:
         """Wait, but not beyond `until`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await until.wait()
+
+
+def token_for(uid: str, role: str = "user") -> str:
+    """What lets in a user."""
+    claims = {"sub": uid, "role": role, "exp": int(time.time()) + 86_400}
+    return jwt.encode(claims, SECRET, "HS256")
 
 
 class Producer:
@@ -141,14 +179,14 @@ class Backend(Producer):
 
     def __init__(self, name: str, desk: Desk, interval_s: float, pages: Sequence[str]) -> None:
         super().__init__(name, desk, interval_s)
-        self._pages = pages
-        self._session: aiohttp.ClientSession
+        self.pages = pages
+        self.session: aiohttp.ClientSession
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Be able to ask."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
-        async with aiohttp.ClientSession(timeout=timeout) as self._session:
+        async with aiohttp.ClientSession(timeout=timeout) as self.session:
             yield
 
     async def live(self) -> None:
@@ -156,23 +194,39 @@ class Backend(Producer):
             await super().live()
 
     async def attempt(self, room: str, number: int) -> Place:
-        found = await self.post(room, msgspec.json.encode(self.written(number)), "json")
+        body = msgspec.json.encode(self.written(room, number))
+        try:
+            found = await self.post(room, body, "json")
+        except Busy:
+            self.desk.refused(room, number, BUSY)
+            raise
         return Place(found["epoch"], found["last"])
 
-    def written(self, number: int) -> dict[str, Any]:
-        return {"text": self.desk.text(number), "uid": self.name, "id": f"n{number}"}
+    def written(self, room: str, number: int) -> dict[str, Any]:
+        rank, uid = self._rank(number), self._uid(number)
+        text = self.desk.line(room, number, uid, rank)
+        return {"text": text, "uid": uid, "id": f"n{number}", **rank}
+
+    def _rank(self, number: int) -> Mapping[str, Any]:
+        """Beside what others say, some of a crowd say what is more, or less."""
+        return random.Random(number).choice(RANKS) if self.desk.crowded else {}
+
+    def _uid(self, number: int) -> str:
+        return self.name
 
     async def post(self, room: str, body: bytes, kind: str) -> dict[str, Any]:
         """The answer to a request that was fulfilled. Raises Refused or Unknown."""
-        url = f"{self.chance.choice(self._pages)}/v1/rooms/{room}/messages"
+        url = f"{self.chance.choice(self.pages)}/v1/rooms/{room}/messages"
         headers = {"Content-Type": f"application/{kind}"}
         try:
-            async with self._session.post(url, data=body, headers=headers) as answer:
+            async with self.session.post(url, data=body, headers=headers) as answer:
                 status, said = answer.status, await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unknown from error
         if status == 503:
             raise Refused(self.chance.uniform(*AGAIN_S))
+        if status == 429:
+            raise Busy(msgspec.json.decode(said)["error"]["retry_after"])
         if status >= 500:
             raise Unknown
         if status != 200:
@@ -183,19 +237,29 @@ class Backend(Producer):
 
 
 class Bulk(Backend):
-    """By the API, many lines a request. What is not clear of a request is asked line by line."""
+    """By the API, many lines a request. What is not clear of a request is asked line by line.
+
+    In a crowd they are many users', and none is of those that may be refused for there being many.
+    """
+
+    def _rank(self, number: int) -> Mapping[str, Any]:
+        rank = super()._rank(number)
+        return {} if "priority" in rank else rank
+
+    def _uid(self, number: int) -> str:
+        return f"{self.name}-{number % MANY}" if self.desk.crowded else self.name
 
     async def live(self) -> None:
         async with self.open():
-            rooms = list(self.desk.books)
+            rooms = itertools.cycle(self.desk.books)
             while not self.desk.stop.is_set():
-                await self._many(self.chance.choice(rooms), self.chance.randint(5, 25))
+                await self._many(next(rooms), self.chance.randint(5, 25))
                 await self.desk.pause(self.interval_s, self.desk.stop)
 
     async def _many(self, room: str, count: int) -> None:
         book, sent = self.desk.books[room], time.monotonic()
         numbers = [self.desk.number(room) for _ in range(count)]
-        lines = b"\n".join(msgspec.json.encode(self.written(number)) for number in numbers)
+        lines = b"\n".join(msgspec.json.encode(self.written(room, number)) for number in numbers)
         with suppress(Refused, Unknown):
             found = await self.post(room, lines, "x-ndjson")
             first, last = found.get("first", 0), found.get("last", 0)
@@ -213,11 +277,18 @@ class Bulk(Backend):
 class Typist(Producer):
     """By a WebSocket of any node, with a token, so that it is the same user when it comes back."""
 
-    def __init__(self, name: str, desk: Desk, interval_s: float, ports: Sequence[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        desk: Desk,
+        interval_s: float,
+        ports: Sequence[int],
+        role: str = "user",
+    ) -> None:
         super().__init__(name, desk, interval_s)
         self._ports = ports
-        claims = {"sub": name, "exp": int(time.time()) + 86_400}
-        self._token = jwt.encode(claims, SECRET, "HS256")
+        self._token = token_for(name, role)
+        self._rank = {"priority": MODERATORS} if role == "moderator" else {}
         self._wire: WebSocket | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._joined: set[str] = set()
@@ -238,8 +309,10 @@ class Typist(Producer):
             raise Refused(self.chance.uniform(*AGAIN_S))  # it was not sent
         answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        text = self.desk.text(number)
+        text = self.desk.line(room, number, self.name, self._rank)
         wire.say({"t": "send", "room": room, "text": text, "id": f"n{number}", "ref": number})
+        if self.desk.crowded:
+            wire.say({"t": "like", "room": room, "count": 3})
         try:
             async with asyncio.timeout(ANSWER_S):
                 event = await answer
@@ -250,6 +323,7 @@ class Typist(Producer):
             self._waiting.pop(number, None)
         if event["t"] == "ack":
             return Place(event["id"].rpartition("-")[0], event["seq"])
+        self.desk.refused(room, number, event["code"])
         if "retry_after" not in event:
             self.desk.odd.append(f"{self.name} was answered {event}")
         raise Refused(event.get("retry_after", 0.5))

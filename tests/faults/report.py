@@ -22,7 +22,7 @@ BEGIN: Final = "<!-- figures: {} -->"
 END: Final = "<!-- end of figures -->"
 COLUMNS: Final = (
     *("fault", "runs", "acknowledged", "refusals", "reconnects", "deliveries"),
-    *("said to be lost", "twice", "out of order", "silent", "longest gap, s"),
+    *("left out", "said to be lost", "twice", "out of order", "silent", "longest gap, s"),
 )
 
 
@@ -61,7 +61,7 @@ class Row:
         silent = sum(breaches.values()) - breaches[Breach.TWICE] - breaches[Breach.DISORDER]
         figures = [
             *(self.runs, self.acknowledged, self.refused, self.reconnects),
-            *(self.verdict.delivered, self.verdict.said),
+            *(self.verdict.delivered, self.verdict.shed, self.verdict.said),
             *(breaches[Breach.TWICE], breaches[Breach.DISORDER], silent),
         ]
         return [self.fault, *(f"{figure:,}" for figure in figures), f"{self.longest:.1f}"]

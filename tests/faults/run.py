@@ -40,7 +40,8 @@ async def run(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
     below = BUSES[bus](fault.durable, fault.proxied)
     chance = random.Random(f"{seed}:{fault.name}")
     padding, buffer = fault.padding, fault.buffer
-    scene = Scene(*(folder, below, chance, viewers, fault.settings, padding, buffer, fault.skewed))
+    how = (fault.skewed, fault.crowd, fault.alike)
+    scene = Scene(*(folder, below, chance, viewers, fault.settings, padding, buffer, *how))
     try:
         await scene.start()
         result = await scene.run(re.sub(r"\W+", "-", fault.name), fault.do)
@@ -48,5 +49,15 @@ async def run(fault: Fault, bus: str, seed: int, viewers: int, folder: Path) -> 
         await scene.stop()
     verdict = result.verdict
     if verdict.said and not (fault.loses or (below.volatile and fault.ends_nodes)):
-        verdict.breach(Breach.WRONG, f"{verdict.said} said to be lost, of which none had to be")
+        told = f"to {'; '.join(result.losers[:3])}"
+        verdict.breach(Breach.WRONG, f"{verdict.said} said to be lost {told}: none had to be")
+    if fault.crowd:
+        for count, what in (
+            (verdict.shed - verdict.merged, "left out"),
+            (verdict.merged, "merged"),
+            (result.busy, "refused because the room was busy"),
+            (result.taken, "taken back"),
+        ):
+            if count <= 0:
+                verdict.breach(Breach.WRONG, f"in a crowd nothing was {what}")
     return result

@@ -12,18 +12,24 @@ thread, to which the kernel ties their lives.
 import asyncio
 import os
 import random
+import re
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.local import UP, Node
-from tests.faults.books import Place
+from tests.faults.audits import audit_book, audited
+from tests.faults.books import Book, Place
 from tests.faults.bus import Bus
-from tests.faults.ledger import audit, audit_book
-from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist
+from tests.faults.censors import Censor
+from tests.faults.followers import Follower, followers, wrong
+from tests.faults.ledger import Reading
+from tests.faults.leftout import disagreements
+from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist, token_for
 from tests.faults.skewed import set_clock
 from tests.faults.verdict import Breach, Verdict
 from tests.faults.viewers import WAYS, Viewer
@@ -40,20 +46,35 @@ FINISH_S: Final = 20.0
 LAST_TRIES: Final = 2
 LAST_S: Final = 20.0
 
+Rules = Mapping[str, object]
+CROWD: Final[tuple[Rules, ...]] = (
+    {"shown_per_s": 4},
+    {"shown_per_s": 40, "merge_duplicates": True},
+    {"shown_per_s": 8, "messages_per_s": 6},
+)
+"""Settings of a crowd's rooms, in each of which some thirteen messages a second are to be said."""
+SPEAKERS: Final = ("typist0", "backend0", "typist1", "bulk-3", "typist2", "backend1")
+"""Who watches as well in a crowd."""
+
 
 @dataclass
 class Result:
     """What a run came to.
 
-    refused     refusals that producers were given
+    refused     refusals that producers were given; busy: those because too much was said
+    taken       how often messages were taken back
     reconnects  connections of viewers that ended before they left
+    losers      who was told that how many messages are lost
     longest     the longest time a viewer saw nothing new, seconds
     """
 
     verdict: Verdict = field(default_factory=Verdict)
     acknowledged: int = 0
     refused: int = 0
+    busy: int = 0
+    taken: int = 0
     reconnects: int = 0
+    losers: list[str] = field(default_factory=list)
     longest: float = 0.0
     seconds: float = 0.0
 
@@ -64,6 +85,8 @@ class Scene:
     settings  of the nodes, as in bench.local
     padding   characters added to every text; buffer: bytes the kernel keeps for a viewer
     skewed    the nodes have wall clocks of their own, `clocks`
+    crowd     the rooms show less than there is, or refuse what is too much, as CROWD says; alike:
+              all shards have to choose the same then
     """
 
     def __init__(
@@ -76,12 +99,15 @@ class Scene:
         padding: int = 0,
         buffer: int = 0,
         skewed: bool = False,
+        crowd: bool = False,
+        alike: bool = False,
     ) -> None:
         self.bus = bus
         self.chance = chance
         self.clocks = [folder / f"clock-{i}" for i in range(bus.nodes)] if skewed else []
         self.nodes: list[Node] = []
         self.viewers: list[Viewer] = []
+        self.followers: list[Follower] = []
         self.desk: Desk
         self._folder = folder
         self._count = viewers
@@ -90,6 +116,8 @@ class Scene:
         self._settings = {"auth_secret": SECRET, "bus_timeout_ms": 1000, **settings}
         self._padding = padding
         self._buffer = buffer
+        self._crowd = crowd
+        self._alike = alike
         self._watching: list[asyncio.Task[None]] = []
         self._producing: list[asyncio.Task[None]] = []
 
@@ -144,7 +172,10 @@ class Scene:
         """Do `fault` to the scene under load, in rooms of its own; the audit."""
         began = time.monotonic()
         rooms = [f"{name}:{i}" for i in range(ROOMS)]
-        self.desk = Desk(rooms, self._padding, self.chance)
+        rules = CROWD if self._crowd else ({},) * ROOMS
+        books = {room: book_of(rule) for room, rule in zip(rooms, rules, strict=True)}
+        self.desk = Desk(books, self._padding, self.chance)
+        await self._rule(dict(zip(rooms, rules, strict=True)))
         await self._let_in(rooms)
         producer = self._start_producers()
         await self.wait(STEADY_S)
@@ -169,6 +200,13 @@ class Scene:
         await self.wait(seconds)
         self._held.append((began + SURE_S, time.monotonic()))
 
+    async def _rule(self, rules: dict[str, Rules]) -> None:
+        for room, rule in rules.items():
+            if rule:
+                path = f"/v1/rooms/{room}/settings"
+                status, said = await asyncio.to_thread(self.nodes[0].request, "PATCH", path, rule)
+                assert status == 200, said
+
     async def _let_in(self, rooms: list[str]) -> None:
         ports = [node.port for node in self.nodes]
         self.viewers = []
@@ -176,12 +214,19 @@ class Scene:
             mine = [rooms[i % ROOMS]] if i % 4 else [rooms[i % ROOMS], rooms[(i + 1) % ROOMS]]
             chance = random.Random(self.chance.random())
             way = WAYS[i % len(WAYS)]
-            self.viewers.append(Viewer(f"viewer {i}", way, mine, ports, chance, self._buffer))
+            uid = SPEAKERS[i // 2 % len(SPEAKERS)] if self._crowd and i % 2 else ""
+            who = (uid, token_for(uid)) if uid else ()
+            self.viewers.append(Viewer(f"viewer {i}", way, mine, ports, chance, self._buffer, *who))
         self._watching = [asyncio.create_task(viewer.live()) for viewer in self.viewers]
         everybody = await self._until(
             lambda: all(viewer.at.keys() == set(viewer.rooms) for viewer in self.viewers), IN_S
         )
         assert everybody, "not every viewer was let in"
+        if self._crowd:
+            plain = [room for room, book in self.desk.books.items() if not book.merges]
+            self.followers = [one for node in self.nodes for one in followers(node.ws, plain)]
+            there = await self._until(lambda: all(one.is_in for one in self.followers), IN_S)
+            assert there, "a client of ours was not let in"
 
     def _start_producers(self) -> Backend:
         """Start all; one of them."""
@@ -190,9 +235,12 @@ class Scene:
         backends = [Backend(f"backend{i}", self.desk, 0.2, pages) for i in range(3)]
         producers: list[Producer] = [
             *backends,
-            *(Typist(f"typist{i}", self.desk, 0.3, ports) for i in range(4)),
-            Bulk("bulk", self.desk, 1.5, pages),
+            Typist("typist0", self.desk, 0.3, ports, "moderator" if self._crowd else "user"),
+            *(Typist(f"typist{i}", self.desk, 0.3, ports) for i in range(1, 4)),
+            Bulk("bulk", self.desk, 0.7 if self._crowd else 1.5, pages),
         ]
+        if self._crowd:
+            producers.append(Censor(self.desk, 0.5, pages, list(self.desk.books)))
         self._producing = [asyncio.create_task(producer.live()) for producer in producers]
         return backends[0]
 
@@ -230,6 +278,12 @@ class Scene:
         return {room: book.acks[-1].place for room, book in self.desk.books.items()}
 
     async def _let_out(self) -> None:
+        for follower in self.followers:
+            for room in follower.rooms:
+                end = self.desk.books[room].acks[-1].place.seq
+                if not await self._until(lambda: follower.reached(room) >= end, LAST_S):  # noqa: B023
+                    self._late.append(f"a client of ours never came to {end} of {room}")
+            await follower.leave()
         for viewer in self.viewers:
             viewer.leave()
         await asyncio.wait(self._watching, timeout=FINISH_S)
@@ -247,21 +301,41 @@ class Scene:
         return True
 
     def _audit(self) -> Result:
-        result = Result(refused=self.desk.refusals)
+        desk = self.desk
+        result = Result(refused=desk.refusals, busy=desk.busy, taken=desk.taken)
         for room, book in self.desk.books.items():
             result.verdict.add(audit_book(book), room)
             result.acknowledged += len({ack.number for ack in book.acks})
+        controls = {room: self._controls(room) for room in self.desk.books}
+        choices: dict[str, dict[str, dict[Place, bool]]] = defaultdict(dict)
         for viewer in self.viewers:
             result.reconnects += viewer.ends - 1
             if not any(viewer.logs.values()):
                 result.verdict.breach(Breach.WRONG, f"{viewer.name} {viewer.way} was never let in")
             for room, log in viewer.logs.items():
-                once = viewer.way.kind == "sse"
-                verdict = audit(self.desk.books[room], log, viewer.way.resumes, once, self._held)
+                book, once = self.desk.books[room], viewer.way.kind == "sse"
+                reading = Reading(book, viewer.way.resumes, once, viewer.uid, controls[room])
+                reading.read(log)
+                choices[room][viewer.name] = reading.frames.choices
+                verdict = audited(book, log, reading, self._held)
                 result.verdict.add(verdict, f"{viewer.name} {viewer.way} {room}:")
+                if verdict.said:
+                    result.losers.append(f"{viewer.name} {viewer.way} {room}: {verdict.said}")
+        for follower in self.followers:
+            for room in follower.rooms:
+                for what in wrong(desk.books[room], follower.told[room]):
+                    note = f"{type(follower).__name__} in {room}: {what}"
+                    result.verdict.breach(Breach.WRONG, note)
+        for what in (one for room in choices for one in disagreements(choices[room])):
+            if self._alike:
+                result.verdict.breach(Breach.WRONG, what)
         for what in (*self.desk.odd, *self._late, *filter(None, map(_traceback, self.nodes))):
             result.verdict.breach(Breach.WRONG, what)
         return result
+
+    def _controls(self, room: str) -> set[Place]:
+        """Where any viewer of a room was told that messages are taken back."""
+        return {place for viewer in self.viewers for place in viewer.controls.get(room, ())}
 
     # --- what can be done to it ----------------------------------------------------------------
 
@@ -270,6 +344,12 @@ class Scene:
         found = chance.choice(self.nodes).pids(name)
         pick = chance.random()
         return found[int(pick * len(found))] if found else 0
+
+    def counted(self, name: str) -> int:
+        """A counter of all nodes."""
+        metrics = [node.request("GET", "/metrics")[1] for node in self.nodes]
+        found = [re.search(rf"^danmaku_node_{name}_total (\S+)$", one, re.M) for one in metrics]
+        return sum(int(float(one[1])) for one in found if one)
 
     async def stop_for(self, pid: int, seconds: float) -> None:
         """Stop a process for so long."""
@@ -288,6 +368,11 @@ class Scene:
         for node in self.nodes:
             for pid in (node.pid, *node.pids("shard"), *node.pids("api")):
                 send(pid, signal.SIGCONT)
+
+
+def book_of(rules: Rules) -> Book:
+    """The book of a room that has these settings."""
+    return Book(budget="shown_per_s" in rules, merges="merge_duplicates" in rules)
 
 
 def _is_at(viewer: Viewer, last: dict[str, Place]) -> bool:

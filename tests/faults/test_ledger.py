@@ -1,4 +1,4 @@
-"""tests/faults/ledger.py: a sound log balances, and whatever is planted in one is found."""
+"""tests/faults/ledger.py and audits.py: a sound log balances, what is planted in one is found."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.faults.audits import audit, audit_book
 from tests.faults.books import NOTHING, Ack, Book, Gap, Hole, Joined, Live, Odd, Place, Refusal
-from tests.faults.ledger import audit, audit_book
 from tests.faults.verdict import Breach
 from tests.faults.worlds import World, batches, small, worlds
 

@@ -26,6 +26,8 @@ class Breach(StrEnum):
 class Verdict:
     """Sums over places and viewers, and the first breaches in words.
 
+    `shed` counts what was left out of a crowded room and said to be, `merged` those of it that
+    others stood for; `taken` what was taken back before the viewer came to it.
     `resent` counts messages that were seen again after the server had lost them and their producer
     had sent them again; `repeats` what a client drops by its number after it came back.
     """
@@ -34,6 +36,9 @@ class Verdict:
     delivered: int = 0
     said: int = 0
     away: int = 0
+    shed: int = 0
+    merged: int = 0
+    taken: int = 0
     resent: int = 0
     repeats: int = 0
     breaches: Counter[Breach] = field(default_factory=Counter)
@@ -50,6 +55,9 @@ class Verdict:
         self.delivered += other.delivered
         self.said += other.said
         self.away += other.away
+        self.shed += other.shed
+        self.merged += other.merged
+        self.taken += other.taken
         self.resent += other.resent
         self.repeats += other.repeats
         self.breaches.update(other.breaches)
@@ -58,4 +66,9 @@ class Verdict:
 
     @property
     def balances(self) -> bool:
-        return not self.breaches and self.owed == self.delivered + self.said
+        return not self.breaches and self.owed == self.accounted
+
+    @property
+    def accounted(self) -> int:
+        """Delivered, or not without a word."""
+        return self.delivered + self.said + self.shed + self.taken

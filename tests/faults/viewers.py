@@ -26,8 +26,10 @@ from tests.faults.books import (
     Log,
     Odd,
     Place,
+    Shed,
     Stalled,
 )
+from tests.faults.texts import number_of
 from tests.faults.wires import Event, EventStream, WebSocket
 
 CONNECT_S: Final = 3.0
@@ -66,10 +68,12 @@ class Viewer:
 
     logs     what it was told, by room
     at       where it is, by room; `ts` when what stands there was published, where that was told
+    controls  where it was told that messages are taken back, by room
     longest  the longest time without a message, seconds; since the first
     ends     connections that ended
 
-    `buffer` is the kernel's for what it has not read, bytes; 0: as the kernel has it.
+    `buffer` is the kernel's for what it has not read, bytes; 0: as the kernel has it. `token` says
+    that it is `uid`; "": it is a guest.
     """
 
     def __init__(
@@ -80,17 +84,23 @@ class Viewer:
         ports: Sequence[int],
         chance: random.Random,
         buffer: int,
+        uid: str = "",
+        token: str = "",
     ) -> None:
         self.name = name
+        self.uid = uid
         self.way = way
         self.rooms = tuple(rooms)
         self.logs: dict[str, Log] = {room: [] for room in rooms}
         self.at: dict[str, Place] = {}
         self.ts: dict[str, int] = {}
+        self.controls: dict[str, set[Place]] = {room: set() for room in rooms}
         self.longest = 0.0
         self.ends = 0
         self._ports = ports
         self._buffer = buffer
+        self._token = [f"token={token}"] if token else []
+        self._spanned: set[str] = set()
         self._chance = chance
         self._wire: WebSocket | EventStream | None = None
         self._welcomed = False
@@ -167,16 +177,16 @@ class Viewer:
         return True
 
     def _dial(self, port: int) -> WebSocket | EventStream:
-        named = "&".join(f"room={room}" for room in self.rooms)
+        named = [f"room={room}" for room in self.rooms]
         if self.way.kind == "sse":
             last_id = self._last_id if self.way.resumes else ""
             places = [_place(one) for one in last_id.split(",")] if last_id else []
             self._asked = dict(zip(self.rooms, places, strict=False))
-            target = f"/sse?{named}"
+            target = f"/sse?{'&'.join([*named, *self._token])}"
             return EventStream(target, last_id, self._take, self._odd, self._over.set)
-        query = "" if self._comes_back else f"?{named}"
+        query = "&".join([*(() if self._comes_back else named), *self._token])
         return WebSocket(
-            f"ws://127.0.0.1:{port}/ws{query}",
+            f"ws://127.0.0.1:{port}/ws?{query}",
             self.way.kind == "msgpack",
             self.way.deflate,
             self._take,
@@ -217,6 +227,8 @@ class Viewer:
     # --- what it is told -----------------------------------------------------------------------
 
     def _take(self, events: list[Event], position: str) -> None:
+        shed: dict[str, Event] = {}
+        self._spanned.clear()
         for event in events:
             match event["t"]:
                 case "msgs":
@@ -226,11 +238,16 @@ class Viewer:
                 case "gap":
                     self._gap(event["room"], event)
                 case "delete" | "clear" | "state":
-                    self._other(event["room"], event["seq"], event["ts"])
+                    self._other(event["room"], event)
+                case "shed":
+                    shed[event["room"]] = event
                 case "welcome":
                     self._introduced()
                 case "error":
                     self._refused(event)
+        for room in self._spanned:
+            counted = shed.get(room, {"seq": 0, "count": 0})
+            self.logs[room].append(Shed(time.monotonic(), counted["seq"], counted["count"]))
         if position:
             self._last_id = position
             told, here = position.split(","), list(map(self._written, self.rooms))
@@ -271,6 +288,9 @@ class Viewer:
         place = Place(event["epoch"], event["seq"])
         since = self._asked.pop(room, None)
         history = list(_places(event["history"], 0))
+        self.controls[room] |= {
+            Place(place.epoch, seq) for seq, told in _numbered(event["history"], 0) if "t" in told
+        }
         now = time.monotonic()
         self.logs[room].append(Joined(now, place, since, event["recovered"], history))
         self._move(room, place, event.get("ts"))
@@ -286,17 +306,20 @@ class Viewer:
         if here is None or here.epoch != place.epoch or here.seq < place.seq:
             self._move(room, place, None)
 
-    def _other(self, room: str, seq: int, ts: int) -> None:
+    def _other(self, room: str, event: Event) -> None:
+        seq, ts = event["seq"], event["ts"]
         epoch = self.at[room].epoch if room in self.at else UNSPOKEN
         if epoch == UNSPOKEN and self.way.kind != "sse":
             self._join(room)  # in which epoch that was, only the answer tells
             return
+        self.controls[room].add(Place(epoch, seq))
         self._span(room, Live(epoch, seq, seq, [(seq, NOTHING)]), ts)
 
     def _batch(self, room: str, event: Event) -> None:
         places = list(_places(event["m"], event["seq"]))
         ts = _time_at(event["m"], event["seq"], event["to"])
-        self._span(room, Live(event["epoch"], event["seq"], event["to"], places), ts)
+        merged = tuple(_merged(event["m"], event["seq"]))
+        self._span(room, Live(event["epoch"], event["seq"], event["to"], places, merged), ts)
 
     def _span(self, room: str, live: Live, ts: int | None) -> None:
         now = time.monotonic()
@@ -314,6 +337,7 @@ class Viewer:
                 self._join(room)
             return
         self.logs[room].append(live)
+        self._spanned.add(room)
         self.at[room] = here
         if live.to > here.seq:
             self._move(room, Place(live.epoch, live.to), ts)
@@ -332,21 +356,32 @@ class Viewer:
         return "-".join(map(str, (*place, self.ts[room]) if room in self.ts else place))
 
 
+def _numbered(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, Event]]:
+    """Written messages with their seqs; `seq` is the first one's, unless that has its own."""
+    for message in messages:
+        seq = message.get("seq", seq)
+        yield seq, message
+        seq += 1
+
+
 def _places(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
     """Written messages as (seq, producer number)."""
-    seq -= 1
-    for message in messages:
-        seq = message.get("seq", seq + 1)
-        yield seq, int(message["text"].split(" ", 1)[0]) if "text" in message else NOTHING
+    for here, message in _numbered(messages, seq):
+        yield here, number_of(message["text"]) if "text" in message else NOTHING
+
+
+def _merged(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, int]]:
+    """Those of written messages that stand for more than one, as (seq, how many)."""
+    for here, message in _numbered(messages, seq):
+        if "times" in message:
+            yield here, message["times"]
 
 
 def _time_at(messages: Sequence[Event], seq: int, at: int) -> int | None:
     """When what stands at `at` was published, if it is among written messages."""
-    for message in messages:
-        seq = message.get("seq", seq)
-        if seq == at:
+    for here, message in _numbered(messages, seq):
+        if here == at and "ts" in message:
             return int(message["ts"])
-        seq += 1
     return None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
+from tests.faults.audits import audit, audit_book
 from tests.faults.books import (
     UNSPOKEN,
     Ack,
@@ -20,9 +21,9 @@ from tests.faults.books import (
     Log,
     Place,
     Places,
+    Shed,
     Stalled,
 )
-from tests.faults.ledger import audit, audit_book
 from tests.faults.verdict import Verdict
 
 
@@ -80,10 +81,22 @@ class World:
         self.catch_up()
 
     def catch_up(self) -> None:
+        self.frame(0)
+
+    def frame(self, left_out: int) -> None:
+        """What was not seen comes in a frame, but for so many of the first."""
         unseen = self.unseen
         if unseen:
-            self.log.append(Live(self.epoch, unseen[0][0], unseen[-1][0], unseen))
+            first, last = unseen[0][0], unseen[-1][0]
+            self.log.append(Live(self.epoch, first, last, unseen[left_out:]))
+            if self.book.crowded:
+                self.log.append(Shed(self.now(), last if left_out else 0, left_out))
             self.at = self.here
+
+    def crowd(self, left_out: int, more: int) -> None:
+        """More is said than a room with a budget shows."""
+        self.publish(left_out + more)
+        self.frame(left_out if self.book.budget else 0)
 
     def gap(self, count: int) -> None:
         """Messages are lost to this viewer, and it is told how many."""
@@ -188,6 +201,7 @@ class World:
 small = st.integers(1, 4)
 STEPS = st.one_of(
     st.tuples(st.just("live"), small),
+    st.tuples(st.just("crowd"), small, st.integers(0, 2)),
     st.tuples(st.just("gap"), small),
     st.tuples(st.just("empty"), small, st.integers(0, 2)),
     st.tuples(st.just("late_shard"), small),
@@ -199,8 +213,9 @@ STEPS = st.one_of(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> World:
+def worlds(draw: st.DrawFn, budget: bool = False) -> World:
     world = World(resumes=draw(st.booleans()))
+    world.book.budget = budget
     world.publish(draw(st.integers(0, 6)))
     world.join(draw(st.integers(0, 4)))
     for step, *sizes in draw(st.lists(STEPS, max_size=8)):

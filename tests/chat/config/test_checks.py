@@ -1,5 +1,6 @@
 """What single values may be; the secrets among them are never quoted back."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from chat.config.checks import (
     check_hooks,
     check_host,
     check_key,
+    check_kind_roles,
     check_origins,
     check_path,
     check_prefix,
@@ -22,6 +24,7 @@ from chat.config.checks import (
 )
 from chat.config.sections import TYPES
 from tests.chat.config.keys import P256, private_pem, public_pem
+from tests.chat.config.refusals import problems_of
 
 
 def test_every_check_is_for_a_key_there_is() -> None:
@@ -59,13 +62,30 @@ class TestPublicKeys:
         assert check_public_keys(str(tmp_path / "keys")) is None
         assert check_public_keys("") is None
 
-    def test_another_may_not(self, tmp_path: Path) -> None:
-        path = tmp_path / "keys"
-        assert check_public_keys(str(path)) == f'"{path}" cannot be read: No such file or directory'
-        path.write_bytes(private_pem(P256))
-        fault = check_public_keys(str(path))
+    def test_another_may_not(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert check_public_keys("keys") == '"keys" cannot be read: No such file or directory'
+        Path("keys").write_bytes(private_pem(P256))
+        fault = check_public_keys("keys")
         assert fault is not None
         assert "has a private key" in fault
+
+
+class TestKindRoles:
+    def test_those_that_a_token_can_have_may_be(self) -> None:
+        assert check_kind_roles(("admin", "streamer", "主播", "r" * 32)) is None
+        assert check_kind_roles(()) is None
+
+    @pytest.mark.parametrize("role", ["Admin ", "a b", "vip,admin", "9", "r" * 33])
+    def test_others_would_never_be_met(self, role: str) -> None:
+        fault = check_kind_roles(("admin", role))
+        assert fault is not None
+        assert "no role that a token can have" in fault
+        [problem] = problems_of(environ={"DANMAKU_AUTH_KIND_ROLES": json.dumps([role])})
+        assert problem.startswith("auth.kind_roles: ")
+
+    def test_nor_backends_who_need_none(self) -> None:
+        assert "backend" in (check_kind_roles(("backend",)) or "")
 
 
 class TestHost:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from chat.bus.entries import Cleared, Deleted, Entry, Ruled, Said, pack
 from chat.bus.store import Outgoing, RoomState
+from chat.hub.replies import PLACES
 from chat.ops.engine import EmbeddedEngine
 from chat.wire.commands import Moderate
 from chat.wire.schema import Expiring
@@ -168,6 +170,22 @@ class TestEventStreams:
                 gate.set()
                 await until(lambda: len(watcher.of("joined")) == 2)
             assert watcher.place == "e00001-1,"
+        await until(lambda: not shard.group.connections)
+
+    async def test_a_late_answer_does_not_overtake_what_says_that_it_waits(
+        self, shard: Shard
+    ) -> None:
+        await publish(shard.store, "b", "b1")
+        with Watcher(shard, "?room=a&room=b") as watcher:
+            await until(lambda: len(watcher.of("joined")) == 2)
+            room = shard.service.rooms.by_name["b"]
+            [fd] = [fd for fds in room.members for fd in fds]
+            waits = b'id: e00001-1,\ndata: [{"t":"pong"}]\n\n'
+            shard.group.fan_out([fd], waits, lane=PLACES)
+            shard.hub._replies.answer(fd, room, UNSET)
+            await until(lambda: len(watcher.of("joined")) == 3)
+            names = [event["t"] for _, events in watcher.read() for event in events]
+            assert names[-2:] == ["pong", "joined"]
         await until(lambda: not shard.group.connections)
 
     async def test_what_is_said_to_one_is_not_ahead_of_a_fan_out_under_way(

@@ -38,13 +38,15 @@ async def shards(valkey: EmbeddedEngine, prefix: str) -> AsyncIterator[list[Shar
         yield both
 
 
-async def say(shard: Shard, uids: Sequence[str], first: int = 1, **more: Any) -> int:
+async def say(
+    shard: Shard, uids: Sequence[str], first: int = 1, room: str = ROOM, **more: Any
+) -> int:
     """Each says its number, all at once; the last number."""
     said = [
         Said(uid, uid, str(number), 1, "top", 25, 1_000 + number, **more)
         for number, uid in enumerate(uids, first)
     ]
-    outgoing = [Outgoing(ROOM, one.uid, pack(one)) for one in said]
+    outgoing = [Outgoing(room, one.uid, pack(one)) for one in said]
     await shard.store.publish(outgoing, "e00001", 1_000, 0)
     return first + len(uids) - 1
 
@@ -166,6 +168,37 @@ class TestHotRoom:
                 start = viewer.of("joined")[0]["seq"]
                 assert_told(viewer, len(viewer.texts), told - start)
             assert room.ahead == {}
+            left_out = sum(one["count"] for viewer in viewers for one in viewer.of("shed"))
+            assert shard.count(ChatCount.MESSAGES_SHED) == left_out
+        await until(lambda: not shard.group.connections)
+
+    async def test_a_stream_that_ends_while_it_is_held_comes_back_for_it(
+        self, shards: list[Shard], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Display, "shows", lambda _, msg, at: (msg.priority or 5) > 5)
+        shard = shards[0]
+        said = await say(shard, ["system"] * 3, priority=8)
+        query = f"{token('a')}&room={ROOM}&room=other"
+        with Watcher(shard, query) as there:
+            await until(lambda: len(there.of("joined")) == 2)
+            room = shard.service.rooms.by_name[ROOM]
+            said = await say(shard, ["v", "a"], said + 1)
+            await until(lambda: room.position.seq == said)
+            assert room.held
+            with Watcher(shard, query) as late:
+                await until(lambda: len(late.of("joined")) == 2)
+                await say(shard, ["system"], room="other", priority=8)
+                await until(lambda: there.of("msg") and late.of("msg"))
+                last_id = there.last_id
+                places = [one.split(",")[0] for one in (last_id, late.last_id)]
+                joins = [one for each in (there, late) for one in each.of("joined")]
+                told = [one["ts"] for one in joins if one["room"] == ROOM]
+                assert places == [f"e00001-3-{told[0]}", f"e00001-{said}-{told[1]}"]
+        with Watcher(shard, query, last_id) as back:
+            await until(lambda: len(back.of("joined")) == 2)
+            missed = {one["room"]: one for one in back.of("joined")}[ROOM]
+            assert missed["recovered"]
+            assert [one["text"] for one in missed["history"]] == ["4", "5"]
         await until(lambda: not shard.group.connections)
 
     async def test_what_is_taken_back_is_told_behind_it(self, shards: list[Shard]) -> None:

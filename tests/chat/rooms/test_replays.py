@@ -47,6 +47,20 @@ async def test_one_read_answers_whoever_is_not_further_back(store: Store) -> Non
     assert replays.answer(line, Since("e00001", 7), False) is None
 
 
+async def test_one_that_begins_behind_a_position_cannot_vouch_for_it(store: Store) -> None:
+    replays, room = Replays(store), here()
+    line = room, "e00001"
+    state = await store.open_room(ROOM, after=7, of="e00001")
+    since = Since("e00001", 8, state.places[0].ts)
+    await replays.read(line, 8)
+    assert replays.answer(line, since, False) is None
+    await replays.read(line, 7)
+    replays.begin()
+    answer = replays.answer(line, since, True)
+    assert isinstance(answer, Answer)
+    assert answer.event.recovered
+
+
 async def test_what_the_room_remembers_needs_no_read(store: Store) -> None:
     replays, room = Replays(store), here()
     assert isinstance(replays.answer((room, "e00001"), Since("e00001", 39), False), Answer)
