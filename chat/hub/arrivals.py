@@ -250,10 +250,8 @@ class Arrivals:
 
     def _turn_away(self, fd: int, why: Error) -> None:
         """Close a connection that is not let in, for good or until later."""
-        variant = self._replies.variant(fd)
         if why.code is ErrorCode.FORBIDDEN and why.retry_after is not UNSET:
-            bye = Bye(why.message, why.retry_after)
-            self._connections.send(fd, variant.wrap(variant.dialect.farewell(bye)))
+            self._replies.dismiss(fd, Bye(why.message, why.retry_after))
         else:
             self._replies.send(fd, [why])
         code = CloseCode.POLICY_VIOLATION if why.retry_after is UNSET else CloseCode.RESTART

@@ -224,10 +224,8 @@ class Enforcement:
         """Close all connections of a user, to come back later."""
         reason = ": ".join(filter(None, (WORDS[KICK], order.reason)))
         for fd in self._users.find(order.uid):
-            variant = self._replies.variant(fd)
-            bye = variant.dialect.farewell(Bye(reason, order.reconnect_in))
             self._counts[ChatCount.SENT_OUT] += 1
-            self._connections.send(fd, variant.wrap(bye))
+            self._replies.dismiss(fd, Bye(reason, order.reconnect_in))
             self._connections.close(fd, CloseCode.KICKED, reason)
 
 
