@@ -13,6 +13,8 @@ import pytest
 from msgspec import UNSET, structs
 
 from chat.wire.commands import Command
+from chat.wire.dialects.centrifugal import CentrifugalJson
+from chat.wire.dialects.centrifugal_protobuf import CentrifugalProtobuf
 from chat.wire.dialects.dialect import BadCommand
 from chat.wire.dialects.native import Json, Msgpack
 from chat.wire.schema import ErrorCode, Msgs
@@ -171,6 +173,10 @@ def says_nothing(_: Any) -> Any:
     return refusing
 
 
+def writes_no_id(write: Any) -> Any:
+    return lambda dialect, told: write(dialect, structs.replace(told, id=0))
+
+
 def leaves_out_a_color(batches: Any) -> Any:
     def writing(*given: Any) -> Iterator[Msgs]:
         for batch in batches(*given):
@@ -212,6 +218,10 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("dialects", Msgpack, "decode", numbers_anew),
     ("dialects", Msgpack, "payload", sends_bytes_as_they_are),
     ("dialects", load("dialects"), "batches", leaves_out_a_color),
+    ("centrifugal", CentrifugalJson, "decode", slips),
+    ("centrifugal", CentrifugalProtobuf, "decode", says_nothing),
+    ("centrifugal", CentrifugalProtobuf, "decode", numbers_anew),
+    ("centrifugal", CentrifugalJson, "write", writes_no_id),
 ]
 
 

@@ -24,6 +24,7 @@ TAKEN = {
     "/healthz": "the health check",
     "/readyz": "the readiness check",
     "/sse": "the event stream",
+    "/connection/websocket": "the Centrifugal protocol",
 }
 """Paths of the WebSocket's port with a meaning of their own."""
 

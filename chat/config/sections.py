@@ -71,7 +71,7 @@ class Server(Section, frozen=True):
     host: Word = "0.0.0.0"
     port: Port = 8000
     path: Word = "/ws"
-    dialects: tuple[Literal["danmaku", "sse"], ...] = ("danmaku", "sse")
+    dialects: tuple[Literal["danmaku", "sse", "centrifugal"], ...] = ("danmaku", "sse")
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
     origins: tuple[str, ...] = ("*",)
     client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"

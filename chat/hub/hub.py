@@ -23,6 +23,7 @@ from chat.hub.admission import Admission
 from chat.hub.arrivals import Arrivals
 from chat.hub.draining import drain
 from chat.hub.enforcement import Enforcement
+from chat.hub.foreign import Foreign
 from chat.hub.introductions import Introductions
 from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
@@ -54,7 +55,7 @@ from chat.wire.commands import (
     Send,
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
-from chat.wire.foreign import Asked, Connect, Counted, Invalid, Stats, Told
+from chat.wire.foreign import Asked, Connect, Invalid, Subscribe, Told, Unsubscribe
 from chat.wire.schema import (
     Error,
     ErrorCode,
@@ -146,6 +147,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
+        self._foreign = Foreign(connections, users, members, resume, paging)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -241,7 +243,9 @@ class Hub:
             self._replies.send(fd, [Error(bad.code, str(bad), bad.ref)])
             self._within_rate(fd, None)
             return
-        for command in commands:
+        for at, command in enumerate(commands):
+            if at and not self._connections.is_open(fd):
+                return  # by what was asked for before
             if self._unintroduced and fd in self._unintroduced:
                 self.introductions.introduce(fd, command)
             elif self._within_rate(fd, command):
@@ -322,9 +326,11 @@ class Hub:
                 found: Told | None = self._say(fd, command)
             case Ping():
                 found = Pong(command.ref)
+            case Subscribe() if (why := self._foreign.bars(fd, command)) is not None:
+                found = why
             case Join():
                 return self._join(fd, dialect, command)
-            case Leave():
+            case Leave() if not isinstance(command, Unsubscribe):
                 found = self._leave(fd, command)
             case Auth():
                 found = self._admission.authenticate(fd, command)
@@ -336,13 +342,13 @@ class Hub:
                 found = self._paging.ask(fd, command)
             case Moderate():
                 found = self._moderators.act(fd, command)
-            case Stats():
-                found = self._count(fd, command)
             case Connect():
                 found = Error(ErrorCode.BAD_REQUEST, "you are connected already", command.ref)
             case Invalid():
                 self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
                 found = Error(command.code, command.message, command.ref)
+            case _:
+                found = self._foreign.obey(fd, command)
         return None if found is None else dialect.event(found)
 
     def _obey_later(self, fd: int, command: Asked) -> None:
@@ -368,17 +374,6 @@ class Hub:
         if refusal is not None:
             return error(refusal, join.ref)
         return self._resume.join(fd, join, patient, at_once)
-
-    def _count(self, fd: int, stats: Stats) -> Told:
-        rooms = self._members.of(fd)
-        room = (
-            self._members.named(fd, stats.room)
-            if stats.room is not None
-            else next(iter(rooms), None)
-        )
-        if room is None:
-            return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
-        return Counted(room.name, room.online, stats.ref)
 
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)

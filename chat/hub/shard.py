@@ -88,7 +88,7 @@ class Shard:
     ) -> None:
         chance = chance or random.Random()
         limits, bus = config.limits, config.bus
-        variants = Variants(config.server)
+        variants = Variants(config.server, wall)
         self._tasks = Tasks("shard")
         self._agreed = asyncio.Event()
         self._counts = counts

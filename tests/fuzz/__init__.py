@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, Protocol, cast
 
-TARGETS: Final = ("frames", "inbound", "handshake", "proxyprotocol", "inflate", "dialects")
+TARGETS: Final = (
+    "frames",
+    "inbound",
+    "handshake",
+    "proxyprotocol",
+    "inflate",
+    "dialects",
+    "centrifugal",
+)
 
 
 class Target(Protocol):

@@ -1,0 +1,112 @@
+"""What only dialects that are not ours ask for: subscriptions, counts, pieces of history.
+
+Rules. As the hub's: every command gets its answer, or gets it later. A token for a room, where one
+comes, has to be for this room and this very user; no room asks for one, and nothing is kept of it.
+"""
+
+from msgspec import UnsetType
+
+from chat.hub.users import Users
+from chat.policy.identity import Refused
+from chat.rooms.members import Members
+from chat.rooms.paging import Paging
+from chat.rooms.resume import Resume
+from chat.wire.foreign import (
+    Alive,
+    Counted,
+    Declined,
+    Excerpt,
+    Fault,
+    Read,
+    Renew,
+    Renewed,
+    Stats,
+    Subscribe,
+    Told,
+    Unsubscribe,
+)
+from chat.wire.schema import Error, ErrorCode, Left, Ref
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+
+Only = Alive | Renew | Read | Stats | Unsubscribe
+
+
+class Foreign:
+    """Those of one shard's viewers."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        members: Members,
+        resume: Resume,
+        paging: Paging,
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._members = members
+        self._resume = resume
+        self._paging = paging
+
+    def obey(self, fd: int, command: Only) -> Told | None:
+        """The answer to a command; None when it comes later, or there is none."""
+        match command:
+            case Alive():
+                self._hear(fd)
+                return None
+            case Unsubscribe(room, ref):
+                found = self._members.named(fd, room)
+                if found is not None:
+                    self._resume.leave(fd, found)
+                return Left(room, ref)
+            case Renew(room, token, ref):
+                return self._vouched(fd, room, token, ref)
+            case Stats():
+                return self._count(fd, command)
+            case Read():
+                return self._read(fd, command)
+
+    def bars(self, fd: int, subscribe: Subscribe) -> Told | None:
+        """Why a connection may not subscribe, before anything else is asked."""
+        room, ref = subscribe.room, subscribe.ref
+        if subscribe.since is None and self._members.named(fd, room) is not None:
+            return Declined(Fault.JOINED_ALREADY, "already subscribed", ref)
+        if subscribe.token is None:
+            return None
+        found = self._vouched(fd, room, subscribe.token, ref)
+        return None if isinstance(found, Renewed) else found
+
+    def _hear(self, fd: int) -> None:
+        """An answer to a ping; who was never asked has none to give."""
+        if not self._connections.was_pinged(fd):
+            self._connections.close(fd, CloseCode.PROTOCOL_ERROR, "nobody asked for a pong")
+
+    def _vouched(self, fd: int, room: str, token: str, ref: Ref | UnsetType) -> Told:
+        try:
+            self._users.vouch(fd, token, room)
+        except Refused as refused:
+            if refused.code is CloseCode.TOKEN_EXPIRED:
+                return Declined(Fault.TOKEN_EXPIRED, "the token has expired", ref)
+            return Error(ErrorCode.FORBIDDEN, str(refused), ref)
+        return Renewed(room, ref)
+
+    def _count(self, fd: int, stats: Stats) -> Told:
+        if stats.room is not None:
+            room = self._members.named(fd, stats.room)
+        else:
+            room = next(iter(self._members.of(fd)), None)
+        if room is None:
+            return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
+        return Counted(room.name, room.online, stats.ref)
+
+    def _read(self, fd: int, read: Read) -> Told | None:
+        room = self._members.named(fd, read.room)
+        if room is None or not self._members.has(fd, room):
+            return Error(ErrorCode.NOT_JOINED, "not in this room", read.ref)
+        here = room.position
+        if read.since is not None and read.since.epoch not in ("", here.epoch):
+            return Declined(Fault.OTHER_EPOCH, "the epoch is another one now", read.ref)
+        if not read.limit:
+            return Excerpt(room.name, here.epoch, here.seq, [], read.ref)
+        return self._paging.ask(fd, read)
