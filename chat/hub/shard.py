@@ -155,8 +155,9 @@ class Shard:
             self._presence = Presence(
                 store, config.webhooks.events, users, bus.stream_entries, counts, wall
             )
+        ping_s = max(config.heartbeat.ping_s, config.heartbeat.timeout_s)
         admission = Admission(
-            *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
+            *(connections, users, self._enforcement, replies, ping_s, counts),
             *(wall, self._words.everywhere, self._devices, self._presence),
         )
         gate = Gate(
