@@ -14,6 +14,7 @@
  *   deflate [0]                connections from now on offer permessage-deflate; 0: they do not
  *   greet TEXT                 the text frame each viewer sends once upgraded; \n in it is CR LF;
  *                              $room in it; who joins by it counts once it has `joined`
+ *   greet_hex HEX              likewise a binary frame, of these bytes
  *   wait FIELD VALUE TIMEOUT_MS   until frames|messages|pongs|acks|closed|emitted >= VALUE
  *   emit KIND COUNT PER_SECOND [PAYLOAD]   masked text|ping|pong frames, round robin (0: at once)
  *   chat WINDOW MS PAYLOAD     every viewer keeps WINDOW sends unanswered; $room $ref $now in it
@@ -503,6 +504,16 @@ static void greet(char *text) {
     printf("{\"greeting\":%zu}\n", greeting.bytes);
 }
 
+static void greet_hex(const char *hex) {
+    char bytes[512];
+    size_t n = 0;
+    for (unsigned byte; n < sizeof bytes && sscanf(hex + 2 * n, "%2x", &byte) == 1; n++)
+        bytes[n] = (char)byte;
+    greeting.text[0] = 0;
+    greeting.bytes = make_frame(greeting.frame, 2, bytes, n);
+    printf("{\"greeting\":%zu}\n", greeting.bytes);
+}
+
 static void reset(void) {
     memset(&count, 0, sizeof count);
     memset(&latency, 0, sizeof latency);
@@ -520,6 +531,7 @@ static void command(const char *line) {
     else if (sscanf(line, "wait %1023s %lld %d", word, &a, &b) == 3) begin_wait(word, a, b);
     else if (sscanf(line, "emit %1023s %lld %lf %1023[^\n]", word, &a, &rate, text) >= 3)
         begin_emit(word, a, rate, text);
+    else if (sscanf(line, "greet_hex %1023s", text) == 1) greet_hex(text);
     else if (sscanf(line, "greet %1023[^\n]", text) == 1) greet(text);
     else if (sscanf(line, "chat %lld %d %511[^\n]", &a, &b, text) == 3)
         begin_chat((int)a, b, text);
