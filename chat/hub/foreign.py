@@ -2,7 +2,14 @@
 
 Rules. As the hub's: every command gets its answer, or gets it later. A token for a room, where one
 comes, has to be for this room and this very user; no room asks for one, and nothing is kept of it.
+
+Danger: an answer overtakes a fan-out under way. Who subscribes again to a room, and is still to be
+sent something by one of its fan-outs, would be sent it behind an answer that has it, and would show
+it twice: so that waits for the fan-out's end, some ms.
 """
+
+import asyncio
+from collections.abc import Callable
 
 from msgspec import UnsetType
 
@@ -11,6 +18,8 @@ from chat.policy.identity import Refused
 from chat.rooms.members import Members
 from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
+from chat.rooms.room import Room
+from chat.tasks import Tasks
 from chat.wire.foreign import (
     Alive,
     Counted,
@@ -26,6 +35,7 @@ from chat.wire.foreign import (
     Unsubscribe,
 )
 from chat.wire.schema import Error, ErrorCode, Left, Ref
+from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
@@ -33,7 +43,7 @@ Only = Alive | Renew | Read | Stats | Unsubscribe
 
 
 class Foreign:
-    """Those of one shard's viewers."""
+    """Those of one shard's viewers. `obey` carries out a command that has waited."""
 
     def __init__(
         self,
@@ -42,12 +52,25 @@ class Foreign:
         members: Members,
         resume: Resume,
         paging: Paging,
+        obey: Callable[[int, Subscribe], None],
     ) -> None:
         self._connections = connections
         self._users = users
         self._members = members
         self._resume = resume
         self._paging = paging
+        self._obey = obey
+        self._left: dict[int, set[Room]] = {}
+        self._tasks = Tasks("subscriptions")
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._tasks.stop()
+
+    def close(self, fd: int) -> None:
+        """A connection is over."""
+        if self._left:
+            self._left.pop(fd, None)
 
     def obey(self, fd: int, command: Only) -> Told | None:
         """The answer to a command; None when it comes later, or there is none."""
@@ -58,6 +81,8 @@ class Foreign:
             case Unsubscribe(room, ref):
                 found = self._members.named(fd, room)
                 if found is not None:
+                    if self._connections.fanning_out_in(found):
+                        self._left.setdefault(fd, set()).add(found)
                     self._resume.leave(fd, found)
                 return Left(room, ref)
             case Renew(room, token, ref):
@@ -76,6 +101,27 @@ class Foreign:
             return None
         found = self._vouched(fd, room, subscribe.token, ref)
         return None if isinstance(found, Renewed) else found
+
+    def delays(self, fd: int, subscribe: Subscribe) -> bool:
+        """Whether a connection's subscribe waits for a fan-out that the connection may be in."""
+        rooms = {*self._members.of(fd), *self._left.get(fd, ())}
+        room = next((room for room in rooms if room.name == subscribe.room), None)
+        if room is None:
+            return False
+        if self._connections.fanning_out_in(room):
+            self._tasks.spawn(self._wait(self._connections.handle(fd), room, subscribe))
+            return True
+        if fd in self._left:
+            self._left[fd].discard(room)
+        return False
+
+    async def _wait(self, handle: Handle, room: Room, subscribe: Subscribe) -> None:
+        # A fan-out announces no end; it goes on by a slice in each turn of the loop.
+        alive, pending = self._connections.alive, self._connections.fanning_out_in
+        while alive(handle) and pending(room):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if alive(handle):
+            self._obey(handle.fd, subscribe)
 
     def _hear(self, fd: int) -> None:
         """An answer to a ping; who was never asked has none to give."""

@@ -147,7 +147,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
-        self._foreign = Foreign(connections, users, members, resume, paging)
+        self.foreign = Foreign(connections, users, members, resume, paging, self._obey_later)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -282,6 +282,7 @@ class Hub:
             self._strikes.pop(fd, None)
         if self._unintroduced:
             self.introductions.close(fd)
+        self.foreign.close(fd)
 
     def on_tick(self, tick: int) -> None:
         self._book.sweep(int(self._wall() * 1000))
@@ -326,8 +327,10 @@ class Hub:
                 found: Told | None = self._say(fd, command)
             case Ping():
                 found = Pong(command.ref)
-            case Subscribe() if (why := self._foreign.bars(fd, command)) is not None:
+            case Subscribe() if (why := self.foreign.bars(fd, command)) is not None:
                 found = why
+            case Subscribe() if self.foreign.delays(fd, command):
+                found = None
             case Join():
                 return self._join(fd, dialect, command)
             case Leave() if not isinstance(command, Unsubscribe):
@@ -348,7 +351,7 @@ class Hub:
                 self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
                 found = Error(command.code, command.message, command.ref)
             case _:
-                found = self._foreign.obey(fd, command)
+                found = self.foreign.obey(fd, command)
         return None if found is None else dialect.event(found)
 
     def _obey_later(self, fd: int, command: Asked) -> None:

@@ -242,6 +242,7 @@ class Shard:
         await self._moderators.stop()
         await self._words.stop()
         await self.handler.arrivals.stop()
+        await self.handler.foreign.stop()
         await self._sending.close()
         await self._outsiders.close()
         await self._enforcement.stop()
