@@ -46,6 +46,7 @@ from shard.closecodes import CloseCode
 from shard.handshake import Request
 
 PATH: Final = "/connection/websocket"
+HIDDEN: Final = (Removed, Shadowed, LeftOut)
 
 
 class Centrifugal:
@@ -95,12 +96,10 @@ class Centrifugal:
         told = reply(event, self._wall)
         return None if told is None else self.write(told)
 
-    def _written(self, places: Iterable[Sequenced], epoch: str = "") -> list[bytes]:
-        return [
-            self.publication(place, epoch)
-            for place in places
-            if not isinstance(place, Removed | Shadowed | LeftOut)
-        ]
+    def _written(  # hot: once per batch of a room
+        self, places: Iterable[Sequenced], epoch: str = ""
+    ) -> list[bytes]:
+        return [self.publication(place, epoch) for place in places if not isinstance(place, HIDDEN)]
 
     def joined(self, event: Joined, since: Since | None) -> bytes:
         return self.write(subscribed(event, since))

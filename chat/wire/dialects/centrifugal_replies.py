@@ -116,7 +116,7 @@ def publications(
             epoch,
         )
         for place in places
-        if not isinstance(place, Removed | Shadowed | LeftOut)
+        if not isinstance(place, (Removed, Shadowed, LeftOut))
     ]
 
 
