@@ -123,6 +123,7 @@ SEEDS: Final = [
     frame(PB.Command(id=6, sub_refresh=PB.SubRefreshRequest(channel="a", token="t"))),
     frame(PB.Command(id=7, refresh=PB.RefreshRequest()), PB.Command(send=PB.SendRequest())),
     frame(PB.Command(id=8, presence=PB.PresenceRequest()), PB.Command(id=9, rpc=PB.RPCRequest())),
+    frame(PB.Command(id=1, publish=PB.PublishRequest(data=b'{"text":"hi","\x80":1}'))),
     b"\x01\xff\xff\xff\xff\x0f",
     b"\x01\x80\x80\x80\x80\x80\x80",
     b"\x01\x03\x08\x01",

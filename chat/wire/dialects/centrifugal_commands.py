@@ -19,6 +19,7 @@ from chat.wire.dialects.centrifugal_schema import (
     METHODS,
     Command,
     ConnectRequest,
+    Data,
     HistoryRequest,
     PublishRequest,
     SubscribeRequest,
@@ -79,6 +80,12 @@ _spoken: Final = msgspec.json.Decoder(str | Spoken).decode
 _introduced: Final = msgspec.json.Decoder(Introduced).decode
 
 
+def _text(data: Data) -> str:
+    """Data as a text: what Protobuf carries may be none, and what is not read is not looked at by
+    who reads it. Raises UnicodeDecodeError."""
+    return bytes(data).decode() if isinstance(data, Raw) else ""
+
+
 def broken(why: str = NO_COMMAND) -> NoReturn:
     """A fault of the peer's that has no answer."""
     raise BadCommand(ErrorCode.BAD_REQUEST, why, closes=CloseCode.PROTOCOL_ERROR)
@@ -104,7 +111,7 @@ def _connect(request: ConnectRequest, ref: Ref) -> Asked:
     who = Introduced()
     if isinstance(request.data, Raw):
         with suppress(*UNREADABLE):  # else it is between the application and itself
-            who = _introduced(request.data)
+            who = _introduced(_text(request.data))
     return Connect(request.token or None, who.guest, who.name, ref, retries=True)
 
 
@@ -117,7 +124,7 @@ def _subscribe(request: SubscribeRequest, ref: Ref) -> Asked:
 
 def _publish(request: PublishRequest, ref: Ref) -> Asked:
     try:
-        said = _spoken(request.data if isinstance(request.data, Raw) else b"")
+        said = _spoken(_text(request.data))
     except UNREADABLE as error:
         message = f"data is a text, or an object with a text: {error}"[:MAX_DETAIL]
         return Invalid(ErrorCode.BAD_REQUEST, message, ref)
