@@ -12,7 +12,7 @@ not, whatever the code.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -104,16 +104,13 @@ def data(place: Shown) -> bytes:  # hot: once per message
     return _encode(place)
 
 
-def publications(
-    room: str, places: Iterator[Sequenced] | list[Sequenced], epoch: str = ""
-) -> list[Publication]:
+def publications(places: Iterable[Sequenced]) -> list[Publication]:
     """The places there is a word for."""
     return [
         Publication(
-            Raw(_encode(place)),
+            Raw(data(place)),
             ClientInfo(place.uid) if isinstance(place, Msg) else None,
             place.seq,
-            epoch,
         )
         for place in places
         if not isinstance(place, (Removed, Shadowed, LeftOut))
@@ -160,8 +157,8 @@ def _answer(event: Told, ref: int, wall: Callable[[], float]) -> Reply | None:
             return Reply(ref, sub_refresh=Nothing())
         case Counted(online=online):
             return Reply(ref, presence_stats=PresenceStatsResult(online, online))
-        case Excerpt(room, epoch, seq, places):
-            return Reply(ref, history=HistoryResult(publications(room, places), epoch, seq))
+        case Excerpt(epoch=epoch, seq=seq, places=places):
+            return Reply(ref, history=HistoryResult(publications(places), epoch, seq))
     return None
 
 
@@ -202,9 +199,7 @@ def subscribed(event: Joined, since: Since | None) -> Reply:
     )
     if since is not None and event.recovered:
         result.offset = since.seq
-        result.publications = publications(
-            event.room, expand(event.room, event.epoch, event.history)
-        )
+        result.publications = publications(expand(event.room, event.epoch, event.history))
     return Reply(event.ref if isinstance(event.ref, int) else 0, subscribe=result)
 
 
