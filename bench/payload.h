@@ -112,6 +112,17 @@ static void digest_batch(struct digest *d, const char *event, const char *end) {
     }
 }
 
+/* A message alone, as the data of a publication. */
+static void digest_message(struct digest *d, const char *event, const char *end) {
+    const char *seq = find(event, end, "\"seq\":");
+    uint64_t n = seq ? number_at(seq + 6, end) : 0;
+    if (!d->first_seq) d->first_seq = n;
+    else if (n <= d->last_seq) d->repeats++;
+    else if (n != d->last_seq + 1) d->gaps++;
+    d->last_seq = n;
+    d->messages++;
+}
+
 static void digest_events(struct digest *d, const char *text, const char *end) {
     const char *event = find(text, end, "{\"t\":\""), *next;
     for (; event; event = next) {
@@ -120,6 +131,7 @@ static void digest_events(struct digest *d, const char *text, const char *end) {
         const char *until = next ? next : end;
         if (until - name < 6) continue;
         if (!memcmp(name, "msgs\"", 5)) digest_batch(d, name, until);
+        else if (!memcmp(name, "msg\"", 4)) digest_message(d, name, until);
         else if (!memcmp(name, "pong\"", 5)) d->pongs++;
         else if (!memcmp(name, "ack\"", 4)) d->acks++;
         else if (!memcmp(name, "error\"", 6)) d->errors++;

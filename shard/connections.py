@@ -24,7 +24,7 @@ from shard.addresses import canonical
 from shard.backlog import Keep
 from shard.closecodes import CloseCode
 from shard.counters import Count
-from shard.deadlines import Deadlines
+from shard.deadlines import ASKED, Deadlines
 from shard.handler import Handler
 from shard.outbox import Flushed, Happened, Outbox, Sent
 from shard.phases import CLOSING, HANDSHAKE, OPEN, QUARANTINED
@@ -136,13 +136,17 @@ class Connections:
         """Which of the offers the connection took."""
         return self._table.variant[fd]
 
+    def was_pinged(self, fd: int) -> bool:
+        """Whether the connection was ever asked whether it lives."""
+        return bool(self._table.flags[fd] & ASKED)
+
     def address(self, fd: int) -> str:
         """A client's address, as a trusted proxy says it or as it connected; "" for none."""
         return self._behind.get(fd) or _peer(fd)
 
     def become(self, fd: int, variant: int) -> None:
-        """The connection turns out to be of another variant, of the same wire."""
-        assert self._wires[variant] is self._wires[self._table.variant[fd]]
+        """The connection turns out to be of another variant, whose wire reads the same."""
+        assert type(self._wires[variant]) is type(self._wires[self._table.variant[fd]])
         self._table.variant[fd] = variant
 
     def open_connections(self) -> list[int]:

@@ -28,6 +28,8 @@ SLEPT_TICKS: Final = 2
 
 PINGED: Final = 1
 """A flag: asked whether it lives, and not heard since."""
+ASKED: Final = 2
+"""A flag: asked once, at least."""
 
 
 class Due(Enum):
@@ -140,6 +142,6 @@ class Deadlines:
             return Due.SILENT
         # For the first time, or silent again since an answer (a timeout may be the longer one), or
         # anew.
-        table.flags[fd] |= PINGED
+        table.flags[fd] |= PINGED | ASKED
         self._wheel.file(fd, tick + settings.timeout_ticks)
         return Due.PING

@@ -14,6 +14,8 @@ from msgspec import UNSET, structs
 
 from chat.wire.commands import Command
 from chat.wire.dialects import goim
+from chat.wire.dialects.centrifugal import CentrifugalJson
+from chat.wire.dialects.centrifugal_protobuf import CentrifugalProtobuf
 from chat.wire.dialects.dialect import BadCommand
 from chat.wire.dialects.goim import Goim
 from chat.wire.dialects.native import Json, Msgpack
@@ -173,6 +175,10 @@ def says_nothing(_: Any) -> Any:
     return refusing
 
 
+def writes_no_id(write: Any) -> Any:
+    return lambda dialect, told: write(dialect, structs.replace(told, id=0))
+
+
 def leaves_out_a_color(batches: Any) -> Any:
     def writing(*given: Any) -> Iterator[Msgs]:
         for batch in batches(*given):
@@ -228,6 +234,10 @@ BROKEN: list[tuple[str, Any, str, Callable[[Any], Any]]] = [
     ("goim", Goim, "decode", slips),
     ("goim", goim, "parse", believes_the_length),
     ("goim", goim, "packet", miscounts_its_length),
+    ("centrifugal", CentrifugalJson, "decode", slips),
+    ("centrifugal", CentrifugalProtobuf, "decode", says_nothing),
+    ("centrifugal", CentrifugalProtobuf, "decode", numbers_anew),
+    ("centrifugal", CentrifugalJson, "write", writes_no_id),
 ]
 
 

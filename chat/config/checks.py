@@ -26,6 +26,7 @@ TAKEN = {
     "/readyz": "the readiness check",
     "/sse": "the event stream",
     "/sub": "goim's clients",
+    "/connection/websocket": "the Centrifugal protocol",
 }
 """Paths of the WebSocket's port with a meaning of their own."""
 

@@ -30,7 +30,8 @@ from shard.connections import Connections
 class Admission:
     """For one shard's connections.
 
-    ping_s  what a welcome says of the heartbeat
+    ping_s  what a welcome says of the heartbeat: a silent client is pinged within so long, which
+            takes as long as the answer to the ping before may
     wall    seconds since 1970
     words   the lists of everywhere, for names that guests choose; None: they are not known yet
     devices of users who may have only one; None: as many as they like

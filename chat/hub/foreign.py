@@ -1,28 +1,165 @@
-"""What only clients of foreign dialects ask for, in the rooms they are in.
+"""What only dialects that are not ours ask for: subscriptions, counts, pieces of history.
 
-Rules. As in Hub, which these are parts of: synchronous, and every command gets its answer.
+Rules. As the hub's: every command gets its answer, or gets it later. A token for a room, where one
+comes, has to be for this room and this very user; no room asks for one, and nothing is kept of it.
+
+Danger: an answer overtakes a fan-out under way. Who subscribes again to a room, and is still to be
+sent something by one of its fan-outs, would be sent it behind an answer that has it, and would show
+it twice: so that waits for the fan-out's end, some ms.
 """
 
+import asyncio
+from collections.abc import Callable
+
+from msgspec import UnsetType
+
+from chat.hub.users import Users
+from chat.policy.identity import Refused
 from chat.rooms.members import Members
+from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
-from chat.wire.foreign import Counted, Stats
-from chat.wire.schema import Error, ErrorCode
+from chat.rooms.room import Room
+from chat.tasks import Tasks
+from chat.wire.foreign import (
+    Alive,
+    Counted,
+    Declined,
+    Excerpt,
+    Fault,
+    LeaveAll,
+    Read,
+    Renew,
+    Renewed,
+    Stats,
+    Subscribe,
+    Told,
+    Unsubscribe,
+)
+from chat.wire.schema import Error, ErrorCode, Left, Ref
+from pool.handle import Handle
+from shard.closecodes import CloseCode
+from shard.connections import Connections
+
+Only = Alive | LeaveAll | Renew | Read | Stats | Unsubscribe
 
 
-def count(members: Members, fd: int, stats: Stats) -> Counted | Error:
-    """How many are in a room of a connection's."""
-    if stats.room is None:
-        room = next(iter(members.of(fd)), None)
+class Foreign:
+    """Those of one shard's viewers. `obey` carries out a command that has waited."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        users: Users,
+        members: Members,
+        resume: Resume,
+        paging: Paging,
+        obey: Callable[[int, Subscribe], None],
+    ) -> None:
+        self._connections = connections
+        self._users = users
+        self._members = members
+        self._resume = resume
+        self._paging = paging
+        self._obey = obey
+        self._left: dict[int, set[Room]] = {}
+        self._tasks = Tasks("subscriptions")
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._tasks.stop()
+
+    def close(self, fd: int) -> None:
+        """A connection is over."""
+        if self._left:
+            self._left.pop(fd, None)
+
+    def obey(self, fd: int, command: Only) -> Told | None:
+        """The answer to a command; None when it comes later, or there is none."""
+        match command:
+            case Alive():
+                self._hear(fd)
+                return None
+            case Unsubscribe(room, ref):
+                found = self._members.named(fd, room)
+                if found is not None:
+                    if self._connections.fanning_out_in(found):
+                        self._left.setdefault(fd, set()).add(found)
+                    self._resume.leave(fd, found)
+                return Left(room, ref)
+            case LeaveAll():
+                for one in self._members.of(fd):
+                    self._resume.leave(fd, one)
+                return None
+            case Renew(room, token, ref):
+                return self._vouched(fd, room, token, ref)
+            case Stats():
+                return self._count(fd, command)
+            case Read():
+                return self._read(fd, command)
+
+    def bars(self, fd: int, subscribe: Subscribe) -> Told | None:
+        """Why a connection may not subscribe, before anything else is asked."""
+        room, ref = subscribe.room, subscribe.ref
+        if subscribe.since is None and self._members.named(fd, room) is not None:
+            return Declined(Fault.JOINED_ALREADY, "already subscribed", ref)
+        if subscribe.token is None:
+            return None
+        found = self._vouched(fd, room, subscribe.token, ref)
+        return None if isinstance(found, Renewed) else found
+
+    def delays(self, fd: int, subscribe: Subscribe) -> bool:
+        """Whether a connection's subscribe waits for a fan-out that the connection may be in."""
+        rooms = {*self._members.of(fd), *self._left.get(fd, ())}
+        room = next((room for room in rooms if room.name == subscribe.room), None)
         if room is None:
-            return Counted(ref=stats.ref)
-    else:
-        room = members.named(fd, stats.room)
-        if room is None:
-            return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
-    return Counted(room.name, room.online, stats.ref)
+            return False
+        if self._connections.fanning_out_in(room):
+            self._tasks.spawn(self._wait(self._connections.handle(fd), room, subscribe))
+            return True
+        if fd in self._left:
+            self._left[fd].discard(room)
+        return False
 
+    async def _wait(self, handle: Handle, room: Room, subscribe: Subscribe) -> None:
+        # A fan-out announces no end; it goes on by a slice in each turn of the loop.
+        alive, pending = self._connections.alive, self._connections.fanning_out_in
+        while alive(handle) and pending(room):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if alive(handle):
+            self._obey(handle.fd, subscribe)
 
-def leave_all(members: Members, resume: Resume, fd: int) -> None:
-    """A connection leaves its rooms, also those it waits for."""
-    for room in members.of(fd):
-        resume.leave(fd, room)
+    def _hear(self, fd: int) -> None:
+        """An answer to a ping; who was never asked has none to give."""
+        if not self._connections.was_pinged(fd):
+            self._connections.close(fd, CloseCode.PROTOCOL_ERROR, "nobody asked for a pong")
+
+    def _vouched(self, fd: int, room: str, token: str, ref: Ref | UnsetType) -> Told:
+        try:
+            self._users.vouch(fd, token, room)
+        except Refused as refused:
+            if refused.code is CloseCode.TOKEN_EXPIRED:
+                return Declined(Fault.TOKEN_EXPIRED, "the token has expired", ref)
+            return Error(ErrorCode.FORBIDDEN, str(refused), ref)
+        return Renewed(room, ref)
+
+    def _count(self, fd: int, stats: Stats) -> Told:
+        if stats.room is None:
+            room = next(iter(self._members.of(fd)), None)
+            if room is None:
+                return Counted(ref=stats.ref)
+        else:
+            room = self._members.named(fd, stats.room)
+            if room is None:
+                return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
+        return Counted(room.name, room.online, stats.ref)
+
+    def _read(self, fd: int, read: Read) -> Told | None:
+        room = self._members.named(fd, read.room)
+        if room is None or not self._members.has(fd, room):
+            return Error(ErrorCode.NOT_JOINED, "not in this room", read.ref)
+        here = room.position
+        if read.since is not None and read.since.epoch not in ("", here.epoch):
+            return Declined(Fault.OTHER_EPOCH, "the epoch is another one now", read.ref)
+        if not read.limit:
+            return Excerpt(room.name, here.epoch, here.seq, [], read.ref)
+        return self._paging.ask(fd, read)

@@ -23,7 +23,7 @@ from chat.hub.admission import Admission
 from chat.hub.arrivals import Arrivals
 from chat.hub.draining import drain
 from chat.hub.enforcement import Enforcement
-from chat.hub.foreign import count, leave_all
+from chat.hub.foreign import Foreign
 from chat.hub.introductions import Introductions
 from chat.hub.joinnotices import JoinNotices
 from chat.hub.liking import Liking
@@ -56,7 +56,7 @@ from chat.wire.commands import (
     Send,
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
-from chat.wire.foreign import Asked, Connect, Invalid, LeaveAll, Stats, Told
+from chat.wire.foreign import Asked, Connect, Invalid, Subscribe, Told, Unsubscribe
 from chat.wire.schema import (
     Error,
     ErrorCode,
@@ -149,6 +149,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
+        self.foreign = Foreign(connections, users, members, resume, paging, self._obey_later)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -245,8 +246,9 @@ class Hub:
             self._replies.send(fd, [Error(bad.code, str(bad), bad.ref)])
             self._within_rate(fd, None)
             return
-        several = len(commands) > 1
-        for command in commands:
+        for at, command in enumerate(commands):
+            if at and not self._connections.is_open(fd):
+                return  # by what was asked for before
             if self._unintroduced and fd in self._unintroduced:
                 self.introductions.introduce(fd, command)
             elif self._within_rate(fd, command):
@@ -255,8 +257,6 @@ class Hub:
                 written = self._obey(fd, dialect, command)
                 if written is not None:  # without a position: who is told that, gives no commands
                     self._connections.send(fd, variant.frame([written]))
-            if several and not self._connections.is_open(fd):
-                return
 
     def on_unblocked(self, fd: int) -> None:
         self._resume.unblocked(fd)
@@ -285,6 +285,7 @@ class Hub:
             self._strikes.pop(fd, None)
         if self._unintroduced:
             self.introductions.close(fd)
+        self.foreign.close(fd)
 
     def on_tick(self, tick: int) -> None:
         self._book.sweep(int(self._wall() * 1000))
@@ -329,9 +330,13 @@ class Hub:
                 found: Told | None = self._say(fd, command)
             case Ping():
                 found = Pong(command.ref)
+            case Subscribe() if (why := self.foreign.bars(fd, command)) is not None:
+                found = why
+            case Subscribe() if self.foreign.delays(fd, command):
+                found = None
             case Join():
                 return self._join(fd, dialect, command)
-            case Leave():
+            case Leave() if not isinstance(command, Unsubscribe):
                 found = self._leave(fd, command)
             case Auth():
                 found = self._admission.authenticate(fd, command)
@@ -343,17 +348,14 @@ class Hub:
                 found = self._paging.ask(fd, command)
             case Moderate():
                 found = self._moderators.act(fd, command)
-            case Stats():
-                found = count(self._members, fd, command)
-            case LeaveAll():
-                leave_all(self._members, self._resume, fd)
-                return None
             case Connect():
                 self._connections.close(fd, CloseCode.POLICY_VIOLATION, AGAIN)
                 return None
             case Invalid():
                 self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
                 found = Error(command.code, command.message, command.ref)
+            case _:
+                found = self.foreign.obey(fd, command)
         return None if found is None else dialect.event(found)
 
     def _obey_later(self, fd: int, command: Asked) -> None:

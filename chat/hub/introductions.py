@@ -4,16 +4,13 @@ Rules. Until then a client is told nothing and in no room; any other first messa
 does silence. What it is answered when it is not let in, its dialect says.
 """
 
-from msgspec import UNSET, UnsetType, structs
+from msgspec import structs
 
 from chat.hub.admission import Admission
 from chat.hub.arrivals import Arrivals
 from chat.hub.replies import Replies
 from chat.policy.identity import Refused
 from chat.wire.foreign import Asked, Connect
-from chat.wire.schema import (
-    Ref,
-)
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -70,7 +67,7 @@ class Introductions:
         try:
             welcome = self._admission.admit(fd, command.token, command.guest, command.name)
         except Refused as refused:
-            self._turn_away(fd, refused, command.ref)
+            self._turn_away(fd, refused, command)
             return
         expires = self._admission.expires(fd)
         welcome = structs.replace(welcome, ref=command.ref, expires=expires)
@@ -82,9 +79,11 @@ class Introductions:
             self._admission.let_in(fd)
             self._replies.send(fd, [welcome])
 
-    def _turn_away(self, fd: int, refused: Refused, ref: Ref | UnsetType = UNSET) -> None:
+    def _turn_away(self, fd: int, refused: Refused, connect: Connect) -> None:
         variant = self._replies.variant(fd)
-        payload = variant.dialect.refusal(refused.code, str(refused), ref)
+        payload = variant.dialect.refusal(refused.code, str(refused), connect.ref)
         if payload:
             self._connections.send(fd, variant.wrap(payload))
+        if connect.retries and refused.code is CloseCode.TOKEN_EXPIRED:
+            return  # it goes on waiting, for another one; or its client closes it
         self._connections.close(fd, refused.code, str(refused))

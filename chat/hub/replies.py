@@ -11,8 +11,9 @@ overtakes. A frame that has holes because of the display budget says at its end 
 A room's frames are a lane of the outbox; so are all to those who are told their positions in
 several rooms, which holds only if nothing overtakes between those; so is what is of no room.
 
-Who reads slowly is spared counts first, batches next, and what nothing makes up for never. But an
-event stream, whose frames say its position, gets none of a room behind a hole: it is resumed.
+Who reads slowly is spared counts first, batches next, and what nothing makes up for never. But who
+is closed for a hole, because its position is that of whatever it was sent last, gets nothing of a
+room behind it: it is resumed.
 """
 
 from collections import defaultdict
@@ -29,7 +30,8 @@ from chat.rooms.members import Members
 from chat.rooms.replay import Stretch
 from chat.rooms.room import Room, Snapshot
 from chat.wire.batch import shorten
-from chat.wire.dialects.dialect import Dialect
+from chat.wire.dialects.dialect import Dialect, Missed
+from chat.wire.foreign import Told
 from chat.wire.schema import (
     Aside,
     Bye,
@@ -86,7 +88,7 @@ class Replies:
 
     # --- to one --------------------------------------------------------------------------------
 
-    def send(self, fd: int, events: Sequence[ServerEvent], asked: bool = False) -> None:
+    def send(self, fd: int, events: Sequence[Told], asked: bool = False) -> None:
         """Events to one connection, in one frame; `asked` as in `Connections.send`.
 
         It may overtake a fan-out under way, and is then without a position: that would be ahead of
@@ -309,7 +311,7 @@ class Replies:
             shed = dialect.event(Shed(room.name, to, left_out))
             written += () if shed is None else (shed,)
         keep = max([one.keep for one in part])
-        if dialect.places:
+        if dialect.missed is Missed.CLOSE:
             keep = min(keep, Keep.NORMAL)
         payload = dialect.payload(written, place)
         for variant, members in kinds:

@@ -88,7 +88,7 @@ class Shard:
     ) -> None:
         chance = chance or random.Random()
         limits, bus = config.limits, config.bus
-        variants = Variants(config.server)
+        variants = Variants(config.server, wall)
         self._tasks = Tasks("shard")
         self._agreed = asyncio.Event()
         self._counts = counts
@@ -156,8 +156,9 @@ class Shard:
             self._presence = Presence(
                 store, config.webhooks.events, users, bus.stream_entries, counts, wall
             )
+        ping_s = max(config.heartbeat.ping_s, config.heartbeat.timeout_s)
         admission = Admission(
-            *(connections, users, self._enforcement, replies, config.heartbeat.ping_s, counts),
+            *(connections, users, self._enforcement, replies, ping_s, counts),
             *(wall, self._words.everywhere, self._devices, self._presence),
         )
         gate = Gate(
@@ -242,6 +243,7 @@ class Shard:
         await self._moderators.stop()
         await self._words.stop()
         await self.handler.arrivals.stop()
+        await self.handler.foreign.stop()
         await self._sending.close()
         await self._outsiders.close()
         await self._enforcement.stop()

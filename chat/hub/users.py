@@ -91,6 +91,10 @@ class Users:
         self._stay(fd, who.uid)
         return self._keep(fd, who)
 
+    def vouch(self, fd: int, token: str, room: str) -> None:
+        """Raises Refused where a token does not let this very user into a room."""
+        self._tokens.verify_for(token, room, self.of(fd).uid)
+
     def readmit(self, fd: int, key: str, name: str | None = None) -> Identity | None:
         """The guest whose key it is, which a connection is from now on; None for no key of ours.
         Raises Refused."""

@@ -14,7 +14,7 @@ says nothing of our keys.
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jwt
@@ -23,12 +23,15 @@ from chat.config.keyfiles import BadKeys, PublicKey, algorithm_of, read_keys
 from chat.config.sections import Auth
 from chat.policy.claims import LEEWAY_S, identity_of
 from chat.policy.identity import Identity, Refused
+from chat.wire.schema import GUEST
 from shard.closecodes import CloseCode
 
 log = logging.getLogger(__name__)
 
 SHARED: Final = "HS256"
-NEEDED: Final = {"require": ["sub", "exp"]}
+NEEDED: Final = ("sub", "exp")
+FOR_A_ROOM: Final = ("channel", "exp")
+"""What a token needs that lets a user into one room; a guest has no `sub` that is known before."""
 
 
 class KeyFile:
@@ -69,8 +72,23 @@ class Tokens:
 
     def verify(self, token: str) -> Identity:
         """Who a token vouches for. Raises Refused, whose reason is for whoever made the token."""
+        return identity_of(self._checked(token, NEEDED))
+
+    def verify_for(self, token: str, room: str, uid: str) -> int:
+        """When a token ends, in seconds since 1970, that lets a user into a room; a guest's has no
+        `sub`, or an empty one. Raises Refused."""
+        claims = self._checked(token, FOR_A_ROOM)
+        sub = claims.get("sub") or ""
+        if claims["channel"] != room:
+            raise Refused(CloseCode.BAD_TOKEN, "the token is for another channel")
+        if sub != uid and (sub or not uid.startswith(f"{GUEST}:")):
+            raise Refused(CloseCode.BAD_TOKEN, "the token is another user's")
+        return int(claims["exp"])
+
+    def _checked(self, token: str, needed: Sequence[str]) -> dict[str, Any]:
+        """The claims of a genuine token. Raises Refused."""
         try:
-            return identity_of(self._claims(token))
+            return self._claims(token, needed)
         except jwt.ExpiredSignatureError:
             raise Refused(CloseCode.TOKEN_EXPIRED) from None
         except jwt.InvalidAudienceError:
@@ -85,19 +103,19 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, OverflowError) as error:
             raise Refused(CloseCode.BAD_TOKEN, f"the token is not valid: {error}") from None
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _claims(self, token: str, needed: Sequence[str]) -> dict[str, Any]:
         """Raises Refused, and what PyJWT does."""
         candidates = self._secrets
         if not candidates or self._file:  # else there is nothing to choose by, and PyJWT reads it
             candidates = self._candidates(jwt.get_unverified_header(token))
         for key in candidates[:-1]:
             try:
-                return self._decode(token, key)
+                return self._decode(token, key, needed)
             except jwt.InvalidSignatureError:
                 continue
-        return self._decode(token, candidates[-1])
+        return self._decode(token, candidates[-1], needed)
 
-    def _decode(self, token: str, key: PublicKey) -> dict[str, Any]:
+    def _decode(self, token: str, key: PublicKey, needed: Sequence[str]) -> dict[str, Any]:
         claims: dict[str, Any] = jwt.decode(
             token,
             key.key,
@@ -105,7 +123,7 @@ class Tokens:
             audience=self._auth.audience or None,
             issuer=self._auth.issuer or None,
             leeway=LEEWAY_S,
-            options=NEEDED,  # type: ignore[arg-type]
+            options={"require": list(needed)},
         )
         return claims
 

@@ -5,7 +5,7 @@
 Rules. Every question gets one answer, a page or an error; who closes first gets none. A page costs
 a read of Redis and may be large, so a connection has few questions open and is given the next page
 when it has taken the last, and few are read at once. A page never goes beyond what its room has
-come to here, and never shows what the room knows to be taken back.
+come to here, and never shows what the room knows to be taken back. Some dialects also read onward.
 
 Danger: answers come later than questions. Whoever waits is kept as a Handle.
 """
@@ -29,6 +29,7 @@ from chat.rooms.room import Room
 from chat.tasks import Tasks
 from chat.wire.batch import shorten
 from chat.wire.commands import History
+from chat.wire.foreign import Excerpt, Read
 from chat.wire.schema import Error, ErrorCode, Paged
 from pool.handle import Handle
 from shard.closecodes import CloseCode
@@ -47,8 +48,10 @@ AGAIN_S: Final = (1.0, 3.0)
 """When to ask again for what Redis is away for: not everybody at once."""
 CATCH_UP_S: Final = 0.02
 
-Tell = Callable[[int, Paged | Error], None]
+Tell = Callable[[int, Paged | Excerpt | Error], None]
 """Sends a connection an answer that it asked for."""
+Span = tuple[int, int | None]
+"""Behind which place, and before which: the first of these, or the last where there is a second."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +60,7 @@ class Asked:
 
     handle: Handle
     room: Room
-    wanted: History
+    wanted: History | Read
     tries: int = 0
     left: bool = False
 
@@ -95,7 +98,7 @@ class Paging:
         """End what is under way."""
         await self._tasks.stop()
 
-    def ask(self, fd: int, wanted: History) -> Error | None:
+    def ask(self, fd: int, wanted: History | Read) -> Error | None:
         """Why there is no page; None when the answer comes later."""
         room = self._members.named(fd, wanted.room)
         if room is None or not self._members.has(fd, room):
@@ -139,9 +142,9 @@ class Paging:
         """Answer those whose turn it is, until nobody's is; who asks the same shares a read."""
         try:
             while taken := self._queue.take(READS):
-                alike: dict[tuple[Room, int, int], list[Asked]] = defaultdict(list)
+                alike: dict[tuple[Room, Span, int], list[Asked]] = defaultdict(list)
                 for asked in taken:
-                    alike[asked.room, _before(asked), asked.wanted.limit].append(asked)
+                    alike[asked.room, _span(asked), asked.wanted.limit].append(asked)
                 pages = await asyncio.gather(*(self._read(*one) for one in alike))
                 late = [
                     asked
@@ -154,9 +157,12 @@ class Paging:
         finally:
             self._serving = False
 
-    async def _read(self, room: Room, before: int, limit: int) -> Page | None:
+    async def _read(self, room: Room, span: Span, limit: int) -> Page | None:
         """A page; None while Redis is away."""
+        after, before = span
         try:
+            if before is None:
+                return await self._store.page(room.name, after, limit)
             return await self._store.page_before(room.name, before, limit)
         except StoreError:
             return None
@@ -171,12 +177,14 @@ class Paging:
         self._queue.answered(asked, self._connections.tick)
         return True
 
-    def _found(self, asked: Asked, page: Page | None) -> Paged | Error | None:
+    def _found(self, asked: Asked, page: Page | None) -> Paged | Excerpt | Error | None:
         """The answer; None when the read has to be made again."""
         room, wanted = asked.room, asked.wanted
         if not self._members.has(asked.fd, room):
             return Error(ErrorCode.NOT_JOINED, "not in this room any more", wanted.ref)
         if page is not None and _is_of(page, room):
+            if isinstance(wanted, Read):
+                return _excerpt(room, wanted, page)
             history = shorten(page.places, None)
             return Paged(room.name, page.epoch, history, page.more, wanted.ref)
         asked.tries += 1
@@ -187,11 +195,24 @@ class Paging:
         return Error(ErrorCode.UNAVAILABLE, message, wanted.ref, self._after_s())
 
 
-def _before(asked: Asked) -> int:
-    """Before which seq: at most the one behind what its room has come to here."""
+def _span(asked: Asked) -> Span:
+    """At most what its room has come to here; what is behind that is left out of what is read."""
     end = asked.room.position.seq + 1
-    before = asked.wanted.before
-    return end if before is None else min(before, end)
+    match asked.wanted:
+        case Read(since=since, backwards=False):
+            return (since.seq if since else 0), None
+        case Read(since=since):
+            return 0, min(since.seq, end) if since else end
+        case History(before=before):
+            return 0, end if before is None else min(before, end)
+
+
+def _excerpt(room: Room, wanted: Read, page: Page) -> Excerpt:
+    here = room.position
+    places = [place for place in page.places if place.seq <= here.seq]
+    return Excerpt(
+        room.name, here.epoch, here.seq, places[::-1] if wanted.backwards else places, wanted.ref
+    )
 
 
 def _is_of(page: Page, room: Room) -> bool:

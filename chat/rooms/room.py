@@ -194,11 +194,12 @@ class Room:
         """Whether a position is of an epoch that is not this room's any more, or of none at all, or
         its number was given to another place.
 
-        A shard that is late may not know the room's first epoch yet.
+        A shard that is late may not know the room's first epoch yet. A number without an epoch is
+        one of whichever there is: some clients are told of an epoch only when they join.
         """
         here = self.position.epoch
         if since.epoch == UNSPOKEN:
-            return since.seq > 0
+            return False
         if since.epoch != here:
             return here != UNSPOKEN
         return bool(since.ts) and vouch(self.recent, since.seq, since.ts) is False

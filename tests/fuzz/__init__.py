@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 TARGETS: Final = (
-    *("frames", "inbound", "handshake", "proxyprotocol", "inflate", "dialects", "goim"),
+    *("frames", "inbound", "handshake", "proxyprotocol", "inflate"),
+    *("dialects", "goim", "centrifugal"),
 )
 
 

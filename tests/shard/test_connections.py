@@ -6,6 +6,7 @@ from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.frames import BINARY, CLOSE, encode
 from shard.outbox import Sent
+from shard.wires.eventstream import EventStream
 from shard.wires.websocket import WebSocket
 from shard.wires.wire import Offer
 from tests.shard.rig import Rig
@@ -50,10 +51,12 @@ class TestAddresses:
 
 
 class TestVariants:
-    def test_a_connection_may_become_another_of_its_wire(self) -> None:
-        wire = WebSocket()
+    def test_a_connection_may_become_another_whose_wire_reads_the_same(self) -> None:
         kinds = terms("a")
-        kinds = type(kinds)((Offer("/ws", wire), Offer("", wire), Offer("/other", WebSocket())))
+        other = WebSocket(ping=b"\x81\x02{}")
+        kinds = type(kinds)(
+            (Offer("/ws", WebSocket()), Offer("", other), Offer("/sse", EventStream()))
+        )
         with Rig(terms=kinds) as rig:
             client = rig.open()
             rig.group.become(client.fd, 1)

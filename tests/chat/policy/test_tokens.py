@@ -262,3 +262,40 @@ def forged_hs256(secret: bytes) -> str:
 def test_the_keys_of_these_tests_are_of_three_kinds() -> None:
     kinds = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)
     assert all(map(isinstance, (RSA, P256, ED25519), kinds))
+
+
+class TestForARoom:
+    """Tokens that let a user into one room."""
+
+    def test_a_good_one_tells_when_it_ends(self) -> None:
+        tokens = Tokens(Auth(secret=SECRET))
+        assert tokens.verify_for(token(channel="live:1"), "live:1", "u7") == SOON
+
+    @pytest.mark.parametrize(
+        ("given", "uid"),
+        [
+            (token(channel="live:2"), "u7"),
+            (token(channel="live:1"), "u8"),
+            (token(channel="live:1"), "guest:1"),
+            (token(channel="live:1", sub=""), "u7"),
+            (token(channel=["live:1"]), "u7"),
+            (token(), "u7"),
+            (token(OTHER, channel="live:1"), "u7"),
+            ("", "u7"),
+        ],
+    )
+    def test_any_other_lets_nobody_in(self, given: str, uid: str) -> None:
+        with pytest.raises(Refused) as caught:
+            Tokens(Auth(secret=SECRET)).verify_for(given, "live:1", uid)
+        assert caught.value.code is CloseCode.BAD_TOKEN
+
+    def test_a_guests_names_nobody(self) -> None:
+        tokens = Tokens(Auth(secret=SECRET))
+        for sub in ("", "guest:1"):
+            assert tokens.verify_for(token(channel="live:1", sub=sub), "live:1", "guest:1") == SOON
+
+    def test_one_that_is_over_says_so(self) -> None:
+        over = token(channel="live:1", exp=int(time.time()) - 60)
+        with pytest.raises(Refused) as caught:
+            Tokens(Auth(secret=SECRET)).verify_for(over, "live:1", "u7")
+        assert caught.value.code is CloseCode.TOKEN_EXPIRED

@@ -59,12 +59,15 @@ class TestResuming:
     def test_who_was_here_before_anybody_spoke_has_missed_all(self) -> None:
         assert live(3).missed(Since("", 0)) == messages(1, 2, 3)
         assert live(4).missed(Since("", 0)) is None  # the first is not remembered
-        assert live(3).missed(Since("", 1)) is None
+
+    def test_a_number_without_an_epoch_is_one_of_whichever_there_is(self) -> None:
+        assert live(3).missed(Since("", 1)) == messages(2, 3)
+        assert live(3).missed(Since("", 4)) is None
 
     def test_whether_a_position_is_over(self) -> None:
         room = live(3)
         assert [room.is_over(Since(*since)) for since in (("e", 9), ("", 0))] == [False, False]
-        assert [room.is_over(Since(*since)) for since in (("x", 3), ("", 3))] == [True, True]
+        assert [room.is_over(Since(*since)) for since in (("x", 3), ("", 3))] == [True, False]
 
     def test_a_room_that_knows_no_epoch_cannot_say_that_another_is_over(self) -> None:
         room = Room("r", 0, 2, 3)

@@ -186,3 +186,41 @@ def test_a_frame_is_the_dialects_payload_on_its_wire(number: int) -> None:
     written = [b"{}"] * 200
     payload = variant.dialect.payload(written, "e-1")
     assert variant.frame(written, "e-1") == variant.wire.wrap(payload, variant.dialect.binary)
+
+
+class TestCentrifugal:
+    PATH = "/connection/websocket"
+    VARIANTS = Variants(Server(dialects=("danmaku", "centrifugal")))
+
+    def test_has_both_forms_each_deflated_or_not(self) -> None:
+        assert table(self.VARIANTS)[4:] == [
+            (self.PATH, "CentrifugalJson", False),
+            (self.PATH, "CentrifugalJson", True),
+            (self.PATH, "CentrifugalProtobuf", False),
+            (self.PATH, "CentrifugalProtobuf", True),
+        ]
+
+    @pytest.mark.parametrize(
+        ("lines", "variant"),
+        [
+            ([], 4),
+            (["Sec-WebSocket-Protocol: centrifuge-protobuf"], 6),
+            (["Sec-WebSocket-Extensions: permessage-deflate"], 5),
+        ],
+    )
+    def test_json_is_for_who_asks_for_nothing(self, lines: list[str], variant: int) -> None:
+        accepted = respond(upgrade(self.PATH, *lines), self.VARIANTS.terms)
+        assert isinstance(accepted, Accepted)
+        assert accepted.variant == variant
+
+    @pytest.mark.parametrize("number", [4, 5])
+    def test_who_asks_by_the_address_goes_on_in_the_same_frames(self, number: int) -> None:
+        protobuf = self.VARIANTS[6].dialect
+        became = self.VARIANTS.speaking(number, protobuf)
+        assert became == number + 2
+        assert self.VARIANTS[became].wire.ping != self.VARIANTS[number].wire.ping
+
+    def test_is_off_unless_it_is_asked_for(self) -> None:
+        refused = respond(upgrade(self.PATH), Variants(Server()).terms)
+        assert isinstance(refused, Answer)
+        assert refused.status == 404
