@@ -9,7 +9,7 @@ from bench.workloads.peers_typed import LIMITS, compare
 
 def test_each_that_is_here_has_a_row_and_nothing_is_lost() -> None:
     those = {name: make for name, make in makes().items() if name in (FLOOR, US, "websockets")}
-    section = compare(those | {US: partial(Danmaku, **LIMITS)}, seconds=0.3, rounds=1)
+    section = compare(those | {US: partial(Danmaku, **LIMITS)}, seconds=1, rounds=1)
     assert list(section.rows) == [FLOOR, US, "websockets"]
     for row in section.rows.values():
         assert row["lost"] == 0

@@ -82,7 +82,7 @@ class TestLists:
             ("rooms.like_kinds", [f"k{i}" for i in range(9)], "rooms.like_kinds"),
             ("auth.kind_roles", [""], "auth.kind_roles"),
             ("webhooks.events", ["messages"], "webhooks.events"),
-            ("server.dialects", ["danmaku", "goim"], "server.dialects"),
+            ("server.dialects", ["danmaku", "irc"], "server.dialects"),
         ],
     )
     def test_one_bad_item_is_told(self, path: str, value: list[str], problem: str) -> None:

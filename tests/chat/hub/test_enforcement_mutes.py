@@ -67,7 +67,7 @@ async def test_so_is_one_whose_change_came_with_all_rules(
             await viewer.join(ROOM)
         for version, fields in ((1, mute), (2, mute), (3, {})):
             feed.load(room, Kept(version, fields))
-        told = {"t": "muted", "room": ROOM}
+        told = {"t": "muted", "room": ROOM, "uid": "u1"}
         await until(lambda: len(one.of("muted")) == 2)
         assert one.of("muted") == [told | {"until": 0, "reason": "spam"}, told]
         await other.settle()
