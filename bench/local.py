@@ -13,7 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,11 +33,11 @@ OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def free_port() -> int:
     """A TCP port nobody listens on now, of those no outgoing connection is given meanwhile.
 
-    Processes that look for one at the same time look for it at different places.
+    Processes that look for one at the same time look for it at different places, and none is given
+    twice before all have been: who was given one may not listen there yet.
     """
-    first_outgoing = int(OUTGOING_PORTS.read_text().split()[0])
-    ports = range(10_000 + os.getpid() % PLACES, max(20_000, first_outgoing), PLACES)
-    for port in random.sample(ports, 100):
+    ports = _ports(os.getpid())
+    for port in islice(ports, 100):
         try:
             probe = listen("127.0.0.1", port, 1, 65536)
         except OSError:
@@ -43,6 +45,14 @@ def free_port() -> int:
         probe.close()
         return port
     raise OSError("no free port found")
+
+
+@cache
+def _ports(process: int) -> Iterator[int]:
+    """A process's ports, in no order, over and over."""
+    first_outgoing = int(OUTGOING_PORTS.read_text().split()[0])
+    ports = range(10_000 + process % PLACES, max(20_000, first_outgoing), PLACES)
+    return cycle(random.sample(ports, len(ports)))
 
 
 class Node:
