@@ -7,7 +7,6 @@ scoreboard, and all that was imported.
 
 import errno
 import logging
-import os
 import socket
 import sys
 import time
@@ -22,6 +21,7 @@ from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
+from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
 from chat.policy.hooks import BadHooks
@@ -69,7 +69,7 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         check_outsiders(config)
     except BadHooks as bad:
         raise CannotServe(f"rooms.hooks: {bad}") from None
-    count = config.server.shards or len(os.sched_getaffinity(0))
+    count = config.server.shards or usable_cores()
     rows = descriptors(count)
     listener = open_listener(config)
     api_listener = open_api_listener(config)
