@@ -7,7 +7,6 @@ scoreboard, and all that was imported.
 
 import errno
 import logging
-import os
 import socket
 import sys
 import time
@@ -22,8 +21,10 @@ from chat.config.sections import Config, public_url
 from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
+from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
 from chat.ops.rundir import RunDirError, open_run_dir
+from chat.ops.servicemanager import READY, STOPPING, tell
 from chat.policy.hooks import BadHooks
 from chat.policy.outsiders import check_outsiders
 from chat.wire.variants import Variants
@@ -56,7 +57,7 @@ def serve(config: Config) -> int:
         except (CannotServe, RunDirError, EngineError, Unusable) as problem:
             print(f"danmaku: {problem}", file=sys.stderr)
             return 1
-        supervisor.run(say_up)
+        supervisor.run(say_up, partial(tell, STOPPING))
     return 0
 
 
@@ -69,7 +70,7 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         check_outsiders(config)
     except BadHooks as bad:
         raise CannotServe(f"rooms.hooks: {bad}") from None
-    count = config.server.shards or len(os.sched_getaffinity(0))
+    count = config.server.shards or usable_cores()
     rows = descriptors(count)
     listener = open_listener(config)
     api_listener = open_api_listener(config)
@@ -164,7 +165,8 @@ def dead_after_s(config: Config) -> int:
 
 
 def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str = "") -> None:
-    """Say where to look; and once that the bus was `away`, as nothing else here would show it."""
+    """Say where to look, and to the service manager that we are there; and once that the bus was
+    `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
     page = f"http://{reachable(config.api.host, api_port)}"
     print(
@@ -181,6 +183,7 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
             "until it does",
             flush=True,
         )
+    tell(READY, f"STATUS={shards} shards, bus {bus}{' (away)' if away else ''}")
 
 
 def reachable(host: str, port: int) -> str:

@@ -73,10 +73,15 @@ class Supervisor:
         self._clock = clock
         self._serving = Scoreboard(("serving",), len(self._workers))
 
-    def run(self, on_serving: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self,
+        on_serving: Callable[[], None] = lambda: None,
+        on_ending: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start all, keep all running, return after SIGTERM, SIGINT or SIGHUP and their end.
 
-        `on_serving` is called once, when every worker answers.
+        `on_serving` is called once, when every worker answers; `on_ending` before any is told to
+        end.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         try:
@@ -93,6 +98,7 @@ class Supervisor:
                 if not announced and self._all_serve():
                     announced = True
                     on_serving()
+            on_ending()
             self._end()
             self._end_companions()
         finally:

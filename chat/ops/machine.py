@@ -20,6 +20,7 @@ from pathlib import Path
 import redis
 
 from chat.ops.busserver import BusServer, look
+from chat.ops.cores import read, usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
 
 PINGS = 20
@@ -45,21 +46,14 @@ def this_machine() -> Machine:
         python=sys.version_info[:3],
         system=platform.system(),
         kernel=platform.release(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=usable_cores(),
         files=(soft, hard),
-        read=_read,
+        read=read,
         has=_has,
         bus=_bus,
         bind=_bind,
         writable=_writable,
     )
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text("utf-8", "replace")
-    except OSError:
-        return None
 
 
 def _has(what: str) -> bool:

@@ -112,7 +112,7 @@ if "refused" in options:
         return fork()
     os.fork = refusing
 Supervisor(workers, [Companion()], grace_s=float(options.get("grace", 1000))).run(
-    lambda: say("up", gc.get_freeze_count() > 1000)
+    lambda: say("up", gc.get_freeze_count() > 1000), lambda: "tells" in options and say("ending")
 )
 say("over", len(signal.pthread_sigmask(signal.SIG_BLOCK, ())), gc.get_freeze_count())
 """
@@ -261,6 +261,14 @@ class TestEnding:
             assert (companion, over) == ("companion stop", OVER)
             assert they.process.returncode == 0
             assert "killing" not in they.log
+
+    def test_it_is_said_before_anybody_is_told(self) -> None:
+        with family(tells=1) as they:
+            they.lines(3)
+            they.signal(signal.SIGTERM)
+            said, *others = they.rest()
+            assert said == "ending"
+            assert sorted(others) == ["companion stop", "end a", "end b", OVER]
 
     def test_ctrl_c_reaches_all_and_workers_wait_for_their_word(self) -> None:
         with family() as they:
