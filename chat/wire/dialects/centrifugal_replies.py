@@ -194,7 +194,7 @@ def subscribed(event: Joined, since: Since | None) -> Reply:
         epoch=event.epoch,
         offset=event.seq,
         was_recovering=since is not None,
-        recovered=event.recovered,
+        recovered=UNSET if since is None else event.recovered,
         data=Raw(_encode(about)),
     )
     if since is not None and event.recovered:

@@ -1,8 +1,9 @@
 """What crosses the wire in the Centrifugal client protocol, version 2: commands in, replies out.
 
 Rules. Types only, under the protocol's names; `NUMBERS` is how Protobuf knows them. What is default
-is not written. Of a command only what is read stands here, and both forms pass over what they do
-not know. `data` is JSON, as bytes: what is in it is not the protocol's.
+is not written; where a room is has no default, so that JSON tells its beginning, too. Of a command
+only what is read stands here, and both forms pass over what they do not know. `data` is JSON, as
+bytes: what is in it is not the protocol's.
 """
 
 from typing import Final
@@ -134,25 +135,27 @@ class ConnectResult(Fields):
 
 
 class SubscribeResult(Fields):
+    """`recovered` stands where it was asked for."""
+
     recoverable: bool
     positioned: bool
-    epoch: str = ""
-    offset: int = 0
+    epoch: str
+    offset: int
     was_recovering: bool = False
-    recovered: bool = False
+    recovered: bool | UnsetType = UNSET
     data: Data = UNSET
     publications: list[Publication] = []
 
 
 class PresenceStatsResult(Fields):
-    num_clients: int = 0
-    num_users: int = 0
+    num_clients: int
+    num_users: int
 
 
 class HistoryResult(Fields):
-    publications: list[Publication] = []
-    epoch: str = ""
-    offset: int = 0
+    publications: list[Publication]
+    epoch: str
+    offset: int
 
 
 class RefreshResult(Fields):

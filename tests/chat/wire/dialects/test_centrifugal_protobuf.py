@@ -64,7 +64,18 @@ def plain(message: Any) -> dict[str, Any]:
 
 
 def in_json(payload: bytes) -> list[dict[str, Any]]:
-    return [without_epochs(json.loads(line)) for line in payload.split(b"\n")]
+    return [without_defaults(without_epochs(json.loads(line))) for line in payload.split(b"\n")]
+
+
+def without_defaults(told: dict[str, Any]) -> dict[str, Any]:
+    """What Protobuf writes of it: neither zeros nor empty texts and lists."""
+    kept: dict[str, Any] = {}
+    for name, value in told.items():
+        if isinstance(value, dict) and name not in BYTES:
+            kept[name] = without_defaults(value)
+        elif name in BYTES or value not in (0, "", []):
+            kept[name] = value
+    return kept
 
 
 def without_epochs(told: dict[str, Any]) -> dict[str, Any]:

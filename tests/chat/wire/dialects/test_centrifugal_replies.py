@@ -83,7 +83,11 @@ class TestReplies:
             (Left("a", 5), {"id": 5, "unsubscribe": {}}),
             (Pong(5), {"id": 5, "ping": {}}),
             (Counted("a", 9, 5), {"id": 5, "presence_stats": {"num_clients": 9, "num_users": 9}}),
-            (Counted("a", 0, 5), {"id": 5, "presence_stats": {}}),
+            (Counted("a", 0, 5), {"id": 5, "presence_stats": {"num_clients": 0, "num_users": 0}}),
+            (
+                Excerpt("a", "", 0, [], 5),
+                {"id": 5, "history": {"publications": [], "epoch": "", "offset": 0}},
+            ),
             (Renewed("a", 5), {"id": 5, "sub_refresh": {}}),
             (
                 Authed("u7", "u7", "user", NOW + 9, 5),
@@ -186,8 +190,18 @@ class TestSubscribed:
         for since in (None, Since("d", 7)):
             told = subscribed(lost, since).subscribe
             assert told is not None
-            assert (told.recovered, told.offset, told.publications) == (False, 9, [])
+            assert (told.offset, told.publications) == (9, [])
             assert told.was_recovering is (since is not None)
+            assert told.recovered is (UNSET if since is None else False)
+
+    def test_where_the_room_is_always_stands_there(self) -> None:
+        unspoken = Joined("a", "", 0, 5, True, [], ref=3)
+        at = {"recoverable": True, "positioned": True, "epoch": "", "offset": 0}
+        found = json.loads(encode(subscribed(unspoken, None)))
+        assert found == {"id": 3, "subscribe": at | {"data": {"online": 5}}}
+        found = json.loads(encode(subscribed(unspoken, Since("", 0))))
+        recovered = {"was_recovering": True, "recovered": True}
+        assert found == {"id": 3, "subscribe": at | recovered | {"data": {"online": 5}}}
 
 
 class TestClosing:
