@@ -349,7 +349,7 @@ class Hub:
             case Moderate():
                 found = self._moderators.act(fd, command)
             case Connect():
-                self._connections.close(fd, CloseCode.POLICY_VIOLATION, AGAIN)
+                self._connections.close(fd, CloseCode.PROTOCOL_ERROR, AGAIN)
                 return None
             case Invalid():
                 self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1

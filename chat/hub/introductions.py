@@ -59,7 +59,7 @@ class Introductions:
         """The first command of a connection."""
         if not isinstance(command, Connect):
             reason = CloseCode.UNINTRODUCED.reason
-            self._connections.close(fd, CloseCode.POLICY_VIOLATION, reason)
+            self._connections.close(fd, CloseCode.PROTOCOL_ERROR, reason)
             return
         if command.speaks is not None:
             number = self._connections.variant(fd)

@@ -249,8 +249,6 @@ _CLOSES: Final[dict[int, int]] = {
 def closing(code: int, reason: str) -> tuple[int, str]:
     """One of our close codes as a client knows it, and a reason that is no JSON."""
     told = _CLOSES.get(code, 3000)
-    if code == CloseCode.POLICY_VIOLATION and reason == CloseCode.UNINTRODUCED.reason:
-        told = 3501  # it said something else first
     reason = reason.encode()[:CLOSE_BYTES].decode(errors="ignore")
     try:
         json.loads(reason or '""')

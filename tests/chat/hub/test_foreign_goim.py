@@ -176,13 +176,13 @@ class TestWhoItIs:
     async def test_it_is_said_once(self, shard: Shard) -> None:
         async with await client(shard, roomid=42) as one:
             await one.send(7, json.dumps({"roomid": 43}).encode())
-            assert (await one.closed())[0] == 1008
+            assert (await one.closed())[0] == 1002
         assert "live:43" not in shard.service.rooms.by_name
 
     async def test_anything_else_first_closes(self, shard: Shard) -> None:
         async with await client(shard) as one:
             await one.send(2)
-            assert (await one.closed())[0] == 1008
+            assert (await one.closed())[0] == 1002
 
     async def test_so_does_silence(self, shard: Shard) -> None:
         async with await client(shard) as one:

@@ -142,13 +142,13 @@ class TestIntroductions:
             await viewer.raw(json.dumps([{"t": "connect"}]))
             await viewer.hear("welcome")
             await viewer.raw(json.dumps([{"t": "connect"}, {"t": "join", "room": ROOM}]))
-            assert await viewer.closed() == 1008
+            assert await viewer.closed() == 1002
         assert terse.service.rooms.by_name == {}
 
     async def test_any_other_first_message_ends_it(self, terse: Shard) -> None:
         async with a_terse_one(terse) as viewer:
             await viewer.raw(json.dumps([{"t": "ping"}, {"t": "join", "room": ROOM}]))
-            assert await viewer.closed() == 1008
+            assert await viewer.closed() == 1002
             assert viewer.events == []
         assert terse.service.rooms.by_name == {}
 

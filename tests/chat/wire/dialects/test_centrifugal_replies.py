@@ -235,6 +235,3 @@ class TestClosing:
         cut = told.encode()[:123].decode(errors="ignore")
         with pytest.raises((ValueError, RecursionError)):
             json.loads(cut)
-
-    def test_who_said_something_else_first_broke_the_protocol(self) -> None:
-        assert closing(CloseCode.POLICY_VIOLATION, CloseCode.UNINTRODUCED.reason)[0] == 3501
