@@ -27,7 +27,7 @@ class CloseCode(IntEnum):
     TOO_BIG = 1009, "a message was larger than the server accepts"
     INTERNAL_ERROR = 1011, "the server failed on this connection; it has been logged"
 
-    RESTART = 4000, "the server restarts; come back when the bye event says"
+    RESTART = 4000, "the server restarts; come back in a moment"
     SLOW_READER = 4001, "too much unread data had piled up"
     STALLED = 4002, "nothing was read for too long"
     HEARTBEAT_TIMEOUT = 4003, "no answer to a ping"
