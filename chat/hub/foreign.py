@@ -33,6 +33,7 @@ from chat.wire.foreign import (
     Stats,
     Subscribe,
     Told,
+    Unheard,
     Unsubscribe,
 )
 from chat.wire.schema import Error, ErrorCode, Left, Ref
@@ -40,7 +41,7 @@ from pool.handle import Handle
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
-Only = Alive | LeaveAll | Renew | Read | Stats | Unsubscribe
+Only = Alive | Unheard | LeaveAll | Renew | Read | Stats | Unsubscribe
 
 
 class Foreign:
@@ -79,6 +80,8 @@ class Foreign:
             case Alive():
                 self._hear(fd)
                 return None
+            case Unheard():
+                return None
             case Unsubscribe(room, ref):
                 found = self._members.named(fd, room)
                 if found is not None:
@@ -91,6 +94,8 @@ class Foreign:
                     self._resume.leave(fd, one)
                 return None
             case Renew(room, token, ref):
+                if self._members.named(fd, room) is None:
+                    return Error(ErrorCode.NOT_JOINED, "not in this room", ref)
                 return self._vouched(fd, room, token, ref)
             case Stats():
                 return self._count(fd, command)

@@ -34,6 +34,12 @@ class Alive(Struct, frozen=True):
     ref: UnsetType = UNSET
 
 
+class Unheard(Struct, frozen=True):
+    """What is said to nobody here. It gets no answer, and counts as any command does."""
+
+    ref: UnsetType = UNSET
+
+
 class Subscribe(Join, frozen=True, kw_only=True):
     """A join, once: without a position it is refused to who is in the room already.
 
@@ -129,6 +135,16 @@ class Declined(Struct):
 
 
 Asked = (
-    Command | Connect | Alive | Subscribe | Unsubscribe | Renew | Read | LeaveAll | Stats | Invalid
+    Command
+    | Connect
+    | Alive
+    | Unheard
+    | Subscribe
+    | Unsubscribe
+    | Renew
+    | Read
+    | LeaveAll
+    | Stats
+    | Invalid
 )
 Told = ServerEvent | Counted | Excerpt | Renewed | Declined

@@ -27,7 +27,7 @@ from chat.wire.commands import (
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect
 from chat.wire.dialects.native import JSON, MSGPACK
-from chat.wire.foreign import Alive, Connect, Invalid, LeaveAll, Read, Renew, Stats
+from chat.wire.foreign import Alive, Connect, Invalid, LeaveAll, Read, Renew, Stats, Unheard
 from chat.wire.schema import (
     Authed,
     Done,
@@ -64,7 +64,7 @@ def check(data: bytes) -> None:
         assert str(bad)
         event: ServerEvent = Error(bad.code, str(bad), bad.ref)
     else:
-        foreign = Alive | Connect | Invalid | LeaveAll | Read | Renew | Stats
+        foreign = Alive | Connect | Invalid | LeaveAll | Read | Renew | Stats | Unheard
         assert not isinstance(command, foreign), "no words of our own wire"
         for other, write in zip(DIALECTS, WRITE, strict=True):
             assert other.decode(write(msgspec.to_builtins(command))) == [command]

@@ -4,7 +4,7 @@
 
 Rules. A channel is a room, (epoch, offset) is (epoch, seq). A frame that is no sequence of commands
 ends the connection; a command that cannot be carried out is answered, by its `id`. An empty command
-answers a ping. What is sent to nobody (`send`) is passed over.
+answers a ping. What an application would be sent (`send`) nobody hears.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,6 +34,7 @@ from chat.wire.foreign import (
     Renew,
     Stats,
     Subscribe,
+    Unheard,
     Unsubscribe,
 )
 from chat.wire.schema import (
@@ -100,9 +101,11 @@ def asked(commands: Iterable[Command]) -> list[Asked]:
             found.append(Alive())
         elif len(given) != 1 or not 0 <= command.id <= MAX_REF:
             broken()
-        elif given != ["send"]:  # which nobody here listens to
-            if not command.id:
-                broken("a command needs an id")
+        elif given == ["send"]:
+            found.append(Unheard())
+        elif not command.id:
+            broken("a command needs an id")
+        else:
             found.append(_ASKED[given[0]](getattr(command, given[0]), command.id))
     return found
 

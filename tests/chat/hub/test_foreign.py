@@ -144,6 +144,8 @@ class TestSubscriptions:
             assert (await one.ask("subscribe", channel=ROOM, token=good))["positioned"]
             assert await one.ask("sub_refresh", channel=ROOM, token=good) == {}
             assert (await one.ask("sub_refresh", channel=ROOM, token=token()))["code"] == 103
+            elsewhere = token(channel="other")
+            assert (await one.ask("sub_refresh", channel="other", token=elsewhere))["code"] == 103
 
     async def test_a_guests_names_no_user(self, shard: Shard) -> None:
         async with Speaker(shard) as one:
@@ -193,6 +195,21 @@ class TestHistory:
             assert found["offset"] == 4
 
 
+class TestIntroductions:
+    async def test_one_connects_once(self, shard: Shard) -> None:
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            await one.say({"id": 5, "connect": {}})
+            assert await one.closed() == 3501
+
+    @pytest.mark.parametrize("first", [{"id": 1, "subscribe": {"channel": ROOM}}, {"send": {}}, {}])
+    async def test_anything_else_first_ends_it(self, shard: Shard, first: Any) -> None:
+        async with Speaker(shard) as one:
+            await one.say(first, {"id": 2, "connect": {}})
+            assert await one.closed() == 3501
+            assert one.told == []
+
+
 class TestPongs:
     async def test_one_nobody_asked_for_ends_it(self, shard: Shard) -> None:
         async with Speaker(shard) as one:
@@ -214,6 +231,14 @@ class TestPongs:
             shard.advance(shard.config.heartbeat.ping_s + 1)
             await one.until(lambda told: told == {})
             await one.say(*[{}] * 400)
+            assert await one.closed() == 3503
+
+    async def test_so_are_too_many_that_nobody_hears(self, shard: Shard) -> None:
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            await one.say({"send": {}})
+            assert await one.ask("ping") == {}
+            await one.say(*[{"send": {"data": 1}}] * 400)
             assert await one.closed() == 3503
 
     async def test_nothing_is_done_for_who_was_closed_by_what_stood_before(

@@ -30,6 +30,7 @@ from chat.wire.foreign import (
     Renew,
     Stats,
     Subscribe,
+    Unheard,
     Unsubscribe,
 )
 from chat.wire.schema import ErrorCode
@@ -107,8 +108,8 @@ class TestMeanings:
             assert isinstance(found, Invalid)
             assert found.code is ErrorCode.UNKNOWN_COMMAND
 
-    def test_what_is_sent_to_nobody_is_passed_over(self) -> None:
-        assert asked([Command(send=Nothing()), Command(3, send=Nothing())]) == []
+    def test_nobody_hears_what_is_sent_to_the_application(self) -> None:
+        assert asked([Command(send=Nothing()), Command(3, send=Nothing())]) == [Unheard()] * 2
 
     def test_an_empty_one_answers_a_ping(self) -> None:
         assert asked([Command(), Command(1, ping=Nothing())]) == [Alive(), Ping(1)]
