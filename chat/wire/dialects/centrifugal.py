@@ -21,7 +21,7 @@ from msgspec import UnsetType, structs
 from chat.wire.batch import Shown, expand
 from chat.wire.commands import Join, Since
 from chat.wire.dialects.centrifugal_commands import asked, broken
-from chat.wire.dialects.centrifugal_replies import data, refused, reply, subscribed
+from chat.wire.dialects.centrifugal_replies import data, for_viewers, refused, reply, subscribed
 from chat.wire.dialects.centrifugal_schema import Command, Reply
 from chat.wire.dialects.dialect import Dialect, Missed
 from chat.wire.foreign import Asked, Told
@@ -167,7 +167,7 @@ class CentrifugalJson(Centrifugal):
         return event.split(b"\n")
 
     def place(self, written: Message, place: Shown) -> bytes:
-        return b"" if isinstance(place, Removed) else self.publication(place)
+        return b"" if isinstance(place, Removed) else self.publication(for_viewers(place))
 
     def around(self, event: Joined, since: Since, places: int, size: int) -> tuple[bytes, bytes]:
         whole = self.write(subscribed(structs.replace(event, history=[]), since))

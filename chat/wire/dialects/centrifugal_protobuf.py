@@ -19,7 +19,7 @@ from chat.wire.commands import Since
 from chat.wire.dialects import centrifugal_schema as schema
 from chat.wire.dialects.centrifugal import Centrifugal
 from chat.wire.dialects.centrifugal_commands import asked, broken
-from chat.wire.dialects.centrifugal_replies import data, subscribed
+from chat.wire.dialects.centrifugal_replies import data, for_viewers, subscribed
 from chat.wire.dialects.centrifugal_schema import NUMBERS, Command, Publication, Push, Reply
 from chat.wire.dialects.dialect import Dialect
 from chat.wire.foreign import Asked
@@ -211,7 +211,7 @@ class CentrifugalProtobuf(Centrifugal):
     def place(self, written: Message, place: Shown) -> bytes:
         if isinstance(place, Removed):
             return b""
-        return field(PUBLICATIONS, self.publication(place))
+        return field(PUBLICATIONS, self.publication(for_viewers(place)))
 
     def around(self, event: Joined, since: Since, places: int, size: int) -> tuple[bytes, bytes]:
         told = subscribed(structs.replace(event, history=[]), since)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, structs
 
 from chat.wire.batch import Shown, expand
 from chat.wire.commands import Since
@@ -104,11 +104,18 @@ def data(place: Shown) -> bytes:  # hot: once per message
     return _encode(place)
 
 
+def for_viewers(place: Shown) -> Shown:
+    """A place of a history without what viewers are not told: live, it has none of it."""
+    if type(place) is Msg and (place.priority is not UNSET or place.until is not UNSET):
+        return structs.replace(place, priority=UNSET, until=UNSET)
+    return place
+
+
 def publications(places: Iterable[Sequenced]) -> list[Publication]:
     """The places there is a word for."""
     return [
         Publication(
-            Raw(data(place)),
+            Raw(data(for_viewers(place))),
             ClientInfo(place.uid) if isinstance(place, Msg) else None,
             place.seq,
         )

@@ -133,7 +133,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("count", [0, 1, 3])
     def test_a_history_in_parts_is_as_it_is_whole(self, count: int) -> None:
-        places = [msg(seq) for seq in range(7, 7 + count)]
+        places = [structs.replace(msg(seq), priority=7, until=9) for seq in range(7, 7 + count)]
         since = Since("e", 6)
         written = [JSON.place(shorten([place], None)[0], place) for place in places]
         body = JSON.between.join(written)

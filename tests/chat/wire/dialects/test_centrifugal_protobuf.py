@@ -220,7 +220,8 @@ class TestAnswers:
     @pytest.mark.parametrize("count", [0, 1, 3, 40])
     @pytest.mark.parametrize("ref", [1, 300, 2**32 - 1])
     def test_a_history_in_parts_is_as_it_is_whole(self, count: int, ref: int) -> None:
-        places = [message(seq, "x" * seq, "u") for seq in range(7, 7 + count)]
+        said = [message(seq, "x" * seq, "u") for seq in range(7, 7 + count)]
+        places = [structs.replace(one, priority=7, until=9) for one in said]
         since = Since("e", 6)
         body = b"".join(PROTOBUF.place(shorten([one], None)[0], one) for one in places)
         event = structs.replace(self.JOINED, ref=ref)

@@ -5,9 +5,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from msgspec.json import encode
 
+from chat.wire.batch import expand
 from chat.wire.commands import Since
 from chat.wire.dialects.centrifugal_replies import (
     INSUFFICIENT,
@@ -33,6 +34,7 @@ from chat.wire.schema import (
     Left,
     Likes,
     Message,
+    Msg,
     Muted,
     Notice,
     Online,
@@ -126,6 +128,12 @@ class TestReplies:
     )
     def test_events_with_a_word(self, event: Told, told: object) -> None:
         assert written(event) == told
+
+    def test_a_history_tells_viewers_no_more_than_they_were_told(self) -> None:
+        [place] = expand("a", "e", [Message(8, "u", text="hi", ts=3)])
+        assert isinstance(place, Msg)
+        kept = structs.replace(place, priority=7, until=9)
+        assert written(Excerpt("a", "e", 8, [kept], 5)) == written(Excerpt("a", "e", 8, [place], 5))
 
     def test_a_notice_is_a_message_of_no_channel(self) -> None:
         notice = Notice("1-0", "all", "", "hi", 1, 2)
