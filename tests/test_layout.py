@@ -4,6 +4,7 @@ Read from the tree; nothing is imported.
 """
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -24,6 +25,11 @@ DECLARATIONS = (
     "shard/wires/wire.py",  # what a group asks of a wire
 )
 """Files in which nothing is done, so nothing is there to be tested."""
+
+GUIDES = ("ARCHITECTURE.md", "CONTRIBUTING.md")
+"""Pages that lead through the source."""
+NAMED = re.compile(r"`(\w[\w/]*\.(?:py|lua|c|js|mjs))`")
+"""A file, by the end of its path."""
 
 PACKAGES = sorted(init.parent for init in ROOT.glob("*/__init__.py"))
 GENERATED = {"node_modules", "out"}
@@ -90,6 +96,18 @@ class TestFiles:
     def test_few_are_loose_in_chat(self) -> None:
         loose = sorted(path.name for path in (ROOT / "chat").glob("[!.]*") if path.is_file())
         assert len(loose) <= MOST_LOOSE, f"find a wing for one of {', '.join(loose)}"
+
+
+class TestGuides:
+    def test_files_they_name_are_there(self) -> None:
+        tops = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."]
+        files = [path for top in tops for path in top.rglob("*.*")]
+        there = [path.as_posix() for path in files if not GENERATED.intersection(path.parts)]
+        for guide in GUIDES:
+            named = NAMED.findall((ROOT / guide).read_text())
+            gone = [name for name in named if not any(one.endswith(f"/{name}") for one in there)]
+            assert named
+            assert not gone, f"{guide} leads to {', '.join(gone)}"
 
 
 class TestFolders:
