@@ -168,7 +168,7 @@ class Disconnected(Struct, array_like=True, tag="k", gc=False, frozen=True):
     reconnect_in: float
 
 
-class Asked(Struct, array_like=True, tag="q", gc=False, frozen=True):
+class Inquired(Struct, array_like=True, tag="q", gc=False, frozen=True):
     """Every shard is to say which connections of a user it has; `inquiry` is where.
 
     addresses  whether it is to say from where they came
@@ -200,7 +200,7 @@ class Arrived(Struct, array_like=True, tag="j", gc=False, frozen=True):
     names: list[str]
 
 
-Control = Changed | Disconnected | Asked | Replaced | Liked | Arrived
+Control = Changed | Disconnected | Inquired | Replaced | Liked | Arrived
 """What is for shards, not for viewers: it takes no place, and is in no history."""
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from chat.bus.entries import Asked, pack
+from chat.bus.entries import Inquired, pack
 from chat.bus.store import Store
 from chat.wire.schema import UNREADABLE
 
@@ -76,7 +76,7 @@ class Inquiry:
         """What all shards have of a user, and what it is in a room; with `addresses`, also from
         where it came."""
         known = await self._known()
-        asked = Asked(secrets.token_hex(8), uid, addresses, room)
+        asked = Inquired(secrets.token_hex(8), uid, addresses, room)
         await self._store.notify(pack(asked))
         found = await self._collect(asked.inquiry, known)
         some = {shard: one for shard, one in found.items() if one.count}

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from chat.bus.connect import StoreError
-from chat.bus.entries import Asked
+from chat.bus.entries import Inquired
 from chat.bus.inquiry import ALIVE_S, MOST_LISTED, Connection, Found, Inquiry
 from chat.hub.users import Users
 from chat.policy.roles import role_in
@@ -59,7 +59,7 @@ class Inquiries:
             async with asyncio.timeout(GONE_S):
                 await self._inquiry.gone(self._shard)
 
-    def hear(self, asked: Asked) -> None:
+    def hear(self, asked: Inquired) -> None:
         """A question."""
         self._tasks.spawn(self._answer(asked.inquiry, self._found(asked)))
 
@@ -69,12 +69,12 @@ class Inquiries:
         except StoreError as error:
             log.debug("a question is not answered: %s", error)
 
-    def _found(self, asked: Asked) -> Found:
+    def _found(self, asked: Inquired) -> Found:
         fds = [fd for fd in self._users.find(asked.uid) if self._connections.is_open(fd)]
         listed = [self._connection(fd, asked) for fd in fds[:MOST_LISTED]]
         return Found(len(fds), listed)
 
-    def _connection(self, fd: int, asked: Asked) -> Connection:
+    def _connection(self, fd: int, asked: Inquired) -> Connection:
         name = self._users.name(self._connections.handle(fd))
         rooms = [room.name for room in self._members.of(fd) if self._members.has(fd, room)]
         address = self._connections.address(fd) if asked.addresses else None

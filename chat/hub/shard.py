@@ -14,7 +14,7 @@ from typing import Final
 from chat.bus.audit import Audit
 from chat.bus.connect import StoreError
 from chat.bus.devices import Leases
-from chat.bus.entries import Asked, Changed, Control, Disconnected, Replaced
+from chat.bus.entries import Changed, Control, Disconnected, Inquired, Replaced
 from chat.bus.inquiry import Inquiry
 from chat.bus.kept import Version
 from chat.bus.likes import LikeCounts
@@ -193,7 +193,7 @@ class Shard:
                 self._rules.apply(None, version, control)
             case Disconnected():
                 self._enforcement.disconnect(control)
-            case Asked():
+            case Inquired():
                 self._inquiries.hear(control)
             case Replaced() if self._devices is not None:
                 self._devices.replaced(control)

@@ -55,7 +55,7 @@ Span = tuple[int, int | None]
 
 
 @dataclass(slots=True, eq=False)
-class Asked:
+class Question:
     """A question that has no answer yet."""
 
     handle: Handle
@@ -90,7 +90,7 @@ class Paging:
         self._chance = chance
         self._tell = tell
         most_bytes = limits.resume_bytes // SHARE
-        self._queue: JoinQueue[Asked] = JoinQueue(connections.backlog, most_bytes)
+        self._queue: JoinQueue[Question] = JoinQueue(connections.backlog, most_bytes)
         self._tasks = Tasks("pages")
         self._serving = False
 
@@ -107,7 +107,7 @@ class Paging:
             self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
             message = f"{OPEN_QUESTIONS} pages wait for you to read them"
             return Error(ErrorCode.RATE_LIMITED, message, wanted.ref, self._after_s())
-        self._queue.add(Asked(self._connections.handle(fd), room, wanted))
+        self._queue.add(Question(self._connections.handle(fd), room, wanted))
         self._go_on()
         return None
 
@@ -142,15 +142,15 @@ class Paging:
         """Answer those whose turn it is, until nobody's is; who asks the same shares a read."""
         try:
             while taken := self._queue.take(READS):
-                alike: dict[tuple[Room, Span, int], list[Asked]] = defaultdict(list)
-                for asked in taken:
-                    alike[asked.room, _span(asked), asked.wanted.limit].append(asked)
+                alike: dict[tuple[Room, Span, int], list[Question]] = defaultdict(list)
+                for question in taken:
+                    alike[question.room, _span(question), question.wanted.limit].append(question)
                 pages = await asyncio.gather(*(self._read(*one) for one in alike))
                 late = [
-                    asked
+                    question
                     for group, page in zip(alike.values(), pages, strict=True)
-                    for asked in group
-                    if not self._answer(asked, page)
+                    for question in group
+                    if not self._answer(question, page)
                 ]
                 self._queue.put_back(late)
                 await asyncio.sleep(CATCH_UP_S if late else 0)
@@ -167,38 +167,38 @@ class Paging:
         except StoreError:
             return None
 
-    def _answer(self, asked: Asked, page: Page | None) -> bool:
+    def _answer(self, question: Question, page: Page | None) -> bool:
         """Whether a question has its answer, or needs none any more."""
-        if self._connections.alive(asked.handle) and not asked.left:
-            answer = self._found(asked, page)
-            if answer is None or self._connections.backlog(asked.fd):
+        if self._connections.alive(question.handle) and not question.left:
+            answer = self._found(question, page)
+            if answer is None or self._connections.backlog(question.fd):
                 return False
-            self._tell(asked.fd, answer)
-        self._queue.answered(asked, self._connections.tick)
+            self._tell(question.fd, answer)
+        self._queue.answered(question, self._connections.tick)
         return True
 
-    def _found(self, asked: Asked, page: Page | None) -> Paged | Excerpt | Error | None:
+    def _found(self, question: Question, page: Page | None) -> Paged | Excerpt | Error | None:
         """The answer; None when the read has to be made again."""
-        room, wanted = asked.room, asked.wanted
-        if not self._members.has(asked.fd, room):
+        room, wanted = question.room, question.wanted
+        if not self._members.has(question.fd, room):
             return Error(ErrorCode.NOT_JOINED, "not in this room any more", wanted.ref)
         if page is not None and _is_of(page, room):
             if isinstance(wanted, Read):
                 return _excerpt(room, wanted, page)
             history = shorten(page.places, None)
             return Paged(room.name, page.epoch, history, page.more, wanted.ref)
-        asked.tries += 1
-        if page is not None and asked.tries < TRIES:
+        question.tries += 1
+        if page is not None and question.tries < TRIES:
             return None
         self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
         message = f"the history of {room.name} cannot be read now; ask again"
         return Error(ErrorCode.UNAVAILABLE, message, wanted.ref, self._after_s())
 
 
-def _span(asked: Asked) -> Span:
+def _span(question: Question) -> Span:
     """At most what its room has come to here; what is behind that is left out of what is read."""
-    end = asked.room.position.seq + 1
-    match asked.wanted:
+    end = question.room.position.seq + 1
+    match question.wanted:
         case Read(since=since, backwards=False):
             return (since.seq if since else 0), None
         case Read(since=since):

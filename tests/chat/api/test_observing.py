@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from chat.bus.audit import Audit
-from chat.bus.entries import Asked, read_broadcast
+from chat.bus.entries import Inquired, read_broadcast
 from chat.bus.inquiry import Connection, Found, Inquiry
 from chat.bus.keys import Keys
 from chat.bus.reports import Report, Reports
@@ -152,7 +152,7 @@ async def while_a_shard_answers(api: Api, store: Store, path: str, found: Found)
             break
         await asyncio.sleep(0.001)
     asked = read_broadcast(new[0][1][b"m"])
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, Inquired)
     await inquiry.answer(asked.inquiry, "s1", found)
     answer = await asking
     await inquiry.gone("s1")

@@ -8,7 +8,7 @@ import pytest
 
 from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
-from chat.bus.entries import Asked, read_broadcast
+from chat.bus.entries import Inquired, read_broadcast
 from chat.bus.inquiry import KEPT_S, SILENT_S, Answers, Connection, Found, Inquiry
 from chat.bus.pages import BEGINNING, page_of_fields
 from chat.bus.reports import Report, Reports
@@ -43,14 +43,14 @@ def hasty(store: Store, monkeypatch: pytest.MonkeyPatch) -> Inquiry:
     return Inquiry(store, 0.0)
 
 
-async def the_question(store: Store, raw: Any) -> Asked:
+async def the_question(store: Store, raw: Any) -> Inquired:
     """What stands in the broadcast stream."""
     stream = store.keys.broadcast
     while not await raw.xlen(stream):  # noqa: ASYNC110 - bounded by the test's own timeout
         await asyncio.sleep(0.002)
     found = await store.servers.ask(stream, lambda pipe, on: pipe.xrange(stream))
     asked = read_broadcast(found[-1][1][b"m"])
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, Inquired)
     return asked
 
 
