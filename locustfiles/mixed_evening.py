@@ -1,7 +1,7 @@
 """A mixed evening: a quiet start, a peak of everything at once, and an end.
 
 Shows that none of it spoils the rest: a hot room and many small ones, a backend's bulk, lost
-connections, slow lines and moderators, all on one node, each judged as in its own scenario. The
+connections and moderators, all on one node, each judged as in its own scenario. The
 shape takes --users as the peak and --run-time as the length of the evening.
 """
 
