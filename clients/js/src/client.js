@@ -168,6 +168,7 @@ export class Client {
     if (followed.stage !== OUT) this.#link.send({ t: "leave", room });
     this.#joinAnswered();
     this.#reject(this.#outbox.clear(room), NOT_JOINED);
+    this.#pump();
   }
 
   // -- what one says and asks
@@ -268,8 +269,9 @@ export class Client {
   }
 
   /**
-   * Any command that is answered once, by an event or an error. Not sent again: without a connection,
-   * or where it ends first, rejected with `unanswered`.
+   * Any command that is answered once, by an event or an error. What one has to be in a room for is
+   * sent when the join is answered. Not sent again: without a connection, or where it ends first,
+   * rejected with `unanswered`.
    * @param {Command} command
    * @returns {Promise<any>}
    */
@@ -277,9 +279,8 @@ export class Client {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!this.#link.up) return reject(new DanmakuError(UNANSWERED));
-      const ref = this.#nextRef();
-      this.#questions.add(ref, { resolve, reject }, this.#env.now());
-      this.#link.send({ ...command, ref });
+      this.#questions.add(this.#nextRef(), command, { resolve, reject }, this.#env.now());
+      this.#pump();
     });
   }
 
@@ -427,6 +428,7 @@ export class Client {
   #isOut(room) {
     this.#joinAnswered();
     this.#reject(this.#outbox.clear(room), NOT_JOINED);
+    this.#pump();
   }
 
   /**
@@ -478,6 +480,7 @@ export class Client {
   #pump() {
     if (!this.#link.up) return;
     const now = this.#env.now();
+    for (const command of this.#questions.due((room) => this.#rooms.isComing(room))) this.#link.send(command);
     const uid = this.#me?.uid ?? "";
     const how = { uid, nextRef: () => this.#nextRef(), isLive: (/** @type {string} */ room) => this.isIn(room) };
     for (const { said, ref } of this.#outbox.due(now, how)) this.#link.send({ t: "send", ...said, ref });

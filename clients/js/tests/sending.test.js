@@ -273,6 +273,47 @@ describe("asking", () => {
     assert.deepEqual(world.seen("error"), []);
   });
 
+  test("what one has to be in a room for waits for the join's answer, what needs none does not", async () => {
+    world.hear(WELCOME);
+    const asked = ["like", "report", "history"].map((t) => outcome(client.ask({ t, room: "r", seq: 1 })));
+    asked.push(outcome(client.moderate("r", "clear")), outcome(client.like("other")));
+    const kinds = () => world.socket.sent.map(({ t }) => t);
+    assert.deepEqual(kinds(), ["join", "moderate", "like"]);
+    world.joined();
+    assert.deepEqual(kinds().slice(3), ["like", "report", "history"]);
+    for (const { ref } of world.socket.sent.slice(1)) world.hear({ t: "done", ref });
+    await settled();
+    assert.ok(asked.every(({ value }) => value.t === "done"));
+  });
+
+  for (const [how, end] of Object.entries({
+    "is refused": () => world.hear({ t: "error", ref: world.sent("join")[0].ref, code: "banned", message: "" }),
+    "is left": () => client.leave("r"),
+  })) {
+    test(`and is the server's to answer where the room ${how}`, async () => {
+      world.hear(WELCOME);
+      const asked = outcome(client.like("r"));
+      end();
+      answer({ t: "error", code: "not_joined", message: "" });
+      await settled();
+      assert.equal(asked.error.code, "not_joined");
+    });
+  }
+
+  test("and is not sent when it was given up before", async () => {
+    world.hear(WELCOME);
+    const late = outcome(client.like("r"));
+    world.advance(8000);
+    world.hear({ t: "error", ref: world.sent("join")[0].ref, code: "unavailable", message: "", retry_after: 60 });
+    world.advance(8000);
+    const cut = outcome(client.like("r"));
+    comeBack();
+    world.joined();
+    await settled();
+    assert.deepEqual([late.error.code, cut.error.code], ["unanswered", "unanswered"]);
+    assert.deepEqual(world.sent("like"), []);
+  });
+
   test("commands are what the wire wants", async () => {
     world.enter();
     client.like("r", { count: 3 }).catch(() => {});
