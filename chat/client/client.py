@@ -32,6 +32,7 @@ from chat.client.questions import (
     MOST_WAIT_S,
     CommandRefused,
     Questions,
+    Unanswered,
     until_answered,
 )
 from chat.client.rooms import Rooms
@@ -182,7 +183,9 @@ class Client(Asking):
                     within five minutes; else one is made up
 
         It is sent again, under the same id, when the server says that helps within some seconds,
-        and when the connection ends before there is an answer.
+        and when the connection ends before there is an answer. What a guest sent that has come back
+        as another is not, for it could be published twice: it is Unanswered where it was not seen
+        in the room.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
         self._check_entered()
@@ -208,7 +211,10 @@ class Client(Asking):
         await self._until_live(follower)
         if sending.ack is not None:
             return sending.ack
-        await self._link.say(sending.attempt(next(self._refs)))
+        uid = cast(Welcome | Authed, self.me).uid
+        if sending.sender not in ("", uid):
+            raise Unanswered("it may have been published, or not, by whom we are no more")
+        await self._link.say(sending.attempt(next(self._refs), uid))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_s):
                 return await sending.answer()
