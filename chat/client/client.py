@@ -48,6 +48,7 @@ from chat.wire.schema import (
     Delete,
     Done,
     Error,
+    ErrorCode,
     Expiring,
     Gap,
     Joined,
@@ -68,6 +69,9 @@ log = logging.getLogger(__name__)
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
 CLOSED: Final = "the client was closed"
+TOO_LONG: Final = "the text is longer than any server takes"
+MOST_CHARS: Final = 2000
+"""Of a text, wherever it is sent. A server that was sent much more would close, and for good."""
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
@@ -192,6 +196,8 @@ class Client(Asking):
         follower = self._rooms.get(room)
         if follower is None:
             raise ClientError(f"join {room} first")
+        if len(text) > MOST_CHARS:
+            raise SendRefused(Error(ErrorCode.TEXT_TOO_LONG, TOO_LONG))
         name = message_id or secrets.token_hex(8)
         command = Send(room, text, color, mode, size, name, kind=kind or UNSET)
         sending = self._unacked.add(command)

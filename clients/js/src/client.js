@@ -9,7 +9,8 @@
 import { JSON_CODEC } from "./codec.js";
 import { world } from "./env.js";
 import {
-  CLOSED, DanmakuError, EXPIRED, IN_DOUBT, NOT_JOINED, QUEUE_FULL, UNANSWERED,
+  CLOSED, DanmakuError, EXPIRED, IN_DOUBT, NOT_JOINED, QUEUE_FULL, TOO_LARGE, TOO_LONG,
+  UNANSWERED,
 } from "./errors.js";
 import { Listeners } from "./events.js";
 import { Link } from "./link.js";
@@ -31,6 +32,9 @@ const SWEEP_MS = 5000;
 /* Worth sending again by ourselves: what stands in the way is gone in seconds. After any other refusal
  * the words are their author's again, however soon they may be said. */
 const PASSING = new Set(["rate_limited", "unavailable", "room_busy"]);
+/* Of a text, wherever it is sent, and of a command. A server that was sent more would close, and for good. */
+const MOST_CHARACTERS = 2000;
+const MOST_BYTES = 16_384;
 const HALF_CHARACTERS = /\p{Surrogate}/gu;
 
 /** `connect(url, options)` makes one. */
@@ -188,6 +192,7 @@ export class Client {
       const followed = this.#rooms.get(room);
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!followed || followed.stage === OUT) return reject(new DanmakuError(NOT_JOINED));
+      if ([...text].length > MOST_CHARACTERS) return reject(new DanmakuError(TOO_LONG));
       const said = { ...style, room, text: text.replace(HALF_CHARACTERS, "\ufffd"), id };
       const taken = this.#outbox.add(said, { resolve, reject }, this.#env.now());
       return taken ? this.#pump() : reject(new DanmakuError(QUEUE_FULL));
@@ -279,6 +284,7 @@ export class Client {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!this.#link.up) return reject(new DanmakuError(UNANSWERED));
+      if (bytes(command) > MOST_BYTES) return reject(new DanmakuError(TOO_LARGE));
       this.#questions.add(this.#nextRef(), command, { resolve, reject }, this.#env.now());
       this.#pump();
     });
@@ -540,4 +546,9 @@ export class Client {
  */
 function told({ code, message, retry_after }, room, again) {
   return { code, message, retry_after, room, again };
+}
+
+/** @param {Command} command */
+function bytes(command) {
+  return new TextEncoder().encode(JSON.stringify(command)).length;
 }

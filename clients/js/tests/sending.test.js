@@ -56,6 +56,15 @@ describe("sending", () => {
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["half\ufffd", "whole🎉"]);
   });
 
+  test("what no server takes is refused here, for it would end the connection for good", async () => {
+    world.enter();
+    send("🎉".repeat(2000), {});
+    send("x".repeat(2001), {});
+    await settled();
+    assert.equal(code("x".repeat(2001)), "text_too_long");
+    assert.equal(world.sent("send").length, 1);
+  });
+
   test("an unacknowledged message is repeated with its id on the next link", async () => {
     world.enter();
     send();
@@ -321,6 +330,14 @@ describe("asking", () => {
     const [like, report] = world.socket.sent.slice(-2);
     assert.deepEqual(like, { t: "like", room: "r", count: 3, ref: like.ref });
     assert.deepEqual(report, { t: "report", room: "r", seq: 7, epoch: "e", reason: "spam", ref: report.ref });
+  });
+
+  test("what no server takes is not sent, for it would end the connection for good", async () => {
+    world.enter();
+    const asked = [outcome(client.report("r", 1, { reason: "花".repeat(6000) })), outcome(client.rename("x".repeat(17_000)))];
+    await settled();
+    assert.deepEqual(asked.map(({ error }) => error.code), ["bad_request", "bad_request"]);
+    assert.equal(world.socket.sent.length, 1);
   });
 
   test("a page of history is whole messages, and moves nothing", async () => {
