@@ -11,7 +11,7 @@ import asyncio
 import platform
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated, Any, Final
@@ -41,13 +41,19 @@ INTERNAL, PERMISSION_DENIED, BAD_REQUEST, NOT_AVAILABLE = 100, 103, 107, 108
 UNAUTHORIZED, TOO_MANY_REQUESTS, UNRECOVERABLE = 101, 111, 112
 """Their numbers for what is wrong."""
 
-STATUSES: Final = {401: UNAUTHORIZED, 403: PERMISSION_DENIED, 429: TOO_MANY_REQUESTS}
+STATUSES: Final = {
+    401: UNAUTHORIZED,
+    403: PERMISSION_DENIED,
+    404: NOT_AVAILABLE,
+    429: TOO_MANY_REQUESTS,
+}
 """Those for what is refused before it is looked at; any other is a bad request, or internal."""
 UNPUBLISHED: Final = {"room_busy": TOO_MANY_REQUESTS, "id_reused": BAD_REQUEST}
 NOT_DONE: Final = {ErrorCode.FORBIDDEN: PERMISSION_DENIED, ErrorCode.UNAVAILABLE: INTERNAL}
 
 MAX_PAGE: Final = 500
 MAX_CHANNELS: Final = 1000
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 AWAY: Final = "the bus does not answer now; try again"
 NO_SUCH: Final = "this is not to be had here"
 
@@ -168,10 +174,12 @@ class Centrifugal:
             "channels": (Channels, self.channels),
             "info": (Info, self.info),
         }
-        return [
+        routes = [
             Route(f"/api/{name}", _called(self._config, self._drain, *call), methods=["POST"])
             for name, call in calls.items()
         ]
+        other = partial(_no_call, frozenset(calls))
+        return [*routes, Route("/api/{call:path}", other, methods=METHODS)]
 
     # --- publishing ----------------------------------------------------------------------------
 
@@ -272,6 +280,13 @@ class Centrifugal:
 
 def _publication(place: Sequenced) -> dict[str, Any]:
     return {"data": msgspec.to_builtins(place), "offset": place.seq}
+
+
+async def _no_call(calls: Set[str], request: Request) -> Response:
+    """The answer to what is none of the calls, or no call of one."""
+    if request.path_params["call"] in calls:
+        return failed(405, "a call is a POST", {"Allow": "POST"})
+    return failed(404, NO_SUCH)
 
 
 def _called(

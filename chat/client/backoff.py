@@ -11,7 +11,8 @@ from typing import Final
 BASE_S: Final = 0.5
 FACTOR: Final = 2
 CAP_S: Final = 20.0
-NOT_ALLOWED: Final = 1008
+MENDED_FIRST: Final = frozenset({1002, 1003, 1007, 1008, 1009})
+"""What this client said was wrong, too big or not allowed, and would be again."""
 KICKED: Final = 4505
 
 
@@ -33,7 +34,6 @@ class Backoff:
 
 
 def may_return(code: int) -> bool:
-    """4500-4999 say "do not come back", but for KICKED, whose `bye` says when; so does NOT_ALLOWED,
-    by which an operator's hook refuses a connection. Everything else, known or not, is worth
-    another try."""
-    return code == KICKED or not (code == NOT_ALLOWED or 4500 <= code <= 4999)
+    """4500-4999 say "do not come back", but for KICKED, whose `bye` says when; so do those by which
+    this client is to be mended first. Everything else, known or not, is worth another try."""
+    return code == KICKED or not (code in MENDED_FIRST or 4500 <= code <= 4999)

@@ -32,6 +32,7 @@ from chat.client.questions import (
     MOST_WAIT_S,
     CommandRefused,
     Questions,
+    Unanswered,
     until_answered,
 )
 from chat.client.rooms import Rooms
@@ -47,6 +48,7 @@ from chat.wire.schema import (
     Delete,
     Done,
     Error,
+    ErrorCode,
     Expiring,
     Gap,
     Joined,
@@ -67,6 +69,9 @@ log = logging.getLogger(__name__)
 ANSWER_S: Final = 10.0
 MOST_UNREAD: Final = 10_000
 CLOSED: Final = "the client was closed"
+TOO_LONG: Final = "the text is longer than any server takes"
+MOST_CHARS: Final = 2000
+"""Of a text, wherever it is sent. A server that was sent much more would close, and for good."""
 GUESTS_KEPT: Final = 16
 """A guest that cannot come back as itself has a new uid; what is in doubt is of the last few."""
 
@@ -182,13 +187,17 @@ class Client(Asking):
                     within five minutes; else one is made up
 
         It is sent again, under the same id, when the server says that helps within some seconds,
-        and when the connection ends before there is an answer.
+        and when the connection ends before there is an answer. What a guest sent that has come back
+        as another is not, for it could be published twice: it is Unanswered where it was not seen
+        in the room.
         Raises SendRefused, Unanswered, TurnedAway or Unreachable.
         """
         self._check_entered()
         follower = self._rooms.get(room)
         if follower is None:
             raise ClientError(f"join {room} first")
+        if len(text) > MOST_CHARS:
+            raise SendRefused(Error(ErrorCode.TEXT_TOO_LONG, TOO_LONG))
         name = message_id or secrets.token_hex(8)
         command = Send(room, text, color, mode, size, name, kind=kind or UNSET)
         sending = self._unacked.add(command)
@@ -208,7 +217,10 @@ class Client(Asking):
         await self._until_live(follower)
         if sending.ack is not None:
             return sending.ack
-        await self._link.say(sending.attempt(next(self._refs)))
+        uid = cast(Welcome | Authed, self.me).uid
+        if sending.sender not in ("", uid):
+            raise Unanswered("it may have been published, or not, by whom we are no more")
+        await self._link.say(sending.attempt(next(self._refs), uid))
         with suppress(TimeoutError):
             async with asyncio.timeout(self._answer_s):
                 return await sending.answer()

@@ -229,8 +229,9 @@ def is_loopback(url: str) -> bool:
 
 
 def ending(closed: ConnectionClosed) -> tuple[int, str]:
-    """Close code (0: the connection just broke) and reason."""
-    if closed.rcvd is None:
+    """Close code (0: the connection just broke) and reason. A code that came back is ours: it says
+    what was wrong with the other side, or the way from it."""
+    if closed.rcvd is None or closed.rcvd_then_sent is False:
         return 0, "the connection was lost"
     code, reason = int(closed.rcvd.code), closed.rcvd.reason
     return code, reason or REASONS.get(code) or f"closed with code {code}"

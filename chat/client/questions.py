@@ -11,16 +11,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from chat.client.backoff import Backoff
 from chat.client.link import ClientError, Env, Link
 from chat.wire.commands import Command
-from chat.wire.schema import Authed, Done, Error, Left, Paged, Ref
+from chat.wire.schema import Authed, Done, Error, ErrorCode, Left, Paged, Ref
 
 ATTEMPTS: Final = 5
 MOST_WAIT_S: Final = 15.0
 """What takes longer, such as slow mode by the hour, is for the caller to wait for."""
+
+MOST_BYTES: Final = 16_384
+"""Of a command. A server that was sent more closes, and for good (`limits.message_bytes`)."""
 
 Answer = Authed | Done | Left | Paged | Error
 
@@ -97,7 +101,8 @@ class Questions:
         """The answer to a command, which is made for each attempt's number; `room` is one that it
         has to be in.
 
-        Raises CommandRefused, Unanswered, and what `until_up` raises.
+        Raises CommandRefused, also for what is too large to be sent, Unanswered, and what
+        `until_up` raises.
         """
         answer = await until_answered(
             lambda: self._attempt(command, room), attempts, self._env, repeatable=repeatable
@@ -113,7 +118,7 @@ class Questions:
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._answer_s):
-                await self._link.say(command(ref))
+                await self._link.say(_fitting(command(ref)))
                 return await answer
         except TimeoutError:
             return None
@@ -132,3 +137,10 @@ class Questions:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_result(None)
+
+
+def _fitting(command: Command) -> Command:
+    """A command that a server takes. Raises CommandRefused."""
+    if len(msgspec.json.encode(command)) > MOST_BYTES:
+        raise CommandRefused(Error(ErrorCode.BAD_REQUEST, f"over {MOST_BYTES} bytes"))
+    return command

@@ -5,7 +5,7 @@ broke; the message keeps its id through all of them, and the server delivers an 
 
 Danger: a guest who reconnects may be a new sender (its key is not known any more), for whom the
 server cannot know the id. A guest's own message seen in the room (`seen`) therefore counts as
-acknowledged.
+acknowledged; and one that may have been published by another sender is not to be sent again.
 """
 
 import asyncio
@@ -22,17 +22,21 @@ ACKS_KEPT: Final = 20
 
 
 class Sending:
-    """One message. `ack` once it is known to be delivered."""
+    """One message. `ack` once it is known to be delivered; `sender` is the uid by whom it may have
+    been, as nobody knows yet, and "" where nobody can have."""
 
     def __init__(self, command: Send) -> None:
         self.command = command
         self.attempts = 0
         self.ack: Ack | None = None
+        self.sender = ""
+        self._before = ""
         self._answer: asyncio.Future[Error | None] | None = None
 
-    def attempt(self, ref: Ref) -> Send:
-        """The command to put on the wire now; wait for `answer` then."""
+    def attempt(self, ref: Ref, sender: str) -> Send:
+        """The command to put on the wire now, as that uid; wait for `answer` then."""
         self.attempts += 1
+        self._before, self.sender = self.sender, sender
         self._answer = asyncio.get_running_loop().create_future()
         self.command = replace(self.command, ref=ref)
         return self.command
@@ -47,6 +51,8 @@ class Sending:
         """The attempt has ended, unless it had before."""
         if isinstance(answer, Ack):
             self.ack, answer = answer, None
+        elif answer is not None:  # this attempt has not published it
+            self.sender = self._before
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 

@@ -154,7 +154,7 @@ class TestLive:
         for client in clients:
             await client.connect()
         before = counted(node, PINGS)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while await asyncio.to_thread(counted, node, PINGS) < before + 4 * len(clients):
                 pass
         for client in clients:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from bench.local import Node
 from chat.client import Client, Msg
@@ -22,6 +22,7 @@ from tests.e2e.test_browser import CHROMIUM, chromium
 HERE = Path(__file__).parent
 DOCUMENT = (HERE.parents[1] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```(?:html|js|python|sh)\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
+PACKAGE = HERE.parents[1] / "clients" / "js"
 NODE, CURL = shutil.which("node"), shutil.which("curl")
 PATIENCE_S = 30.0
 
@@ -41,7 +42,7 @@ def given(example: str, node: Node, room: str) -> str:
 
 def test_every_example_is_run_here() -> None:
     assert NAMED.keys() == {
-        *("chat.html", "watch.html", "bot.mjs"),
+        *("chat.html", "client.html", "watch.html", "bot.mjs", "dice.mjs"),
         *("greeter.py", "plain.py", "whole.py"),
     }
     assert [re.split(r"[ \n]", example)[0] for example in SHELL] == ["danmaku"] * 2 + ["curl"] * 2
@@ -100,17 +101,41 @@ async def heard(client: Client, text: str) -> Msg:
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium")
 class TestBrowser:
-    def test_two_pages_type_and_see(self, node: Node, tmp_path: Path) -> None:
-        page = tmp_path / "chat.html"
-        page.write_text(given(NAMED["chat.html"], node, "first:chat"), "utf-8")
+    @pytest.mark.parametrize("name", ["chat", "client"])
+    def test_two_pages_type_and_see(self, node: Node, tmp_path: Path, name: str) -> None:
+        page = tmp_path / "first.html"
+        page.write_text(given(NAMED[f"{name}.html"], node, f"first:{name}"), "utf-8")
         with chromium() as browser:
             one, other = browser.new_page(), browser.new_page()
             for each in (one, other):
                 each.goto(page.as_uri())
-            one.fill("input", "前方高能 <b>")
-            one.press("input", "Enter")
+            typed(one, "前方高能 <b>")
             for each in (one, other):
                 expect(each.locator("li")).to_have_text(re.compile("^guest-....: 前方高能 <b>$"))
+
+    def test_one_with_our_client_survives_a_node_and_is_the_same_guest_again(
+        self, tmp_path: Path
+    ) -> None:
+        page = tmp_path / "client.html"
+        with Node(tmp_path) as node, chromium() as browser:
+            page.write_text(given(NAMED["client.html"], node, "first:same"), "utf-8")
+            one = browser.new_page()
+            one.goto(page.as_uri())
+            lines = one.locator("li", has_text="guest-")
+            typed(one, "before")
+            expect(lines).to_have_text([re.compile(": before$")])
+            for pid in node.pids("shard"):
+                os.kill(pid, signal.SIGKILL)
+            expect(one.locator("li", has_text="connecting: ").first).to_be_visible()
+            typed(one, "after")
+            expect(lines).to_have_text([re.compile(f": {text}$") for text in ("before", "after")])
+            one.reload()
+            expect(lines).to_have_count(2)
+            typed(one, "again")
+            guest, *_ = lines.first.inner_text().partition(":")
+            expect(lines).to_have_text(
+                [f"{guest}: {text}" for text in ("before", "after", "again")]
+            )
 
     def test_a_page_watches(self, node: Node, tmp_path: Path) -> None:
         page = tmp_path / "watch.html"
@@ -124,6 +149,11 @@ class TestBrowser:
             expect(one.locator("li")).to_have_text(["early", "late"])
 
 
+def typed(page: Page, text: str) -> None:
+    page.fill("input", text)
+    page.press("input", "Enter")
+
+
 @pytest.mark.skipif(NODE is None, reason="there is no node here")
 class TestNode:
     @pytest.mark.skipif(
@@ -132,6 +162,30 @@ class TestNode:
     async def test_a_bot_answers_with_ws(self, node: Node, tmp_path: Path) -> None:
         (tmp_path / "node_modules").symlink_to(HERE / "node_modules")
         await self.answers(node, tmp_path, NAMED["bot.mjs"], "first:ws")
+
+    @pytest.mark.skipif(
+        not (PACKAGE / "dist").exists(), reason="npm has not built our client: run `make test`"
+    )
+    async def test_one_with_our_client_goes_on_answering_though_shards_die(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "node_modules").mkdir()
+        for name, at in (("ws", HERE / "node_modules" / "ws"), ("danmaku-client", PACKAGE)):
+            (tmp_path / "node_modules" / name).symlink_to(at)
+        room = "first:dice"
+        with Node(tmp_path) as node:
+            (tmp_path / "dice.mjs").write_text(given(NAMED["dice.mjs"], node, room), "utf-8")
+            async with running(str(NODE), "dice.mjs", cwd=tmp_path) as dice:
+                await said(dice, f"1 watch {room}")
+                async with Client(node.ws, room) as client:
+                    for _ in range(2):
+                        await client.send(room, "!roll")
+                        answer = await heard(client, r"a [1-6]")
+                        assert re.fullmatch(r"Dice \(guest-....\)", answer.name)
+                        await said(dice, f"said as {answer.id}")
+                        for pid in node.pids("shard"):
+                            os.kill(pid, signal.SIGKILL)
+                        await said(dice, "connecting", f"watch {room}")
 
     async def test_a_bot_answers_with_what_is_built_in(self, node: Node, tmp_path: Path) -> None:
         if version() < (20, 10):

@@ -113,8 +113,7 @@ class Goim:
         if not isinstance(wanted, int | float) or wanted not in self._speaks:
             wanted = PLAIN
         connect = Connect(key, ref=seq, speaks=self._speaks[wanted])
-        name = fields.get("room_id")
-        room = self._rooms.room(fields.get("roomid") if name is None else name)
+        room = self._rooms.room(fields.get("room_id")) or self._rooms.room(fields.get("roomid"))
         return [connect, Join(room)] if room else [connect]
 
     def _asked(self, op: int, seq: int, body: str) -> Sequence[Asked]:

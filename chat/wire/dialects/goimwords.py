@@ -2,6 +2,12 @@
 
 Rules. Pure; no clock, so what has no time of its own says 0. What clients count with is a number:
 a uid of digits is one, and any other is what it is. What there is no word for is left out.
+
+The rules of a room are told whole, but there are words only for its silence, and they are shown to
+people: they are said when it begins or ends, not whenever another rule changes. So it is kept of a
+room whether it was silent, and at which place. Danger: viewers come to a place at different times,
+and an answer to a join may be ahead of what the others have been sent. Only what lies behind the
+place that is kept may be passed over; anything else is said, also twice.
 """
 
 from collections.abc import Iterable, Iterator
@@ -41,35 +47,59 @@ SHUT_OUT: Final = (ErrorCode.BANNED, ErrorCode.FORBIDDEN)
 """Why somebody may not be in the room it wants to be in."""
 
 MOST_KEPT: Final = 4
-"""Batches; those of a flush, but for a very large one."""
+"""Events; those of a flush, but for a very large one."""
+MOST_ROOMS: Final = 10_000
+"""Of which it is kept whether they are silent. A room that is not among them is told of again."""
 
 _encode: Final = Encoder().encode
 
 
 class Words:
-    """Those for rooms of these names. A batch is written once for all dialects that have it."""
+    """Those for rooms of these names. What comes to everybody in a room, a batch or its rules, is
+    written once for all dialects that have it."""
 
     def __init__(self, rooms: RoomNames) -> None:
         self._rooms = rooms
-        self._batches: dict[int, tuple[Msgs, bytes]] = {}
+        self._kept: dict[int, tuple[Msgs | State, bytes]] = {}
+        self._silences: dict[str, tuple[int, bool, str]] = {}
 
     def packets(self, event: Told) -> bytes | None:
         """An event as packets; None where there is no word for it."""
-        if type(event) is not Msgs:
+        if type(event) is not Msgs and type(event) is not State:
             return _packets(_words(event, self._rooms)) or None
-        kept = self._batches.get(id(event))
+        kept = self._kept.get(id(event))
         if kept is None:
-            if len(self._batches) == MOST_KEPT:
-                self._batches.clear()
-            # With the batch, or another could be given its id.
-            kept = self._batches[id(event)] = event, _packets(_said(event))
+            if len(self._kept) == MOST_KEPT:
+                self._kept.clear()
+            words = _said(event) if isinstance(event, Msgs) else self._ruled(event)
+            # With the event, or another could be given its id.
+            kept = self._kept[id(event)] = event, _packets(words)
         return kept[1] or None
+
+    def _ruled(self, event: State) -> Iterator[Word]:
+        silent = _is_silent(event.state)
+        seq, was, epoch = self._silences.pop(event.room, (0, None, ""))
+        if event.seq > seq:  # else it may not be the latest
+            self._keep(event.room, (event.seq, silent, epoch))
+        if event.seq <= seq or silent is not was:
+            yield _silence(event.state, self._rooms.name(event.room))
+
+    def _keep(self, room: str, silence: tuple[int, bool, str]) -> None:
+        if len(self._silences) == MOST_ROOMS:
+            self._silences.clear()
+        self._silences[room] = silence
 
     def on_joining(self, event: Joined) -> bytes:
         """What is to be known of a room one comes into: how many are there; and that it is
         silent."""
         written = _packets(_counted(event.online))
-        if isinstance(event.state, dict) and event.state.get("silence", "none") != "none":
+        if not isinstance(event.state, dict):
+            return written
+        seq, _, epoch = self._silences.get(event.room, (0, False, event.epoch))
+        if event.seq >= seq or event.epoch != epoch:
+            self._silences.pop(event.room, None)
+            self._keep(event.room, (event.seq, _is_silent(event.state), event.epoch))
+        if _is_silent(event.state):
             written += _packets([_silence(event.state, self._rooms.name(event.room))])
         return written
 
@@ -95,9 +125,13 @@ def _counted(online: int) -> Iterator[Word]:
     }
 
 
+def _is_silent(state: dict[str, Any]) -> bool:
+    return bool(state.get("silence", "none") != "none")
+
+
 def _silence(state: dict[str, Any], room: int | str) -> Word:
     """Whether everybody may type."""
-    if state.get("silence", "none") == "none":
+    if not _is_silent(state):
         return {"cmd": "ROOM_SILENT_OFF", "data": [], "roomid": room}
     data = {"type": "member", "level": 1, "second": -1}
     return {"cmd": "ROOM_SILENT_ON", "data": data, "roomid": room}
@@ -121,8 +155,6 @@ def _words(event: Told, rooms: RoomNames) -> Iterator[Word]:
         case Delete():
             data = {"recall_type": 1, "target_id": event.target}
             yield {"cmd": "RECALL_DANMU_MSG", "data": data, "roomid": rooms.name(event.room)}
-        case State():
-            yield _silence(event.state, rooms.name(event.room))
         case Muted(until=int(), uid=str(uid)):
             who: Word = {"uid": number_of(uid), "uname": default_name(uid)}
             yield {"cmd": "ROOM_BLOCK_MSG", "data": {"dmscore": 30, "operator": 1} | who} | who

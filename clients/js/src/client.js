@@ -9,7 +9,8 @@
 import { JSON_CODEC } from "./codec.js";
 import { world } from "./env.js";
 import {
-  CLOSED, DanmakuError, EXPIRED, IN_DOUBT, NOT_JOINED, QUEUE_FULL, UNANSWERED,
+  CLOSED, DanmakuError, EXPIRED, IN_DOUBT, NOT_JOINED, QUEUE_FULL, TOO_LARGE, TOO_LONG,
+  UNANSWERED,
 } from "./errors.js";
 import { Listeners } from "./events.js";
 import { Link } from "./link.js";
@@ -31,6 +32,9 @@ const SWEEP_MS = 5000;
 /* Worth sending again by ourselves: what stands in the way is gone in seconds. After any other refusal
  * the words are their author's again, however soon they may be said. */
 const PASSING = new Set(["rate_limited", "unavailable", "room_busy"]);
+/* Of a text, wherever it is sent, and of a command. A server that was sent more would close, and for good. */
+const MOST_CHARACTERS = 2000;
+const MOST_BYTES = 16_384;
 const HALF_CHARACTERS = /\p{Surrogate}/gu;
 
 /** `connect(url, options)` makes one. */
@@ -168,6 +172,7 @@ export class Client {
     if (followed.stage !== OUT) this.#link.send({ t: "leave", room });
     this.#joinAnswered();
     this.#reject(this.#outbox.clear(room), NOT_JOINED);
+    this.#pump();
   }
 
   // -- what one says and asks
@@ -187,6 +192,7 @@ export class Client {
       const followed = this.#rooms.get(room);
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!followed || followed.stage === OUT) return reject(new DanmakuError(NOT_JOINED));
+      if ([...text].length > MOST_CHARACTERS) return reject(new DanmakuError(TOO_LONG));
       const said = { ...style, room, text: text.replace(HALF_CHARACTERS, "\ufffd"), id };
       const taken = this.#outbox.add(said, { resolve, reject }, this.#env.now());
       return taken ? this.#pump() : reject(new DanmakuError(QUEUE_FULL));
@@ -268,8 +274,9 @@ export class Client {
   }
 
   /**
-   * Any command that is answered once, by an event or an error. Not sent again: without a connection,
-   * or where it ends first, rejected with `unanswered`.
+   * Any command that is answered once, by an event or an error. What one has to be in a room for is
+   * sent when the join is answered. Not sent again: without a connection, or where it ends first,
+   * rejected with `unanswered`.
    * @param {Command} command
    * @returns {Promise<any>}
    */
@@ -277,9 +284,9 @@ export class Client {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new DanmakuError(CLOSED));
       if (!this.#link.up) return reject(new DanmakuError(UNANSWERED));
-      const ref = this.#nextRef();
-      this.#questions.add(ref, { resolve, reject }, this.#env.now());
-      this.#link.send({ ...command, ref });
+      if (bytes(command) > MOST_BYTES) return reject(new DanmakuError(TOO_LARGE));
+      this.#questions.add(this.#nextRef(), command, { resolve, reject }, this.#env.now());
+      this.#pump();
     });
   }
 
@@ -427,6 +434,7 @@ export class Client {
   #isOut(room) {
     this.#joinAnswered();
     this.#reject(this.#outbox.clear(room), NOT_JOINED);
+    this.#pump();
   }
 
   /**
@@ -478,6 +486,7 @@ export class Client {
   #pump() {
     if (!this.#link.up) return;
     const now = this.#env.now();
+    for (const command of this.#questions.due((room) => this.#rooms.isComing(room))) this.#link.send(command);
     const uid = this.#me?.uid ?? "";
     const how = { uid, nextRef: () => this.#nextRef(), isLive: (/** @type {string} */ room) => this.isIn(room) };
     for (const { said, ref } of this.#outbox.due(now, how)) this.#link.send({ t: "send", ...said, ref });
@@ -537,4 +546,9 @@ export class Client {
  */
 function told({ code, message, retry_after }, room, again) {
   return { code, message, retry_after, room, again };
+}
+
+/** @param {Command} command */
+function bytes(command) {
+  return new TextEncoder().encode(JSON.stringify(command)).length;
 }

@@ -1,4 +1,4 @@
-/* What a promise is rejected with, and the codes that are this client's own.
+/* What a promise is rejected with, and what this client refuses by itself.
  *
  * Rule: everything else in `code` is the server's, see docs/wire.md.
  */
@@ -7,6 +7,8 @@ export const CLOSED = { code: "closed", message: "The client was closed." };
 export const EXPIRED = { code: "expired", message: "It could not be sent in time." };
 export const NOT_JOINED = { code: "not_joined", message: "Not in this room." };
 export const QUEUE_FULL = { code: "queue_full", message: "Several messages are still on their way." };
+export const TOO_LONG = { code: "text_too_long", message: "The text is longer than any server takes." };
+export const TOO_LARGE = { code: "bad_request", message: "This is more than a server takes at once." };
 /* Whether it was done is not known. */
 export const UNANSWERED = { code: "unanswered", message: "There is no connection just now." };
 export const IN_DOUBT = { code: "unanswered", message: "It may have been published, or not." };

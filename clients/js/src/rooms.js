@@ -28,6 +28,15 @@ export class Rooms {
   }
 
   /**
+   * Whether one is on the way into a room, for the first time or again.
+   * @param {string} name
+   */
+  isComing(name) {
+    const stage = this.#rooms.get(name)?.stage;
+    return stage !== undefined && stage !== LIVE && stage !== OUT;
+  }
+
+  /**
    * The room of a name, followed from now on if it was not.
    * @param {string} name
    * @param {boolean} up whether there is a connection

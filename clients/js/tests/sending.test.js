@@ -56,6 +56,15 @@ describe("sending", () => {
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["half\ufffd", "whole🎉"]);
   });
 
+  test("what no server takes is refused here, for it would end the connection for good", async () => {
+    world.enter();
+    send("🎉".repeat(2000), {});
+    send("x".repeat(2001), {});
+    await settled();
+    assert.equal(code("x".repeat(2001)), "text_too_long");
+    assert.equal(world.sent("send").length, 1);
+  });
+
   test("an unacknowledged message is repeated with its id on the next link", async () => {
     world.enter();
     send();
@@ -273,6 +282,47 @@ describe("asking", () => {
     assert.deepEqual(world.seen("error"), []);
   });
 
+  test("what one has to be in a room for waits for the join's answer, what needs none does not", async () => {
+    world.hear(WELCOME);
+    const asked = ["like", "report", "history"].map((t) => outcome(client.ask({ t, room: "r", seq: 1 })));
+    asked.push(outcome(client.moderate("r", "clear")), outcome(client.like("other")));
+    const kinds = () => world.socket.sent.map(({ t }) => t);
+    assert.deepEqual(kinds(), ["join", "moderate", "like"]);
+    world.joined();
+    assert.deepEqual(kinds().slice(3), ["like", "report", "history"]);
+    for (const { ref } of world.socket.sent.slice(1)) world.hear({ t: "done", ref });
+    await settled();
+    assert.ok(asked.every(({ value }) => value.t === "done"));
+  });
+
+  for (const [how, end] of Object.entries({
+    "is refused": () => world.hear({ t: "error", ref: world.sent("join")[0].ref, code: "banned", message: "" }),
+    "is left": () => client.leave("r"),
+  })) {
+    test(`and is the server's to answer where the room ${how}`, async () => {
+      world.hear(WELCOME);
+      const asked = outcome(client.like("r"));
+      end();
+      answer({ t: "error", code: "not_joined", message: "" });
+      await settled();
+      assert.equal(asked.error.code, "not_joined");
+    });
+  }
+
+  test("and is not sent when it was given up before", async () => {
+    world.hear(WELCOME);
+    const late = outcome(client.like("r"));
+    world.advance(8000);
+    world.hear({ t: "error", ref: world.sent("join")[0].ref, code: "unavailable", message: "", retry_after: 60 });
+    world.advance(8000);
+    const cut = outcome(client.like("r"));
+    comeBack();
+    world.joined();
+    await settled();
+    assert.deepEqual([late.error.code, cut.error.code], ["unanswered", "unanswered"]);
+    assert.deepEqual(world.sent("like"), []);
+  });
+
   test("commands are what the wire wants", async () => {
     world.enter();
     client.like("r", { count: 3 }).catch(() => {});
@@ -280,6 +330,14 @@ describe("asking", () => {
     const [like, report] = world.socket.sent.slice(-2);
     assert.deepEqual(like, { t: "like", room: "r", count: 3, ref: like.ref });
     assert.deepEqual(report, { t: "report", room: "r", seq: 7, epoch: "e", reason: "spam", ref: report.ref });
+  });
+
+  test("what no server takes is not sent, for it would end the connection for good", async () => {
+    world.enter();
+    const asked = [outcome(client.report("r", 1, { reason: "花".repeat(6000) })), outcome(client.rename("x".repeat(17_000)))];
+    await settled();
+    assert.deepEqual(asked.map(({ error }) => error.code), ["bad_request", "bad_request"]);
+    assert.equal(world.socket.sent.length, 1);
   });
 
   test("a page of history is whole messages, and moves nothing", async () => {

@@ -31,7 +31,7 @@ def test_what_is_typed_is_answered_and_heard_by_its_room_once(name: str, cores: 
     try:
         server = TYPING[name](cores)
     except Unavailable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(f"a peer is not here: {reason}")
     with server:
         server.connect(ROOMS * MEMBERS, ROOMS)
         server.viewers.ask("reset")

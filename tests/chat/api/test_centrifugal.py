@@ -281,7 +281,15 @@ class TestByHand:
             assert keyed.call("POST", f"/api/{method}", b"{}", headers=headers).status == 404
 
     def test_nor_is_what_nobody_knows(self, theirs: Api) -> None:
-        assert call(theirs, "batch", b"{}").status == 404
+        for name in ("batch", "info/", ""):
+            answer = call(theirs, name, b"{}")
+            assert (answer.status, answer.error["code"]) == (404, 108)
+
+    def test_nor_is_a_call_that_is_no_post(self, theirs: Api) -> None:
+        for method in ("GET", "PUT"):
+            answer = theirs.call(method, "/api/info", headers={"X-API-Key": ASCII_KEY})
+            assert (answer.status, answer.error["code"]) == (405, 107)
+            assert answer.headers["allow"] == "POST"
 
     def test_without_the_bus_it_says_so(self, own_valkey: EmbeddedEngine) -> None:
         api = Api(own_valkey.url, server={"dialects": DIALECTS}, bus={"timeout_ms": 150})

@@ -41,6 +41,6 @@ class TestMayReturn:
     def test_most_ends_are_worth_another_try(self, code: int) -> None:
         assert may_return(code)
 
-    @pytest.mark.parametrize("code", [1008, 4500, 4501, 4503, 4999])
-    def test_from_4500_on_it_is_over_and_where_it_is_not_allowed(self, code: int) -> None:
+    @pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 4500, 4501, 4503, 4999])
+    def test_from_4500_on_it_is_over_and_where_it_would_be_wrong_again(self, code: int) -> None:
         assert not may_return(code)

@@ -299,6 +299,17 @@ class TestSending:
             await node.greet(found, seq=6, uid="guest:2", recovered=True)
             assert await sending == Ack("lobby", 6, "e1-6", found["ts"])
 
+    async def test_one_that_is_not_found_is_not_sent_by_another_guest(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            sending = asyncio.create_task(client.send("lobby", "hi"))
+            peer = await node.greet(seq=5, uid="guest:1")
+            await peer.hear()
+            await peer.drop()
+            peer = await node.greet(msg(6), seq=6, uid="guest:2", recovered=True)
+            with pytest.raises(Unanswered, match="may have been published"):
+                await sending
+            assert (await say(client, peer, "next"))["text"] == "next"
+
     async def test_it_waits_for_its_room(self) -> None:
         async with FakeNode() as node, client_of(node, "a", "b") as client:
             sending = asyncio.create_task(client.send("b", "hi"))

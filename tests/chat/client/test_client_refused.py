@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from chat.client.client import Client
+from chat.client.client import Client, SendRefused
 from chat.client.link import ClientError
-from tests.chat.fakenode import FakeNode, World, error
+from chat.client.questions import CommandRefused
+from tests.chat.fakenode import FakeNode, World, ack, error
 
 
 class TestBeingRefused:
@@ -28,3 +29,27 @@ class TestBeingRefused:
             await node.greet()
             with pytest.raises(ClientError, match="elsewhere"):
                 await client.send("elsewhere", "hi")
+
+    async def test_a_text_that_no_server_takes_is_refused_before_it_ends_the_connection(
+        self,
+    ) -> None:
+        async with FakeNode() as node, Client(node.url, "lobby", env=World().env) as client:
+            peer = await node.greet()
+            with pytest.raises(SendRefused, match="text_too_long"):
+                await client.send("lobby", "x" * 2001)
+            sending = asyncio.create_task(client.send("lobby", "🎉" * 2000))
+            await peer.say(ack(await peer.hear(), 1))
+            assert (await sending).seq == 1
+
+    async def test_so_is_any_other_command(self) -> None:
+        async with FakeNode() as node, Client(node.url, "lobby", env=World().env) as client:
+            peer = await node.greet()
+            for asking in (client.report("lobby", 1, "花" * 6000), client.rename("x" * 17_000)):
+                with pytest.raises(CommandRefused, match="over 16384 bytes"):
+                    await asking
+            asked = asyncio.create_task(client.like("lobby"))
+            command = await peer.hear()
+            assert command["t"] == "like"
+            done = {"t": "done", "room": "lobby", "action": "like", "ref": command["ref"]}
+            await peer.say(done)
+            await asked

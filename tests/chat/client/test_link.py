@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 from websockets.http11 import Request, Response
 
+from chat.client import link
 from chat.client.link import (
     STEADY_S,
     ClientError,
@@ -220,6 +221,21 @@ class TestLiving:
             living.cancel()
             await asyncio.wait([living])
 
+    async def test_what_is_wrong_with_the_other_side_does_not_end_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(link, "MAX_FRAME_BYTES", 1000)
+        async with FakeNode() as node:
+            owner = Owner(node.url, World())
+            living = asyncio.create_task(owner.live())
+            peer = await node.accept()
+            await peer.socket.send("x" * 1001)
+            assert await peer.closed() == 1009
+            await node.accept()
+            assert owner.away[0][0] == "the connection was lost"
+            living.cancel()
+            await asyncio.wait([living])
+
     async def test_the_moment_the_server_names_wins(self) -> None:
         world = World()
         async with FakeNode() as node:
@@ -236,8 +252,8 @@ class TestLiving:
 
 
 class TestGivingUp:
-    @pytest.mark.parametrize("code", [4500, 4502, 4999])
-    async def test_a_close_code_from_4500_on_ends_it(self, code: int) -> None:
+    @pytest.mark.parametrize("code", [1002, 1009, 4500, 4502, 4999])
+    async def test_a_close_code_that_says_so_ends_it(self, code: int) -> None:
         world = World()
         async with FakeNode() as node:
             owner = Owner(node.url, world)

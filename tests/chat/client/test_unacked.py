@@ -28,7 +28,7 @@ def unacked() -> Unacked:
 
 def under_way(unacked: Unacked, ref: int, text: str = "hi") -> Sending:
     sending = unacked.add(Send("lobby", text, id=f"id{ref}"))
-    sending.attempt(ref)
+    sending.attempt(ref, "guest:1")
     return sending
 
 
@@ -43,7 +43,7 @@ class TestAnswers:
         sending = under_way(unacked, 1)
         assert unacked.answered(REFUSAL)
         assert await sending.answer() == REFUSAL
-        again = sending.attempt(2)
+        again = sending.attempt(2, "guest:1")
         assert (again.id, again.ref) == ("id1", 2)
         unacked.answered(ack(2, 9))
         assert await sending.answer() == ack(2, 9)
@@ -68,6 +68,31 @@ class TestAnswers:
         unacked.remove(sending)
         assert len(unacked) == 0
         assert not unacked.answered(ack(1, 9))
+
+
+class TestSender:
+    """By whom it may have been published."""
+
+    async def test_nobody_before_it_was_sent_and_where_it_was_refused(
+        self, unacked: Unacked
+    ) -> None:
+        assert unacked.add(Send("lobby", "hi")).sender == ""
+        sending = under_way(unacked, 1)
+        assert sending.sender == "guest:1"
+        unacked.answered(REFUSAL)
+        assert sending.sender == ""
+
+    async def test_who_sent_it_where_no_answer_came(self, unacked: Unacked) -> None:
+        sending = under_way(unacked, 1)
+        unacked.lost()
+        assert sending.sender == "guest:1"
+
+    async def test_also_where_it_was_refused_after_that(self, unacked: Unacked) -> None:
+        sending = under_way(unacked, 7)
+        sending.attempt(1, "guest:1")
+        unacked.answered(REFUSAL)
+        unacked.lost()
+        assert sending.sender == "guest:1"
 
 
 class TestEchoes:

@@ -84,6 +84,8 @@ class TestIntroductions:
             ({"room_id": "chat://a", "roomid": 42}, [Join("chat:a")]),
             ({"roomid": "42"}, [Join(ROOM)]),
             ({"room_id": "", "accepts": [1000]}, []),
+            ({"room_id": "", "roomid": 42}, [Join(ROOM)]),
+            ({"room_id": None, "roomid": 0}, [Join("live:0")]),
             ({}, []),
         ],
     )

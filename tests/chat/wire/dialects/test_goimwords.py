@@ -9,6 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from chat.wire.batch import batches
+from chat.wire.dialects import goimwords
 from chat.wire.dialects.goimpackets import RoomNames
 from chat.wire.dialects.goimwords import Words, number_of
 from chat.wire.foreign import Told
@@ -253,6 +254,65 @@ class TestJoining:
         found = read(Words(RoomNames("live:{}")).on_joining(event))
         assert found[-1]["cmd"] == "ROOM_SILENT_ON"
         assert found[-1]["roomid"] == 42
+
+
+class TestSilence:
+    """Is told when it begins or ends, by rules that are told whole."""
+
+    def state(self, seq: int, silence: str = "none") -> State:
+        return State(ROOM, seq, 5, {"silence": silence, "slow_s": seq})
+
+    def joined(self, seq: int, silence: str = "none", epoch: str = "k") -> Joined:
+        return Joined(ROOM, epoch, seq, 1, False, [], state={"silence": silence})
+
+    def told(self, those: Words, event: State) -> str | None:
+        found = read(those.packets(event) or b"")
+        return found[0]["cmd"].removeprefix("ROOM_SILENT_") if found else None
+
+    @pytest.fixture
+    def those(self) -> Words:
+        return Words(RoomNames("live:{}"))
+
+    def test_another_rule_is_not_told(self, those: Words) -> None:
+        those.on_joining(self.joined(3))
+        changes = [self.state(4), self.state(5, "all"), self.state(6, "vip"), self.state(7)]
+        assert [self.told(those, one) for one in changes] == [None, "ON", None, "OFF"]
+
+    def test_where_nobody_knows_how_it_was_it_is(self, those: Words) -> None:
+        assert [self.told(those, self.state(seq)) for seq in (4, 5)] == ["OFF", None]
+        other = State("live:7", 9, 5, {"silence": "none"})
+        assert self.told(those, other) == "OFF"
+
+    def test_every_dialect_is_told_the_same(self, those: Words) -> None:
+        those.on_joining(self.joined(3))
+        for event, cmd in ((self.state(4), None), (self.state(5, "all"), "ON")):
+            assert [self.told(those, event) for _ in range(3)] == [cmd] * 3
+
+    def test_who_is_behind_an_answer_to_a_join_is_told_all_the_same(self, those: Words) -> None:
+        those.on_joining(self.joined(3))
+        those.on_joining(self.joined(6, "all"))
+        assert self.told(those, self.state(5, "all")) == "ON"
+        those.on_joining(self.joined(6, "all"))
+        assert self.told(those, self.state(7, "all")) is None
+        assert self.told(those, self.state(8)) == "OFF"
+
+    def test_who_is_served_late_is_told_what_was_passed_over(self, those: Words) -> None:
+        events = [self.state(4, "all"), self.state(5, "all"), self.state(6)]
+        assert [self.told(those, event) for event in events] == ["ON", None, "OFF"]
+        again = [self.state(4, "all"), self.state(6)]
+        assert [self.told(those, event) for event in again] == ["ON", "OFF"]
+
+    def test_numbers_may_begin_anew(self, those: Words) -> None:
+        those.on_joining(self.joined(500, "all"))
+        those.on_joining(self.joined(2, epoch="l"))
+        assert self.told(those, self.state(501, "all")) == "ON"
+
+    def test_what_is_kept_has_a_bound(self, those: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(goimwords, "MOST_ROOMS", 2)
+        for number in range(5):
+            those.on_joining(Joined(f"live:{number}", "k", 3, 1, False, [], state={}))
+        assert self.told(those, State("live:0", 4, 5, {})) == "OFF"
+        assert self.told(those, State("live:4", 4, 5, {})) is None
 
 
 class TestUids:
