@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from chat.api import server as api
 from chat.bus.names import new_shard
@@ -23,7 +24,7 @@ from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
-from chat.ops.rundir import RunDirError, open_run_dir
+from chat.ops.rundir import PASSED, RunDirError, open_run_dir
 from chat.ops.servicemanager import READY, STOPPING, tell
 from chat.policy.hooks import BadHooks
 from chat.policy.outsiders import check_outsiders
@@ -88,7 +89,8 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     board, own = Scoreboard(FIELDS, count), Scoreboard(NODE_FIELDS, 1)
     levels = Levels(count)
     left_behind.callback(levels.close)
-    settings, node = shard_settings(config, rows), new_shard()
+    passed = run_dir.path / PASSED
+    settings, node = shard_settings(config, rows, passed), new_shard()
     run = partial(run_shard, config, url, listener, settings, rows, levels)
     workers = [
         Worker(
@@ -99,7 +101,8 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         for i in range(count)
     ]
     ws_port = listener.getsockname()[1]
-    workers.append(Worker("api", partial(api.run, config, url, api_listener, board, own, ws_port)))
+    serve_api = partial(api.run, config, url, api_listener, board, own, ws_port, passed)
+    workers.append(Worker("api", serve_api))
     if config.webhooks.url:
         from chat.workers import webhooks
 
@@ -203,8 +206,9 @@ def capacity(wanted: int, rows: int) -> int:
     return min(wanted or room, room)
 
 
-def shard_settings(config: Config, rows: int) -> Settings:
-    """The connection group's part of the configuration."""
+def shard_settings(config: Config, rows: int, passed: Path | None = None) -> Settings:
+    """The connection group's part of the configuration; `passed` is where the API takes what is
+    its own, if it does."""
     limits, heartbeat = config.limits, config.heartbeat
     return Settings(
         capacity=capacity(limits.connections, rows),
@@ -223,6 +227,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         client_address=config.server.client_address,
         trusted_proxies=config.server.trusted_proxies,
         connections_per_address=limits.connections_per_address,
+        pass_to=str(passed or ""),
         terms=Variants(config.server).terms,
     )
 

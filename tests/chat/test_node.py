@@ -37,6 +37,7 @@ KEYS = {
     "trusted_proxies": "server.trusted_proxies",
     "connections_per_address": "limits.connections_per_address",
 }
+PASSED = Path("/run/danmaku/passed.sock")
 """What a connection group is told, and which key says it; its terms come from several."""
 
 
@@ -64,15 +65,18 @@ def value(config: Config, path: str) -> Any:
 class TestSettings:
     def test_every_limit_of_a_group_is_what_its_key_says(self) -> None:
         config = every_key_its_own()
-        settings = shard_settings(config, rows=1 << 21)
+        settings = shard_settings(config, rows=1 << 21, passed=PASSED)
         assert {field: getattr(settings, field) for field in KEYS} == {
             field: value(config, path) for field, path in KEYS.items()
         }
 
     def test_none_is_left_to_the_groups_default(self) -> None:
-        fields = {field.name for field in dataclasses.fields(Settings)} - {"pass_to"}
-        assert fields == KEYS.keys() | {"terms", "trust_tcp"}
-        settings, default = shard_settings(every_key_its_own(), rows=1 << 21), Settings()
+        fields = {field.name for field in dataclasses.fields(Settings)}
+        assert fields == KEYS.keys() | {"terms", "trust_tcp", "pass_to"}
+        settings, default = (
+            shard_settings(every_key_its_own(), rows=1 << 21, passed=PASSED),
+            Settings(),
+        )
         same = [name for name in fields if getattr(settings, name) == getattr(default, name)]
         assert same == ["trust_tcp"]
 
@@ -80,26 +84,31 @@ class TestSettings:
     @pytest.mark.parametrize("source", ["connection", "proxy-protocol", "x-forwarded-for"])
     def test_tcp_is_trusted_only_where_it_is_the_viewers(self, wanted: bool, source: str) -> None:
         config = configured(heartbeat={"trust_tcp": wanted}, server={"client_address": source})
-        assert shard_settings(config, 500).trust_tcp is (wanted and source == "connection")
+        assert shard_settings(config, 500, PASSED).trust_tcp is (wanted and source == "connection")
 
     def test_without_a_maximum_there_are_as_many_as_descriptors(self) -> None:
         config = configured(limits={"connections": 0})
-        assert shard_settings(config, rows=500).capacity == 500 - RESERVED_DESCRIPTORS
+        assert (
+            shard_settings(config, rows=500, passed=PASSED).capacity == 500 - RESERVED_DESCRIPTORS
+        )
 
     def test_more_than_descriptors_have_room_for_is_said_and_not_promised(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         config = configured(limits={"connections": 1_000})
         room = 500 - RESERVED_DESCRIPTORS
-        assert shard_settings(config, rows=500).capacity == room
+        assert shard_settings(config, rows=500, passed=PASSED).capacity == room
         [record] = caplog.records
         assert "limits.connections is 1000" in record.getMessage()
         assert f"limit of 500 open files has room for {room} in a shard" in record.getMessage()
-        assert shard_settings(config, rows=1_000 + RESERVED_DESCRIPTORS).capacity == 1_000
+        assert (
+            shard_settings(config, rows=1_000 + RESERVED_DESCRIPTORS, passed=PASSED).capacity
+            == 1_000
+        )
         assert len(caplog.records) == 1
 
     def test_who_is_let_in_is_configured_too(self) -> None:
-        terms = shard_settings(every_key_its_own(), rows=500).terms
+        terms = shard_settings(every_key_its_own(), rows=500, passed=PASSED).terms
         assert {offer.path for offer in terms.offers} == {"/chat", "/sse", ""}
         assert terms.origins == ("https://a.example",)
 
