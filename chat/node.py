@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from chat.api import server as api
+from chat.api.guard import is_loopback
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
-from chat.config.sections import Config, public_url
+from chat.config.sections import Config, Server, public_url
 from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
@@ -33,7 +34,13 @@ from pool.scoreboard import Scoreboard
 from shard import process
 from shard.connections import Connections
 from shard.levels import Levels
-from shard.listen import RESERVED_DESCRIPTORS, authority, listen, raise_descriptor_limit
+from shard.listen import (
+    RESERVED_DESCRIPTORS,
+    authority,
+    listen,
+    own_address,
+    raise_descriptor_limit,
+)
 from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
 
@@ -171,13 +178,13 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
     """Say where to look, and to the service manager that we are there; and once that the bus was
     `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
-    page = f"http://{reachable(config.api.host, api_port)}"
+    here = reachable(config.server.host, ws_port)
     print(
         f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
-        f"  watch and type   {page}/\n"
-        f"  API and docs     {page}/docs\n"
-        f"  WebSocket        ws://{reachable(config.server.host, ws_port)}{config.server.path}"
-        "?room=lobby",
+        f"  watch and type   http://{here}/\n"
+        f"  from elsewhere   {elsewhere(config.server, ws_port)}\n"
+        f"  API and docs     http://{reachable(config.api.host, api_port)}/docs\n"
+        f"  WebSocket        ws://{here}{config.server.path}?room=lobby",
         flush=True,
     )
     if away:
@@ -192,6 +199,18 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
 def reachable(host: str, port: int) -> str:
     """Where a client on this machine reaches what listens on `host`."""
     return authority("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
+
+
+def elsewhere(server: Server, port: int) -> str:
+    """Where other machines find the page, or why they do not."""
+    if server.public_url:
+        return server.public_url.rstrip("/") + "/"
+    if is_loopback(server.host):
+        return f"nowhere: server.host is {server.host}, which only this machine reaches"
+    if server.host not in ("0.0.0.0", "::"):
+        return f"http://{authority(server.host, port)}/"
+    own = own_address()
+    return f"http://{authority(own or 'ADDRESS-OF-THIS-MACHINE', port)}/"
 
 
 def capacity(wanted: int, rows: int) -> int:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.api.answers import failure
 from chat.api.centrifugal import in_their_words
+from chat.api.contentpolicy import HEADER, NOTHING
 from chat.api.keys import LOCAL, Keyring, needed
 from chat.api.metrics import Metrics
 from chat.api.passed import PASSED
@@ -36,12 +37,9 @@ FOR_VIEWERS: Final = ("/web/", "/client/", "/clients/js/src/")
 PROTECTED: Final = ("/v1/", "/metrics")
 CENTRIFUGAL: Final = "/api/"
 """Protected likewise where it is there; its clients give their key in another way."""
-POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
-)
+POLICY: Final = (HEADER.lower().encode(), NOTHING.encode())
+"""Of what says nothing of its own."""
 HEADERS: Final = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
@@ -77,7 +75,10 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                headers = [*message.get("headers", ()), *HEADERS]
+                if not any(name == POLICY[0] for name, _ in headers):
+                    headers.append(POLICY)
+                message["headers"] = headers
             await send(message)
 
         refusal = self._refusal(scope)

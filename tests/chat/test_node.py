@@ -134,7 +134,8 @@ class TestAnnouncing:
     def test_it_says_where_to_look(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.said(capsys, host="10.0.0.7", path="/chat") == (
             "Danmaku is up: 2 shards, bus 'embedded'\n"
-            "  watch and type   http://127.0.0.1:9001/\n"
+            "  watch and type   http://10.0.0.7:9000/\n"
+            "  from elsewhere   http://10.0.0.7:9000/\n"
             "  API and docs     http://127.0.0.1:9001/docs\n"
             "  WebSocket        ws://10.0.0.7:9000/chat?room=lobby\n"
         )
@@ -154,9 +155,31 @@ class TestAnnouncing:
     ) -> None:
         announce(configured(server={"host": host}, api={"host": host}), 1, 9000, 9001)
         said = capsys.readouterr().out
-        assert f"  http://{shown}:9001/\n" in said
+        assert f"  http://{shown}:9000/\n" in said
         assert f"  http://{shown}:9001/docs\n" in said
         assert f"  ws://{shown}:9000/ws?" in said
+
+    def test_others_are_told_an_address_of_theirs(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("chat.node.own_address", lambda: "192.168.1.5")
+        assert "from elsewhere   http://192.168.1.5:9000/\n" in self.said(capsys, host="0.0.0.0")
+        monkeypatch.setattr("chat.node.own_address", lambda: "")
+        assert "http://ADDRESS-OF-THIS-MACHINE:9000/\n" in self.said(capsys, host="::")
+
+    def test_others_are_told_when_they_cannot_come(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = self.said(capsys, host="127.0.0.1")
+        assert "from elsewhere   nowhere: server.host is 127.0.0.1, which only this" in said
+
+    @pytest.mark.parametrize("end", ["", "/"])
+    def test_others_are_told_the_public_url(
+        self, capsys: pytest.CaptureFixture[str], end: str
+    ) -> None:
+        url = "https://site.example/chat"
+        said = self.said(capsys, host="127.0.0.1", public_url=url + end)
+        assert f"  from elsewhere   {url}/\n" in said
 
     def test_a_bus_that_is_away_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
         announce(Config(), 1, 9000, 9001, "nobody there")
