@@ -179,9 +179,11 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
     `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
     here = reachable(config.server.host, ws_port)
+    # Where the page's path is the WebSocket's, it is the API's only.
+    page = here if config.server.path != "/" else reachable(config.api.host, api_port)
     print(
         f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
-        f"  watch and type   http://{here}/\n"
+        f"  watch and type   http://{page}/\n"
         f"  from elsewhere   {elsewhere(config.server, ws_port)}\n"
         f"  API and docs     http://{reachable(config.api.host, api_port)}/docs\n"
         f"  WebSocket        ws://{here}{config.server.path}?room=lobby",

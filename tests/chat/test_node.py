@@ -167,6 +167,12 @@ class TestAnnouncing:
         monkeypatch.setattr("chat.node.own_address", lambda: "")
         assert "http://ADDRESS-OF-THIS-MACHINE:9000/\n" in self.said(capsys, host="::")
 
+    def test_a_websocket_at_the_pages_path_leaves_it_to_the_api(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = self.said(capsys, path="/")
+        assert "watch and type   http://127.0.0.1:9001/\n" in said
+
     def test_others_are_told_when_they_cannot_come(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
