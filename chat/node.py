@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from chat.api import server as api
+from chat.api.guard import is_loopback
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
-from chat.config.sections import Config, public_url
+from chat.config.sections import Config, Server, public_url
 from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
-from chat.ops.rundir import RunDirError, open_run_dir
+from chat.ops.rundir import PASSED, RunDirError, open_run_dir
 from chat.ops.servicemanager import READY, STOPPING, tell
 from chat.policy.hooks import BadHooks
 from chat.policy.outsiders import check_outsiders
@@ -32,7 +34,13 @@ from pool.scoreboard import Scoreboard
 from shard import process
 from shard.connections import Connections
 from shard.levels import Levels
-from shard.listen import RESERVED_DESCRIPTORS, authority, listen, raise_descriptor_limit
+from shard.listen import (
+    RESERVED_DESCRIPTORS,
+    authority,
+    listen,
+    own_address,
+    raise_descriptor_limit,
+)
 from shard.settings import Settings
 from shard.supervisor import Supervisor, Worker
 
@@ -88,7 +96,8 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     board, own = Scoreboard(FIELDS, count), Scoreboard(NODE_FIELDS, 1)
     levels = Levels(count)
     left_behind.callback(levels.close)
-    settings, node = shard_settings(config, rows), new_shard()
+    passed = run_dir.path / PASSED
+    settings, node = shard_settings(config, rows, passed), new_shard()
     run = partial(run_shard, config, url, listener, settings, rows, levels)
     workers = [
         Worker(
@@ -99,7 +108,8 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         for i in range(count)
     ]
     ws_port = listener.getsockname()[1]
-    workers.append(Worker("api", partial(api.run, config, url, api_listener, board, own, ws_port)))
+    serve_api = partial(api.run, config, url, api_listener, board, own, ws_port, passed)
+    workers.append(Worker("api", serve_api))
     if config.webhooks.url:
         from chat.workers import webhooks
 
@@ -168,13 +178,15 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
     """Say where to look, and to the service manager that we are there; and once that the bus was
     `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
-    page = f"http://{reachable(config.api.host, api_port)}"
+    here = reachable(config.server.host, ws_port)
+    # Where the page's path is the WebSocket's, it is the API's only.
+    page = here if config.server.path != "/" else reachable(config.api.host, api_port)
     print(
         f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
-        f"  watch and type   {page}/\n"
-        f"  API and docs     {page}/docs\n"
-        f"  WebSocket        ws://{reachable(config.server.host, ws_port)}{config.server.path}"
-        "?room=lobby",
+        f"  watch and type   http://{page}/\n"
+        f"  from elsewhere   {elsewhere(config.server, ws_port)}\n"
+        f"  API and docs     http://{reachable(config.api.host, api_port)}/docs\n"
+        f"  WebSocket        ws://{here}{config.server.path}?room=lobby",
         flush=True,
     )
     if away:
@@ -191,6 +203,18 @@ def reachable(host: str, port: int) -> str:
     return authority("127.0.0.1" if host in ("0.0.0.0", "::") else host, port)
 
 
+def elsewhere(server: Server, port: int) -> str:
+    """Where other machines find the page, or why they do not."""
+    if server.public_url:
+        return server.public_url.rstrip("/") + "/"
+    if is_loopback(server.host):
+        return f"nowhere: server.host is {server.host}, which only this machine reaches"
+    if server.host not in ("0.0.0.0", "::"):
+        return f"http://{authority(server.host, port)}/"
+    own = own_address()
+    return f"http://{authority(own or 'ADDRESS-OF-THIS-MACHINE', port)}/"
+
+
 def capacity(wanted: int, rows: int) -> int:
     """Connections of one shard: as many as are wanted, if descriptors have room for so many."""
     room = rows - RESERVED_DESCRIPTORS
@@ -203,8 +227,9 @@ def capacity(wanted: int, rows: int) -> int:
     return min(wanted or room, room)
 
 
-def shard_settings(config: Config, rows: int) -> Settings:
-    """The connection group's part of the configuration."""
+def shard_settings(config: Config, rows: int, passed: Path | None = None) -> Settings:
+    """The connection group's part of the configuration; `passed` is where the API takes what is
+    its own, if it does."""
     limits, heartbeat = config.limits, config.heartbeat
     return Settings(
         capacity=capacity(limits.connections, rows),
@@ -223,6 +248,7 @@ def shard_settings(config: Config, rows: int) -> Settings:
         client_address=config.server.client_address,
         trusted_proxies=config.server.trusted_proxies,
         connections_per_address=limits.connections_per_address,
+        pass_to=str(passed or ""),
         terms=Variants(config.server).terms,
     )
 

@@ -142,7 +142,7 @@ class Connections:
 
     def address(self, fd: int) -> str:
         """A client's address, as a trusted proxy says it or as it connected; "" for none."""
-        return self._behind.get(fd) or _peer(fd)
+        return self._behind.get(fd) or peer(fd)
 
     def become(self, fd: int, variant: int) -> None:
         """The connection turns out to be of another variant, whose wire reads the same."""
@@ -301,7 +301,7 @@ class Connections:
         return self._wires[self._table.variant[fd]]
 
 
-def _peer(fd: int) -> str:
+def peer(fd: int) -> str:
     """The address at a socket's other end; "" where there is none any more."""
     # Which family it is of is told by the answer; to leave it out would be three more calls.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)

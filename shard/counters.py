@@ -43,6 +43,10 @@ class Count(IntEnum):
     CONTROLS_IN = 26
     DROPPED_SLOW_LOW = 27
 
+    PASSED = 28
+    REFUSED_PASS_DOWN = 29
+    REFUSED_PASS_FULL = 30
+
 
 FIELDS: Final = tuple(count.name.lower() for count in Count)
 GAUGES: Final = frozenset({"connections", "slow_readers", "backlog_bytes", "quarantined"})

@@ -1,6 +1,6 @@
 """The way in: connections off the listener, and requests until they are whole.
 
-    arrivals -> (PROXY header, from a trusted proxy) -> request -> Accepted or Answer
+    arrivals -> (PROXY header, from a trusted proxy) -> request -> Accepted, Answer, or passed on
 
 Rules. Decided here are sizes, how many there may be, and how many from one address; who else gets
 in is `handshake`'s, what becomes of a connection is the group's. Whoever finds no place is told so
@@ -23,8 +23,10 @@ from http import HTTPStatus
 from typing import Final
 
 from shard.addresses import Networks, PerAddress, forwarded
+from shard.connections import peer
 from shard.counters import Count
-from shard.handshake import END_OF_HEADERS, Accepted, Answer, answer
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, Elsewhere, answer
+from shard.passing import BUSY, DOWN, PASSED, Passing
 from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
 from shard.upgradecache import UpgradeCache
@@ -53,6 +55,7 @@ class Door:
     """One listener's, for `rows` descriptors.
 
     behind  clients of trusted proxies, by descriptor, as these say; other clients are who connected
+    passed  descriptors that another process has now, until they are forgotten
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Door:
         self.behind: dict[int, str] = {}
         self._proxied: dict[int, str] = {}
         self._unfinished: dict[int, tuple[bytes, int]] = {}
+        self._passing = Passing(settings.pass_to) if settings.pass_to else None
+        self.passed: set[int] = set()
         self._reserve = -1
         self._keep_reserve()
 
@@ -128,6 +133,8 @@ class Door:
         if self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1
+        if self._passing is not None:
+            self._passing.shut()
 
     def turn_away(self, fd: int) -> None:
         """There is no place for this arrival."""
@@ -142,14 +149,24 @@ class Door:
         return True
 
     def request(self, fd: int, data: bytes) -> Accepted | Answer | None:
-        """Bytes of a request: what to say to it, or None while it is not whole."""
+        """Bytes of a request: what to say to it, or None while it is not whole. PASSED says
+        nothing: another process will."""
         reply = self._reply(fd, data)
         if isinstance(reply, Answer):
-            if reply is CROWDED:
-                self._counts[Count.REFUSED_PER_ADDRESS] += 1
-            elif reply.status != HTTPStatus.OK:
-                self._counts[Count.REFUSED_HANDSHAKE] += 1
+            self._count(reply)
         return reply
+
+    def _count(self, reply: Answer) -> None:
+        if reply is PASSED:
+            self._counts[Count.PASSED] += 1
+        elif reply is DOWN:
+            self._counts[Count.REFUSED_PASS_DOWN] += 1
+        elif reply is BUSY:
+            self._counts[Count.REFUSED_PASS_FULL] += 1
+        elif reply is CROWDED:
+            self._counts[Count.REFUSED_PER_ADDRESS] += 1
+        elif reply.status != HTTPStatus.OK:
+            self._counts[Count.REFUSED_HANDSHAKE] += 1
 
     def _reply(self, fd: int, data: bytes) -> Accepted | Answer | None:
         pieces = 0
@@ -173,11 +190,27 @@ class Door:
         if end < 0:
             return self._wait(fd, data, pieces + 1)
         reply = self._upgrades.respond(data, end)
-        if self._proxied and fd in self._proxied and isinstance(reply, Accepted):
-            by = reply.request.headers.get("x-forwarded-for")
+        if self._proxied and fd in self._proxied and not isinstance(reply, Answer):
+            by = _forwarded(reply)
             if not self._enter_behind(fd, forwarded(by, self._proxied[fd], self._trusted)):
                 return CROWDED
+        if isinstance(reply, Elsewhere):
+            return self._pass(fd, data, reply.otherwise)
         return reply
+
+    def _pass(self, fd: int, data: bytes, otherwise: Answer) -> Answer:
+        """Have another process answer that, if there is one."""
+        if self._passing is None:
+            return otherwise
+        reply = self._passing.hand_over(fd, self.behind.get(fd) or peer(fd), data)
+        if reply is PASSED:
+            self.passed.add(fd)
+        return reply
+
+    def let_go(self, fd: int) -> None:
+        """Of a connection that was passed; epoll does not know it any more."""
+        assert self._passing is not None
+        self._passing.let_go(fd)
 
     def _wait(self, fd: int, data: bytes, pieces: int) -> Answer | None:
         """It is not whole. Every piece costs a read, so there may not be as many as bytes."""
@@ -200,12 +233,20 @@ class Door:
     def forget(self, fd: int) -> None:
         """The connection is over."""
         self._per_address.leave(fd)
+        if self.passed:
+            self.passed.discard(fd)
         if self._unfinished:
             self._unfinished.pop(fd, None)
         if self._proxied:
             self._proxied.pop(fd, None)
         if self.behind:
             self.behind.pop(fd, None)
+
+
+def _forwarded(reply: Accepted | Elsewhere) -> str | None:
+    if isinstance(reply, Elsewhere):
+        return reply.forwarded
+    return reply.request.headers.get("x-forwarded-for")
 
 
 def _refuse(fd: int, reply: Answer) -> None:

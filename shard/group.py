@@ -345,7 +345,10 @@ class ConnectionGroup(Intake):
             self._connections -= 1
             self._counts[Count.CLOSED] += 1
             self._epoll.unregister(fd)
-            _shut_down(fd)
+            if fd in self._door.passed:
+                self._door.let_go(fd)
+            else:
+                _shut_down(fd)
             self._door.forget(fd)
             self._inbound.forget(fd, self._table.variant[fd])
         self._outbox.end_turn()

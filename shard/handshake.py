@@ -1,11 +1,12 @@
 """The HTTP side of a connection: one GET request in, one response out. No I/O, no clock.
 
-Rules. `respond` is given a request's whole header block and returns Accepted or Answer; bytes of
-an unfinished block are its caller's to keep and to limit. Parsing is httptools'; what is decided
-here is which kinds of connection a path has and which origins may come, the rest is the wire's.
+Rules. `respond` is given a request's whole header block and returns a Reply; bytes of an
+unfinished block are its caller's to keep and to limit. Parsing is httptools'; what is decided here
+is which kinds of connection a path has and which origins may come, the rest is the wire's.
 
-Anything that is no connection is answered and closed. `/healthz` is 200 as long as anybody answers,
-`/readyz` as long as newcomers are let in.
+Anything that is no connection is answered and closed, or, where the path is nobody's here and no
+WebSocket is asked for, Elsewhere: another process may know it. `/healthz` is 200 as long as
+anybody answers, `/readyz` as long as newcomers are let in.
 """
 
 import re
@@ -71,6 +72,18 @@ class Answer:
     status: int
 
 
+@dataclass(slots=True)
+class Elsewhere:
+    """A request for no path of ours. Who answers it may be another process; where there is none,
+    `otherwise` is the answer. `forwarded` is its X-Forwarded-For."""
+
+    forwarded: str | None
+    otherwise: Answer
+
+
+Reply = Accepted | Answer | Elsewhere
+
+
 @dataclass(slots=True, frozen=True)
 class Terms:
     """What this server accepts.
@@ -113,7 +126,7 @@ class _Collector:
         self.headers[key] = text
 
 
-def respond(data: bytes, terms: Terms) -> Accepted | Answer:
+def respond(data: bytes, terms: Terms) -> Reply:
     """Answer the request in `data`, which holds at least one whole header block."""
     try:
         return _respond(data, terms)
@@ -140,7 +153,7 @@ NO_ANSWER = Answer(b"", HTTPStatus.SERVICE_UNAVAILABLE)
 connection that broke, but from no answer other than 200 (HTML, section 9.2.3)."""
 
 
-def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
+def _respond(data: bytes, terms: Terms) -> Reply:
     collector = _Collector()
     parser = httptools.HttpRequestParser(collector)
     end = data.index(END_OF_HEADERS) + len(END_OF_HEADERS)
@@ -163,8 +176,7 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
         return _probe(method, terms.leaving and path == "/readyz")
     offers = [(i, offer) for i, offer in enumerate(terms.offers) if offer.path == path]
     if not offers:
-        known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers if offer.path))
-        raise Refused(HTTPStatus.NOT_FOUND, f"connections are at {known}")
+        return _elsewhere(collector.headers, terms, parser.get_http_version())
     if method != b"GET":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", "Allow: GET")
     if parser.get_http_version() != "1.1":
@@ -185,6 +197,14 @@ def _respond(data: bytes, terms: Terms) -> Accepted | Answer:
         raise Refused(HTTPStatus.FORBIDDEN, "this origin is not in server.origins")
     request = Request(path, _parse_query(query), headers, subprotocol)
     return Accepted(response, request, variant, data[end:])
+
+
+def _elsewhere(headers: dict[str, str], terms: Terms, version: str) -> Answer | Elsewhere:
+    known = " and ".join(dict.fromkeys(offer.path for offer in terms.offers if offer.path))
+    not_found = answer(HTTPStatus.NOT_FOUND, f"connections are at {known}")
+    if "websocket" in headers.get("upgrade", "").lower() or version not in ("1.0", "1.1"):
+        return not_found
+    return Elsewhere(headers.get("x-forwarded-for"), not_found)
 
 
 def _ascii_target(head: bytes) -> bytes:

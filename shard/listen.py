@@ -12,6 +12,9 @@ from typing import Final
 RESERVED_DESCRIPTORS: Final = 64
 """Descriptors a shard needs beside connections: loop, epoll, listeners, Redis, log."""
 
+FAR_AWAY: Final = ("192.0.2.1", 9)
+"""An address that nobody has (RFC 5737)."""
+
 MOST_ROWS: Final = 1 << 20
 """Some containers promise a thousand million descriptors; no process gets to hold so many."""
 
@@ -47,6 +50,17 @@ def listen(
 def authority(host: str, port: int) -> str:
     """An address as it stands in a URL (RFC 3986 section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def own_address() -> str:
+    """This machine's address, of those that others reach; "" where it has no route to any."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(FAR_AWAY)  # which sends nothing
+        except OSError:
+            return ""
+        address: str = probe.getsockname()[0]
+        return address
 
 
 def _socket(host: str) -> socket.socket:

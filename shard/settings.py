@@ -18,6 +18,7 @@ class Settings:
     """Limits and deadlines of a group. Ticks are seconds.
 
     trust_tcp  who was lately sent something is not pinged: TCP ends it if it does not acknowledge
+    pass_to    path of the socket to which requests for no path of ours are passed; "" answers them
     """
 
     capacity: int = 20_000
@@ -36,4 +37,5 @@ class Settings:
     client_address: ClientAddress = "connection"
     trusted_proxies: tuple[str, ...] = ()
     connections_per_address: int = 0
+    pass_to: str = ""
     terms: Terms = field(default_factory=Terms)

@@ -14,7 +14,7 @@ from binascii import b2a_base64
 from functools import lru_cache
 from hashlib import sha1
 
-from shard.handshake import END_OF_HEADERS, Accepted, Answer, Terms, respond
+from shard.handshake import END_OF_HEADERS, Accepted, Reply, Terms, respond
 from shard.wires.websocket import is_key
 
 BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
@@ -45,7 +45,7 @@ class UpgradeCache:
         self._terms = terms
         self._recall = lru_cache(MAX_BLOCKS)(self._learn)
 
-    def respond(self, data: bytes, end: int) -> Accepted | Answer:
+    def respond(self, data: bytes, end: int) -> Reply:
         """As `handshake.respond`; `end` is where the END_OF_HEADERS in `data` begins."""
         start = data.find(BEFORE_KEY, 0, end) + len(BEFORE_KEY)
         after = start + KEY_CHARS
@@ -54,12 +54,12 @@ class UpgradeCache:
             return respond(data, self._terms)
         end += len(END_OF_HEADERS)
         known = self._recall(data[:start], data[after:end])
-        if isinstance(known, Answer):
+        if not isinstance(known, Accepted):
             return known
         response = known.response.replace(STAND_IN_ACCEPT, accept_of(key), 1)
         return Accepted(response, known.request, known.variant, data[end:])
 
-    def _learn(self, before: bytes, after: bytes) -> Accepted | Answer:
+    def _learn(self, before: bytes, after: bytes) -> Reply:
         verdict = respond(before + STAND_IN + after, self._terms)
         if isinstance(verdict, Accepted):
             del verdict.request.headers["sec-websocket-key"]

@@ -55,10 +55,9 @@ import locale
 assert locale.getpreferredencoding(False).lower() not in ("utf-8", "utf8")
 from chat.api import page
 from chat.config.load import load_config
-from chat.config.sections import Limits
-from chat.policy.text import rules_for_page
+from chat.config.sections import Config
 from pathlib import Path
-page.routes(8000, "/ws", rules_for_page(Limits()))
+page.routes(Config(), 8000)
 load_config(Path("config.toml"), {})
 """
     environ = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -7,10 +7,14 @@
 const LOBBY = "lobby";
 const UNSERVED = ":8000/ws"; // where the page's files are served without the API process
 
-/** The WebSocket's address: this page's own host, at the port and path in `served`. */
-export function serverUrl({ protocol, hostname }, served) {
+/** The WebSocket's address. `served` is a URL; or ":port/path" at the page's own host; or a path beside
+ * the page's own, wherever that is by now: behind TLS, at another port, under another path. */
+export function serverUrl({ protocol, hostname, host, pathname }, served) {
+  if (/^wss?:/.test(served)) return served;
   const scheme = protocol === "https:" ? "wss" : "ws";
-  return `${scheme}://${hostname}${served.startsWith("{{") ? UNSERVED : served}`;
+  const beside = served.startsWith("{{") ? UNSERVED : served;
+  if (beside.startsWith(":")) return `${scheme}://${hostname}${beside}`;
+  return `${scheme}://${host}${pathname.replace(/[^/]*$/, "")}${beside}`;
 }
 
 /** Who the viewer is, as whoever made the link says; null: a guest. */

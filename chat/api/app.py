@@ -47,7 +47,6 @@ from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
 from chat.bus.likes import room_likes
 from chat.config.sections import Config
-from chat.policy import text as rules
 from chat.policy.orders import NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
 
@@ -287,7 +286,7 @@ def offers_centrifugal(config: Config) -> bool:
 def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end."""
     api = Api(config, Doors(config, url, metrics), metrics, drain)
-    files = page.routes(ws_port, config.server.path, rules.rules_for_page(config.limits))
+    files = page.routes(config, ws_port)
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
         middleware=[

@@ -3,7 +3,8 @@
 Rules. With `api.key` or `api.keys` set, /v1 and /metrics want one as a bearer token, with the scope
 that the request needs and within its rate, and nothing else counts. Without, only this machine may
 call. "This machine" is also every web page open in a browser on it, so then a foreign Origin is
-refused, and a Host that is no loopback name (DNS rebinding).
+refused, and a Host that is no loopback name (DNS rebinding). Whoever comes by the WebSocket port
+may be anybody, whatever its address: without a key there is nothing there but the page.
 """
 
 import ipaddress
@@ -17,8 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.api.answers import failure
 from chat.api.centrifugal import in_their_words
+from chat.api.contentpolicy import HEADER, NOTHING
 from chat.api.keys import LOCAL, Keyring, needed
 from chat.api.metrics import Metrics
+from chat.api.passed import PASSED
 from chat.config.sections import Api
 from chat.policy.rates import RatesByName, told_s
 from shard.addresses import household
@@ -29,15 +32,14 @@ BURST_S: Final = 10
 MOST_ADDRESSES: Final = 10_000
 LONGEST_ADDRESS: Final = 64
 """Characters; what is longer is none, and is not remembered."""
+FOR_VIEWERS: Final = ("/web/", "/client/", "/clients/js/src/")
+"""What the WebSocket port has without a key, beside the page at /."""
 PROTECTED: Final = ("/v1/", "/metrics")
 CENTRIFUGAL: Final = "/api/"
 """Protected likewise where it is there; its clients give their key in another way."""
-POLICY: Final = (
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: https:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
-)
+POLICY: Final = (HEADER.lower().encode(), NOTHING.encode())
+"""Of what says nothing of its own."""
 HEADERS: Final = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
@@ -73,7 +75,10 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                headers = [*message.get("headers", ()), *HEADERS]
+                if not any(name == POLICY[0] for name, _ in headers):
+                    headers.append(POLICY)
+                message["headers"] = headers
             await send(message)
 
         refusal = self._refusal(scope)
@@ -90,6 +95,8 @@ class Guard:
                 self._metrics.key_requests.labels(scope[CALLER].name, status).inc()
 
     def _refusal(self, scope: Scope) -> Response | None:
+        if not self._keys and _hidden(scope):
+            return self._too_many(scope) or failure(404, "not_found", "Not Found")
         if not scope["path"].startswith((*PROTECTED, *self._centrifugal)):
             return self._too_many(scope)
         headers = dict(scope["headers"])
@@ -140,6 +147,12 @@ def _key(headers: dict[bytes, bytes], centrifugal: bool) -> bytes | None:
     kind, _, given = headers.get(b"authorization", b"").partition(b" ")
     kinds = (b"bearer", b"apikey") if centrifugal else (b"bearer",)
     return given.strip() if kind.lower() in kinds else None
+
+
+def _hidden(scope: Scope) -> bool:
+    """Whether a request is for what only this machine may see, and came where all may."""
+    path = scope["path"]
+    return PASSED in scope and path != "/" and not path.startswith(FOR_VIEWERS)
 
 
 def _other_machine(scope: Scope, headers: dict[bytes, bytes]) -> Response | None:

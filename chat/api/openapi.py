@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat.api import moderation_paths, word_paths
+from chat.api import contentpolicy, moderation_paths, word_paths
 from chat.api.models import (
     MAX_TARGETS,
     BroadcastIn,
@@ -43,14 +43,14 @@ PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Danmaku API</title>
-<link rel="icon" href="/web/icon.svg">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" href="web/icon.svg">
+<link rel="stylesheet" href="docs/swagger-ui.css">
 <div id="docs"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
 </html>
 """
-START: Final = 'SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true});\n'
+START: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#docs", deepLinking: true});\n'
 
 
 def document() -> dict[str, Any]:
@@ -71,6 +71,7 @@ def document() -> dict[str, Any]:
             "schemas": _without_null(components),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
+        "servers": [{"url": "./"}],  # beside the document, wherever a proxy has put it
         "security": [{"key": []}, {}],
         "paths": {
             "/v1/rooms/{room}/messages": {
@@ -139,13 +140,13 @@ def document() -> dict[str, Any]:
 
 def routes() -> list[BaseRoute]:
     """The document and its page."""
-    made = document()
+    made, policy = document(), {contentpolicy.HEADER: contentpolicy.of_docs()}
 
     async def spec(request: Request) -> Response:
         return JSONResponse(made)
 
     async def docs(request: Request) -> Response:
-        return Response(PAGE, media_type="text/html; charset=utf-8")
+        return Response(PAGE, media_type="text/html; charset=utf-8", headers=policy)
 
     async def start(request: Request) -> Response:
         return Response(START, media_type="text/javascript; charset=utf-8")

@@ -3,19 +3,28 @@
 Rules. Read once, at start, before the fork: few files, all small. Only what is listed here by its
 ending is served, so neither tests nor hidden files can be. The client's modules have the paths they
 have in the repository, so the page imports them by one relative path here and in its tests; pages
-elsewhere import CLIENT, which is all of them under one name.
+elsewhere import CLIENT, which is all of them under one name; who may, `server.origins` says.
+
+The page is told where the WebSocket is by how it was asked for: `server.public_url` where one is
+set, else a path beside its own where a shard passed the request on, else a port of its own host.
 """
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+
+from chat.api import contentpolicy
+from chat.api.passed import PASSED
+from chat.config.sections import Config, Server
+from chat.policy.text import rules_for_page
 
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -27,8 +36,8 @@ PLACEHOLDER: Final = "{{ws}}"
 RULES: Final = "{{rules}}"
 CLIENT: Final = "/client/danmaku.js"
 MODULES: Final = "/clients/js/src/"
-FOR_ALL: Final = {"Access-Control-Allow-Origin": "*"}
-"""Pages of any origin may import the client: a module is asked for with CORS."""
+
+Headers = dict[str, str]
 
 
 def web_folder() -> Path:
@@ -52,27 +61,24 @@ def swagger_folder() -> Path:
     return max(vendor.iterdir())
 
 
-def routes(ws_port: int, ws_path: str, rules: dict[str, Any]) -> list[BaseRoute]:
-    """The page, its files, the client. The page finds the WebSocket at `ws_port` of its own host.
-
-    rules  what a text and a room's name may be, as `web/rules.js` reads it
-    """
-    folder = web_folder()
+def routes(config: Config, ws_port: int) -> list[BaseRoute]:
+    """The page, its files, the client."""
+    folder, server = web_folder(), config.server
     index = (folder / "index.html").read_text("utf-8")
-    index = index.replace(RULES, in_script(rules))
-    index = index.replace(PLACEHOLDER, html.escape(f":{ws_port}{ws_path}"))
-    found: list[BaseRoute] = [_route("/", index.encode(), ".html")]
+    index = index.replace(RULES, in_script(rules_for_page(config.limits)))
+    found: list[BaseRoute] = [_page(index, server, ws_port)]
     found += [
         _route(f"/web/{path.name}", path.read_bytes(), path.suffix)
         for path in sorted(folder.iterdir())
         if path.suffix in TYPES and path.suffix != ".html"
     ]
+    shared = _shared_with(server.origins)
     found += [
-        _route(MODULES + path.name, path.read_bytes(), path.suffix, FOR_ALL)
+        _route(MODULES + path.name, path.read_bytes(), path.suffix, shared)
         for path in sorted(client_folder().glob("*.js"))
     ]
     everything = f'export * from "..{MODULES}index.js";\n'
-    found.append(_route(CLIENT, everything.encode(), ".js", FOR_ALL))
+    found.append(_route(CLIENT, everything.encode(), ".js", shared))
     swagger = swagger_folder()
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         path = swagger / name
@@ -80,15 +86,60 @@ def routes(ws_port: int, ws_path: str, rules: dict[str, Any]) -> list[BaseRoute]
     return found
 
 
+def websocket(server: Server, ws_port: int, passed: bool) -> str:
+    """Where the WebSocket is, as `web/address.js` reads it: a URL, a path beside the page's own, or
+    port and path."""
+    if server.public_url:
+        return "ws" + server.public_url.removeprefix("http").rstrip("/") + server.path
+    return server.path[1:] if passed else f":{ws_port}{server.path}"
+
+
 def in_script(value: object) -> str:
     """JSON that stands in a <script>: entities mean nothing there, only `<` could end it."""
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _route(path: str, content: bytes, suffix: str, headers: Mapping[str, str] = {}) -> Route:
-    sent = {"Cache-Control": "no-cache", **headers}
+def _page(index: str, server: Server, ws_port: int) -> Route:
+    pages = {
+        passed: index.replace(PLACEHOLDER, html.escape(websocket(server, ws_port, passed))).encode()
+        for passed in (True, False)
+    }
+    public = urlsplit(server.public_url and websocket(server, ws_port, False))
+    elsewhere = (f"{public.scheme}://{public.netloc}",) if server.public_url else ()
 
     async def serve(request: Request) -> Response:
-        return Response(content, media_type=TYPES[suffix], headers=sent)
+        passed = PASSED in request.scope
+        host = request.headers.get("host", "")
+        connect = elsewhere or contentpolicy.sockets(host, None if passed else ws_port)
+        policy = contentpolicy.of_page(connect, server.frame_ancestors)
+        headers = {"Cache-Control": "no-cache", contentpolicy.HEADER: policy}
+        return Response(pages[passed], media_type=TYPES[".html"], headers=headers)
+
+    return Route("/", serve, methods=["GET"])
+
+
+def _shared_with(origins: tuple[str, ...]) -> Callable[[Request], Headers]:
+    """With which pages a module is shared, which is asked for with CORS."""
+
+    def headers(request: Request) -> Headers:
+        if "*" in origins:
+            return {"Access-Control-Allow-Origin": "*"}
+        origin = request.headers.get("origin")
+        allowed = {"Access-Control-Allow-Origin": origin} if origin in origins and origin else {}
+        return allowed | {"Vary": "Origin"}
+
+    return headers
+
+
+def _for_itself(_request: Request) -> Headers:
+    return {}
+
+
+def _route(
+    path: str, content: bytes, suffix: str, more: Callable[[Request], Headers] = _for_itself
+) -> Route:
+    async def serve(request: Request) -> Response:
+        headers = {"Cache-Control": "no-cache", **more(request)}
+        return Response(content, media_type=TYPES[suffix], headers=headers)
 
     return Route(path, serve, methods=["GET"])

@@ -13,6 +13,9 @@ behind a request that is being answered waits its turn.
     the rest    LINGER_S, LINGER_BYTES; passed over    the connection ends
     between     KEEP_ALIVE_S
 
+A connection that a shard passed on begins with what was read of it and ends behind its first
+answer, which says so.
+
 Danger: uvicorn reads on whenever a request asks for its body or is answered, whatever else waits.
 It does so by `flow.resume_reading`, so that is where it is stopped.
 """
@@ -31,6 +34,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from chat.api.answers import failure
+from chat.api.passed import PASSED, Passed
 from chat.api.places import Places
 
 SLICE: Final = 1024
@@ -70,8 +74,9 @@ class Flow(FlowControl):
 class Cycle(RequestResponseCycle):
     """A request and its answer. What came before a cut is read before the cut is told."""
 
-    early = False
-    """Whether it was answered before its body had come."""
+    final = False
+    """Whether its answer says that the connection ends: its body has not come, or none may follow
+    it."""
 
     async def receive(self) -> Any:
         message = await super().receive()
@@ -81,12 +86,12 @@ class Cycle(RequestResponseCycle):
         return message
 
     async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start" and self.more_body:
-            self.early = True
+        if message["type"] == "http.response.start" and (self.more_body or self.final):
+            self.final = True
             headers = [*message.get("headers", ()), (b"connection", b"close")]
             message = message | {"headers": headers}
         await super().send(message)
-        self.keep_alive |= self.early  # the close is said; to do it is for the protocol
+        self.keep_alive |= self.final  # the close is said; to do it is for the protocol
 
 
 def _cut(cycle: Cycle) -> None:
@@ -100,6 +105,7 @@ class Protocol(HttpToolsProtocol):
 
     places  where it takes one
     ended   called with the status, or the word, of a limit that ends it
+    passed  what a shard knows of it, when it came by one
     """
 
     flow: Flow
@@ -115,8 +121,11 @@ class Protocol(HttpToolsProtocol):
         *,
         places: Places,
         ended: Callable[[str], None],
+        passed: Passed | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._passed = passed
+        self._first = passed.data if passed else b""
         self._places = places
         self._ended = ended
         self._place: int | None = None
@@ -134,6 +143,9 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = Flow(transport, self._go_on)
+        if self._passed is not None:
+            self.client = self._passed.client, 0
+            self.loop.call_soon(self.data_received, b"")  # unless more comes before that
         self._place = self._places.take(self.client[0] if self.client else "")
         if self._place is not None:
             self._within(HEAD_S, self._head_overdue)
@@ -154,6 +166,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._first:
+            data, self._first = self._first + data, b""
         if self._over:
             self._pass_over(data)
             return
@@ -163,6 +177,8 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all may end its side, and still reads its answers."""
+        if self._first:
+            self.data_received(b"")
         if self._answering is None or self.cycle.more_body:
             return False
         self.cycle.keep_alive = False
@@ -239,6 +255,7 @@ class Protocol(HttpToolsProtocol):
             keep_alive=self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+        self.cycle.final = self._passed is not None
         if self._answering is not None:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -252,6 +269,8 @@ class Protocol(HttpToolsProtocol):
         self.scope["raw_path"] = url.path
         self.scope["path"] = urllib.parse.unquote(url.path.decode("ascii"))
         self.scope["query_string"] = url.query or b""
+        if self._passed is not None:
+            self.scope[PASSED] = True  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         self._told = True
@@ -265,15 +284,15 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
-        self._answering = None
+        answered, self._answering = self._answering, None
         if self.transport.is_closing():
             self._within(STALL_S, self._abort_unread)
+        elif answered is not None and answered.final:
+            self._end()
         elif self.pipeline:
             self._answer(self.pipeline.pop()[0])
         elif self._wrong is not None:
             self._say(self._wrong)
-        elif self.cycle.early:
-            self._end()
         elif not self._in_head:
             self._within(KEEP_ALIVE_S, self.transport.abort)
         self._go_on()
@@ -310,6 +329,7 @@ class Protocol(HttpToolsProtocol):
         """Nothing more is said or heard. What still comes is passed over for a moment."""
         self._over = True
         self._untold = 0
+        self.pipeline.clear()
         self.transport.write_eof()
         self._within(LINGER_S, self.transport.abort)
         if self.flow.read_paused:

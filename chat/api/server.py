@@ -1,4 +1,6 @@
-"""The API's process: uvicorn on the listener it was given, until SIGTERM.
+"""The API's process: uvicorn on the listener it was given, and for what shards pass on.
+
+    its port -> listener -> Protocol <- Inbox <- shards <- the WebSocket port
 
 Rules. No access log: requests are counted. What a connection may cost is in `protocol.py`.
 """
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -20,6 +23,7 @@ from chat.api.app import create_app
 from chat.api.guard import is_loopback
 from chat.api.incoming import Drain
 from chat.api.metrics import Metrics
+from chat.api.passed import Inbox, Passed
 from chat.api.places import MOST_TOLD, Places
 from chat.api.protocol import Protocol
 from chat.bus.servers import LANES
@@ -41,13 +45,15 @@ def run(
     board: Scoreboard,
     own: Scoreboard,
     ws_port: int,
+    passed: Path,
     serving: Callable[[], None],
 ) -> None:
-    """In the API's process: serve on `listener` until SIGTERM; `serving` is called when it does."""
+    """In the API's process: serve on `listener` and what comes by `passed` until SIGTERM; `serving`
+    is called when it does."""
     if not config.api.keyed:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(config, url, board, own, ws_port, serving).run(sockets=[listener])
+    make_server(config, url, board, own, ws_port, passed, serving).run(sockets=[listener])
 
 
 def make_server(
@@ -56,6 +62,7 @@ def make_server(
     board: Scoreboard,
     own: Scoreboard,
     ws_port: int,
+    passed: Path,
     serving: Callable[[], None] = lambda: None,
 ) -> "Server":
     """The API's server, not yet running. `board` is the shards', `own` the API's."""
@@ -63,12 +70,16 @@ def make_server(
     app = create_app(config, url, metrics, drain, ws_port)
     limits = config.api
     places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)
-    protocol: Any = partial(
-        Protocol, places=places, ended=lambda why: metrics.cut.labels(why).inc()
-    )
+
+    def ended(why: str) -> None:
+        metrics.cut.labels(why).inc()
+
+    protocol: Any = partial(Protocol, places=places, ended=ended)
     return Server(
         serving,
         drain,
+        passed,
+        lambda: ended("full"),
         uvicorn.Config(
             app,
             loop="uvloop",
@@ -94,18 +105,44 @@ def spare_descriptors() -> int:
 class Server(uvicorn.Server):
     """Says when it serves; ends at SIGTERM as one who was asked to. SIGINT is the supervisor's."""
 
-    def __init__(self, serving: Callable[[], None], drain: Drain, config: uvicorn.Config) -> None:
+    def __init__(
+        self,
+        serving: Callable[[], None],
+        drain: Drain,
+        passed: Path,
+        lost: Callable[[], None],
+        config: uvicorn.Config,
+    ) -> None:
         super().__init__(config)
         self._serving = serving
         self._drain = drain
+        self._inbox = Inbox(passed, self._adopt, lost)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._inbox.open()
             self._serving()
+
+    async def _adopt(self, connection: socket.socket, passed: Passed) -> None:
+        """Go on with a connection as if it had come to the listener."""
+        kind: Any = self.config.http_protocol_class
+        made = partial(
+            kind,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            passed=passed,
+        )
+        try:
+            connection.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(made, connection)
+        except OSError:  # its client has gone
+            connection.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._drain.begin()
+        self._inbox.close()
         await super().shutdown(sockets)
 
     @contextmanager

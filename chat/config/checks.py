@@ -61,6 +61,25 @@ def check_origins(origins: tuple[str, ...]) -> str | None:
     return None
 
 
+def check_frame_ancestors(ancestors: tuple[str, ...]) -> str | None:
+    for one in ancestors:
+        if one not in ("*", "self") and not _is_origin(one):
+            return f'expected "self", "*" or scheme://host[:port] in lower case, got {shown(one)}'
+    return None
+
+
+def check_public_url(url: str) -> str | None:
+    # It goes into a page and its policy, where these mean something.
+    if not url or (
+        re.fullmatch(r"https?://[^/@]+(/[A-Za-z0-9._~/-]*)?", url)
+        and _is_origin("/".join(url.split("/", 3)[:3]))
+    ):
+        return None
+    return (
+        f"expected a URL like https://chat.example or https://site.example/chat, got {shown(url)}"
+    )
+
+
 def _is_origin(origin: str) -> bool:
     # As browsers write it (RFC 6454, 6.1): lower case, no path, no slash at the end. Any other
     # spelling would be accepted here and then match nobody.
@@ -174,7 +193,9 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "api.host": check_host,
     "server.path": check_path,
     "server.goim_room": check_goim_room,
+    "server.public_url": check_public_url,
     "server.origins": check_origins,
+    "server.frame_ancestors": check_frame_ancestors,
     "server.trusted_proxies": check_proxies,
     "bus.url": check_url,
     "bus.prefix": check_prefix,

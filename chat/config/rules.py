@@ -36,6 +36,14 @@ def _trust_is_used(config: Config) -> str | None:
     return None
 
 
+def _the_page_may_connect(config: Config) -> str | None:
+    url, origins = config.server.public_url, config.server.origins
+    origin = "/".join(url.split("/", 3)[:3])
+    if url and "*" not in origins and origin not in origins:
+        return f'is not among server.origins, so the page there could not connect; add "{origin}"'
+    return None
+
+
 def _data_dir_is_ours(config: Config) -> str | None:
     if config.bus.data_dir and config.bus.url != "embedded":
         return 'only has a meaning with bus.url = "embedded"; another server keeps its own data'
@@ -80,6 +88,7 @@ RULES: list[tuple[tuple[str, ...], Callable[[Config], str | None]]] = [
     (("api.port", "api.host", "server.host", "server.port"), _ports_differ),
     (("server.client_address", "server.trusted_proxies"), _someone_is_trusted),
     (("server.trusted_proxies", "server.client_address"), _trust_is_used),
+    (("server.public_url", "server.origins"), _the_page_may_connect),
     (("bus.data_dir", "bus.url"), _data_dir_is_ours),
     (("limits.backlog_hard_bytes", "limits.backlog_soft_bytes"), _hard_above_soft),
     (("limits.backlog_total_bytes", "limits.backlog_hard_bytes"), _total_above_hard),

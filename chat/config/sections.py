@@ -78,7 +78,9 @@ class Server(Section, frozen=True):
     dialects: tuple[Dialect, ...] = ("danmaku", "sse")
     goim_room: Annotated[str, Meta(max_length=64)] = "live:{}"
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
+    public_url: str = ""
     origins: tuple[str, ...] = ("*",)
+    frame_ancestors: tuple[str, ...] = ()
     client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"
     trusted_proxies: tuple[str, ...] = ()
     drain_s: Annotated[int, Meta(ge=0, le=3600)] = 10

@@ -22,8 +22,9 @@ from pathlib import Path
 
 SOCKET = "engine.sock"
 LOG = "engine.log"
+PASSED = "passed.sock"
 LOCK = "lock"
-FILES = (SOCKET, LOG)
+FILES = (SOCKET, LOG, PASSED)
 """What may lie in it beside the lock."""
 
 SUN_PATH_BYTES = 107  # unix(7): sun_path holds 108 with its NUL

@@ -37,6 +37,7 @@ KEYS = {
     "trusted_proxies": "server.trusted_proxies",
     "connections_per_address": "limits.connections_per_address",
 }
+PASSED = Path("/run/danmaku/passed.sock")
 """What a connection group is told, and which key says it; its terms come from several."""
 
 
@@ -64,15 +65,18 @@ def value(config: Config, path: str) -> Any:
 class TestSettings:
     def test_every_limit_of_a_group_is_what_its_key_says(self) -> None:
         config = every_key_its_own()
-        settings = shard_settings(config, rows=1 << 21)
+        settings = shard_settings(config, rows=1 << 21, passed=PASSED)
         assert {field: getattr(settings, field) for field in KEYS} == {
             field: value(config, path) for field, path in KEYS.items()
         }
 
     def test_none_is_left_to_the_groups_default(self) -> None:
         fields = {field.name for field in dataclasses.fields(Settings)}
-        assert fields == KEYS.keys() | {"terms", "trust_tcp"}
-        settings, default = shard_settings(every_key_its_own(), rows=1 << 21), Settings()
+        assert fields == KEYS.keys() | {"terms", "trust_tcp", "pass_to"}
+        settings, default = (
+            shard_settings(every_key_its_own(), rows=1 << 21, passed=PASSED),
+            Settings(),
+        )
         same = [name for name in fields if getattr(settings, name) == getattr(default, name)]
         assert same == ["trust_tcp"]
 
@@ -80,26 +84,31 @@ class TestSettings:
     @pytest.mark.parametrize("source", ["connection", "proxy-protocol", "x-forwarded-for"])
     def test_tcp_is_trusted_only_where_it_is_the_viewers(self, wanted: bool, source: str) -> None:
         config = configured(heartbeat={"trust_tcp": wanted}, server={"client_address": source})
-        assert shard_settings(config, 500).trust_tcp is (wanted and source == "connection")
+        assert shard_settings(config, 500, PASSED).trust_tcp is (wanted and source == "connection")
 
     def test_without_a_maximum_there_are_as_many_as_descriptors(self) -> None:
         config = configured(limits={"connections": 0})
-        assert shard_settings(config, rows=500).capacity == 500 - RESERVED_DESCRIPTORS
+        assert (
+            shard_settings(config, rows=500, passed=PASSED).capacity == 500 - RESERVED_DESCRIPTORS
+        )
 
     def test_more_than_descriptors_have_room_for_is_said_and_not_promised(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         config = configured(limits={"connections": 1_000})
         room = 500 - RESERVED_DESCRIPTORS
-        assert shard_settings(config, rows=500).capacity == room
+        assert shard_settings(config, rows=500, passed=PASSED).capacity == room
         [record] = caplog.records
         assert "limits.connections is 1000" in record.getMessage()
         assert f"limit of 500 open files has room for {room} in a shard" in record.getMessage()
-        assert shard_settings(config, rows=1_000 + RESERVED_DESCRIPTORS).capacity == 1_000
+        assert (
+            shard_settings(config, rows=1_000 + RESERVED_DESCRIPTORS, passed=PASSED).capacity
+            == 1_000
+        )
         assert len(caplog.records) == 1
 
     def test_who_is_let_in_is_configured_too(self) -> None:
-        terms = shard_settings(every_key_its_own(), rows=500).terms
+        terms = shard_settings(every_key_its_own(), rows=500, passed=PASSED).terms
         assert {offer.path for offer in terms.offers} == {"/chat", "/sse", ""}
         assert terms.origins == ("https://a.example",)
 
@@ -125,7 +134,8 @@ class TestAnnouncing:
     def test_it_says_where_to_look(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.said(capsys, host="10.0.0.7", path="/chat") == (
             "Danmaku is up: 2 shards, bus 'embedded'\n"
-            "  watch and type   http://127.0.0.1:9001/\n"
+            "  watch and type   http://10.0.0.7:9000/\n"
+            "  from elsewhere   http://10.0.0.7:9000/\n"
             "  API and docs     http://127.0.0.1:9001/docs\n"
             "  WebSocket        ws://10.0.0.7:9000/chat?room=lobby\n"
         )
@@ -145,9 +155,37 @@ class TestAnnouncing:
     ) -> None:
         announce(configured(server={"host": host}, api={"host": host}), 1, 9000, 9001)
         said = capsys.readouterr().out
-        assert f"  http://{shown}:9001/\n" in said
+        assert f"  http://{shown}:9000/\n" in said
         assert f"  http://{shown}:9001/docs\n" in said
         assert f"  ws://{shown}:9000/ws?" in said
+
+    def test_others_are_told_an_address_of_theirs(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("chat.node.own_address", lambda: "192.168.1.5")
+        assert "from elsewhere   http://192.168.1.5:9000/\n" in self.said(capsys, host="0.0.0.0")
+        monkeypatch.setattr("chat.node.own_address", lambda: "")
+        assert "http://ADDRESS-OF-THIS-MACHINE:9000/\n" in self.said(capsys, host="::")
+
+    def test_a_websocket_at_the_pages_path_leaves_it_to_the_api(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = self.said(capsys, path="/")
+        assert "watch and type   http://127.0.0.1:9001/\n" in said
+
+    def test_others_are_told_when_they_cannot_come(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        said = self.said(capsys, host="127.0.0.1")
+        assert "from elsewhere   nowhere: server.host is 127.0.0.1, which only this" in said
+
+    @pytest.mark.parametrize("end", ["", "/"])
+    def test_others_are_told_the_public_url(
+        self, capsys: pytest.CaptureFixture[str], end: str
+    ) -> None:
+        url = "https://site.example/chat"
+        said = self.said(capsys, host="127.0.0.1", public_url=url + end)
+        assert f"  from elsewhere   {url}/\n" in said
 
     def test_a_bus_that_is_away_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
         announce(Config(), 1, 9000, 9001, "nobody there")

@@ -273,6 +273,7 @@ class TestKilledSupervisor:
                 "lock",
                 "engine.sock",
                 "engine.log",
+                "passed.sock",
             }
             assert run_dir.stat().st_mode & 0o777 == 0o700
         assert not run_dir.exists()

@@ -19,7 +19,7 @@ from msgspec import structs
 from pool.scoreboard import Scoreboard
 from shard.counters import FIELDS
 from shard.door import Door
-from shard.handshake import END_OF_HEADERS, Accepted, Answer, Terms, respond
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, Elsewhere, Terms, respond
 from shard.settings import ClientAddress, Settings
 from shard.wires.websocket import WebSocket
 from tests.fuzz import sentence
@@ -45,6 +45,8 @@ def check(data: bytes) -> None:
         pieces.append(END_OF_HEADERS)
     body, settings = b"".join(pieces), settings_of(flags)
     reply = respond(body, settings.terms)
+    if isinstance(reply, Elsewhere):
+        reply = reply.otherwise
     if isinstance(reply, Accepted):
         check_request(reply, body, settings.terms)
         check_upgrade(reply, settings.terms)

@@ -229,6 +229,7 @@ class Rig:
             assert not self.group._door._unfinished
             assert not self.group._door._proxied
             assert not self.group._door.behind
+            assert not self.group._door.passed
             assert not self.group._door._per_address._clients
             assert not self.group._outbox.slow
             assert not self.group._deadlines._half_open

@@ -12,6 +12,8 @@ from shard.handshake import (
     MAX_HEADERS,
     Accepted,
     Answer,
+    Elsewhere,
+    Reply,
     Terms,
     answer,
     origin_allowed,
@@ -45,10 +47,16 @@ def let_in(data: bytes, terms: Terms = TERMS) -> Accepted:
     return reply
 
 
+def said(data: bytes, terms: Terms = TERMS) -> Answer:
+    """What is answered where no other process does."""
+    reply = respond(data, terms)
+    assert not isinstance(reply, Accepted), reply
+    return reply.otherwise if isinstance(reply, Elsewhere) else reply
+
+
 def refusal(data: bytes, terms: Terms = TERMS) -> int:
     """The status of the refusal, which must be a whole HTTP response that closes."""
-    reply = respond(data, terms)
-    assert isinstance(reply, Answer), reply
+    reply = said(data, terms)
     head, _, body = reply.response.partition(END_OF_HEADERS)
     lines = head.split(b"\r\n")
     assert lines[0].startswith(b"HTTP/1.1 %d " % reply.status)
@@ -194,6 +202,37 @@ class TestLeaving:
         assert reply.status == 404
 
 
+class TestElsewhere:
+    @pytest.mark.parametrize(
+        "line", ["GET / HTTP/1.1", "POST /v1/x HTTP/1.0", "GET http://h/wsx?a HTTP/1.1"]
+    )
+    def test_what_is_for_no_path_of_ours_may_be_for_others(self, line: str) -> None:
+        for upgrade in (None, "h2c"):
+            reply = respond(request(line, "X-Forwarded-For: 1.2.3.4", upgrade=upgrade), TERMS)
+            assert isinstance(reply, Elsewhere)
+            assert (reply.forwarded, reply.otherwise.status) == ("1.2.3.4", 404)
+
+    @pytest.mark.parametrize(
+        ("data", "status"),
+        [
+            (request("GET /other HTTP/1.1"), 404),
+            (request("GET / HTTP/1.1", upgrade="h2c, WebSocket"), 404),
+            (request("POST /ws HTTP/1.1"), 405),
+            (request("GET /ws HTTP/1.1", upgrade=None), 426),
+            (request("GET /healthz HTTP/1.1", upgrade=None), 200),
+            (request("POST /readyz HTTP/1.1", upgrade=None), 405),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),
+            (b"GET / HTTP/9\r\n\r\n", 400),
+        ],
+    )
+    def test_connections_probes_and_nonsense_are_answered_here(
+        self, data: bytes, status: int
+    ) -> None:
+        reply = respond(data, TERMS)
+        assert isinstance(reply, Answer)
+        assert reply.status == status
+
+
 class TestSubprotocols:
     @pytest.mark.parametrize(
         ("offered", "chosen", "variant"),
@@ -260,7 +299,7 @@ class TestRefusing:
 
     def test_a_refusal_names_what_would_do(self) -> None:
         def response(data: bytes) -> bytes:
-            return respond(data, TERMS).response
+            return said(data).response
 
         assert b"\r\nUpgrade: websocket\r\n" in response(request(upgrade=None))
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in response(request(sec_websocket_version="8"))
@@ -312,7 +351,7 @@ class TestAnyBytes:
     @settings(deadline=None, max_examples=300)
     @given(st.binary(max_size=100))
     def test_noise_is_answered_and_nothing_is_raised(self, data: bytes) -> None:
-        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Accepted | Answer)
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Reply)
 
     @settings(deadline=None, max_examples=300)
     @given(st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(max_size=3)), max_size=4))
@@ -323,4 +362,4 @@ class TestAnyBytes:
         for place, new in changes:
             place %= len(data)
             data = data[:place] + new + data[place + 1 :]
-        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Accepted | Answer)
+        assert isinstance(respond(data + END_OF_HEADERS, TERMS), Reply)

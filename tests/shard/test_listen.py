@@ -1,12 +1,18 @@
 """Listening sockets and the limit of open files."""
 
+import ipaddress
 import resource
 import socket
 
 import pytest
 
-from shard.listen import MOST_ROWS, listen, raise_descriptor_limit
+from shard.listen import MOST_ROWS, listen, own_address, raise_descriptor_limit
 from tests.shard.descriptors import open_descriptors
+
+
+def test_what_others_call_this_machine_is_an_address_or_nothing() -> None:
+    found = own_address()
+    assert not found or not ipaddress.IPv4Address(found).is_unspecified
 
 
 class TestListening:

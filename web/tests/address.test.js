@@ -14,6 +14,19 @@ describe("the server", () => {
     assert.equal(at("http://[::1]:8001/"), "ws://[::1]:8000/ws");
   });
 
+  test("is beside the page, wherever a proxy has put it", () => {
+    assert.equal(at("http://192.168.1.5:8000/", "ws"), "ws://192.168.1.5:8000/ws");
+    assert.equal(at("https://chat.example/?room=a#token=b", "ws"), "wss://chat.example/ws");
+    assert.equal(at("https://chat.example:8443/a/b/", "live/ws"), "wss://chat.example:8443/a/b/live/ws");
+    assert.equal(at("https://chat.example/a/index.html", "ws"), "wss://chat.example/a/ws");
+    assert.equal(at("http://chat.example//other.example/", "ws"), "ws://chat.example//other.example/ws");
+  });
+
+  test("is where the server says that it is", () => {
+    const there = "wss://chat.example/live/ws";
+    assert.equal(at("http://localhost:8000/", there), there);
+  });
+
   test("has a place also when nobody filled it in", () => {
     assert.equal(at("http://localhost:8001/", "{{ws}}"), "ws://localhost:8000/ws");
   });
@@ -24,6 +37,8 @@ describe("the server", () => {
       for (const mark of ["?", "#", "?room=a&", "#token=&"]) {
         const href = `http://chat.example:8001/${mark}${name}=${other}`;
         assert.equal(at(href), "ws://chat.example:8000/ws", href);
+        assert.equal(at(href, "ws"), "ws://chat.example:8001/ws", href);
+        assert.equal(at(href, "wss://public.example/ws"), "wss://public.example/ws", href);
       }
     }
   });

@@ -9,11 +9,14 @@ import http.client
 import json
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -30,6 +33,7 @@ from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 from shard.listen import listen
+from shard.passing import PASSED, Passing
 from tests.chat.rig import BOUND_S, configured, new_prefix
 
 JSON = "application/json"
@@ -87,7 +91,9 @@ class Api:
         self.board, self.own = Scoreboard(FIELDS, 2), Scoreboard(API_FIELDS, 1)
         self._listener = listen("127.0.0.1", 0, 128, 65536)
         self.port = int(self._listener.getsockname()[1])
-        self._server = make_server(self.config, url, self.board, self.own, WS_PORT)
+        self._folder = tempfile.TemporaryDirectory()
+        self.passed = Path(self._folder.name) / "passed.sock"
+        self._server = make_server(self.config, url, self.board, self.own, WS_PORT, self.passed)
         sockets = {"sockets": [self._listener]}
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
         self._thread.start()
@@ -100,6 +106,8 @@ class Api:
         self.end()
         self._thread.join(BOUND_S)
         assert not self._thread.is_alive()
+        assert not self.passed.exists()
+        self._folder.cleanup()
 
     def connection(self) -> AbstractContextManager[http.client.HTTPConnection]:
         return connected(self.port)
@@ -184,6 +192,18 @@ class Api:
             while chunk := client.recv(65536):
                 found += chunk
             return found
+
+    def pass_on(self, data: bytes, client: str = "203.0.113.7") -> socket.socket:
+        """Send bytes as one whose connection a shard passes on."""
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            viewer = socket.create_connection(door.getsockname(), BOUND_S)
+            taken, _ = door.accept()
+        passing = Passing(str(self.passed))
+        handed = partial(passing.hand_over, taken.fileno(), client, data)
+        until(lambda: handed() is PASSED, "who takes it")
+        taken.close()
+        passing.shut()
+        return viewer
 
     def notices(self) -> list[bytes]:
         """The entries of the broadcast stream."""

@@ -10,7 +10,9 @@ from chat.api import page
 from chat.ops.engine import EmbeddedEngine
 from chat.policy.text import rules_for_page
 from tests.chat.api.rig import WS_PORT, Api
+from tests.chat.api.wire import LAST, heard
 
+PAGE = b"GET / HTTP/1.1\r\nHost: chat.example:81\r\n\r\n"
 IMPORTED = re.compile(r'^(?:import|export|}).* from "(\.[^"]+)"', re.MULTILINE)
 """What a module imports; comments name types."""
 MODULES = sorted(path.name for path in page.client_folder().glob("*.js"))
@@ -52,10 +54,51 @@ class TestPage:
 
     def test_all_it_asks_for_is_there(self, api: Api) -> None:
         text = api.get("/").body.decode()
-        wanted = re.findall(r'(?:src|href)="(/[^"#]+)"', text)
+        wanted = re.findall(r'(?:src|href)="([^"#]+)"', text)
         assert wanted
         for path in wanted:
-            assert api.get(path).status == 200, path
+            assert not path.startswith(("/", "http")), "it may be under another path"
+            assert api.get(urljoin("/", path)).status == 200, path
+
+    def test_by_a_shard_the_websocket_is_beside_it(self, api: Api) -> None:
+        text = heard(api.pass_on(PAGE)).decode()
+        assert 'name="danmaku-ws" content="ws"' in text
+        assert "connect-src 'self' ws://chat.example:81 wss://chat.example:81;" in text
+        assert str(WS_PORT) not in text
+
+    def test_at_its_own_port_it_may_dial_the_websockets_and_no_other(self, api: Api) -> None:
+        policy = api.get("/", Host="chat.lan:8001").headers["content-security-policy"]
+        assert f"connect-src 'self' ws://chat.lan:{WS_PORT} wss://chat.lan:{WS_PORT};" in policy
+
+    @pytest.mark.parametrize("host", ["a b", "a;script-src *", "", "[::1]:8000", "a/b", "a:b"])
+    def test_a_host_that_is_no_name_gets_into_no_policy(self, api: Api, host: str) -> None:
+        policy = api.get("/", Host=host).headers["content-security-policy"]
+        assert "connect-src 'self' ws: wss:;" in policy
+        assert "script-src 'self';" in policy
+        assert "*" not in policy
+
+    def test_a_public_url_wins_wherever_it_was_opened(self, valkey: EmbeddedEngine) -> None:
+        server = {"public_url": "https://site.example:8443/chat/", "path": "/live/ws"}
+        api = Api(valkey.url, server=server)
+        try:
+            texts = [
+                heard(api.pass_on(PAGE)).decode(),
+                api.raw(PAGE[:-2] + LAST + b"\r\n\r\n").decode(),
+            ]
+        finally:
+            api.close()
+        for text in texts:
+            assert 'content="wss://site.example:8443/chat/live/ws"' in text
+            assert "connect-src 'self' wss://site.example:8443;" in text
+
+    def test_who_may_frame_it_is_configured(self, valkey: EmbeddedEngine) -> None:
+        server = {"frame_ancestors": ("self", "https://site.example")}
+        api = Api(valkey.url, server=server)
+        try:
+            policy = api.get("/").headers["content-security-policy"]
+        finally:
+            api.close()
+        assert policy.endswith("frame-ancestors 'self' https://site.example")
 
     def test_modules_import_only_what_is_served(self, api: Api) -> None:
         for name in SERVED:
@@ -103,6 +146,18 @@ class TestFiles:
         assert answer.headers["access-control-allow-origin"] == "*"
         for wanted in IMPORTED.findall(answer.body.decode()):
             assert wanted.removeprefix("./") in MODULES, f"{name} imports {wanted}"
+
+    def test_the_client_is_for_those_pages_that_may_connect(self, valkey: EmbeddedEngine) -> None:
+        api = Api(valkey.url, server={"origins": ("https://a.example",)})
+        try:
+            for path in ("/client/danmaku.js", page.MODULES + "index.js"):
+                own = api.get(path, Origin="https://a.example").headers
+                assert own["access-control-allow-origin"] == "https://a.example"
+                other = api.get(path, Origin="https://b.example").headers
+                assert "access-control-allow-origin" not in other
+                assert own["vary"] == other["vary"] == "Origin"
+        finally:
+            api.close()
 
     def test_one_name_stands_for_the_whole_client(self, api: Api) -> None:
         answer = api.get("/client/danmaku.js")

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import redis
@@ -20,6 +21,7 @@ def head(*lines: bytes) -> bytes:
 
 PROCESS = """
 import sys
+from pathlib import Path
 from chat.api.server import run
 from chat.api.metrics import API_FIELDS
 from chat.config.sections import Config
@@ -29,7 +31,7 @@ from shard.listen import listen
 listener = listen("127.0.0.1", 0, 128, 65536)
 print(listener.getsockname()[1], flush=True)
 boards = Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1)
-run(Config(), sys.argv[1], listener, *boards, 8000, lambda: None)
+run(Config(), sys.argv[1], listener, *boards, 8000, Path(sys.argv[2]), lambda: None)
 print("ended", flush=True)
 """
 
@@ -37,10 +39,11 @@ print("ended", flush=True)
 class TestProcess:
     @pytest.mark.parametrize("busy", [False, True], ids=["idle", "with a kept connection"])
     def test_sigterm_ends_it_as_one_who_was_asked_to(
-        self, valkey: EmbeddedEngine, busy: bool
+        self, valkey: EmbeddedEngine, tmp_path: Path, busy: bool
     ) -> None:
         with subprocess.Popen(
-            [sys.executable, "-c", PROCESS, valkey.url], stdout=subprocess.PIPE
+            [sys.executable, "-c", PROCESS, valkey.url, tmp_path / "passed.sock"],
+            stdout=subprocess.PIPE,
         ) as process:
             assert process.stdout is not None
             port = int(process.stdout.readline())
@@ -51,10 +54,11 @@ class TestProcess:
                 assert process.stdout.read() == b"ended\n"
                 assert process.wait(10) == 0
 
-    def test_a_stream_is_told_how_far_it_got(self, valkey: EmbeddedEngine) -> None:
+    def test_a_stream_is_told_how_far_it_got(self, valkey: EmbeddedEngine, tmp_path: Path) -> None:
         room = new_room()
         with subprocess.Popen(
-            [sys.executable, "-c", PROCESS, valkey.url], stdout=subprocess.PIPE
+            [sys.executable, "-c", PROCESS, valkey.url, tmp_path / "passed.sock"],
+            stdout=subprocess.PIPE,
         ) as process:
             assert process.stdout is not None
             with streaming(int(process.stdout.readline()), room) as connection:

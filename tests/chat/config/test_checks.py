@@ -7,6 +7,7 @@ import pytest
 
 from chat.config.checks import (
     CHECKS,
+    check_frame_ancestors,
     check_goim_room,
     check_hooks,
     check_host,
@@ -18,6 +19,7 @@ from chat.config.checks import (
     check_presend_url,
     check_proxies,
     check_public_keys,
+    check_public_url,
     check_secret,
     check_url,
     check_webhooks_url,
@@ -129,6 +131,50 @@ class TestOrigins:
 
     def test_there_may_be_none(self) -> None:
         assert check_origins(()) is None
+
+
+class TestPublicUrl:
+    @pytest.mark.parametrize(
+        "url",
+        ["", "https://a.example", "http://a:8080/", "https://a.example/chat/", "http://[::1]:8/x"],
+    )
+    def test_one_may_be(self, url: str) -> None:
+        assert check_public_url(url) is None
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "a.example",
+            "wss://a.example",
+            "https://",
+            "https://A.example",
+            "https://user@a.example",
+            "https://a.example?b",
+            "https://a.example/#b",
+            "https://a.example/%2e",
+            'https://a.example/"',
+            "https://a.example:0",
+            "https://a.example; script-src *",
+            "https://a.example\n",
+            "javascript:alert(1)",
+        ],
+    )
+    def test_one_may_not_be(self, url: str) -> None:
+        fault = check_public_url(url)
+        assert fault is not None
+        assert fault.startswith("expected a URL like https://chat.example or ")
+
+
+class TestFrameAncestors:
+    def test_pages_may_be_named(self) -> None:
+        assert check_frame_ancestors(("self", "*", "https://a.example")) is None
+        assert check_frame_ancestors(()) is None
+
+    @pytest.mark.parametrize("one", ["'self'", "a.example", "https://a/", "https://*.a", "none"])
+    def test_nothing_else_may_be(self, one: str) -> None:
+        fault = check_frame_ancestors(("self", one))
+        assert fault is not None
+        assert fault.startswith('expected "self", "*" or scheme://host')
 
 
 class TestProxies:

@@ -33,6 +33,14 @@ class TestKeysTogether:
                 '"proxy-protocol" or "x-forwarded-for", whichever these proxies send',
             ),
             (
+                {
+                    "DANMAKU_SERVER_PUBLIC_URL": "https://a.example/chat",
+                    "DANMAKU_SERVER_ORIGINS": '["https://b.example"]',
+                },
+                "server.public_url: is not among server.origins, so the page there could not "
+                'connect; add "https://a.example"',
+            ),
+            (
                 {"DANMAKU_BUS_URL": "redis://h", "DANMAKU_BUS_DATA_DIR": "/data"},
                 'bus.data_dir: only has a meaning with bus.url = "embedded"; '
                 "another server keeps its own data",

@@ -60,7 +60,6 @@ class TestRequests:
             (GET.replace(b"GET", b"POST") + b"\r\n", 405),
             (GET.replace(b"GET", b"HEAD") + b"\r\n", 405),
             (GET + b"Accept: application/json\r\n\r\n", 406),
-            (GET.replace(b"/sse", b"/other") + b"\r\n", 404),
             (GET.replace(b"1.1", b"1.0") + b"\r\n", 505),
         ],
     )

@@ -1,0 +1,146 @@
+"""One port: the page, the client and, with a key, the API are where the WebSocket is."""
+
+import http.client
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.local import Node
+
+BOUND_S = 30.0
+KEY = "a-key-of-the-tests"
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.05)
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=BOUND_S)
+    try:
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, found, answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A node of two shards with a key."""
+    with Node(tmp_path_factory.mktemp("keyed"), api_key=KEY) as node:
+        yield node
+
+
+def metric(node: Node, name: str) -> int:
+    """Of all shards."""
+    _, _, text = ask(node.api_port, "GET", "/metrics", Authorization=f"Bearer {KEY}")
+    [value] = [
+        line.split()[1]
+        for line in text.decode().splitlines()
+        if line.startswith(f"danmaku_node_{name} ")
+    ]
+    return int(float(value))
+
+
+class TestOnePort:
+    def test_all_of_the_page_is_there(self, keyed: Node) -> None:
+        for path in ("/", "/web/app.js", "/client/danmaku.js", "/clients/js/src/index.js"):
+            status, headers, body = ask(keyed.port, "GET", path)
+            assert (status, headers["connection"]) == (200, "close"), path
+            if path != "/":  # the page is told where it came from
+                assert body == ask(keyed.api_port, "GET", path)[2]
+
+    def test_a_key_opens_the_api_and_both_shards_pass(self, keyed: Node) -> None:
+        before = metric(keyed, "passed_total")
+        bearer = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        for number in range(40):
+            body = b'{"text": "%d"}' % number
+            path = "/v1/rooms/one-port/messages"
+            assert ask(keyed.port, "POST", path, body, **bearer)[0] == 200
+            assert ask(keyed.port, "POST", path, body)[0] == 401
+        assert len(metric_lines(keyed, "danmaku_passed_total{")) == 2
+        assert metric(keyed, "passed_total") == before + 80
+        path = "/v1/rooms/one-port/messages"
+        status, _, body = ask(keyed.api_port, "GET", path, None, **bearer)
+        assert (status, body.count(b'"text"')) == (200, 40)
+
+    def test_a_large_body_goes_past_the_shard(self, keyed: Node) -> None:
+        message = b'{"text": "x"}'
+        body = b"[" + b",".join([message] * 20_000) + b"]"
+        bearer = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        status, _, _ = ask(keyed.port, "POST", "/v1/rooms/large/messages", body, **bearer)
+        direct, _, _ = ask(keyed.api_port, "POST", "/v1/rooms/large2/messages", body, **bearer)
+        assert status == direct
+
+    def test_probes_stay_the_shards(self, keyed: Node) -> None:
+        for path in ("/healthz", "/readyz"):
+            assert ask(keyed.port, "GET", path)[1]["content-type"].startswith("text/plain")
+
+    def test_connections_elsewhere_are_told_where_they_are(self, keyed: Node) -> None:
+        answer = ask(keyed.port, "GET", "/chat", Upgrade="websocket", Connection="Upgrade")
+        status, _, body = answer
+        assert (status, body) == (404, b"connections are at /ws and /sse\n")
+
+
+def metric_lines(node: Node, prefix: str) -> list[str]:
+    _, _, text = ask(node.api_port, "GET", "/metrics", Authorization=f"Bearer {KEY}")
+    return [line for line in text.decode().splitlines() if line.startswith(prefix)]
+
+
+class TestWithoutAKey:
+    def test_only_the_page_is_there_also_for_this_machine(self, node: Node) -> None:
+        assert ask(node.port, "GET", "/")[0] == 200
+        for path in ("/v1/rooms", "/metrics", "/console", "/docs", "/openapi.json"):
+            assert ask(node.port, "GET", path)[0] == 404, path
+        for path in ("/v1/rooms", "/metrics", "/docs", "/openapi.json"):
+            assert ask(node.api_port, "GET", path)[0] == 200, path
+
+
+def is_dead(pid: int) -> bool:
+    """Whether it has let go of its sockets."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_while_the_api_is_down_it_is_said_and_its_next_life_is_found(tmp_path: Path) -> None:
+    with Node(tmp_path, api_key=KEY) as node:
+        assert ask(node.port, "GET", "/")[0] == 200
+        [pid] = node.pids("api")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: is_dead(pid), "its death")
+        status, headers, _ = ask(node.port, "GET", "/")
+        assert status == 503
+        assert int(headers["retry-after"]) > 0
+        assert ask(node.port, "GET", "/healthz")[0] == 200
+        until(lambda: ask(node.port, "GET", "/")[0] == 200, "the next life")
+        assert metric(node, "refused_pass_down_total") >= 1
+
+
+def test_an_api_that_stands_still_holds_up_no_viewer(tmp_path: Path) -> None:
+    with Node(tmp_path, server_shards=1) as node:
+        [pid] = node.pids("api")
+        os.kill(pid, signal.SIGSTOP)
+        waiting = []
+        try:
+            for _ in range(3):
+                waiting.append(http.client.HTTPConnection("127.0.0.1", node.port, timeout=BOUND_S))
+                waiting[-1].request("GET", "/")
+            assert ask(node.port, "GET", "/healthz")[0] == 200
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        for one in waiting:
+            assert one.getresponse().status == 200
+            one.close()
