@@ -54,7 +54,8 @@ class Histogram:
 
     def observe(self, value: int) -> None:
         """Count a value. One below nothing, of a clock that was set back, is nothing."""
-        value = max(value, 0)
+        if value < 0:
+            value = 0
         row = self._row
         row[self._first + bisect_left(self._bounds, value)] += 1
         row[self._sum] += value
