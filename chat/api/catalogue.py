@@ -24,7 +24,9 @@ node's are `sum without (shard) (…)`. They outlive a shard that dies, so count
 node is started anew; its gauges are 0 until it is back. Histograms have buckets that double. What
 is *times the viewers* is multiplied once a batch: nothing is done for each viewer but the write.
 
-`danmaku_api_process_…` are the usual ones of the API's process.
+[deploy/grafana](../deploy/grafana) has a dashboard of these,
+[deploy/alerts.yml](../deploy/alerts.yml) alerts, and [operations.md](operations.md) what to do
+about them. `danmaku_api_process_…` are the usual ones of the API's process.
 """
 
 SECTIONS: Final[Sequence[tuple[str, Sequence[Family | Distribution]]]] = (
