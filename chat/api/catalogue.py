@@ -52,7 +52,8 @@ def _sections() -> Iterator[str]:
         yield _table(title, map(_row, found))
     metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
     rows = []
-    for one in (metrics.requests, metrics.seconds, metrics.key_requests, metrics.cut):
+    own = (metrics.requests, metrics.seconds, metrics.key_requests, metrics.cut)
+    for one in (*own, metrics.bus_seconds, metrics.bus_errors):
         [shown] = one.describe()
         rows.append((shown.name, shown.type, ", ".join(one._labelnames), shown.documentation))
     yield _table("The API", rows)

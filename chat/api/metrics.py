@@ -114,9 +114,25 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self.bus_seconds = Histogram(
+            "danmaku_api_bus_request_seconds",
+            "Round trips of the API's process to Redis, and the wait for a connection.",
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self.bus_errors = Counter(
+            "danmaku_api_bus_errors",
+            "Requests of the API's process that Redis did not answer.",
+            registry=self._registry,
+        )
         self._registry.register(ScoreboardCollector(own, NODE))
         self._own = own.row(0)
         self._board = board
+
+    def asked(self, seconds: float, failed: bool) -> None:
+        """Redis was asked something."""
+        self.bus_seconds.observe(seconds)
+        self.bus_errors.inc(failed)
 
     def published(self, messages: int) -> None:
         """So many messages were published."""
