@@ -1,6 +1,7 @@
 """A whole node in processes of its own, started and spoken to the way a user does.
 
-Rule: nothing of the server is imported but the way to find a free port. Used by the end-to-end
+Rule: nothing of the server is imported but the way to find a free port, and what it calls what it
+counts. Used by the end-to-end
 tests, the load scenarios and the benchmarks, so that all three mean the same thing by "a node".
 """
 
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import cycle, islice
@@ -20,14 +22,36 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from chat.api.families import SHARDS
+from chat.api.family import Family
+from chat.counters import FIELDS
 from shard.listen import listen
 
+SAMPLE = re.compile(r"(?P<name>danmaku_\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
 UP = "Danmaku is up"
 START_S = 60.0
 STOP_S = 60.0
 """Bounds, for a machine that is very busy."""
 PLACES = 16
 OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def counters(metrics: str) -> dict[str, int]:
+    """What all shards have counted, by the columns of the scoreboard, from what `/metrics` says.
+    Of histograms nothing."""
+    samples: dict[tuple[str, str], float] = defaultdict(float)
+    for line in metrics.splitlines():
+        if found := SAMPLE.match(line):
+            labels = dict(LABEL.findall(found["labels"]))
+            if labels.pop("shard", None) is not None:
+                samples[found["name"], "".join(labels.values())] += float(found["value"])
+    return {
+        FIELDS[column]: round(samples[family.full_name, value] / family.unit)
+        for family in SHARDS
+        if isinstance(family, Family)
+        for value, column in family.columns.items()
+    }
 
 
 def free_port() -> int:
@@ -169,6 +193,11 @@ class Node:
             return answer.status, json.loads(text) if is_json else text
         finally:
             connection.close()
+
+    def counted(self, column: str) -> int:
+        """What all shards have in a column of the scoreboard, as `/metrics` shows it."""
+        _, text = self.request("GET", "/metrics")
+        return counters(text)[column]
 
     def __enter__(self) -> Self:
         return self.start()

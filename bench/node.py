@@ -7,15 +7,12 @@ the whole node and its clients share both cores.
 
 import http.client
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import Any, Self
 
 from bench import local
 from bench.harness import CLIENT_CORE, SERVER_CORE, Unavailable, children_of, pin
-
-_COUNTER = re.compile(r"^danmaku_node_(\w+?)(?:_total)? (\S+)$", re.MULTILINE)
 
 
 class Backend:
@@ -102,9 +99,9 @@ class Node(local.Node):
         """Likewise another method."""
         return self._backend.put(path, body, method)
 
-    def counters(self) -> dict[str, float]:
-        """What all shards counted, by the counters' own names."""
-        return {name: float(value) for name, value in _COUNTER.findall(self.metrics())}
+    def counters(self) -> dict[str, int]:
+        """What all shards counted, by the scoreboard's columns."""
+        return local.counters(self.metrics())
 
     def metrics(self) -> str:
         """All that it tells of itself."""

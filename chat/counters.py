@@ -1,12 +1,14 @@
 """What a shard counts of chat: the columns of its scoreboard row behind the group's own.
 
 Rules. As in `shard.counters`: counters only grow, gauges are set, and whatever is not delivered
-or not accepted has its reason in its name.
+or not accepted has its reason in its name. A column that is new gets its place in
+`chat.api.families`, or nobody sees it.
 """
 
 from enum import IntEnum, unique
 from typing import Final
 
+from pool.histogram import Buckets, doubling
 from shard import counters as shard_counters
 
 _BASE: Final = len(shard_counters.FIELDS)
@@ -59,7 +61,7 @@ class ChatCount(IntEnum):
     REFUSED_MUTED = _BASE + 32
     REFUSED_SILENCED = _BASE + 33
     REFUSED_ROLE = _BASE + 34
-    MODERATED = _BASE + 35
+    MODERATED_MUTE = _BASE + 35
     REFUSED_MODERATION = _BASE + 36
     SENT_OUT = _BASE + 37
     RULES_LOADED = _BASE + 38
@@ -100,6 +102,29 @@ class ChatCount(IntEnum):
     JOIN_NOTICES_DROPPED = _BASE + 65
     MESSAGES_SHED = _BASE + 66
 
+    MESSAGES_IN = _BASE + 67
+    STREAM_LAG_MS = _BASE + 68
+    PUBLISH_OPEN = _BASE + 69
+    BUS_REQUESTS_FAILED = _BASE + 70
+    MODERATED_UNMUTE = _BASE + 71
+    MODERATED_BAN = _BASE + 72
+    MODERATED_UNBAN = _BASE + 73
+    MODERATED_KICK = _BASE + 74
+    MODERATED_DELETE = _BASE + 75
+    MODERATED_CLEAR = _BASE + 76
+    MODERATED_SETTINGS = _BASE + 77
+
+
+PUBLISH_US: Final = Buckets("publish_us", _BASE + len(ChatCount), doubling(250, 14))
+"""How long batches took to be published, in microseconds, 250 µs to two seconds."""
+DELIVERY_MS: Final = Buckets("delivery_ms", PUBLISH_US.end, doubling(1, 14))
+"""From when a message was said to when its room's flush was written, 1 ms to eight seconds."""
+REQUEST_US: Final = Buckets("request_us", DELIVERY_MS.end, doubling(250, 14))
+"""Round trips to Redis in microseconds, like PUBLISH_US."""
+FLUSH_MESSAGES: Final = Buckets("flush_messages", REQUEST_US.end, doubling(1, 11))
+"""Messages of a room's flush, 1 to 1,024."""
+HISTOGRAMS: Final = (PUBLISH_US, DELIVERY_MS, REQUEST_US, FLUSH_MESSAGES)
+
 
 @unique
 class NodeCount(IntEnum):
@@ -117,9 +142,15 @@ NODE_FIELDS: Final = tuple(count.name.lower() for count in NodeCount)
 """All columns of that row."""
 NODE_GAUGES: Final = frozenset({"webhook_waiting"})
 
-FIELDS: Final = shard_counters.FIELDS + tuple(count.name.lower() for count in ChatCount)
+FIELDS: Final = (
+    *shard_counters.FIELDS,
+    *(count.name.lower() for count in ChatCount),
+    *(field for buckets in HISTOGRAMS for field in buckets.fields),
+)
 """All columns of a shard's row."""
-GAUGES: Final = shard_counters.GAUGES | {"rooms", "streams", "bus_connected", "presend_open"}
+GAUGES: Final = shard_counters.GAUGES | {
+    *("rooms", "streams", "bus_connected", "presend_open", "publish_open", "stream_lag_ms")
+}
 
 
 def clear_gauges(row: "memoryview[int]") -> None:

@@ -1,10 +1,13 @@
 """What a connection group counts: the fields of its row on the scoreboard, in order.
 
 Rules. Counters only grow; gauges (GAUGES) are set. A refusal or a drop has its reason in its name.
+Histograms stand behind the counters. What `/metrics` calls them, `chat.api.families` says.
 """
 
 from enum import IntEnum, unique
 from typing import Final
+
+from pool.histogram import Buckets, doubling
 
 
 @unique
@@ -48,5 +51,15 @@ class Count(IntEnum):
     REFUSED_PASS_FULL = 30
 
 
-FIELDS: Final = tuple(count.name.lower() for count in Count)
+TURN_US: Final = Buckets("turn_us", len(Count), doubling(125, 12))
+"""Lengths of turns in microseconds, 125 µs to a quarter of a second."""
+LOOP_LAG_US: Final = Buckets("loop_lag_us", TURN_US.end, doubling(500, 12))
+"""How late the loop came to its ticks, in microseconds, half a millisecond to a second."""
+HISTOGRAMS: Final = (TURN_US, LOOP_LAG_US)
+
+FIELDS: Final = (
+    *(count.name.lower() for count in Count),
+    *(field for buckets in HISTOGRAMS for field in buckets.fields),
+)
+"""All columns of a row."""
 GAUGES: Final = frozenset({"connections", "slow_readers", "backlog_bytes", "quarantined"})

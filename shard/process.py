@@ -11,13 +11,16 @@ import logging
 import random
 import signal
 import socket
+import time
 from collections.abc import Callable
 from typing import Final
 
 import uvloop
 
+from pool.histogram import Histogram
 from shard.accepting import Share
 from shard.connections import Connections
+from shard.counters import LOOP_LAG_US, TURN_US
 from shard.group import ConnectionGroup
 from shard.handler import Service
 from shard.levels import Levels
@@ -78,17 +81,18 @@ async def _serve(
         listener,
         settings,
         counts,
-        wake=lambda: loop.call_soon(group.turn),
+        wake=lambda: loop.call_soon(turn),
         chance=random.Random(),
         rows=rows,
         share=Share(levels, shard, loop.call_later),
     )
+    turn = timed(group.turn, Histogram(TURN_US, counts))
     service = build(group)
     await service.start()
     group.start(service.handler, int(loop.time()))
-    loop.add_reader(group.fileno(), group.turn)
+    loop.add_reader(group.fileno(), turn)
     serving()
-    ticking = loop.create_task(_tick(group))
+    ticking = loop.create_task(_tick(group, Histogram(LOOP_LAG_US, counts)))
     try:
         await stop.wait()
         group.turn_newcomers_away()
@@ -101,11 +105,25 @@ async def _serve(
         group.shut()
 
 
-async def _tick(group: ConnectionGroup) -> None:
+def timed(turn: Callable[[], None], lengths: Histogram) -> Callable[[], None]:
+    """A turn that is measured, in microseconds."""
+    clock, observe = time.perf_counter_ns, lengths.observe
+
+    def timed_turn() -> None:  # hot: once a turn
+        began = clock()
+        turn()
+        observe((clock() - began) // 1000)
+
+    return timed_turn
+
+
+async def _tick(group: ConnectionGroup, lags: Histogram) -> None:
     """Advance the group at every whole second of the loop's clock."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(1.0 - loop.time() % 1.0)
+        due = loop.time() // 1.0 + 1.0
+        await asyncio.sleep(due - loop.time())
+        lags.observe(int(1e6 * (loop.time() - due)))
         try:
             group.advance(int(loop.time() + 0.001))
         except Exception:

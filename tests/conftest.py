@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 OPTIONAL = re.compile(
-    "(picows|socketify|Go) is not installed|peer is not here|root may write anywhere|may not open so many files"
+    "(picows|socketify|Go) is not installed|peer is not here|root may write anywhere"
+    "|may not open so many files"
     "|the kernel does not allow io_uring"
 )
 WAITING = ("faults", "e2e")

@@ -7,7 +7,6 @@ which is what a test waits for. Synchronous, because a fixture of a session has 
 
 import os
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any, Self
 import redis
 from redis.exceptions import RedisError
 
+from bench.local import free_port
 from chat.ops.engine import EmbeddedEngine, EngineError, find_binary
 
 DEAD_MS = 2_000
@@ -342,10 +342,3 @@ class _Sentinel(TestServer):
             f"#!/bin/sh\n[ -e s.conf ] || printf '{config}\\n' > s.conf\n"
             f"exec '{binary}' s.conf --sentinel\n"
         )
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -37,6 +37,7 @@ class Doors:
         """In the loop that will use them."""
         bus = self._config.bus
         self.store = store = open_store(self._config, self._url)
+        store.servers.on_round_trip = self._metrics.asked
         self.crowds = Crowds(store, self._config.rooms.online_interval_s)
         self.publishing = Publishing(
             *(store, bus.timeout_ms / 1000, self._metrics.published),

@@ -2,59 +2,83 @@
 
 Rules. Nothing is counted here but this process' own requests, which begin at nothing in each life,
 as Prometheus expects; the shards' numbers, and what was published, outlive whoever counted them.
-The shards' appear twice, as `danmaku_NAME{shard="0"}` and as their sum `danmaku_node_NAME`, so that
-a glance at a node needs no query language.
+Names and meanings are `families`'. Each number is shown once: a shard's with the label `shard`, and
+whoever asks for the node's sums them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from chat.counters import GAUGES, NODE_FIELDS, NODE_GAUGES, NodeCount
+from chat.api.families import NODE, SHARDS
+from chat.api.family import PREFIX, Distribution, Family
+from chat.counters import NODE_FIELDS, NodeCount
 from pool.scoreboard import Scoreboard
 
 API_FIELDS: Final = NODE_FIELDS
 """What API and webhooks count on a scoreboard of one row."""
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
+# A second series for each, which this format can only call a gauge.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+Rows = Mapping[str, "memoryview[int]"]
+"""Rows of a scoreboard by the label's value; one under "" where there is no label."""
+
+
+def _family(rows: Rows, label: str, family: Family) -> Metric:
+    kind = GaugeMetricFamily if family.gauge else CounterMetricFamily
+    labels = [*filter(None, (label, family.label))]
+    found = kind(PREFIX + family.name, family.help, labels=labels)
+    for of, row in rows.items():
+        for value, column in family.columns.items():
+            found.add_metric([*filter(None, (of, value))], row[column] * family.unit)
+    return found
+
+
+def _distribution(rows: Rows, label: str, shown: Distribution) -> Metric:
+    buckets = shown.buckets
+    bounds = [*(f"{bound * shown.unit:.10g}" for bound in buckets.bounds), "+Inf"]
+    found = HistogramMetricFamily(PREFIX + shown.name, shown.help, labels=[*filter(None, [label])])
+    for of, row in rows.items():
+        up_to = accumulate(row[buckets.first : buckets.sum])
+        pairs = [(bound, float(count)) for bound, count in zip(bounds, up_to, strict=True)]
+        found.add_metric([*filter(None, [of])], pairs, row[buckets.sum] * shown.unit)
+    return found
+
 
 class ScoreboardCollector(Collector):
-    """The shards' rows as metrics."""
+    """Families of a scoreboard's rows, each row under its number where they have a `label`."""
 
-    def __init__(self, board: Scoreboard) -> None:
-        self._board = board
-
-    def collect(self) -> Iterator[Metric]:
-        rows = [self._board.read(i) for i in range(self._board.rows)]
-        for field in self._board.fields:
-            family = GaugeMetricFamily if field in GAUGES else CounterMetricFamily
-            words = field.replace("_", " ")
-            shards = family(f"danmaku_{field}", f"{words}, by shard", labels=["shard"])
-            for i, row in enumerate(rows):
-                shards.add_metric([str(i)], row[field])
-            yield shards
-            total = sum(row[field] for row in rows)
-            yield family(f"danmaku_node_{field}", f"{words}, all shards", value=total)
-
-
-class NodeCollector(Collector):
-    """What backends published, and what was sent to webhooks, of all lives of who did it."""
-
-    def __init__(self, board: Scoreboard) -> None:
-        self._board = board
+    def __init__(
+        self, board: Scoreboard, families: tuple[Family | Distribution, ...], label: str = ""
+    ) -> None:
+        self._rows = {str(i) if label else "": board.row(i) for i in range(board.rows)}
+        self._families = families
+        self._label = label
 
     def collect(self) -> Iterator[Metric]:
-        row = self._board.read(0)
-        yield CounterMetricFamily(
-            "danmaku_api_published", "messages published for backends", value=row["published"]
-        )
-        for field in NODE_FIELDS[1:]:
-            family = GaugeMetricFamily if field in NODE_GAUGES else CounterMetricFamily
-            yield family(f"danmaku_{field}", field.replace("_", " "), value=row[field])
+        for one in self._families:
+            if isinstance(one, Family):
+                yield _family(self._rows, self._label, one)
+            else:
+                yield _distribution(self._rows, self._label, one)
 
 
 class Metrics:
@@ -62,36 +86,53 @@ class Metrics:
 
     def __init__(self, board: Scoreboard, own: Scoreboard) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(ScoreboardCollector(board))
+        self._registry.register(ScoreboardCollector(board, SHARDS, "shard"))
         ProcessCollector(namespace="danmaku_api", registry=self._registry)
         self.requests = Counter(
             "danmaku_api_requests",
-            "requests to the API, by route and status",
+            "Requests to the API, by route and status; 499 is one whose client left.",
             ["route", "status"],
             registry=self._registry,
         )
         self.seconds = Histogram(
             "danmaku_api_request_seconds",
-            "how long requests took",
+            "How long requests to the API took, by route.",
             ["route"],
             buckets=BUCKETS,
             registry=self._registry,
         )
         self.key_requests = Counter(
             "danmaku_api_key_requests",
-            "requests to the API, by the name of their key and status",
+            "Requests to the API, by the name of their key and status.",
             ["key", "status"],
             registry=self._registry,
         )
         self.cut = Counter(
             "danmaku_api_cut",
-            "connections a limit ended, by what they were answered, unread, or full",
+            "Connections to the API that a limit ended, by what they were answered, `unread`: they "
+            "did not read their answers, or `full`: there were too many.",
             ["reason"],
             registry=self._registry,
         )
-        self._registry.register(NodeCollector(own))
+        self.bus_seconds = Histogram(
+            "danmaku_api_bus_request_seconds",
+            "Round trips of the API's process to Redis, and the wait for a connection.",
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self.bus_errors = Counter(
+            "danmaku_api_bus_errors",
+            "Requests of the API's process that Redis did not answer.",
+            registry=self._registry,
+        )
+        self._registry.register(ScoreboardCollector(own, NODE))
         self._own = own.row(0)
         self._board = board
+
+    def asked(self, seconds: float, failed: bool) -> None:
+        """Redis was asked something."""
+        self.bus_seconds.observe(seconds)
+        self.bus_errors.inc(failed)
 
     def published(self, messages: int) -> None:
         """So many messages were published."""

@@ -40,6 +40,7 @@ Resync = Callable[[Collection[str]], Coroutine[Any, Any, None]]
 class Feed:
     """Reads what is added, `stream` before all.
 
+    written() is told that all of a read is written out
     tried     is set when Redis has first answered, or has not
     turned(stream, error)  is told why a try has failed, and by None when it goes on
     """
@@ -52,6 +53,7 @@ class Feed:
         count: int,
         lagging: Callable[[], int],
         turned: Callable[[str, Exception | None], None],
+        written: Callable[[], None],
     ) -> None:
         self.connected = False
         self.tried = asyncio.Event()
@@ -61,6 +63,7 @@ class Feed:
         self._count = count
         self._lagging = lagging
         self._turned = turned
+        self._all_written = written
         self._cursors: dict[str, bytes] = {}
         self._at_end: set[str] = set()
         self._blocked = False
@@ -160,6 +163,8 @@ class Feed:
                 log.exception("entries of %s were not delivered", stream)
             await self._written(AHEAD)
         await self._written()
+        if found:
+            self._all_written()
         return behind if found else None
 
     async def _written(self, but: int = 0) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from chat.bus.breaker import Breaker
+from chat.bus.breaker import Breaker, Circuit
 from chat.bus.connect import LimitedError, RefusedError, ReusedError, StoreError
 from chat.bus.names import new_epoch
 from chat.bus.store import Outgoing, Receipt, Store
@@ -55,6 +55,7 @@ class Publisher(Generic[Tag]):
 
     done   called with (tag, outcome) pairs once per flush; tags are what `submit` was given
     clock  seconds, monotonic; wall_ms milliseconds since 1970
+    tried  called once per flush with the seconds it took
     """
 
     def __init__(
@@ -64,11 +65,18 @@ class Publisher(Generic[Tag]):
         timeout_s: float,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
+        tried: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._lanes: defaultdict[int, _Lane[Tag]] = defaultdict(
-            lambda: _Lane(store, done, timeout_s, clock, wall_ms)
+            lambda: _Lane(store, done, timeout_s, clock, wall_ms, tried)
         )
         self._lane_of = store.lane
+
+    @property
+    def closed_lanes(self) -> int:
+        """Lanes whose breaker lets nothing through."""
+        lanes = self._lanes.values()
+        return len([lane for lane in lanes if lane.breaker.state is not Circuit.CLOSED])
 
     def submit(self, message: Outgoing, tag: Tag) -> None:
         """Queue a message for the next flush; `done` will name `tag`."""
@@ -89,6 +97,7 @@ class _Lane(Generic[Tag]):
         timeout_s: float,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
+        tried: Callable[[float], None],
     ) -> None:
         self.breaker = Breaker()
         self._store = store
@@ -96,6 +105,7 @@ class _Lane(Generic[Tag]):
         self._timeout_s = timeout_s
         self._clock = clock
         self._wall_ms = wall_ms
+        self._tried = tried
         self._queue: list[tuple[Outgoing, Tag]] = []
         self._flushing: asyncio.Task[None] | None = None
 
@@ -131,7 +141,9 @@ class _Lane(Generic[Tag]):
             self._flushing = None
 
     async def _flush(self, batch: list[tuple[Outgoing, Tag]]) -> None:
+        began = self._clock()
         outcomes = await self._publish([message for message, _ in batch])
+        self._tried(self._clock() - began)
         self._tell([(tag, outcome) for (_, tag), outcome in zip(batch, outcomes, strict=True)])
 
     async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Outcome]:

@@ -31,6 +31,7 @@ class Reader:
     """Reads for one shard.
 
     lagging()  how many writes of what was read are still to be done
+    written()  called when all of a read is
     errors     tries that failed in this life; `counts` has those of all
     """
 
@@ -48,6 +49,7 @@ class Reader:
         self._shard = shard
         self._interval_s = interval_s
         self._count = count
+        self.written: Callable[[], None] = lambda: None
         self._lagging = lagging
         self._counts = counts
         self._feeds: dict[str, Feed] = {}
@@ -110,7 +112,8 @@ class Reader:
         feed = self._feeds.get(name)
         if feed is None:
             feed = Feed(
-                *(self._store, stream, self._interval_s, self._count, self._lagging, self._turned)
+                *(self._store, stream, self._interval_s, self._count, self._lagging, self._turned),
+                lambda: self.written(),
             )
             self._feeds[name] = feed
             if not name:

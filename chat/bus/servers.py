@@ -89,11 +89,23 @@ class Server:
         await pool.leave()
 
 
+RoundTrip = Callable[[float, bool], None]
+"""Is told of a round trip: how many seconds it took, and whether it failed."""
+
+
+def _not_counted(seconds: float, failed: bool) -> None:
+    """Nobody wants to know."""
+
+
 class Servers:
-    """One server. The other kinds are made of this by other answers to who serves what."""
+    """One server. The other kinds are made of this by other answers to who serves what.
+
+    on_round_trip  is told of every round trip
+    """
 
     most_block_s = math.inf
     """How long a tail may wait without looking whether somebody else is to be read by now."""
+    on_round_trip: RoundTrip = staticmethod(_not_counted)
     apart = False
     """Whether partitions may be different servers', so that one may be away without the others."""
 
@@ -159,6 +171,7 @@ class Servers:
         self, requests: Sequence[Request], todo: Sequence[int], replies: list[Any], publishing: bool
     ) -> list[int]:
         """Puts in the replies of those to be asked; which of them were not done."""
+        clock = asyncio.get_running_loop().time
         groups: dict[tuple[Server, bool], list[int]] = defaultdict(list)
         not_done: list[int] = []
         for i in todo:
@@ -172,6 +185,7 @@ class Servers:
 
         async def ask(server: Server, asking: bool, part: list[int]) -> None:
             commands = [requests[i][1] for i in part]
+            began = clock()
             found = await server.ask(commands, publishing=publishing, asking=asking)
             left: Exception | None = None
             for i, reply in zip(part, found, strict=True):
@@ -182,6 +196,7 @@ class Servers:
                         left = reply
                     elif not isinstance(reply, ResponseError):
                         left = reply
+            self.on_round_trip(clock() - began, left is not None)
             if left is not None:
                 await self.wrong(server, left)
 

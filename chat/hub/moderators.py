@@ -5,7 +5,7 @@ begun is finished, though its connection closes. So many may wait of each connec
 """
 
 from collections import deque
-from typing import Final
+from typing import Final, get_args
 
 from msgspec import UNSET
 
@@ -18,13 +18,16 @@ from chat.policy.orders import Actor, NotDone
 from chat.policy.roles import MODERATOR, RANKS, rank, role_in
 from chat.policy.rules import Rulebook
 from chat.tasks import Tasks
-from chat.wire.commands import Moderate
+from chat.wire.commands import Action, Moderate
 from chat.wire.schema import GUEST, Done, Error, ErrorCode
 from pool.handle import Handle
 from shard.connections import Connections
 
 MOST_WAITING: Final = 32
 RETRY_S: Final = 1.0
+
+MODERATED: Final = {action: ChatCount[f"MODERATED_{action.upper()}"] for action in get_args(Action)}
+"""The column of each action that was carried out."""
 
 Line = deque[tuple[Moderate, Actor]]
 
@@ -93,7 +96,7 @@ class Moderators:
         except NotDone as failed:
             why = failed.refusal
             return self._refuse(why.code, why.message, order, why.retry_after)
-        self._counts[ChatCount.MODERATED] += 1
+        self._counts[MODERATED[order.action]] += 1
         return Done(order.room, order.action, order.ref)
 
 

@@ -25,7 +25,7 @@ from chat.bus.rules import Rules
 from chat.bus.store import Store
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
-from chat.counters import ChatCount
+from chat.counters import PUBLISH_US, REQUEST_US, ChatCount
 from chat.hub.acks import Acks
 from chat.hub.admission import Admission
 from chat.hub.devices import Devices
@@ -59,6 +59,7 @@ from chat.rooms.rulefeed import RuleFeed
 from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
 from chat.wire.variants import Variants
+from pool.histogram import Histogram
 from shard.connections import Connections
 
 FIRST_S: Final = 1.0
@@ -110,6 +111,7 @@ class Shard:
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             *(limits, self._rules, visitors, clock, wall),
         )
+        self._reader.written = self.rooms.written
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
@@ -125,7 +127,11 @@ class Shard:
             bus.timeout_ms / 1000,
             clock,
             lambda: int(wall() * 1000),
+            self._published,
         )
+        self._publish_times = Histogram(PUBLISH_US, counts)
+        self._request_times = Histogram(REQUEST_US, counts)
+        store.servers.on_round_trip = self._asked
         self._enforcement = Enforcement(
             *(connections, users, self.rooms, members, self._resume, replies, book, counts, wall)
         )
@@ -185,6 +191,16 @@ class Shard:
         )
         newcomers = self.handler.arrivals.newcomers
         self._notices = Notices(connections, users, replies, counts, self._obey, newcomers)
+
+    def _published(self, seconds: float) -> None:
+        """A flush of messages was tried."""
+        self._publish_times.observe(int(seconds * 1e6))
+        self._counts[ChatCount.PUBLISH_OPEN] = self._publisher.closed_lanes
+
+    def _asked(self, seconds: float, failed: bool) -> None:
+        """Redis was asked something."""
+        self._request_times.observe(int(seconds * 1e6))
+        self._counts[ChatCount.BUS_REQUESTS_FAILED] += failed
 
     def _obey(self, control: Control, version: Version) -> None:
         """What the broadcast stream has for shards."""

@@ -33,6 +33,7 @@ REFUSED: Final = {
     ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
 }
 """Refusals of the gate that are counted."""
+MESSAGES_IN: Final = ChatCount.MESSAGES_IN
 
 
 class Speech:
@@ -71,6 +72,7 @@ class Speech:
 
     def say(self, fd: int, send: Send) -> Error | None:
         """Take a message; why not, or None when the answer comes later."""
+        self._counts[MESSAGES_IN] += 1
         who = self._users.of(fd)
         rules = self._book.of(send.room)
         role = role_in(who, send.room, rules.owners)

@@ -11,7 +11,7 @@ or goes alone within one budget of writes for all rooms.
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-from chat.counters import ChatCount
+from chat.counters import DELIVERY_MS, FLUSH_MESSAGES, ChatCount
 from chat.rooms.announcer import Announcer
 from chat.rooms.asides import Asides
 from chat.rooms.budget import WriteBudget
@@ -20,6 +20,7 @@ from chat.rooms.position import Arrival
 from chat.rooms.room import Room
 from chat.rooms.shed import Display
 from chat.wire.schema import Aside, Gap, LeftOut, Msg, Sequenced
+from pool.histogram import Histogram
 
 Emit = Callable[[Room, Sequence[Sequenced | Gap | Aside]], int]
 """Sends events to all members, in order; how often a sender got what others are not shown."""
@@ -41,6 +42,9 @@ class Delivery:
     ) -> None:
         self._emit = emit
         self._counts = counts
+        self._sizes = Histogram(FLUSH_MESSAGES, counts)
+        self._ages = Histogram(DELIVERY_MS, counts)
+        self._said_ms: list[int] = []
         self._shown_per_s = shown_per_s
         self._budget = WriteBudget()
         self.announcer = Announcer(emit, counts, self._budget)
@@ -75,6 +79,8 @@ class Delivery:
         self, room: Room, arrivals: Sequence[Arrival], events: Sequence[Sequenced | Gap]
     ) -> int:
         """Give out what has come, as far as the room shows it; how many messages it is."""
+        if type(oldest := events[0]) is Msg:
+            self._said_ms.append(oldest.ts)
         if room.display is None and not room.held:
             return self.send(room, events)
         if room.display is not None:
@@ -88,6 +94,12 @@ class Delivery:
         else:
             self.release(room)
         return left_out + messages
+
+    def written(self, now_ms: int) -> None:
+        """All that has come is written: so old were the oldest messages of the rooms' batches."""
+        for said_ms in self._said_ms:
+            self._ages.observe(now_ms - said_ms)
+        self._said_ms.clear()
 
     def send(self, room: Room, events: Sequence[Sequenced | Gap]) -> int:
         """Give out all of some events; how many messages they are."""
@@ -112,6 +124,7 @@ class Delivery:
         self, room: Room, events: Sequence[Sequenced | Gap], shown: int
     ) -> int:
         self._counts[ChatCount.FLUSHES] += 1
+        self._sizes.observe(shown)
         self._counts[ChatCount.MESSAGES_DELIVERED] += room.local * shown
         online, asides = self.announcer.riding(room), self.asides.riding(room)
         return self._emit(room, [*events, *online, *asides] if online or asides else events)

@@ -274,8 +274,15 @@ class Rooms:
             except (ValueError, IndexError):
                 self._counts[ChatCount.BAD_ENTRIES] += 1
         self._counts[ChatCount.ENTRIES_READ] += len(entries)
+        if entries:
+            added_ms, _ = id_order(entries[0][0])
+            self._counts[ChatCount.STREAM_LAG_MS] = max(0, self._now_ms() - added_ms)
         for room, batch in arrivals.items():
             self._give(room, room.position.take(batch))
+
+    def written(self) -> None:
+        """What was delivered is written out."""
+        self._delivery.written(self._now_ms())
 
     def _is_aside(self, room: Room, fields: Sequence[bytes], entry_id: bytes) -> bool:
         """Whether an entry that takes no place is what a room is told beside its messages."""

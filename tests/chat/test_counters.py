@@ -1,6 +1,8 @@
 """A shard's columns: chat's follow the connection group's, without a hole and without a clash."""
 
-from chat.counters import FIELDS, GAUGES, ChatCount, clear_gauges
+from itertools import chain
+
+from chat.counters import FIELDS, GAUGES, HISTOGRAMS, ChatCount, clear_gauges
 from pool.scoreboard import Scoreboard
 from shard import counters as group
 from shard.counters import Count
@@ -8,14 +10,19 @@ from shard.counters import Count
 
 def test_chats_columns_follow_the_groups_without_a_hole() -> None:
     assert len(ChatCount.__members__) == len(ChatCount)
-    assert sorted([*Count, *ChatCount]) == list(range(len(FIELDS)))
+    columns = [range(one.first, one.end) for one in (*group.HISTOGRAMS, *HISTOGRAMS)]
+    assert sorted([*Count, *ChatCount, *chain(*columns)]) == list(range(len(FIELDS)))
 
 
 def test_what_either_counts_is_read_under_its_name() -> None:
     board = Scoreboard(FIELDS, 1)
     for count in (*Count, *ChatCount):
         board.row(0)[count] = 100 + count
-    assert board.read(0) == {count.name.lower(): 100 + count for count in (*Count, *ChatCount)}
+    found = board.read(0)
+    for count in (*Count, *ChatCount):
+        assert found[count.name.lower()] == 100 + count
+    for one in HISTOGRAMS:
+        assert FIELDS[one.first : one.end] == one.fields
 
 
 def test_no_name_means_two_columns() -> None:

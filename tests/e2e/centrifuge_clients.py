@@ -22,7 +22,7 @@ from chat.tasks import Tasks
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
 HAS_NODE = NODE is not None and (HERE / "node_modules" / "centrifuge").exists()
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 Event = dict[str, Any]
 

@@ -29,7 +29,7 @@ def surviving(folder: Path, handshake_s: int) -> Iterator[Node]:
         yield node
         assert node.pids("shard") == [shard], "the shard died"
         assert private_bytes(shard) - before < GROWTH_BYTES
-        assert counted(node, "handler_errors") == 0
+        assert node.counted("handler_errors") == 0
 
 
 @pytest.fixture
@@ -50,13 +50,6 @@ def private_bytes(pid: int) -> int:
     """Memory of a process that it shares with none."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return 1024 * sum(map(int, re.findall(r"^Private_\w+:\s+(\d+)", rollup, re.MULTILINE)))
-
-
-def counted(node: Node, name: str) -> int:
-    _, metrics = node.request("GET", "/metrics")
-    found = re.search(rf"^danmaku_node_{name}(?:_total)? (\S+)$", metrics, re.MULTILINE)
-    assert found, name
-    return int(float(found[1]))
 
 
 @contextmanager
@@ -109,8 +102,8 @@ class TestAtTheDoor:
             assert await serves(patient, viewer)
             assert got[101] == min(20_000, room - 1), got
             assert got[101] + got[503] == 20_000
-            assert counted(patient, "upgraded") == got[101] + 1
-            assert counted(patient, "refused_full") == got[503]
+            assert patient.counted("upgraded") == got[101] + 1
+            assert patient.counted("refused_full") == got[503]
         await viewer.close()
 
     @pytest.mark.parametrize("mood", ["silent", "trickle"])
@@ -119,7 +112,7 @@ class TestAtTheDoor:
         with crowds(curt, mood, 3_000) as crowd:
             assert await serves(curt, viewer)
             assert await asyncio.to_thread(statuses, crowd) == {408: 3_000}
-            assert counted(curt, "refused_handshake_timeout") == 3_000
+            assert curt.counted("refused_handshake_timeout") == 3_000
         assert await serves(curt, viewer)
         await viewer.close()
 
@@ -130,7 +123,7 @@ class TestAtTheDoor:
             assert await serves(patient, viewer)
         for _ in range(100):
             assert await serves(patient, viewer)
-            if counted(patient, "connections") == 1:
+            if patient.counted("connections") == 1:
                 break
         else:
             pytest.fail("some of them are still there")

@@ -229,8 +229,7 @@ class TestSlowReaders:
             await reader.readuntil(b'"joined"')
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             posted = 0
-            dropped = re.compile(r"danmaku_dropped_slow_total\{shard=\"0\"\} ([1-9.e+]+)")
-            while not dropped.search(node.request("GET", "/metrics")[1]):
+            while not node.counted("dropped_slow"):
                 await say(node, room, *(f"{posted + i:06} " + "x" * 200 for i in range(500)))
                 posted += 500
             writer.transport.resume_reading()  # type: ignore[attr-defined]

@@ -8,7 +8,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.local import Node, free_port
+from bench.local import Node, counters, free_port
+from chat.counters import GAUGES
 from chat.ops.engine import EmbeddedEngine
 from tests.e2e.viewers import PATIENCE_S, Event, Viewer
 
@@ -80,18 +81,18 @@ class TestKilledShard:
             for i in range(5):
                 assert (await a[0].type("live:count", f"{i}"))["t"] == "ack"
             before = metrics(node)
-            assert before["danmaku_node_connections"] == len(a + b)
+            assert before["connections"] == len(a + b)
             for pid in node.pids("shard"):
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: node.said().count("again in") == 2)
-            await until(lambda: metrics(node)["danmaku_node_starts_total"] == 4)
+            await until(lambda: node.counted("starts") == 4)
             after = metrics(node)
             for gauge in ("connections", "rooms", "streams", "slow_readers", "backlog_bytes"):
-                assert after[f"danmaku_node_{gauge}"] == 0
-            counters = [name for name in before if name.endswith("_total")]
-            assert len(counters) > 30
-            assert [name for name in counters if after[name] < before[name]] == []
-            assert after["danmaku_node_upgraded_total"] == len(a + b)
+                assert after[gauge] == 0
+            growing = set(before) - GAUGES
+            assert len(growing) > 30
+            assert [name for name in growing if after[name] < before[name]] == []
+            assert after["upgraded"] == len(a + b)
             for viewer in a + b:
                 await viewer.until(lambda viewer: viewer.closed)
 
@@ -290,11 +291,9 @@ def comm(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text()
 
 
-def metrics(node: Node) -> dict[str, float]:
-    """The node's samples without labels."""
-    _, text = node.request("GET", "/metrics")
-    lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in lines if name.startswith("danmaku_node_")}
+def metrics(node: Node) -> dict[str, int]:
+    """What its shards have counted."""
+    return counters(node.request("GET", "/metrics")[1])
 
 
 def alive(pid: int) -> bool:

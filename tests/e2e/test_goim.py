@@ -40,7 +40,6 @@ CLIENTS = [
     *(("bilibili-live-ws", protover) for protover in (1, 2, 3)),
     *(("tiny-bilibili-ws", protover) for protover in (2, 3)),
 ]
-DROPPED = "danmaku_node_dropped_slow_total"
 HAN = [chr(code) for code in range(0x4E00, 0x9FA5)]
 ROOMS = itertools.count(1000)
 
@@ -283,9 +282,7 @@ async def test_slow(node: Node, room: int) -> None:
             lines = ["".join(noise[i : i + 290]) for i in range(0, len(noise), 290)]
             await say(node, room, *lines)
             posted += 400
-            _, metrics = await asyncio.to_thread(node.request, "GET", "/metrics")
-            [line] = [one for one in metrics.splitlines() if one.startswith(DROPPED)]
-            dropped = int(float(line.split()[1]))
+            dropped = await asyncio.to_thread(node.counted, "dropped_slow")
         for viewer in viewers:
             viewer.do("resume")
         for viewer in viewers:

@@ -13,7 +13,6 @@ from tests.e2e.viewers import PATIENCE_S
 from tests.whole import whole
 
 BATCH = 1000
-DROPPED = "danmaku_node_dropped_slow_total"
 
 
 class TestSlowReader:
@@ -34,9 +33,7 @@ class TestSlowReader:
                     status, _ = await asyncio.to_thread(node.request, "POST", path, messages)
                     assert status == 200
                     posted += BATCH
-                    _, metrics = await asyncio.to_thread(node.request, "GET", "/metrics")
-                    [line] = [x for x in metrics.splitlines() if x.startswith(DROPPED)]
-                    dropped = int(float(line.split()[1]))
+                    dropped = await asyncio.to_thread(node.counted, "dropped_slow")
 
                 seqs: list[int] = []
                 while posted not in seqs:

@@ -12,7 +12,6 @@ thread, to which the kernel ties their lives.
 import asyncio
 import os
 import random
-import re
 import signal
 import time
 from collections import defaultdict
@@ -347,9 +346,7 @@ class Scene:
 
     def counted(self, name: str) -> int:
         """A counter of all nodes."""
-        metrics = [node.request("GET", "/metrics")[1] for node in self.nodes]
-        found = [re.search(rf"^danmaku_node_{name}_total (\S+)$", one, re.M) for one in metrics]
-        return sum(int(float(one[1])) for one in found if one)
+        return sum(node.counted(name) for node in self.nodes)
 
     async def stop_for(self, pid: int, seconds: float) -> None:
         """Stop a process for so long."""

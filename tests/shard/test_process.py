@@ -6,7 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from pool.histogram import Histogram
+from pool.scoreboard import Scoreboard
+from shard.counters import FIELDS, TURN_US
 from shard.frames import CLOSE
+from shard.process import timed
 from tests.shard.servers import TIMEOUT_S, Server, start, stop, stopped
 from tests.shard.wire import REQUEST, close_frame, server_frames
 
@@ -15,7 +21,7 @@ import sys
 from pool.scoreboard import Scoreboard
 from shard import process
 from shard.closecodes import CloseCode
-from shard.counters import FIELDS
+from shard.counters import FIELDS, LOOP_LAG_US, TURN_US
 from shard.echo import SETTINGS, Echo
 from shard.listen import listen
 
@@ -51,6 +57,9 @@ class Telltale(Echo):
 
 row = Scoreboard(FIELDS, 1).row(0)
 process.run(listener, SETTINGS, row, 1024, Telltale, drain_s=float(sys.argv[1]))
+if "counts" in sys.argv:
+    for one in (TURN_US, LOOP_LAG_US):
+        print(one.name, sum(row[one.first : one.sum]) > 0, row[one.sum] > 0)
 """
 
 
@@ -110,6 +119,23 @@ class TestRunning:
             assert process.returncode == 0
             assert errors.startswith("a tick failed\n")
             assert errors.count("KeyError:") == 1
+
+    def test_turns_are_measured_and_how_late_ticks_are(self) -> None:
+        with telltale(0, "counts") as (process, url), raw_client(url):
+            line(process, "open")
+            for _ in range(3):
+                line(process, r"tick (\d+)")
+            process.send_signal(signal.SIGTERM)
+            line(process, "drain")
+            assert process.stdout is not None
+            assert [*process.stdout][-2:] == ["turn_us True True\n", "loop_lag_us True True\n"]
+
+    def test_a_turn_that_fails_fails_as_without_a_measure(self) -> None:
+        row = Scoreboard(FIELDS, 1).row(0)
+        turn = timed(lambda: [][0], Histogram(TURN_US, row))
+        with pytest.raises(IndexError):
+            turn()
+        assert not any(row)
 
 
 class TestStopping:

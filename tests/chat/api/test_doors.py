@@ -48,4 +48,7 @@ class TestDoors:
         doors.open()
         with pytest.raises(StoreError):
             await doors.reports.page(BEGINNING, 9)
+        told = doors._metrics.render().decode().splitlines()
+        assert "danmaku_api_bus_errors_total 1.0" in told
+        assert "danmaku_api_bus_request_seconds_count 1.0" in told
         await doors.close()

@@ -1,17 +1,22 @@
 """`/metrics`: what Prometheus reads of it."""
 
 import re
+from math import inf
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from chat.api.families import SHARDS as SHARDS_FAMILIES
+from chat.api.family import Distribution, Family
 from chat.api.metrics import API_FIELDS, Metrics
-from chat.counters import FIELDS, GAUGES, NodeCount
+from chat.counters import FIELDS, NodeCount
+from pool.histogram import Histogram
 from pool.scoreboard import Scoreboard
 from tests.chat.api.rig import Api
 
 SHARDS = 3
+DISTRIBUTIONS = [one for one in SHARDS_FAMILIES if isinstance(one, Distribution)]
 
 
 @pytest.fixture
@@ -35,32 +40,66 @@ def families(rendered: bytes) -> dict[str, Metric]:
 
 
 class TestScoreboard:
-    @pytest.mark.parametrize("field", FIELDS)
-    def test_each_shards_number_is_shown_and_their_sum(self, board: Scoreboard, field: str) -> None:
-        found = families(Metrics(board, Scoreboard(API_FIELDS, 1)).render())
-        kind = "gauge" if field in GAUGES else "counter"
-        shards, node = found[f"danmaku_{field}"], found[f"danmaku_node_{field}"]
-        assert (shards.type, node.type) == (kind, kind)
-        values = {sample.labels["shard"]: sample.value for sample in shards.samples}
-        assert values == {str(i): float(board.read(i)[field]) for i in range(SHARDS)}
-        [total] = node.samples
-        assert total.value == sum(values.values())
+    @pytest.mark.parametrize("one", SHARDS_FAMILIES, ids=lambda one: one.name)
+    def test_each_shards_numbers_are_shown(
+        self, board: Scoreboard, one: Family | Distribution
+    ) -> None:
+        found = families(Metrics(board, Scoreboard(API_FIELDS, 1)).render())[f"danmaku_{one.name}"]
+        if isinstance(one, Distribution):
+            assert found.type == "histogram"
+            return
+        assert found.type == ("gauge" if one.gauge else "counter")
+        assert {
+            (sample.labels["shard"], sample.labels.get(one.label, "")): sample.value
+            for sample in found.samples
+        } == {
+            (str(shard), of): board.row(shard)[column] * one.unit
+            for shard in range(SHARDS)
+            for of, column in one.columns.items()
+        }
 
-    def test_only_counters_are_called_total(self, board: Scoreboard) -> None:
-        for family in families(Metrics(board, Scoreboard(API_FIELDS, 1)).render()).values():
-            for sample in family.samples:
-                assert sample.name.endswith("_total") is (family.type == "counter"), sample
+    @pytest.mark.parametrize("one", DISTRIBUTIONS, ids=lambda one: one.name)
+    def test_a_histograms_buckets_add_up(self, one: Distribution) -> None:
+        board = Scoreboard(FIELDS, SHARDS)
+        histogram = Histogram(one.buckets, board.row(1))
+        first, last = one.buckets.bounds[0], one.buckets.bounds[-1]
+        for value in (first, first + 1, last, last + 1):
+            histogram.observe(value)
+        found = families(Metrics(board, Scoreboard(API_FIELDS, 1)).render())[f"danmaku_{one.name}"]
+        mine = [sample for sample in found.samples if sample.labels["shard"] == "1"]
+        buckets = {
+            float(sample.labels["le"]): sample.value
+            for sample in mine
+            if sample.name.endswith("_bucket")
+        }
+        assert list(buckets) == pytest.approx([b * one.unit for b in one.buckets.bounds] + [inf])
+        counts = list(buckets.values())
+        assert counts == [1, *[2] * (len(counts) - 3), 3, 4]
+        [total] = [sample.value for sample in mine if sample.name.endswith("_sum")]
+        assert total == pytest.approx((2 * first + 2 * last + 2) * one.unit)
+        [count] = [sample.value for sample in mine if sample.name.endswith("_count")]
+        assert count == 4
 
-    def test_names_are_what_prometheus_allows_and_all_begin_alike(self, board: Scoreboard) -> None:
+    def test_names_follow_prometheus_conventions(self, board: Scoreboard) -> None:
         for name, family in families(Metrics(board, Scoreboard(API_FIELDS, 1)).render()).items():
             assert re.fullmatch(r"danmaku_[a-z0-9_]+", name)
-            assert family.documentation
+            assert len(family.documentation.split()) > 2, name
+            assert family.documentation.endswith("."), name
+            for sample in family.samples:
+                assert sample.name.endswith("_total") is (family.type == "counter"), sample
+            assert not re.search(r"_(ms|us|kb|mb|minutes)(_|$)", name)
+            assert not name.startswith("danmaku_node_")
+
+    def test_no_series_stands_twice(self, api: Api) -> None:
+        lines = api.get("/metrics").body.decode().splitlines()
+        series = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+        assert len(set(series)) == len(series) > 100
 
     def test_numbers_are_read_when_they_are_asked_for(self, board: Scoreboard) -> None:
         metrics = Metrics(board, Scoreboard(API_FIELDS, 1))
-        before = families(metrics.render())["danmaku_node_connections"].samples[0].value
+        before = families(metrics.render())["danmaku_connections"].samples[0].value
         board.row(0)[FIELDS.index("connections")] += 5
-        after = families(metrics.render())["danmaku_node_connections"].samples[0].value
+        after = families(metrics.render())["danmaku_connections"].samples[0].value
         assert after - before == 5
 
 
@@ -89,10 +128,10 @@ class TestRequests:
     def test_paths_that_are_not_there_share_one_label(self, api: Api, room: str) -> None:
         before = value(api, "danmaku_api_requests_total", route="other", status="404")
         for i in range(3):
-            api.get(f"/nothing{i}")
+            api.get(f"/nowhere{i}")
         after = value(api, "danmaku_api_requests_total", route="other", status="404")
         assert after - before == 3
-        assert b"nothing" not in api.get("/metrics").body
+        assert b"nowhere" not in api.get("/metrics").body
 
     def test_published_messages_are_counted_and_duplicates_not(self, api: Api, room: str) -> None:
         before = value(api, "danmaku_api_published_total")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.local import free_port
 from chat.bus.connect import StoreError
 from chat.ops.engine import find_binary
 from tests.chat.rig import a_store, publish
-from tests.servers import TestServer, free_port, wait_for
+from tests.servers import TestServer, wait_for
 
 
 def able() -> Path | None:

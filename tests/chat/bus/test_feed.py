@@ -30,6 +30,8 @@ class TestPacing:
     async def test_nothing_is_read_while_the_last_batch_is_still_going_out(
         self, desk: Desk
     ) -> None:
+        written: list[int] = []
+        desk.reader.written = lambda: written.append(len(desk.batches))
         await until(lambda: desk.reads == 1)
         desk.lagging = True
         await desk.put(NOTICES, "a")
@@ -37,10 +39,11 @@ class TestPacing:
         await desk.put(NOTICES, "b", "c")
         for _ in range(100):
             await desk.store.ping()
-        assert desk.reads == 1
+        assert (desk.reads, written) == (1, [])
         desk.lagging = False
         await desk.heard(NOTICES, "a", "b", "c")
         assert desk.batches == [1, 2]
+        await until(lambda: written == [1, 2])
 
     async def test_of_one_read_a_stream_waits_until_the_one_before_is_written(
         self, desk: Desk

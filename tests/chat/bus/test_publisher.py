@@ -31,8 +31,9 @@ class Desk:
         self.ahead_ms = 0
         self.outcomes: list[tuple[Any, Outcome]] = []
         self.flushes: list[int] = []
+        self.tries: list[float] = []
         self.publisher: Publisher[Any] = Publisher(
-            store, self._done, timeout_s, lambda: self.now, self.wall_ms
+            *(store, self._done, timeout_s, lambda: self.now, self.wall_ms, self.tries.append)
         )
 
     @property
@@ -254,6 +255,7 @@ class TestRefusing:
             shaky.say(i)
             await shaky.verdicts(i + 1)
         assert shaky.breaker.state is Circuit.OPEN
+        assert (shaky.publisher.closed_lanes, len(shaky.tries)) == (1, len(shaky.flushes))
 
         shaky.now += 1.0  # the pause is over; one is let through, and fails
         shaky.say("probe")
@@ -269,6 +271,7 @@ class TestRefusing:
         found = await shaky.verdicts(8)
         assert isinstance(found["second probe"], Receipt)
         assert shaky.breaker.state.name == "CLOSED"
+        assert shaky.publisher.closed_lanes == 0
         assert await shaky.texts() == ["0", "second probe"]
 
     async def test_what_waits_behind_a_failure_is_refused_when_the_breaker_opens(

@@ -104,9 +104,15 @@ class TestAReplica:
         assert desk.relay.accepted == before + 1
 
     async def test_that_stays_one_refuses_and_says_why(self, desk: Desk) -> None:
+        asked: list[tuple[float, bool]] = []
+        desk.store.servers.on_round_trip = lambda seconds, failed: asked.append((seconds, failed))
         await desk.publish("a")
+        assert {failed for _, failed in asked} == {False}
+        done = len(asked)
         await desk.demote()
         error = await desk.publish("b")
+        assert {failed for _, failed in asked[done:]} == {True}
+        assert all(seconds > 0 for seconds, _ in asked)
         assert isinstance(error, StoreError)
         assert "READONLY" in str(error) or "read only" in str(error)
         await desk.first.replicaof("NO", "ONE")

@@ -32,7 +32,8 @@ async def test_is_done_and_said(shard: Shard) -> None:
         await mod.ask("moderate", room=ROOM, action="unmute", uid="u1")
         await until(lambda: not shard.hub._book.of(ROOM).sanctions)
         await user.say(ROOM, "x")
-    assert shard.count(ChatCount.MODERATED) == 2
+    assert shard.count(ChatCount.MODERATED_MUTE) == 1
+    assert shard.count(ChatCount.MODERATED_UNMUTE) == 1
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -136,7 +137,7 @@ class TestOrder:
             await mod.hear("welcome")
             await mod.do("moderate", room=ROOM, action="ban", uid="u1")
         async with shard.viewer(token("u1")) as viewer:
-            await until(lambda: shard.count(ChatCount.MODERATED) == 1)
+            await until(lambda: shard.count(ChatCount.MODERATED_BAN) == 1)
             assert (await viewer.ask("join", room=ROOM))["code"] == "banned"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from chat.bus.entries import Liked
-from chat.counters import FIELDS, ChatCount
+from chat.counters import DELIVERY_MS, FIELDS, FLUSH_MESSAGES, ChatCount
 from chat.policy.rules import RoomRules, Settings
 from chat.rooms.budget import WRITES_PER_S
 from chat.rooms.delivery import Delivery
@@ -71,6 +71,23 @@ class TestPlainly:
         ]
         assert told.counts[ChatCount.MESSAGES_DELIVERED] == 3 * 2
         assert told.counts[ChatCount.FLUSHES] == 1
+
+    def test_a_batch_is_measured_once_however_many_are_told(self) -> None:
+        told = Told(members=300)
+        told.hear(message(1), message(2), message(3))
+        sizes = told.counts[FLUSH_MESSAGES.first : FLUSH_MESSAGES.sum]
+        assert (sum(sizes), sizes[FLUSH_MESSAGES.bounds.index(4)]) == (1, 1)
+        assert told.counts[FLUSH_MESSAGES.sum] == 3
+
+    def test_its_age_is_that_of_its_oldest_message_when_all_is_written(self) -> None:
+        told = Told()
+        told.hear(structs.replace(message(1), ts=1_000), structs.replace(message(2), ts=1_400))
+        told.hear(structs.replace(message(3), ts=1_700))
+        assert not any(told.counts[DELIVERY_MS.first : DELIVERY_MS.end])
+        for _ in range(2):
+            told.delivery.written(2_000)
+            assert sum(told.counts[DELIVERY_MS.first : DELIVERY_MS.sum]) == 2
+            assert told.counts[DELIVERY_MS.sum] == 1_000 + 300
 
 
 class TestMerging:

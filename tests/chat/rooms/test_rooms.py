@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.bus.crowds import Crowds
+from chat.bus.entries import id_order
 from chat.config.sections import Limits
 from chat.counters import ChatCount
 from chat.ops.engine import EmbeddedEngine
@@ -128,6 +129,17 @@ class TestFollowing:
         await desk.feed()
         assert desk.heard() == ["a", "b"]
         assert desk.count(ChatCount.DUPLICATES_READ) == 2
+
+    async def test_how_old_what_was_read_is_is_known(self, desk: Desk) -> None:
+        await desk.open()
+        await publish(desk.store, ROOM, "a")
+        await desk.until_heard("a")
+        stream = desk.keys.fanout(desk.keys.partition(ROOM))
+        [(entry_id, _)] = await desk.raw.xrange(stream)
+        added_ms = id_order(entry_id)[0]
+        desk.rooms._wall = lambda: added_ms / 1000 + 7
+        await desk.feed()
+        assert desk.count(ChatCount.STREAM_LAG_MS) == 7_000
 
     async def test_strangers_entries_in_the_stream_are_counted_and_skipped(
         self, desk: Desk
