@@ -213,7 +213,15 @@ class TestRefusals:
         assert (status, output) == (2, "")
         assert errors.startswith("danmaku: ")
 
-    async def test_another_server(self, node: Node) -> None:
-        status, _, errors = await run("audit", "--api", node.probes)
+    async def test_another_server(self) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nwhat?")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            status, _, errors = await run("audit", "--api", f"http://127.0.0.1:{port}")
         assert status == 1
         assert "is it the API's address?" in errors
