@@ -11,8 +11,9 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +25,7 @@ OUT = HERE / "out"
 
 
 def build(name: str) -> Path:
-    """Compile `bench/<name>.c` unless the program is newer than its sources."""
+    """Compile `bench/<name>.c` unless the program is newer than its sources. Raises Unavailable."""
     source, program = HERE / f"{name}.c", OUT / name
     newest = max(path.stat().st_mtime for path in [source, *HERE.glob("*.h")])
     if program.exists() and program.stat().st_mtime > newest:
@@ -32,14 +33,26 @@ def build(name: str) -> Path:
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
     if compiler is None:
         raise Unavailable(f"no C compiler to build {source.name} (on Debian: apt install gcc)")
-    OUT.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [compiler, "-O2", "-Wall", "-o", str(program), str(source)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise Unavailable(f"{source.name} does not compile:\n{done.stderr.strip()}")
+    compile_whole([compiler, "-O2", "-Wall"], source, program)
     return program
+
+
+def compile_whole(
+    compiler: Sequence[str | Path], source: Path, program: Path, env: Mapping[str, str] = os.environ
+) -> None:
+    """Build `program` aside and put it in its place whole: others may run, or build, it meanwhile.
+
+    Raises Unavailable with what the compiler said.
+    """
+    program.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent) as aside:
+        built = Path(aside) / program.name
+        done = subprocess.run(
+            [*compiler, "-o", built, source], env=env, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Unavailable(f"{source.name} does not compile:\n{done.stderr.strip()[:2000]}")
+        built.replace(program)
 
 
 class Child:

@@ -7,12 +7,11 @@ of 2021, with the protocol of that time. A push is the data and some sixty bytes
 import http.client
 import os
 import shutil
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.child import OUT
+from bench.child import OUT, compile_whole
 from bench.harness import Unavailable
 from bench.local import free_port
 from bench.peers.program import UNPACKED, Program
@@ -70,13 +69,7 @@ def build() -> Path:
         raise Unavailable(
             f"no {what} (Debian: golang-go, golang-github-centrifugal-centrifuge-dev)"
         )
-    OUT.mkdir(exist_ok=True)
     ours = {"GO111MODULE": "off", "GOPATH": str(path), "GOCACHE": str(OUT / "go"), "GOENV": "off"}
     ours |= {"CGO_ENABLED": "0"} | ({"GOROOT": str(GO.parents[1])} if go == GO else {})
-    done = subprocess.run(
-        [go, "build", "-o", PROGRAM, SOURCE],
-        env=os.environ | ours, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise Unavailable(f"{SOURCE.name} does not build: {done.stderr.strip()[:300]}")
+    compile_whole([go, "build"], SOURCE, PROGRAM, os.environ | ours)
     return PROGRAM

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import child as children
 from bench.child import Child
 from shard.listen import raise_descriptor_limit
 
@@ -62,3 +63,24 @@ def test_it_is_heard_where_very_many_files_are_open(program: list[str | Path]) -
                 break
         with Child(program, 0) as child:
             assert child.ask("a") == {"said": "a"}
+
+
+HALF_BUILT = """#!/bin/sh
+for last; do [ "$before" != -o ] || built=$last; before=$last; done
+echo half > "$built"
+[ ! -e "$PROGRAM" ] || { echo "$PROGRAM is half built"; exit 1; } >&2
+exec cc "$@"
+"""
+
+
+def test_nobody_finds_a_program_half_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "slow-cc"
+    compiler.write_text(HALF_BUILT)
+    compiler.chmod(0o755)
+    monkeypatch.setattr(children, "OUT", tmp_path / "out")
+    monkeypatch.setenv("PROGRAM", str(tmp_path / "out" / "floor"))
+    monkeypatch.setenv("CC", str(compiler))
+    program = children.build("floor")
+    with Child([program], 0) as floor:
+        assert "port" in floor.hello
+    assert list(program.parent.iterdir()) == [program]
