@@ -1,6 +1,6 @@
 """The keys by which guests come back as who they were.
 
-Rules. A key is a guest's number and its HMAC (RFC 2104, SHA-256, cut to 128 bits): nothing is kept
+Rules. A key is a guest's number and its MAC (keyed BLAKE2s, RFC 7693, of 128 bits): nothing is kept
 of a guest until it comes back. The secret is made of `auth.secret`, and keys of the one before are
 taken and replaced; where there is none, all shards of all nodes share one that Redis keeps. Until
 that is known there are no keys, and none is taken.
@@ -11,36 +11,28 @@ Danger: who has a guest's key is that guest. It goes to nobody else and into no 
 import hmac
 import re
 import secrets
-from binascii import b2a_base64
-from hashlib import sha256
+from hashlib import blake2s
 from typing import Final
 
 from chat.bus.store import Store
 
-_KEY: Final = re.compile(r"([0-9a-z]{1,48})\.([0-9A-Za-z_-]{22})")
+_KEY: Final = re.compile(r"([0-9a-z]{1,48})\.([0-9a-f]{32})")
 _PURPOSE: Final = b"guests of danmaku"
 """What `auth.secret` signs for users can never be a guest's key, nor the other way round."""
 _MAC_BYTES: Final = 16
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
-_PAD: Final = b"=\n"
-_BLOCK: Final = 64
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 class _Macs:
-    """Those of one secret. Each goes on from the two blocks that all of them begin with, which is a
-    fourth of what `hmac.digest` takes."""
+    """Those of one secret: keyed BLAKE2s, which takes less than half of what an HMAC does."""
 
     def __init__(self, secret: str) -> None:
-        key = hmac.digest(secret.encode(), _PURPOSE, "sha256").ljust(_BLOCK, b"\0")
-        self._inner, self._outer = map(sha256, (key.translate(_INNER), key.translate(_OUTER)))
+        key = hmac.digest(secret.encode(), _PURPOSE, "sha256")
+        self._keyed = blake2s(key=key, digest_size=_MAC_BYTES)
 
     def of(self, number: str) -> str:  # hot: once per guest that connects
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(number.encode())
-        outer.update(inner.digest())
-        mac = outer.digest()[:_MAC_BYTES]
-        return b2a_base64(mac).translate(_URL_SAFE, _PAD).decode()
+        mac = self._keyed.copy()
+        mac.update(number.encode())
+        return mac.hexdigest()
 
 
 class GuestKeys:
