@@ -120,6 +120,10 @@ class Connections:
         """What to keep of the connection that has `fd` now."""
         return Handle(fd, self._table.generation[fd])
 
+    def generation(self, fd: int) -> int:
+        """That of the handle, without the handle."""
+        return self._table.generation[fd]
+
     def alive(self, handle: Handle) -> bool:
         """Whether it is still that connection, and open."""
         return self._table.phase[handle.fd] == OPEN and self._table.alive(handle)

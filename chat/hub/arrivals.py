@@ -118,7 +118,6 @@ class Arrivals:
     def admit(self, fd: int, welcome: Welcome, joins: Sequence[Join]) -> None:
         """Ask whether a newcomer may come in, and into which of its rooms."""
         assert self._hooks is not None
-        joins = joins[: self._limits.rooms_per_connection + 1]
         self.newcomers.add(fd)
         asking = self._admitted(self._hooks, self._users.of(fd), joins)
         self._ask(fd, asking, partial(self._let_in, fd, welcome, joins))

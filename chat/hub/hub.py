@@ -155,8 +155,6 @@ class Hub:
     # --- the connections' handler --------------------------------------------------------------
 
     def on_open(self, fd: int, request: Request) -> Opening:  # hot: once per viewer that connects
-        self._rate.reset(fd)
-        self._reporting.reset(fd)
         variant = self._replies.variant(fd)
         wanted = wanted_by(request, variant.dialect)
         dialect = wanted.dialect
@@ -165,6 +163,7 @@ class Hub:
             self._connections.become(fd, self._variants.speaking(number, dialect))
             variant = self._replies.variant(fd)
         if dialect.introduces:
+            self._rate.begin(fd)
             self.introductions.wait(fd)
             return dialect.greeting()
         try:
@@ -176,6 +175,9 @@ class Hub:
                 return answer(status, str(refused))
             return refused.code, str(refused)
         joins = wanted.joins
+        if len(joins) > self._most_rooms:
+            joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
+        self._rate.begin(fd, len(joins))
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
         if dialect.places and len(joins) > 1:
@@ -207,10 +209,7 @@ class Hub:
         is not served."""
         first = dialect.event(welcome)
         written, size = ([first], len(first)) if first else ([], 0)
-        if len(joins) > self._most_rooms:
-            joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
         for join in joins:
-            self._rate.spend(fd)
             refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
             if refusal is not None:
                 found: Room | Answer | Error | None = error(refusal, join.ref)

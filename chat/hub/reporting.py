@@ -2,8 +2,8 @@
 
 Rules. The message is put there as this shard knows it, never as the viewer tells it. It is answered
 when the queue has it; a viewer that repeats itself is answered alike and changes nothing. Reports
-are rare, so each costs a look-up and a round trip; how many, is bounded for a connection by a rate,
-and for the shard by how many are under way.
+are rare, so each costs a look-up and a round trip; how many, is bounded for a user by a rate, and
+for the shard by how many are under way.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from chat.bus.store import Store
 from chat.counters import ChatCount
 from chat.hub.replies import Replies
 from chat.hub.users import Users
-from chat.policy.rates import Rates
+from chat.policy.rates import RatesByName
 from chat.policy.text import clean_text
 from chat.rooms.members import Members
 from chat.rooms.room import Room
@@ -30,7 +30,9 @@ from shard.connections import Connections
 
 PER_MINUTE: Final = 6
 AT_ONCE: Final = 5
-"""Of one connection. Nobody reads and judges faster; whom a raid annoys may report a few of it."""
+"""Of one user. Nobody reads and judges faster; whom a raid annoys may report a few of it."""
+MOST_REPORTERS: Final = 10_000
+"""Whose reports of the last minute are remembered."""
 MOST_UNDER_WAY: Final = 64
 """Of the shard."""
 ACTION: Final = "report"
@@ -40,7 +42,7 @@ ACTION: Final = "report"
 class Reporting:
     """The reports of one shard's viewers.
 
-    rows   of connections; clock: seconds, monotonic; wall seconds since 1970
+    clock  seconds, monotonic; wall seconds since 1970
     """
 
     def __init__(
@@ -50,7 +52,6 @@ class Reporting:
         members: Members,
         replies: Replies,
         store: Store,
-        rows: int,
         counts: "memoryview[int]",
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -61,8 +62,7 @@ class Reporting:
         self._replies = replies
         self._store = store
         self._queue = Reports(store)
-        self._rates = Rates(rows, PER_MINUTE / 60, AT_ONCE)
-        self.reset: Callable[[int], None] = self._rates.reset
+        self._rates = RatesByName(PER_MINUTE / 60, AT_ONCE, MOST_REPORTERS)
         self._counts = counts
         self._clock = clock
         self._wall = wall
@@ -78,14 +78,14 @@ class Reporting:
         room = self._members.named(fd, command.room)
         if room is None or not self._members.has(fd, room):
             return Error(ErrorCode.NOT_JOINED, "join the room first", command.ref)
-        wait = self._rates.wait(fd, self._clock())
+        reporter = self._users.of(fd).uid
+        wait = self._rates.wait(reporter, self._clock())
         if wait or self._under_way >= MOST_UNDER_WAY:
             self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
             after = round(wait or 1.0, 2)
             words = f"at most {PER_MINUTE} reports a minute"
             return Error(ErrorCode.RATE_LIMITED, words, command.ref, after)
         self._under_way += 1
-        reporter = self._users.of(fd).uid
         self._tasks.spawn(self._add(self._connections.handle(fd), reporter, room, command))
         return None
 

@@ -145,7 +145,7 @@ class Shard:
         )
         self._moderators = Moderators(connections, users, replies, book, moderation, counts)
         self._reporting = Reporting(
-            *(connections, users, members, replies, store, rows, counts, clock, wall)
+            *(connections, users, members, replies, store, counts, clock, wall)
         )
         self._outsiders = Outsiders(config, counts, clock)
         asked_first = quotas(store, limits, connections, clock, counts)

@@ -144,8 +144,7 @@ class Users:
         who = self._identities.get(fd)
         if who is not None:
             return who.uid
-        handle = self._connections.handle(fd)
-        return handle.generation << FD_BITS | handle.fd
+        return self._connections.generation(fd) << FD_BITS | fd
 
     def uid_of(self, mark: int | str) -> str:
         """The uid of a connection as it was when it was marked."""

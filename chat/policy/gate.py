@@ -246,13 +246,13 @@ class CommandRate:
 
     def __init__(self, rows: int, limits: Limits, clock: Callable[[], float]) -> None:
         self._rates = Rates(rows, limits.commands_per_s, limits.commands_burst)
-        self.reset = self._rates.reset
         self._clock = clock
         self._message = f"at most {limits.commands_per_s} commands a second"
 
-    def spend(self, fd: int) -> None:
-        """A connection was given what would have been a command: its next one may have to wait."""
-        self._rates.spend(fd, self._clock())
+    def begin(self, fd: int, commands: int = 0) -> None:
+        """A connection is new, and was given what would have been so many `commands`: its next one
+        may have to wait."""
+        self._rates.begin(fd, self._clock(), commands)
 
     def passes(self, fd: int) -> Verdict:
         """Whether a connection may have one more command now."""

@@ -36,14 +36,10 @@ class Rates:
         self._full_at[row] = full_at
         return 0.0
 
-    def spend(self, row: int, now: float) -> None:
-        """One more was done whatever the rate: the next ones wait for it, too."""
-        full_at = self._full_at[row]
-        self._full_at[row] = (full_at if full_at > now else now) + self._cost
-
-    def reset(self, row: int) -> None:
-        """A new connection has the row."""
-        self._full_at[row] = 0.0
+    def begin(self, row: int, now: float, done: int) -> None:
+        """A new connection has the row; so many were `done` whatever the rate, and they
+        make the next ones wait."""
+        self._full_at[row] = now + done * self._cost
 
 
 class RatesByName:

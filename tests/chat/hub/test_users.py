@@ -24,6 +24,9 @@ class Rows:
     def __init__(self, **_: int) -> None:
         self.generations: dict[int, int] = {}
 
+    def generation(self, fd: int) -> int:
+        return self.generations.get(fd, 0)
+
     def handle(self, fd: int) -> Handle:
         return Handle(fd, self.generations.get(fd, 0))
 

@@ -146,7 +146,7 @@ class TestCommandRate:
         rate = CommandRate(8, Limits(commands_per_s=1, commands_burst=1), lambda: 100.0)
         rate.passes(5)
         assert rate.passes(5) is not PASS
-        rate.reset(5)
+        rate.begin(5)
         assert rate.passes(5) is PASS
 
 

@@ -47,7 +47,7 @@ def test_rows_do_not_know_of_each_other() -> None:
 def test_a_new_connection_has_its_whole_burst() -> None:
     flow = Rates(1, 10, 5)
     allowed(flow, 0, 5.0, 9)
-    flow.reset(0)
+    flow.begin(0, 5.0, 0)
     assert allowed(flow, 0, 5.0, 9) == 5
 
 
@@ -57,10 +57,9 @@ def test_silence_saves_up_no_more_than_a_burst() -> None:
     assert allowed(flow, 0, 1e6, 99) == 5
 
 
-def test_what_was_spent_is_owed_also_beyond_a_burst() -> None:
+def test_what_a_new_connection_was_given_is_owed_also_beyond_a_burst() -> None:
     flow = Rates(1, 10, 5)
-    for _ in range(8):
-        flow.spend(0, 5.0)
+    flow.begin(0, 5.0, 8)
     assert flow.wait(0, 5.0) == pytest.approx(0.4, rel=0.02)
     assert allowed(flow, 0, 5.45, 9) == 1
 
