@@ -25,7 +25,7 @@ LABELS = {
     "peers_idle": "Idle",
     "peers_typed": "Typed",
 }
-QUIET_LOAD = 0.5
+QUIET_LOAD = 1.0
 OURS, FLOOR = "Danmaku", "floor"
 COSTS = ("us", "private")
 TOLD = (WINS, " lost ", "not measured")
