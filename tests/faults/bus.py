@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from chat.ops.engine import EmbeddedEngine
+from chat.ops.rundir import SOCKET
 from tests.faults.proxy import Proxy
 
 ASK_S: Final = 3.0
@@ -217,8 +218,7 @@ class Embedded:
         for process in (Path("/proc") / pid for pid in tasks.read_text().split()):
             with suppress(FileNotFoundError):  # it has just ended
                 if (process / "comm").read_text().startswith(("valkey", "redis")):
-                    for sock in (process / "cwd").readlink().glob("*.sock"):
-                        return int(process.name), str(sock)
+                    return int(process.name), str((process / "cwd").readlink() / SOCKET)
         raise ProcessLookupError("the node has no engine now")
 
     async def do(self, *command: str | int) -> Any:

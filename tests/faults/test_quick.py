@@ -13,8 +13,12 @@ from tests.faults.run import QUICK_VIEWERS, chosen, run
 SEED = 1
 
 
-@pytest.mark.parametrize("fault", chosen("single", quick=True), ids=lambda fault: fault.name)
-async def test_the_ledger_balances(fault: Fault, tmp_path: Path) -> None:
-    result = await run(fault, "single", SEED, QUICK_VIEWERS, tmp_path)
+CASES = [("single", fault) for fault in chosen("single", quick=True)]
+CASES.append(("embedded", chosen("embedded", "bus restarted empty", quick=True)[0]))
+
+
+@pytest.mark.parametrize(("bus", "fault"), CASES, ids=lambda part: getattr(part, "name", part))
+async def test_the_ledger_balances(bus: str, fault: Fault, tmp_path: Path) -> None:
+    result = await run(fault, bus, SEED, QUICK_VIEWERS, tmp_path)
     assert result.verdict.balances, "\n".join(result.verdict.notes)
     assert result.verdict.delivered > result.acknowledged > 0
