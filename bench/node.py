@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from bench import local
 from bench.harness import CLIENT_CORE, SERVER_CORE, Unavailable, children_of, pin
+from chat.ops.rundir import SOCKET
 
 
 class Backend:
@@ -79,6 +80,12 @@ class Node(local.Node):
         """Process ids of the embedded store; none when the node uses another."""
         ours = {*self.shards, self.api}
         return [pid for pid in children_of(self.pid) if pid not in ours]
+
+    @property
+    def engine_socket(self) -> Path:
+        """Where the embedded store listens."""
+        [path] = self.log.parent.rglob(SOCKET)
+        return path
 
     def stop(self) -> int:
         self._backend.close()

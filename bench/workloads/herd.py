@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -65,8 +64,7 @@ class Arena:
 
     def __init__(self, stack: ExitStack, size: int) -> None:
         self.node = stack.enter_context(Node(server_shards=2))
-        [path] = Path(self.node.log).parent.rglob("*.sock*")
-        self.redis = Redis(unix_socket_path=str(path))
+        self.redis = Redis(unix_socket_path=str(self.node.engine_socket))
         stack.callback(self.redis.close)
         self.speaker = Backend(self.node.api_port)
         stack.callback(self.speaker.close)

@@ -166,9 +166,8 @@ def run(settings: Settings) -> Section:
     count = QUICK if settings.quick else MESSAGES
     with ExitStack() as stack:
         quiet = Quiet(stack)
-        [path] = quiet.node.log.parent.rglob("*.sock*")
         sides = {
-            FLOOR: partial(floor, path, count),
+            FLOOR: partial(floor, quiet.node.engine_socket, count),
             SEEN: partial(quiet.paced, count, quiet.until_seen),
             ANSWERED: partial(quiet.paced, count, quiet.until_answered),
         }
