@@ -56,16 +56,8 @@ class Rules:
         self._most_everywhere = most_everywhere
         self._change = Script(store.servers, "change", "append")
 
-    async def load_room(self, room: str) -> Kept:
-        """A room's rules. Raises StoreError, as all here."""
-        return (await self.load([room]))[0]
-
-    async def load_everywhere(self) -> Kept:
-        """The rules of everywhere."""
-        return (await self.load([None]))[0]
-
     async def load(self, rooms: Sequence[str | None]) -> list[Kept]:
-        """The rules of several rooms."""
+        """The rules of several rooms; None: of everywhere. Raises StoreError, as all here."""
         found: list[Any] = []
         for start in range(0, len(rooms), AT_ONCE):
             keys = map(self._store.keys.rules, rooms[start : start + AT_ONCE])

@@ -73,7 +73,7 @@ class TestChange:
         with pytest.raises(Outdated):
             await rules.change(ROOM, {"a": b"2"}, expected=0)
         await rules.change(ROOM, {"a": b"3"}, expected=first)
-        assert await rules.load_room(ROOM) == Kept(first + 1, {"a": b"3"}, first)
+        assert (await rules.load([ROOM]))[0] == Kept(first + 1, {"a": b"3"}, first)
         assert len(await told(store)) == 2
 
     async def test_beyond_the_bound_is_not_done(self, store: Store) -> None:
@@ -85,7 +85,7 @@ class TestChange:
         await rules.change(ROOM, {"a": b"2"})
         await rules.change(ROOM, {"b": None})
         await rules.change(ROOM, {"d": b"1"})
-        assert (await rules.load_room(ROOM)).fields == {"a": b"2", "c": b"1", "d": b"1"}
+        assert (await rules.load([ROOM]))[0].fields == {"a": b"2", "c": b"1", "d": b"1"}
         assert len(await told(store)) == 6
 
     async def test_while_redis_is_away_is_an_error(self, prefix: str) -> None:
@@ -99,7 +99,7 @@ class TestChange:
         versions = await asyncio.gather(*(rules.change(ROOM, {name: b"1"}) for name in names))
         first = min(versions)
         assert sorted(versions) == list(range(first, first + 50))
-        found = await rules.load_room(ROOM)
+        found = (await rules.load([ROOM]))[0]
         assert (found.version, set(found.fields)) == (first + 49, set(names))
 
 
@@ -139,20 +139,20 @@ class TestGivingBack:
     ) -> None:
         first = await rules.change(ROOM, {"mute:u1": b"x"})
         await rules.give_back(ROOM, {"mute:u1": b"old", "mute:u2": b"y"})
-        found = await rules.load_room(ROOM)
+        found = (await rules.load([ROOM]))[0]
         assert found == Kept(first + 1, {"mute:u1": b"x", "mute:u2": b"y"}, first)
         assert (await told(store))[-1] == (first + 1, Changed({}, ["mute:u1", "mute:u2"]))
 
     async def test_what_is_there_is_no_change(self, rules: Rules, store: Store) -> None:
         first = await rules.change(ROOM, {"mute:u1": b"x"})
         await rules.give_back(ROOM, {"mute:u1": b"old"})
-        assert await rules.load_room(ROOM) == Kept(first, {"mute:u1": b"x"}, first)
+        assert (await rules.load([ROOM]))[0] == Kept(first, {"mute:u1": b"x"}, first)
         assert len(await told(store)) == 1
 
     async def test_of_everywhere_after_everything_was_lost(self, rules: Rules) -> None:
         many = {f"ban:{i}": b"x" for i in range(20_000)}
         await asyncio.gather(*(rules.give_back(None, many) for _ in range(3)))
-        found = await rules.load_everywhere()
+        found = (await rules.load([None]))[0]
         assert found.fields == many
         assert found.version - found.base == 19
 
@@ -164,7 +164,7 @@ async def test_what_is_made_anew_begins_elsewhere(rules: Rules, store: Store, ra
     await raw.delete(store.keys.rules(ROOM))
     anew = await rules.change(ROOM, {"mute:u3": b"x"})
     assert anew > first
-    assert await rules.load_room(ROOM) == Kept(anew, {"mute:u3": b"x"}, anew)
+    assert (await rules.load([ROOM]))[0] == Kept(anew, {"mute:u3": b"x"}, anew)
 
 
 class TestLoad:
@@ -175,8 +175,8 @@ class TestLoad:
         assert [room for room, one in zip(rooms, found, strict=True) if one.version] == ["r1100"]
 
     async def test_of_what_has_none_is_nothing(self, rules: Rules) -> None:
-        assert await rules.load_room(ROOM) == Kept(0, {})
-        assert await rules.load_everywhere() == Kept(0, {})
+        assert (await rules.load([ROOM]))[0] == Kept(0, {})
+        assert (await rules.load([None]))[0] == Kept(0, {})
 
 
 async def test_a_cluster_has_everything_of_one_room_in_one_slot(
