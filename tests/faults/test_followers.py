@@ -4,7 +4,7 @@ import pytest
 
 from chat.client.follower import News
 from chat.wire.schema import Gap, Joined, Msg, Removed, Shed
-from tests.faults.books import Ack, Book, Line, Place
+from tests.faults.books import Ack, Book, Line, Place, Taking
 from tests.faults.followers import wrong
 
 ROOM = "r"
@@ -53,6 +53,14 @@ def test_what_is_not_is_told(told: list[News], what: str) -> None:
 
 def test_it_may_have_been_told_twice_when_it_came_back() -> None:
     assert wrong(a_book(6), [*SOUND, joined(6), Shed(ROOM, 5, 2)]) == []
+
+
+def test_what_was_taken_back_may_be_handed_on_as_nothing() -> None:
+    book = a_book(6)
+    book.takings.append(Taking(Place("e", 2), "", 9.0))
+    assert wrong(book, [SOUND[0], SOUND[1], *SOUND[3:]]) == []
+    told = [SOUND[0], SOUND[2], *SOUND[4:]]
+    assert wrong(book, told) == ["3 are missing up to 6: 2 shed, 0 lost"]
 
 
 def test_what_is_more_than_chat_is_not_left_out() -> None:
