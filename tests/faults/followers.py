@@ -121,8 +121,8 @@ def wrong(book: Book, told: Told) -> list[str]:
     lost = sum(one.lost for one in told if isinstance(one, Gap))
     gone = {ack.place.seq for ack in book.acks
             if ack.place.epoch == epoch and any(book.takings_of(ack))}  # fmt: skip
-    # What was taken back before it was told, one client hands on as a place and the other does not. A
-    # shard that is behind may tell once more of what was left out before it came back to it.
+    # What was taken back before it was told, one client hands on as a place, the other as nothing.
+    # A shard that is behind may tell once more of what was left out before it came back to it.
     exact = len(joins) == 1
     if len(left_out - gone) > shed + lost or (exact and len(left_out) < shed + lost):
         found.append(f"{len(left_out)} are missing up to {last}: {shed} shed, {lost} lost")
