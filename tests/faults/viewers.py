@@ -349,11 +349,14 @@ class Viewer:
             self.ts[room] = ts
 
     def _written(self, room: str) -> str:
-        """Its position in a room, as an event stream's id has it."""
-        place = self.at.get(room)
+        """Its position in a room, as an event stream's id has it: until it is answered, the one it
+        came with, and it may have seen more without an id."""
+        waits = self.way.kind == "sse" and room in self._asked
+        place = self._asked[room] if waits else self.at.get(room)
         if place is None:
             return ""
-        return "-".join(map(str, (*place, self.ts[room]) if room in self.ts else place))
+        known = room in self.ts and not waits
+        return "-".join(map(str, (*place, self.ts[room]) if known else place))
 
 
 def _numbered(messages: Sequence[Event], seq: int) -> Iterator[tuple[int, Event]]:
