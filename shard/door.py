@@ -17,6 +17,7 @@ connected, before a byte is looked at; from everyone else such headers mean noth
 import errno
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -25,7 +26,7 @@ from typing import Final
 from shard.addresses import Networks, PerAddress, forwarded
 from shard.connections import peer
 from shard.counters import Count
-from shard.handshake import END_OF_HEADERS, Accepted, Answer, Elsewhere, answer
+from shard.handshake import END_OF_HEADERS, Accepted, Answer, Elsewhere, Terms, answer
 from shard.passing import BUSY, DOWN, PASSED, Passing
 from shard.proxyprotocol import BadProxyHeader, parse
 from shard.settings import Settings
@@ -228,7 +229,15 @@ class Door:
 
     def leave(self) -> None:
         """Let nobody in any more; who comes is told."""
-        self._upgrades = UpgradeCache(replace(self._terms, leaving=True))
+        self._agree_to(replace(self._terms, leaving=True))
+
+    def allow_origins(self, origins: Sequence[str]) -> None:
+        """Pages from there may connect from now on, and no others."""
+        self._agree_to(replace(self._terms, origins=origins))
+
+    def _agree_to(self, terms: Terms) -> None:
+        self._terms = terms
+        self._upgrades = UpgradeCache(terms)  # what was learnt of the old ones does not hold
 
     def forget(self, fd: int) -> None:
         """The connection is over."""

@@ -26,7 +26,7 @@ import os
 import random
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -104,6 +104,10 @@ class ConnectionGroup(Intake):
     def fileno(self) -> int:
         """The epoll descriptor: readable when a turn has something to do."""
         return self._epoll.fileno()
+
+    def allow_origins(self, origins: Sequence[str]) -> None:
+        """Pages from there may connect from now on, and no others."""
+        self._door.allow_origins(origins)
 
     def turn_newcomers_away(self) -> None:
         """Let nobody in any more: who comes is other shards', or told so if there are none. Health

@@ -19,7 +19,6 @@ import uvloop
 
 from pool.histogram import Histogram
 from shard.accepting import Share
-from shard.connections import Connections
 from shard.counters import LOOP_LAG_US, TURN_US
 from shard.group import ConnectionGroup
 from shard.handler import Service
@@ -36,7 +35,7 @@ def run(
     settings: Settings,
     counts: "memoryview[int]",
     rows: int,
-    build: Callable[[Connections], Service],
+    build: Callable[[ConnectionGroup], Service],
     drain_s: float = 5.0,
     serving: Callable[[], None] = lambda: None,
     levels: Levels | None = None,
@@ -68,7 +67,7 @@ async def _serve(
     settings: Settings,
     counts: "memoryview[int]",
     rows: int,
-    build: Callable[[Connections], Service],
+    build: Callable[[ConnectionGroup], Service],
     drain_s: float,
     serving: Callable[[], None],
     levels: Levels,

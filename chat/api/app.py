@@ -283,15 +283,29 @@ def offers_centrifugal(config: Config) -> bool:
     return "centrifugal" in config.server.dialects
 
 
-def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
-    """The whole application; `drain` tells it when the process is about to end."""
-    api = Api(config, Doors(config, url, metrics), metrics, drain)
+def create_app(
+    config: Config,
+    url: str,
+    metrics: Metrics,
+    drain: Drain,
+    ws_port: int,
+    owners: list[Callable[[], None]] | None = None,
+) -> Starlette:
+    """The whole application; `drain` tells it when the process is about to end. Who has to be told
+    when live keys of `config` change is put into `owners`."""
+    doors, owners = Doors(config, url, metrics), [] if owners is None else owners
+    owners.append(doors.apply)
+    api = Api(config, doors, metrics, drain)
     files = page.routes(config, ws_port)
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
         middleware=[
             Middleware(
-                Guard, api=config.api, metrics=metrics, centrifugal=offers_centrifugal(config)
+                Guard,
+                api=config.api,
+                metrics=metrics,
+                centrifugal=offers_centrifugal(config),
+                owners=owners,
             ),
             Middleware(Queries),
         ],

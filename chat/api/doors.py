@@ -12,7 +12,7 @@ from chat.bus.audit import Audit
 from chat.bus.crowds import Crowds
 from chat.bus.inquiry import Inquiry
 from chat.bus.reports import Reports
-from chat.bus.store import Store, open_store
+from chat.bus.store import Store, open_store, retain
 from chat.config.sections import Config
 from chat.policy.moderation import Moderation
 
@@ -32,6 +32,7 @@ class Doors:
         self._config = config
         self._url = url
         self._metrics = metrics
+        self._opened = False
 
     def open(self) -> None:
         """In the loop that will use them."""
@@ -47,6 +48,14 @@ class Doors:
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)
         self.inquiry = Inquiry(store, bus.flush_interval_ms / 1000)
         self.reports = Reports(store)
+        self._opened = True
+
+    def apply(self) -> None:
+        """Live keys of the configuration have changed."""
+        if not self._opened:
+            return  # it will be read then
+        retain(self.store, self._config)
+        self.publishing.messages_per_s = self._config.rooms.messages_per_s
 
     async def close(self) -> None:
         """When nothing is asked for any more."""

@@ -55,14 +55,23 @@ class Guard:
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
         centrifugal: bool = False,
+        owners: list[Callable[[], None]] | None = None,
     ) -> None:
         self._app = app
+        if owners is not None:
+            owners.append(self.apply)
         self._centrifugal = (CENTRIFUGAL,) if centrifugal else ()
+        self._api = api
         self._keys = Keyring(api, clock)
-        per_s = api.open_per_s
-        self._open = RatesByName(per_s, BURST_S * per_s, MOST_ADDRESSES) if per_s else None
+        self._open_per_s, self._open = api.open_per_s, _open_rates(api)
         self._metrics = metrics
         self._clock = clock
+
+    def apply(self) -> None:
+        """Keys and rates have changed."""
+        self._keys.apply()
+        if self._open_per_s != self._api.open_per_s:
+            self._open_per_s, self._open = self._api.open_per_s, _open_rates(self._api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,6 +147,12 @@ class Guard:
             return None
         message = "too many requests without a key from this address"
         return failure(429, "rate_limited", message, retry_after=told_s(wait_s))
+
+
+def _open_rates(api: Api) -> RatesByName | None:
+    """Of addresses without a key."""
+    per_s = api.open_per_s
+    return RatesByName(per_s, BURST_S * per_s, MOST_ADDRESSES) if per_s else None
 
 
 def _key(headers: dict[bytes, bytes], centrifugal: bool) -> bytes | None:

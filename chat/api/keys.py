@@ -65,15 +65,25 @@ class Keyring:
     """The keys that are configured. `clock` is seconds, monotonic."""
 
     def __init__(self, api: Api, clock: Callable[[], float]) -> None:
+        self._api = api
         self._clock = clock
+        self._rates: dict[tuple[str, int, int], Rates] = {}
+        self._rate_of: dict[str, Rates] = {}
+        self.apply()
+
+    def apply(self) -> None:
+        """The keys have changed; one whose rate has not goes on with what it has used."""
+        api, before = self._api, self._rates
         self._holders: list[tuple[bytes, Caller]] = []
-        self._rates: dict[str, Rates] = {}
+        self._rates, self._rate_of = {}, {}
         if api.key:
             self._holders.append((sha256(api.key.encode()).digest(), Caller(DEFAULT, ALL)))
         for key in api.keys:
             self._holders.append((key.digest, Caller(key.name, frozenset(key.scopes))))
             if key.per_s:
-                self._rates[key.name] = Rates(1, key.per_s, key.burst or key.per_s)
+                rate = key.name, key.per_s, key.burst or key.per_s
+                self._rates[rate] = before.get(rate) or Rates(1, *rate[1:])
+                self._rate_of[key.name] = self._rates[rate]
 
     def __bool__(self) -> bool:
         return bool(self._holders)
@@ -88,5 +98,5 @@ class Keyring:
 
     def wait_s(self, caller: Caller) -> float:
         """0.0 and the request is counted, or in how many seconds its key may make one more."""
-        rates = self._rates.get(caller.name)
+        rates = self._rate_of.get(caller.name)
         return 0.0 if rates is None else rates.wait(0, self._clock())

@@ -1,9 +1,10 @@
 """The page at `/`, its files under `/web/`, the JavaScript client, and the Swagger UI of `/docs`.
 
-Rules. Read once, at start, before the fork: few files, all small. Only what is listed here by its
-ending is served, so neither tests nor hidden files can be. The client's modules have the paths they
-have in the repository, so the page imports them by one relative path here and in its tests; pages
-elsewhere import CLIENT, which is all of them under one name; who may, `server.origins` says.
+Rules. Files are read once, at start: few, all small. What the page is told of the configuration is
+put in as it is asked for, as that may change. Only what is listed here by its ending is served, so
+neither tests nor hidden files can be. The client's modules have the paths they have in the
+repository, so the page imports them by one relative path here and in its tests; pages elsewhere
+import CLIENT, which is all of them under one name; who may, `server.origins` says.
 
 The page is told where the WebSocket is by how it was asked for: `server.public_url` where one is
 set, else a path beside its own where a shard passed the request on, else a port of its own host.
@@ -63,16 +64,15 @@ def swagger_folder() -> Path:
 
 def routes(config: Config, ws_port: int) -> list[BaseRoute]:
     """The page, its files, the client."""
-    folder, server = web_folder(), config.server
+    folder = web_folder()
     index = (folder / "index.html").read_text("utf-8")
-    index = index.replace(RULES, in_script(rules_for_page(config.limits)))
-    found: list[BaseRoute] = [_page(index, server, ws_port)]
+    found: list[BaseRoute] = [_page(index, config, ws_port)]
     found += [
         _route(f"/web/{path.name}", path.read_bytes(), path.suffix)
         for path in sorted(folder.iterdir())
         if path.suffix in TYPES and path.suffix != ".html"
     ]
-    shared = _shared_with(server.origins)
+    shared = _shared_with(config.server)
     found += [
         _route(MODULES + path.name, path.read_bytes(), path.suffix, shared)
         for path in sorted(client_folder().glob("*.js"))
@@ -99,29 +99,30 @@ def in_script(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _page(index: str, server: Server, ws_port: int) -> Route:
-    pages = {
-        passed: index.replace(PLACEHOLDER, html.escape(websocket(server, ws_port, passed))).encode()
-        for passed in (True, False)
-    }
-    public = urlsplit(server.public_url and websocket(server, ws_port, False))
-    elsewhere = (f"{public.scheme}://{public.netloc}",) if server.public_url else ()
+def _page(index: str, config: Config, ws_port: int) -> Route:
+    server = config.server
 
     async def serve(request: Request) -> Response:
         passed = PASSED in request.scope
         host = request.headers.get("host", "")
+        there = websocket(server, ws_port, passed)
+        public = urlsplit(server.public_url and there)
+        elsewhere = (f"{public.scheme}://{public.netloc}",) if server.public_url else ()
         connect = elsewhere or contentpolicy.sockets(host, None if passed else ws_port)
         policy = contentpolicy.of_page(connect, server.frame_ancestors)
         headers = {"Cache-Control": "no-cache", contentpolicy.HEADER: policy}
-        return Response(pages[passed], media_type=TYPES[".html"], headers=headers)
+        page = index.replace(RULES, in_script(rules_for_page(config.limits)))
+        page = page.replace(PLACEHOLDER, html.escape(there))
+        return Response(page, media_type=TYPES[".html"], headers=headers)
 
     return Route("/", serve, methods=["GET"])
 
 
-def _shared_with(origins: tuple[str, ...]) -> Callable[[Request], Headers]:
+def _shared_with(server: Server) -> Callable[[Request], Headers]:
     """With which pages a module is shared, which is asked for with CORS."""
 
     def headers(request: Request) -> Headers:
+        origins = server.origins
         if "*" in origins:
             return {"Access-Control-Allow-Origin": "*"}
         origin = request.headers.get("origin")

@@ -71,7 +71,7 @@ class Publishing:
         messages_per_s: int = 0,
     ) -> None:
         self._count = count
-        self._messages_per_s = messages_per_s
+        self.messages_per_s = messages_per_s
         loop = asyncio.get_running_loop()
         self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
             store, self._done, timeout_s, loop.time, wall_ms
@@ -124,7 +124,7 @@ class Publishing:
         return found
 
     def _limits(self, message: MessageIn) -> RoomLimits:
-        return backend_limits(priority_of(message), self._messages_per_s)
+        return backend_limits(priority_of(message), self.messages_per_s)
 
     async def _publish(self, part: Sequence[Outgoing]) -> list[Outcome]:
         batch = _Batch(len(part))

@@ -47,13 +47,14 @@ def run(
     ws_port: int,
     passed: Path,
     serving: Callable[[], None],
+    owners: list[Callable[[], None]] | None = None,
 ) -> None:
     """In the API's process: serve on `listener` and what comes by `passed` until SIGTERM; `serving`
-    is called when it does."""
+    is called when it does. `owners` gets who has to be told when `config` changes."""
     if not config.api.keyed:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(config, url, board, own, ws_port, passed, serving).run(sockets=[listener])
+    make_server(config, url, board, own, ws_port, passed, serving, owners).run(sockets=[listener])
 
 
 def make_server(
@@ -64,10 +65,11 @@ def make_server(
     ws_port: int,
     passed: Path,
     serving: Callable[[], None] = lambda: None,
+    owners: list[Callable[[], None]] | None = None,
 ) -> "Server":
     """The API's server, not yet running. `board` is the shards', `own` the API's."""
     metrics, drain = Metrics(board, own), Drain()
-    app = create_app(config, url, metrics, drain, ws_port)
+    app = create_app(config, url, metrics, drain, ws_port, owners)
     limits = config.api
     places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)
 

@@ -45,7 +45,7 @@ class LikeCounts:
 
     def __init__(self, servers: Servers, keys: Keys, retention: Retention, shard: str) -> None:
         self._keys = keys
-        self._retention = retention
+        self.retention = retention
         self._shard = shard
         self._script = Script(servers, "likes")
 
@@ -57,7 +57,7 @@ class LikeCounts:
         that of the call before, unless this is that call again."""
         keys = [self._keys.liked(partition, self._shard), self._keys.fanout(partition)]
         keys += map(self._keys.room, rooms)
-        kept = self._retention
+        kept = self.retention
         args: list[Any] = [number, NUMBER_S, kept.fanout_entries, kept.ttl_s]
         args += (MOST_LIKE_KINDS, TOLD_MS)
         for room, counts in rooms.items():

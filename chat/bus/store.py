@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from chat.bus.connect import StoreError, store_error
@@ -335,6 +335,12 @@ def _last_of(stream: str) -> Request:
 
 def _head_of(room: str, *more: str) -> Request:
     return room, lambda pipe, on: pipe.hmget(room, ["epoch", "seq", *more])
+
+
+def retain(store: Store, config: Config) -> None:
+    """Keep as much from now on as a configuration says that has changed."""
+    rooms = config.rooms
+    store.retention = replace(store.retention, history=rooms.history, ttl_s=rooms.history_ttl_s)
 
 
 def _entry_of(history: str, seq: int) -> Request:

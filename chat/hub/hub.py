@@ -117,8 +117,7 @@ class Hub:
         chance: random.Random,
     ) -> None:
         self._connections = connections
-        self._drain_s = config.server.drain_s
-        self._most_rooms = config.limits.rooms_per_connection
+        self._config = config
         self._variants = variants
         self._users = users
         self._admission = admission
@@ -175,8 +174,8 @@ class Hub:
                 return answer(status, str(refused))
             return refused.code, str(refused)
         joins = wanted.joins
-        if len(joins) > self._most_rooms:
-            joins = joins[: self._most_rooms + 1]  # what is beyond would all be refused alike
+        if len(joins) > (most := self._config.limits.rooms_per_connection):
+            joins = joins[: most + 1]  # what is beyond would all be refused alike
         self._rate.begin(fd, len(joins))
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
@@ -303,7 +302,7 @@ class Hub:
 
     def drain(self) -> None:
         """Tell everyone to come back, each at its own moment in the window, and close."""
-        drain(self._connections, self._variants, self._drain_s, self._chance)
+        drain(self._connections, self._variants, self._config.server.drain_s, self._chance)
 
     # --- commands ------------------------------------------------------------------------------
 

@@ -9,13 +9,14 @@ likes are gathered on, within a bound, and are added when it is back. Beyond it 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
 from msgspec import UNSET
 
 from chat.bus.connect import StoreError
+from chat.bus.keys import Retention
 from chat.bus.likes import LikeCounts
 from chat.config.sections import MOST_LIKE_KINDS, Auth
 from chat.counters import ChatCount
@@ -86,6 +87,11 @@ class Liking:
                     await asyncio.gather(*map(self._call, partitions))
         left = [*self._gathered.values(), *(rooms for _, rooms in self._calls.values())]
         self._counts[ChatCount.LIKES_DROPPED] += sum(map(_sum, left))
+
+    def set(self, kinds: Collection[str], retention: Retention) -> None:
+        """What holds from now on; what was gathered of other kinds is added yet."""
+        self._kinds = frozenset(kinds)
+        self._likes.retention = retention
 
     # --- what viewers ask for ------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from chat.bus.publisher import Publisher
 from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
 from chat.bus.rules import Rules
-from chat.bus.store import Store
+from chat.bus.store import Store, retain
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
 from chat.counters import PUBLISH_US, REQUEST_US, ChatCount
@@ -90,6 +90,7 @@ class Shard:
         chance = chance or random.Random()
         limits, bus = config.limits, config.bus
         variants = Variants(config.server, wall)
+        self._config = config
         self._tasks = Tasks("shard")
         self._agreed = asyncio.Event()
         self._counts = counts
@@ -100,7 +101,7 @@ class Shard:
             counts,
         )
         self._guest_keys = GuestKeys(config.auth.secret, config.auth.secret_before)
-        users = Users(connections, config.auth, name, self._guest_keys)
+        self._users = users = Users(connections, config.auth, name, self._guest_keys)
         visitors = Visitors(users.mark, users.uid_of, counts)
         members = Members(connections, rows, visitors.came)
         book = Rulebook()
@@ -177,13 +178,14 @@ class Shard:
         )
         self._joins = JoinNotices(users, members, standings.muted, store, counts)
         members.arrived = self._joins.arrived
-        speech = Speech(
+        self._speech = speech = Speech(
             *(connections, users, book, gate, self._sending, counts, wall),
             *(config.auth.kind_roles, config.rooms.messages_per_s),
         )
+        self._rate = CommandRate(rows, limits, clock)
         self.handler = Hub(
             *(connections, config, variants, users, admission, self.rooms, members, self._resume),
-            *(self._paging, replies, CommandRate(rows, limits, clock), book),
+            *(self._paging, replies, self._rate, book),
             *(self._enforcement, self._moderators, self._reporting, speech),
             self._liking,
             self._joins,
@@ -213,6 +215,19 @@ class Shard:
                 self._inquiries.hear(control)
             case Replaced() if self._devices is not None:
                 self._devices.replaced(control)
+
+    def apply(self) -> None:
+        """Live keys of the configuration have changed."""
+        rooms, auth = self._config.rooms, self._config.auth
+        retain(self._store, self._config)
+        self._users.apply()
+        if not self._guest_keys.known:
+            self._tasks.spawn(self._agree())
+        self.rooms.apply()
+        self._outsiders.apply()
+        self._liking.set(rooms.like_kinds, self._store.retention)
+        self._speech.set(auth.kind_roles, rooms.messages_per_s)
+        self._rate.apply()
 
     async def start(self) -> None:
         self._rules.start()

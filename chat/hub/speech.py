@@ -67,6 +67,10 @@ class Speech:
         self._publish = sending.direct
         self._counts = counts
         self._wall = wall
+        self.set(kind_roles, messages_per_s)
+
+    def set(self, kind_roles: Collection[str], messages_per_s: int) -> None:
+        """What holds from now on."""
         self._kind_roles = kind_roles
         self._messages_per_s = messages_per_s
 

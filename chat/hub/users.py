@@ -50,6 +50,11 @@ class Users:
         self._identities: dict[int, Identity] = {}
         self._by_uid: dict[str, tuple[int, ...]] = {}
 
+    def apply(self) -> None:
+        """What the configuration says of who people are has changed; who is connected stays."""
+        self._tokens.apply()
+        self._keys.set(self._auth.secret, self._auth.secret_before)
+
     def name(self, handle: Handle) -> str:
         """A connection's name: no other connection of any shard ever has it."""
         return f"{self._shard}-{handle.generation:x}-{handle.fd:x}"

@@ -41,7 +41,7 @@ class Calls:
     """Calls of one shard; each may take `budget_s` seconds."""
 
     def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
+        self.budget_s = budget_s
         self._threads = asyncio.Semaphore(THREADS)
         self._coroutines = asyncio.Semaphore(COROUTINES)
         self._idle: list[_Worker] = []
@@ -92,12 +92,12 @@ class Calls:
 
     async def _within(self, answer: asyncio.Future[Outcome]) -> Any:
         try:
-            await asyncio.wait([answer], timeout=self._budget_s)
+            await asyncio.wait([answer], timeout=self.budget_s)
         finally:
             if not answer.done():
                 self._lose(answer)
         if not answer.done():
-            raise TooSlow(f"it took more than {self._budget_s * 1000:g} ms")
+            raise TooSlow(f"it took more than {self.budget_s * 1000:g} ms")
         if answer.cancelled():
             raise Failed("it was cancelled")
         value, error = answer.result()

@@ -245,8 +245,15 @@ class CommandRate:
     """
 
     def __init__(self, rows: int, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits = limits
         self._rates = Rates(rows, limits.commands_per_s, limits.commands_burst)
         self._clock = clock
+        self.apply()
+
+    def apply(self) -> None:
+        """The limits have changed."""
+        limits = self._limits
+        self._rates.set(limits.commands_per_s, limits.commands_burst)
         self._message = f"at most {limits.commands_per_s} commands a second"
 
     def begin(self, fd: int, commands: int = 0) -> None:

@@ -39,8 +39,14 @@ class GuestKeys:
     """Made with one secret, read with that and the one `before`; "" as long as there is none."""
 
     def __init__(self, secret: str = "", before: str = "") -> None:
-        self._configured = bool(secret)
         self._shared = ""
+        self.set(secret, before)
+
+    def set(self, secret: str, before: str) -> None:
+        """Keys are made and read with these from now on; with the shared secret where there is
+        none, once that is known."""
+        self._configured = bool(secret)
+        secret = secret or self._shared
         self._macs = _Macs(secret) if secret else None
         self._before = _Macs(before) if before else None
 
@@ -56,7 +62,8 @@ class GuestKeys:
         """
         if not self._configured:
             self._shared = await store.guest_secret(self._shared or secrets.token_hex(32))
-            self._macs = _Macs(self._shared)
+            if not self._configured:  # one may have been, meanwhile
+                self._macs = _Macs(self._shared)
 
     def of(self, number: str) -> str | None:
         """A guest's key."""

@@ -138,11 +138,17 @@ class Hooks:
         clock: Callable[[], float],
     ) -> None:
         self._made = made
+        self._rooms = rooms
         self.connects, self.joins, self.messages = (hasattr(made, name) for name in PARAMETERS)
         self._calls = Calls(rooms.hooks_budget_ms / 1000)
         self._failing = Failing(rooms.hooks_failing, counts, clock)
         self._text = gate.text(limits)
         self._counts = counts
+
+    def apply(self) -> None:
+        """The configuration has changed; calls under way have the time they had."""
+        self._calls.budget_s = self._rooms.hooks_budget_ms / 1000
+        self._failing.mode = self._rooms.hooks_failing
 
     def stop(self) -> None:
         """No more will be asked."""

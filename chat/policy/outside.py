@@ -47,7 +47,7 @@ class Failing:
     """
 
     def __init__(self, mode: Mode, counts: "memoryview[int]", clock: Callable[[], float]) -> None:
-        self._mode = mode
+        self.mode = mode
         self._counts = counts
         self._clock = clock
         self._logged = -LOG_S
@@ -55,7 +55,7 @@ class Failing:
 
     def verdict(self, messages: int = 1, retry_after: float = 1.0) -> Verdict:
         """On each of so many that could not be asked about."""
-        if self._mode == "open":
+        if self.mode == "open":
             self._counts[ChatCount.PASSED_UNCHECKED] += messages
             return PASS
         self._counts[ChatCount.REFUSED_UNCHECKED] += messages

@@ -50,6 +50,13 @@ class Outsiders:
             self._presend = presend.Presend(rooms, limits, counts, clock)
             self.stages.append((self._presend.check, presend.MAX_MESSAGES))
 
+    def apply(self) -> None:
+        """What the configuration says of them has changed."""
+        if self.hooks is not None:
+            self.hooks.apply()
+        if self._presend is not None:
+            self._presend.apply()
+
     async def close(self) -> None:
         """Nobody will be asked any more."""
         if self.hooks is not None:

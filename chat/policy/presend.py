@@ -98,9 +98,8 @@ class Presend:
         counts: "memoryview[int]",
         clock: Callable[[], float],
     ) -> None:
+        self._rooms = rooms
         self._url = rooms.presend_url
-        self._secret = rooms.presend_secret.encode()
-        self._timeout_s = rooms.presend_timeout_ms / 1000
         self._failing = Failing(rooms.presend_failing, counts, clock)
         self._text = gate.text(limits)
         self._counts = counts
@@ -112,6 +111,13 @@ class Presend:
             keepalive_expiry=KEPT_S,
         )
         self._client = httpx.AsyncClient(limits=most, timeout=None, trust_env=False)
+        self.apply()
+
+    def apply(self) -> None:
+        """The configuration has changed; requests under way have the time they had."""
+        self._secret = self._rooms.presend_secret.encode()
+        self._timeout_s = self._rooms.presend_timeout_ms / 1000
+        self._failing.mode = self._rooms.presend_failing
 
     async def close(self) -> None:
         """No more will be asked."""

@@ -20,6 +20,10 @@ class Rates:
 
     def __init__(self, rows: int, per_s: float, burst: int) -> None:
         self._full_at = array("d", bytes(8 * rows))
+        self.set(per_s, burst)
+
+    def set(self, per_s: float, burst: int) -> None:
+        """What holds from now on; what was used up stays so."""
         self._cost = 1.0 / per_s
         # The sums are rounded: without the hundredth a whole burst may be one short.
         self._room = (burst + 0.01) * self._cost

@@ -38,7 +38,7 @@ class KeyFile:
     """The keys of a file as it is now; as it last was, while it cannot be read."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._seen: tuple[int, ...] | None = ()
         self._keys: tuple[PublicKey, ...] = ()
 
@@ -48,14 +48,14 @@ class KeyFile:
         if seen != self._seen:
             self._seen = seen
             try:
-                self._keys = read_keys(self._path)
+                self._keys = read_keys(self.path)
             except BadKeys as bad:
                 log.warning("auth.public_keys %s; what it held before stays good", bad)
         return self._keys
 
     def _look(self) -> tuple[int, ...] | None:
         try:
-            found = os.stat(self._path)
+            found = os.stat(self.path)
         except (OSError, ValueError):
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
@@ -66,9 +66,16 @@ class Tokens:
 
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
-        secrets = filter(None, (auth.secret, auth.secret_before))
+        self._file: KeyFile | None = None
+        self.apply()
+
+    def apply(self) -> None:
+        """What the configuration says has changed: tokens are checked as it says now."""
+        secrets = filter(None, (self._auth.secret, self._auth.secret_before))
         self._secrets = tuple(PublicKey("", SHARED, secret) for secret in secrets)
-        self._file = KeyFile(auth.public_keys) if auth.public_keys else None
+        path = self._auth.public_keys
+        if self._file is None or self._file.path != path:
+            self._file = KeyFile(path) if path else None
 
     def verify(self, token: str) -> Identity:
         """Who a token vouches for. Raises Refused, whose reason is for whoever made the token."""

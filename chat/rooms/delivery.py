@@ -9,7 +9,7 @@ or goes alone within one budget of writes for all rooms.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from chat.counters import DELIVERY_MS, FLUSH_MESSAGES, ChatCount
 from chat.rooms.announcer import Announcer
@@ -51,6 +51,12 @@ class Delivery:
         self.asides = Asides(emit, clock, self._budget)
         self._tellers = [self.announcer.tick, self.asides.tick]
         self._holding: set[Room] = set()
+
+    def show(self, shown_per_s: int, rooms: Iterable[Room]) -> None:
+        """What is shown where a room's rules do not say; `rooms` are those there are."""
+        self._shown_per_s = shown_per_s
+        for room in rooms:
+            self.ruled(room)
 
     def ruled(self, room: Room) -> None:
         """A room's rules changed."""

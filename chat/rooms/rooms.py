@@ -76,10 +76,9 @@ class Rooms:
         self._store = store
         self._reader = reader
         self._limits = limits
-        bounds = bounds or sections.Limits()
-        self._most = bounds.rooms
-        self._per_s = bounds.rooms_opened_per_s
-        self._opened = Rates(1, self._per_s, OPENED_AT_ONCE_S * self._per_s)
+        self._bounds = bounds or sections.Limits()
+        per_s = self._bounds.rooms_opened_per_s
+        self._opened = Rates(1, per_s, OPENED_AT_ONCE_S * per_s)
         self._unopened: deque[Room] = deque()
         self._variants = variants
         self._counts = counts
@@ -106,6 +105,12 @@ class Rooms:
         await self._rules.stop()
         await self._online.stop()
 
+    def apply(self) -> None:
+        """The limits have changed; open rooms stay open."""
+        per_s = self._bounds.rooms_opened_per_s
+        self._opened.set(per_s, OPENED_AT_ONCE_S * per_s)
+        self._delivery.show(self._limits.shown_per_s, self.by_name.values())
+
     def inherit(self) -> None:
         """An earlier life of this shard may have reported viewers who are not here."""
         self._online.inherit(self.by_name)
@@ -119,12 +124,12 @@ class Rooms:
     @property
     def full(self) -> bool:
         """Whether no more rooms are opened here."""
-        return len(self.by_name) >= self._most
+        return len(self.by_name) >= self._bounds.rooms
 
     @property
     def wait_s(self) -> float:
         """About how long one more has to wait until it is opened."""
-        return len(self._unopened) / self._per_s
+        return len(self._unopened) / self._bounds.rooms_opened_per_s
 
     def enter(self, name: str) -> Room:
         """The room called `name`; being opened, in its turn, if it is not open here."""

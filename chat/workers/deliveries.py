@@ -59,8 +59,7 @@ class Deliveries:
     ) -> None:
         self._url = webhooks.url
         self._where = public_url(webhooks.url)
-        self._secret = webhooks.secret.encode()
-        self._timeout_s = webhooks.timeout_s
+        self._webhooks = webhooks
         self._counts = counts
         self._clock = clock
         self._chance = chance
@@ -79,11 +78,8 @@ class Deliveries:
         Raises TooLarge when the service says that it is.
         """
         most_s = BASE_S
-        headers = HEADERS | {"X-Danmaku-Delivery": sha256(body).hexdigest()[:32]}
-        if self._secret:
-            headers["X-Danmaku-Signature"] = signature(self._secret, body)
         while wanted():
-            why, after_s = await self._post(body, headers)
+            why, after_s = await self._post(body, self._headers(body))
             if not why:
                 self._succeeded()
                 return True
@@ -92,11 +88,20 @@ class Deliveries:
             most_s = min(2 * most_s, MOST_S)
         return False
 
+    def _headers(self, body: bytes) -> dict[str, str]:
+        """Signed with the secret there is now, which may change between two attempts."""
+        headers = HEADERS | {"X-Danmaku-Delivery": sha256(body).hexdigest()[:32]}
+        if self._webhooks.secret:
+            secret = self._webhooks.secret.encode()
+            headers["X-Danmaku-Signature"] = signature(secret, body)
+        return headers
+
     async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[str, float]:
         """Why it was not taken, "" when it was; and the seconds it is asked to wait."""
+        timeout_s = self._webhooks.timeout_s
         try:
             async with (
-                asyncio.timeout(self._timeout_s),
+                asyncio.timeout(timeout_s),
                 self._client.stream("POST", self._url, content=body, headers=headers) as response,
             ):
                 if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -107,7 +112,7 @@ class Deliveries:
                     if read > MAX_ANSWER:
                         break
         except TimeoutError:
-            return f"it did not answer within {self._timeout_s} s", 0.0
+            return f"it did not answer within {timeout_s} s", 0.0
         except (httpx.HTTPError, httpx.InvalidURL, OSError, RuntimeError) as error:
             return f"{type(error).__name__}: {error}".rstrip(": "), 0.0
         status = response.status_code

@@ -199,9 +199,15 @@ class Webhooks:
 
 
 async def serve(
-    config: Config, url: str, counts: "memoryview[int]", name: str, serving: Callable[[], None]
+    config: Config,
+    url: str,
+    counts: "memoryview[int]",
+    name: str,
+    serving: Callable[[], None],
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """One worker's life, until SIGTERM."""
+    begun()
     store = open_store(config, url)
     webhooks = Webhooks(config, store, counts, name)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, webhooks.consumer.end)
@@ -214,9 +220,15 @@ async def serve(
 
 
 def run(
-    config: Config, url: str, counts: "memoryview[int]", name: str, serving: Callable[[], None]
+    config: Config,
+    url: str,
+    counts: "memoryview[int]",
+    name: str,
+    serving: Callable[[], None],
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """In a worker's process: tell the service until SIGTERM. `counts` is the node's row; `name` is
-    what all lives of this worker share, of which one at most lives."""
+    what all lives of this worker share, of which one at most lives; `begun` is called in the
+    loop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config, url, counts, name, serving))
+        runner.run(serve(config, url, counts, name, serving, begun))

@@ -137,6 +137,7 @@ class Shard:
             self.config.bus.partitions,
             timeout_s=self.config.bus.timeout_ms / 1000,
             history=self.config.rooms.history,
+            ttl_s=self.config.rooms.history_ttl_s,
         )
 
     async def __aenter__(self) -> Self:

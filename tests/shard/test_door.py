@@ -263,6 +263,23 @@ class TestRequests:
         assert reply.status == 200
         assert porch.counts[Count.REFUSED_HANDSHAKE] == 1
 
+    def test_pages_that_may_connect_can_change(self, porch: Porch) -> None:
+        asked = REQUEST.replace(b"\r\n\r\n", b"\r\nOrigin: https://a.example\r\n\r\n")
+        fd = porch.enter()
+        for origins, comes_in in (
+            (("https://a.example",), True),
+            (("https://b.example",), False),
+            (("*",), True),
+        ):
+            porch.door.allow_origins(origins)
+            for _ in range(2):  # the second time it is remembered
+                assert isinstance(porch.door.request(fd, asked), Accepted) == comes_in
+
+    def test_nobody_comes_in_any_more_for_that(self, porch: Porch) -> None:
+        porch.door.leave()
+        porch.door.allow_origins(["*"])
+        assert not isinstance(porch.door.request(porch.enter(), REQUEST), Accepted)
+
     def test_the_next_on_a_descriptor_begins_anew(self, porch: Porch) -> None:
         fd = porch.enter()
         assert porch.door.request(fd, REQUEST[:-1]) is None

@@ -93,7 +93,10 @@ class Api:
         self.port = int(self._listener.getsockname()[1])
         self._folder = tempfile.TemporaryDirectory()
         self.passed = Path(self._folder.name) / "passed.sock"
-        self._server = make_server(self.config, url, self.board, self.own, WS_PORT, self.passed)
+        self.owners: list[Callable[[], None]] = []
+        self._server = make_server(
+            *(self.config, url, self.board, self.own, WS_PORT, self.passed), owners=self.owners
+        )
         sockets = {"sockets": [self._listener]}
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)
         self._thread.start()

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import force_setattr
 from starlette.routing import Route
 
 from chat.api.app import create_app
@@ -181,3 +183,19 @@ class TestKeyring:
     def test_without_keys_it_is_none(self) -> None:
         assert not Keyring(ApiSection(), lambda: 0.0)
         assert Keyring(ApiSection(), lambda: 0.0).find(b"") is None
+
+    def test_new_keys_hold_at_once_and_one_that_stays_goes_on_with_what_it_used(self) -> None:
+        one, two = (ApiKey(name, ("read",), secret(name), per_s=1, burst=2) for name in "ab")
+        api = ApiSection(keys=(one,))
+        keyring = Keyring(api, lambda: 5.0)
+        caller = keyring.find(secret("a").encode())
+        assert caller is not None
+        assert [keyring.wait_s(caller) > 0 for _ in range(3)] == [False, False, True]
+        force_setattr(api, "keys", (one, two))
+        keyring.apply()
+        assert keyring.wait_s(caller) > 0
+        assert keyring.find(secret("b").encode()) is not None
+        force_setattr(api, "keys", (msgspec.structs.replace(one, burst=5),))
+        keyring.apply()
+        assert keyring.wait_s(caller) == 0
+        assert keyring.find(secret("b").encode()) is None

@@ -72,6 +72,39 @@ class TestKeys:
         assert (keys.known, keys.of(NUMBER), keys.number(key(OURS))) == (False, None, None)
 
 
+class TestChanging:
+    OTHER = "another secret of more than thirty-two bytes"
+
+    def test_a_new_secret_makes_keys_and_the_one_before_is_taken(self) -> None:
+        keys = GuestKeys(SECRET)
+        keys.set(self.OTHER, SECRET)
+        assert key(keys) == key(GuestKeys(self.OTHER))
+        assert keys.number(key(OURS)) == NUMBER
+        keys.set(self.OTHER, "")
+        assert keys.number(key(OURS)) is None
+
+    async def test_without_one_there_are_keys_again_once_it_is_agreed_on(
+        self, store: Store
+    ) -> None:
+        keys = GuestKeys(SECRET)
+        keys.set("", "")
+        assert not keys.known
+        await keys.agree(store)
+        shared = key(keys)
+        keys.set(SECRET, "")
+        assert key(keys) == key(OURS)
+        keys.set("", "")
+        assert key(keys) == shared
+
+    async def test_one_that_comes_while_it_is_agreed_on_stays(self, store: Store) -> None:
+        keys = GuestKeys()
+        agreeing = asyncio.create_task(keys.agree(store))
+        await asyncio.sleep(0)
+        keys.set(SECRET, "")
+        await agreeing
+        assert key(keys) == key(OURS)
+
+
 class TestAgreeing:
     async def test_all_shards_share_the_secret_that_is_kept(self, store: Store) -> None:
         many = [GuestKeys() for _ in range(5)]

@@ -32,6 +32,17 @@ def test_it_says_how_long_to_wait_and_that_is_enough() -> None:
     assert flow.wait(0, 5.0 + wait) == 0.0
 
 
+def test_what_was_used_up_stays_so_when_the_rate_changes() -> None:
+    flow = Rates(2, 1, 10)
+    assert allowed(flow, 0, 1_000.0, 20) == 10
+    flow.set(1, 14)
+    assert allowed(flow, 0, 1_000.0, 20) == 4
+    assert allowed(flow, 1, 1_000.0, 20) == 14
+    flow.set(100, 2)
+    assert allowed(flow, 0, 1_000.0, 20) == 0
+    assert allowed(flow, 0, 1_020.0, 20) == 2
+
+
 def test_being_refused_costs_nothing() -> None:
     flow = Rates(1, 10, 2)
     allowed(flow, 0, 5.0, 1_000)

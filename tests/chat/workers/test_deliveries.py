@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec.structs import force_setattr
 
 from chat.config.sections import Webhooks
 from chat.counters import NODE_FIELDS, NodeCount
@@ -98,7 +99,7 @@ async def test_a_service_that_is_away_is_waited_for(service: Service, desk: Desk
 
 async def test_one_that_is_slow_is_given_up(service: Service) -> None:
     desk = Desk(service.url)
-    desk.deliveries._timeout_s = 0.05  # type: ignore[assignment]
+    force_setattr(desk.deliveries._webhooks, "timeout_s", 0.05)
     service.gate.clear()
     sending = asyncio.create_task(desk.deliver())
     await until(lambda: desk.failed >= 2)
