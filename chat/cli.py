@@ -12,8 +12,9 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -115,13 +116,26 @@ def serve(
     """Run a node. Options win over the environment, that over the file."""
     options = {"SERVER_SHARDS": shards, "SERVER_PORT": port, "API_PORT": api_port}
     given = {f"DANMAKU_{key}": str(value) for key, value in options.items() if value is not None}
-    loaded = load(config, given)
+    file = Path(config or "config.toml").absolute()
+    path = file if config or file.is_file() else None
+    loaded = load(path, given)
 
     from chat import node
+    from chat.config.load import load_config
     from chat.ops import logs
 
     logs.set_up(loaded.log)
-    raise typer.Exit(node.serve(loaded))
+    again = partial(load_config, path, os.environ | given)
+    raise typer.Exit(node.serve(loaded, again, str(path or "the environment")))
+
+
+@app.command()
+def reload(config: ConfigFile = None, port: Port = None) -> None:
+    """Have the node that runs here read its configuration again: what changed, and what needs a
+    restart. Exit status 3: something needs one; 2: it was refused, and nothing is changed."""
+    from chat.ops import reload as asked
+
+    raise typer.Exit(asked.reload(*where(config), port))
 
 
 @app.command()
@@ -270,11 +284,17 @@ def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":
     """The configuration; `options` are named as, and win over, the environment's variables."""
     from chat.config.load import ConfigError, load_config
 
-    here = Path("config.toml")
+    file, environ = where(path)
     try:
-        return load_config(path or (here if here.is_file() else None), os.environ | (options or {}))
+        return load_config(file, {**environ, **(options or {})})
     except ConfigError as error:
         fail("the configuration is refused", *error.problems, status=2)
+
+
+def where(path: Path | None) -> tuple[Path | None, Mapping[str, str]]:
+    """The file of a configuration, if there is one, and the environment."""
+    here = Path("config.toml")
+    return path or (here if here.is_file() else None), os.environ
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

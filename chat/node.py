@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,20 +20,24 @@ from chat.api import server as api
 from chat.api.guard import is_loopback
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
+from chat.config.live import Live
 from chat.config.sections import Config, Server, public_url
 from chat.counters import FIELDS, NODE_FIELDS, ChatCount, NodeCount, clear_gauges
 from chat.hub.shard import Shard
+from chat.ops import logs
 from chat.ops.buscheck import Unusable, check_bus
 from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
-from chat.ops.rundir import PASSED, RunDirError, open_run_dir
+from chat.ops.reloading import Reloading, answer_with
+from chat.ops.rundir import CONTROL, PASSED, RunDirError, open_run_dir
 from chat.ops.servicemanager import READY, STOPPING, tell
 from chat.policy.hooks import BadHooks
 from chat.policy.outsiders import check_outsiders
 from chat.wire.variants import Variants
 from pool.scoreboard import Scoreboard
 from shard import process
-from shard.connections import Connections
+from shard.channel import Life
+from shard.group import ConnectionGroup
 from shard.levels import Levels
 from shard.listen import (
     RESERVED_DESCRIPTORS,
@@ -57,23 +62,37 @@ class CannotServe(Exception):
     """The node cannot start; what is in its way, and what to do."""
 
 
-def serve(config: Config) -> int:
-    """Run a node until it is told to end; the exit status."""
+def serve(config: Config, read: Callable[[], Config] | None = None, file: str = "") -> int:
+    """Run a node until it is told to end; the exit status. A reload `read`s the configuration
+    again, from what is called `file`."""
     with ExitStack() as left_behind:
         try:
-            supervisor, say_up = prepare(config, left_behind)
+            supervisor, say_up = prepare(config, left_behind, read, file)
         except (CannotServe, RunDirError, EngineError, Unusable) as problem:
             print(f"danmaku: {problem}", file=sys.stderr)
             return 1
-        supervisor.run(say_up, partial(tell, STOPPING))
+        supervisor.run(say_up, say_ending)
+        log.info("the node has ended")
     return 0
 
 
-def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callable[[], None]]:
+def say_ending(why: str) -> None:
+    """The node begins to end."""
+    log.info("ending, because of %s", why)
+    tell(STOPPING)
+
+
+def prepare(
+    config: Config,
+    left_behind: ExitStack,
+    read: Callable[[], Config] | None = None,
+    file: str = "",
+) -> tuple[Supervisor, Callable[[], None]]:
     """All that can fail for a reason a person can mend; the node, and what says that it is up.
 
     Raises CannotServe, RunDirError, EngineError, Unusable.
     """
+    live = Live(config, partial(logs.set_up, config.log))
     try:
         check_outsiders(config)
     except BadHooks as bad:
@@ -98,7 +117,7 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
     left_behind.callback(levels.close)
     passed = run_dir.path / PASSED
     settings, node = shard_settings(config, rows, passed), new_shard()
-    run = partial(run_shard, config, url, listener, settings, rows, levels)
+    run = partial(run_shard, live, url, listener, settings, rows, levels)
     workers = [
         Worker(
             f"shard {i}",
@@ -108,22 +127,28 @@ def prepare(config: Config, left_behind: ExitStack) -> tuple[Supervisor, Callabl
         for i in range(count)
     ]
     ws_port = listener.getsockname()[1]
-    serve_api = partial(api.run, config, url, api_listener, board, own, ws_port, passed)
+    serve_api = partial(run_api, live, url, api_listener, board, own, ws_port, passed)
     workers.append(Worker("api", serve_api))
     if config.webhooks.url:
-        from chat.workers import webhooks
+        import chat.workers.webhooks  # noqa: F401 - before the fork, as is all that is shared
 
         row = own.row(0)
         workers.append(
             Worker(
                 "webhooks",
-                partial(webhooks.run, config, url, row, node),
+                partial(run_webhooks, live, url, row, node),
                 partial(row.__setitem__, NodeCount.WEBHOOK_WAITING, 0),
             )
         )
-    supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0)
+    reloading = Reloading(live, read or (lambda: config), run_dir.path / CONTROL, file)
+    supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0, operator=reloading)
     api_port = api_listener.getsockname()[1]
-    return supervisor, lambda: announce(config, count, ws_port, api_port, away)
+
+    def say_up() -> None:
+        announce(config, count, ws_port, api_port, away)
+        reloading.up = True
+
+    return supervisor, say_up
 
 
 def descriptors(shards: int) -> int:
@@ -254,7 +279,7 @@ def shard_settings(config: Config, rows: int, passed: Path | None = None) -> Set
 
 
 def run_shard(
-    config: Config,
+    live: Live,
     url: str,
     listener: socket.socket,
     settings: Settings,
@@ -263,17 +288,51 @@ def run_shard(
     counts: "memoryview[int]",
     place: str,
     shard: int,
-    serving: Callable[[], None],
+    life: Life,
 ) -> None:
     """In a shard's process: serve until SIGTERM. It is the `shard`th of `levels`; `place` is what
     all its lives share."""
     counts[ChatCount.STARTS] += 1
+    config = live.config  # what a reload has changed meanwhile is in it
+    settings = replace(settings, terms=Variants(config.server).terms)
 
-    def build(connections: Connections) -> Shard:
+    def build(group: ConnectionGroup) -> Shard:
         store = open_store(config, url)
-        return Shard(connections, config, store, new_shard(), counts, rows, place)
+        made = Shard(group, config, store, new_shard(), counts, rows, place)
+        live.owners += [lambda: group.allow_origins(config.server.origins), made.apply]
+        life.channel.listen(answer_with(live))
+        return made
 
-    process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving, levels, shard)
+    process.run(
+        listener, settings, counts, rows, build, DRAIN_MARGIN_S, life.serving, levels, shard
+    )
+
+
+def run_api(
+    live: Live,
+    url: str,
+    listener: socket.socket,
+    board: Scoreboard,
+    own: Scoreboard,
+    ws_port: int,
+    passed: Path,
+    life: Life,
+) -> None:
+    """In the API's process: serve until SIGTERM."""
+
+    def serving() -> None:
+        life.channel.listen(answer_with(live))
+        life.serving()
+
+    api.run(live.config, url, listener, board, own, ws_port, passed, serving, live.owners)
+
+
+def run_webhooks(live: Live, url: str, counts: "memoryview[int]", name: str, life: Life) -> None:
+    """In the webhooks' process: tell the service until SIGTERM."""
+    from chat.workers import webhooks
+
+    begun = partial(life.channel.listen, answer_with(live))
+    webhooks.run(live.config, url, counts, name, life.serving, begun)
 
 
 def forget_shard(counts: "memoryview[int]", levels: Levels, shard: int) -> None:

@@ -57,6 +57,18 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     return draft.finish()
 
 
+def sound_part(path: Path | None, environ: Mapping[str, str]) -> Config | None:
+    """Of the same, whatever is sound, with defaults for the rest; None where the file as a whole
+    cannot be read. For finding a node whose file somebody has just broken."""
+    draft = _Draft()
+    if path is not None:
+        draft.take_file(path)
+    if draft.doubtful.issuperset(TYPES):
+        return None
+    draft.take_environ(environ)
+    return draft.config()
+
+
 class _Draft:
     """What has been read so far, and what was wrong with it."""
 
@@ -148,9 +160,13 @@ class _Draft:
         self.doubtful.add(path)
         self.problems.append(f"{path}: {fault}")
 
-    def finish(self) -> Config:
+    def config(self) -> Config:
+        """What is sound, and defaults for the rest."""
         sections: dict[str, Any] = {name: SECTIONS[name](**self.values[name]) for name in SECTIONS}
-        config = Config(**sections)
+        return Config(**sections)
+
+    def finish(self) -> Config:
+        config = self.config()
         for paths, rule in RULES:
             fault = None if self.doubtful.intersection(paths) else rule(config)
             if fault is not None:

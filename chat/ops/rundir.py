@@ -23,8 +23,9 @@ from pathlib import Path
 SOCKET = "engine.sock"
 LOG = "engine.log"
 PASSED = "passed.sock"
+CONTROL = "control.sock"
 LOCK = "lock"
-FILES = (SOCKET, LOG, PASSED)
+FILES = (SOCKET, LOG, PASSED, CONTROL)
 """What may lie in it beside the lock."""
 
 SUN_PATH_BYTES = 107  # unix(7): sun_path holds 108 with its NUL
@@ -91,9 +92,29 @@ def open_run_dir(configured: str, port: int, environ: Mapping[str, str] = os.env
 
 def bus_of_node(configured: str, port: int, environ: Mapping[str, str] = os.environ) -> str | None:
     """The URL of the embedded engine of the node on `port`, if one runs here."""
+    found = _socket_of_node(SOCKET, configured, port, environ)
+    return f"unix://{found}" if found is not None else None
+
+
+def control_of_node(
+    configured: str, port: int, environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The control socket of the node on `port`, if one runs here."""
+    return _socket_of_node(CONTROL, configured, port, environ)
+
+
+def _socket_of_node(
+    name: str, configured: str, port: int, environ: Mapping[str, str]
+) -> Path | None:
     found = [Path(configured).absolute()] if configured else places(port, environ)
-    sockets = (path / SOCKET for path in found)
-    return next((f"unix://{path}" for path in sockets if path.is_socket()), None)
+    return next((path / name for path in found if _is_socket(path / name)), None)
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return path.is_socket()
+    except OSError:  # another user's directory
+        return False
 
 
 class _Unfit(Exception):

@@ -1,4 +1,4 @@
-"""What the service manager is told: that the node is up, and that it is going down.
+"""What the service manager is told: that the node is up, that it reloads, that it goes down.
 
 Rules. The protocol of systemd's sd_notify(3): a datagram of `NAME=value` lines to the socket that
 NOTIFY_SOCKET names. Without that variable nobody asked, and nothing is done. The supervisor alone
@@ -15,6 +15,13 @@ log = logging.getLogger(__name__)
 
 READY: Final = "READY=1"
 STOPPING: Final = "STOPPING=1"
+RELOADING: Final = "RELOADING=1"
+"""READY follows it; systemd from 253 on wants to be told since when, too."""
+
+
+def monotonic(now: float) -> str:
+    """A moment of CLOCK_MONOTONIC, in seconds, as it is told with RELOADING."""
+    return f"MONOTONIC_USEC={int(now * 1_000_000)}"
 
 
 def tell(*lines: str, environ: Mapping[str, str] = os.environ) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,13 +37,18 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+read_again: list[Callable[[], Config]] = []
+"""How those nodes read their configuration again."""
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that nodes were started with; none really is."""
     configs: list[Config] = []
 
-    def serve(config: Config) -> int:
+    def serve(config: Config, read: Callable[[], Config], file: str) -> int:
         configs.append(config)
+        read_again.append(read)
         return 7
 
     monkeypatch.setattr(node, "serve", serve)
@@ -54,7 +60,7 @@ class TestHelp:
     def test_every_command_is_listed(self) -> None:
         done = run("--help")
         assert done.exit_code == 0
-        for command in ("serve", "send", "tail", "doctor", "archive", "token"):
+        for command in ("serve", "reload", "send", "tail", "doctor", "archive", "token"):
             assert command in done.stdout
 
     def test_without_a_command_it_helps(self) -> None:
@@ -99,6 +105,17 @@ class TestServe:
         (elsewhere / "other.toml").write_text("[api]\nport = 9001\n")
         run("serve", "--config", "other.toml")
         assert (served[0].server.port, served[0].api.port) == (8000, 9001)
+
+    def test_a_reload_reads_the_same_file_with_the_same_options(
+        self, served: list[Config], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = elsewhere / "config.toml"
+        file.write_text("[server]\nport = 1\n[limits]\ntext_chars = 100\n")
+        run("serve", "--port", "4")
+        file.write_text("[server]\nport = 2\n[limits]\ntext_chars = 200\n")
+        monkeypatch.chdir("/")
+        again = read_again[-1]()
+        assert (again.server.port, again.limits.text_chars) == (4, 200)
 
     def test_options_win_over_the_environment_and_that_over_the_file(
         self, served: list[Config], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
@@ -285,3 +302,10 @@ class TestToken:
         done = run("token", "u7")
         assert done.exit_code == 1
         assert "DANMAKU_AUTH_SECRET" in done.stderr
+
+
+class TestReload:
+    def test_where_no_node_runs_that_is_said(self) -> None:
+        done = run("reload", "--port", "45124")
+        assert done.exit_code == 1
+        assert "no node runs here on port 45124" in done.stderr

@@ -1,7 +1,9 @@
 """The unit, as systemd reads it, and what a node does of what the unit says."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -85,6 +87,23 @@ class TestNode:
             manager.setblocking(False)
             with pytest.raises(BlockingIOError):
                 manager.recv(4096)
+
+    def test_it_is_told_of_a_reload_and_when_that_is_over(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.settimeout(30)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+            with Node(tmp_path) as node:
+                assert manager.recv(4096).startswith(b"READY=1")
+                os.kill(node.pid, signal.SIGHUP)
+                assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(4096))
+                assert manager.recv(4096) == b"READY=1"
+
+    def test_what_the_unit_reloads_with_is_what_it_starts_with(self) -> None:
+        start, reload = setting("ExecStart"), setting("ExecReload")
+        assert reload == start.replace(" serve ", " reload ")
 
     def test_no_memory_has_to_become_executable(self, tmp_path: Path) -> None:
         assert setting("MemoryDenyWriteExecute") == "yes"

@@ -275,6 +275,7 @@ class TestKilledSupervisor:
                 "engine.sock",
                 "engine.log",
                 "passed.sock",
+                "control.sock",
             }
             assert run_dir.stat().st_mode & 0o777 == 0o700
         assert not run_dir.exists()

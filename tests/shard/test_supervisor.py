@@ -1,178 +1,14 @@
-"""The supervisor with real forks: a family of processes that tell of their lives on one pipe.
-
-The pipe ends when the last of them has ended, so reading it to its end proves that none is left.
-"""
+"""The supervisor with real forks: who is started, started again, heard and ended."""
 
 import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from shard.supervisor import describe
-
-FAMILY = """
-import functools, gc, logging, os, signal, sys, time
-from shard import companion, restarts, supervisor
-from shard.companion import Sign
-from shard.supervisor import Supervisor, Worker
-
-supervisor.POLL_S = 0.02
-logging.basicConfig(format="%(message)s", level="INFO")
-options = dict(word.split("=") for word in sys.argv[1:])
-restarts.STEADY_S = float(options.get("steady", 30))
-restarts.RESTART_FIRST_S = float(options.get("first", 0.001))
-
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
-
-class Willing:
-    def __call__(self, serving):
-        if signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}):
-            say("signals are blocked from birth")
-        say("start", self.name, os.getpid())
-        if self.name != "mute":
-            serving()
-        self.live()
-        say("end", self.name)
-
-    def __init__(self, name):
-        self.name = name
-
-    def live(self):
-        signal.sigwait({signal.SIGTERM})
-
-class Stubborn(Willing):
-    def live(self):
-        signal.sigwait({signal.SIGTERM})
-        say("ignores", self.name)
-        while True:
-            time.sleep(1000)
-
-class Brief(Willing):
-    def live(self):
-        if self.name == "failing":
-            raise RuntimeError("a worker's trouble")
-
-class Companion:
-    # It begins at the try that `companion` says, never answers if `silent`, nor ends if `deaf`.
-    name = "the companion"
-    pid = 7
-
-    def __init__(self):
-        self.tries = 0
-        self.over = "ended with 7" if "companion" in options else None
-
-    def begin(self):
-        self.tries += 1
-        say("companion again", self.tries)
-        if self.tries < int(options["companion"]):
-            raise RuntimeError("a companion's trouble")
-        self.over = None
-
-    def ended(self):
-        return self.over
-
-    def sign(self):
-        return Sign.SILENT if "silent" in options else Sign.READY
-
-    def end(self):
-        if "deaf" in options:
-            say("companion asked")
-        else:
-            self.over = "ended as it was asked to"
-
-    def kill(self):
-        say("companion kill")
-        self.over = "was killed"
-
-    def close(self):
-        say("companion stop")
-
-supervisor.COMPANION_S = float(options.get("deaf", 1000))
-companion.SILENT_S = 0
-KINDS = {"stubborn": Stubborn, "brief": Brief, "failing": Brief}
-names = options.get("workers", "a,b").split(",")
-def ended(name):
-    if "graves" in options:
-        say("gone", name)
-
-workers = [
-    Worker(name, KINDS.get(name, Willing)(name), functools.partial(ended, name)) for name in names
-]
-if "refused" in options:
-    forks, fork = iter(range(int(options["refused"]))), os.fork
-    def refusing():
-        if next(forks, None) is not None:
-            raise BlockingIOError(11, "Resource temporarily unavailable")
-        return fork()
-    os.fork = refusing
-Supervisor(workers, [Companion()], grace_s=float(options.get("grace", 1000))).run(
-    lambda: say("up", gc.get_freeze_count() > 1000), lambda: "tells" in options and say("ending")
-)
-say("over", len(signal.pthread_sigmask(signal.SIG_BLOCK, ())), gc.get_freeze_count())
-"""
-
-
-class Family:
-    """A supervisor and its children, heard line by line. `log` is there after `rest`."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self.process = process
-        self.pids: dict[str, int] = {}
-        self.log = ""
-
-    def line(self) -> str:
-        """The next thing anybody says; the numbers of processes are kept apart."""
-        assert self.process.stdout is not None
-        said = self.process.stdout.readline().strip()
-        assert said, "they have all ended"
-        if said.startswith("start"):
-            _, name, pid = said.split()
-            self.pids[name] = int(pid)
-            return f"start {name}"
-        return said
-
-    def lines(self, count: int) -> list[str]:
-        return sorted(self.line() for _ in range(count))
-
-    def kill(self, name: str, number: signal.Signals) -> None:
-        os.kill(self.pids[name], number)
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def rest(self) -> list[str]:
-        """Everything that is said until the last of them has ended."""
-        said, self.log = self.process.communicate()
-        return said.splitlines()
-
-
-@contextmanager
-def family(**options: object) -> Iterator[Family]:
-    """A family that has started; whoever is left at the end of the block is killed."""
-    words = [f"{name}={value}" for name, value in options.items()]
-    with subprocess.Popen(
-        [sys.executable, "-c", FAMILY, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield Family(process)
-        finally:
-            process.kill()
-            if process.stdout is not None and not process.stdout.closed:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-UP = ["start a", "start b", "up True"]
-OVER = "over 0 0"
+from tests.shard.family import OVER, UP, family
 
 
 class TestStarting:
@@ -220,7 +56,7 @@ class TestRestarting:
     def test_who_lived_long_enough_is_forgiven(self) -> None:
         assert self.delays(4, first=0.05, steady=0) == ["0.1 s"] * 4
 
-    def delays(self, count: int, **options: object) -> list[str]:
+    def delays(self, count: int, **options: Any) -> list[str]:
         """What is said of how long it takes until one who ends at once is started again."""
         with family(workers="brief", **options) as they:
             starts = 0
@@ -251,7 +87,7 @@ class TestRestarting:
 
 
 class TestEnding:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_workers_end_first_then_companions(self, number: signal.Signals) -> None:
         with family() as they:
             they.lines(3)
@@ -267,7 +103,7 @@ class TestEnding:
             they.lines(3)
             they.signal(signal.SIGTERM)
             said, *others = they.rest()
-            assert said == "ending"
+            assert said == "ending SIGTERM"
             assert sorted(others) == ["companion stop", "end a", "end b", OVER]
 
     def test_ctrl_c_reaches_all_and_workers_wait_for_their_word(self) -> None:
@@ -306,6 +142,50 @@ class TestEnding:
             they.lines(3)
             they.signal(signal.SIGKILL)
             assert sorted(they.rest()) == ["end a", "end b"]
+
+
+class TestOperator:
+    def test_it_hears_of_sighup_and_talks_with_the_workers(self) -> None:
+        with family(operator=1) as they:
+            assert they.lines(3) == UP
+            they.signal(signal.SIGHUP)
+            assert they.lines(3) == ["hung up", "the answer of a is A", "the answer of b is B"]
+            they.kill("a", signal.SIGKILL)
+            assert they.line() == "start a"
+            they.signal(signal.SIGHUP)
+            assert they.lines(3) == ["hung up", "the answer of a is A", "the answer of b is B"]
+            they.signal(signal.SIGTERM)
+            assert sorted(they.rest()) == ["companion stop", "end a", "end b", "left", OVER]
+
+    def test_without_one_sighup_is_nothing(self) -> None:
+        with family() as they:
+            they.lines(3)
+            they.signal(signal.SIGHUP)
+            they.kill("a", signal.SIGKILL)
+            assert they.line() == "start a"
+            they.signal(signal.SIGTERM)
+            assert sorted(they.rest()) == ["companion stop", "end a", "end b", OVER]
+
+    def test_a_terminal_that_closes_is_the_end(self) -> None:
+        ours, theirs = os.openpty()
+        with family(tells=1, operator=1, terminal=theirs) as they:
+            os.close(theirs)
+            they.lines(3)
+            os.close(ours)  # the kernel sends SIGHUP to who leads the session
+            said = they.rest()
+            assert "ending its terminal was closed" in said
+            assert said[-1] == OVER
+            assert "hung up" not in said
+
+    def test_but_not_for_who_was_told_to_outlive_it(self) -> None:
+        ours, theirs = os.openpty()
+        with family(operator=1, terminal=theirs, nohup=1) as they:
+            os.close(theirs)
+            they.lines(3)
+            os.close(ours)
+            assert "hung up" in they.lines(3)
+            they.signal(signal.SIGTERM)
+            assert they.rest()[-1] == OVER
 
 
 class TestStoppedWorkers:

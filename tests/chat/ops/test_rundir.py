@@ -12,6 +12,7 @@ import pytest
 
 from chat.ops import rundir
 from chat.ops.rundir import (
+    CONTROL,
     FILES,
     LOCK,
     SOCKET,
@@ -19,6 +20,7 @@ from chat.ops.rundir import (
     RunDir,
     RunDirError,
     bus_of_node,
+    control_of_node,
     open_run_dir,
 )
 
@@ -115,6 +117,11 @@ class TestTheBusOfANode:
             engine.bind(str(path / SOCKET))
             assert bus_of_node("", 8000, here) == f"unix://{path / SOCKET}"
             assert bus_of_node(str(path), 1, {}) == f"unix://{path / SOCKET}"
+            assert control_of_node("", 8000, here) is None
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+            control.bind(str(path / CONTROL))
+            assert control_of_node("", 8000, here) == path / CONTROL
+            assert control_of_node(str(path), 1, {}) == path / CONTROL
 
 
 class TestDefault:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.ops.servicemanager import READY, STOPPING, tell
+from chat.ops.servicemanager import READY, STOPPING, monotonic, tell
 
 
 @pytest.fixture
@@ -15,6 +15,10 @@ def listener() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
         made.settimeout(10)
         yield made
+
+
+def test_a_moment_is_told_in_microseconds() -> None:
+    assert monotonic(12.3456789) == "MONOTONIC_USEC=12345678"
 
 
 class TestTell:
