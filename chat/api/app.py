@@ -41,6 +41,7 @@ from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.queries import Queries
+from chat.api.requestid import RequestId
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
@@ -300,6 +301,7 @@ def create_app(
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
         middleware=[
+            Middleware(RequestId),
             Middleware(
                 Guard,
                 api=config.api,

@@ -38,6 +38,7 @@ from chat.bus.reports import Listed
 from chat.policy.orders import SETTINGS, Actor, Everywhere
 from chat.policy.rules import BAN, MUTE, read_sanction
 from chat.wire.schema import UNREADABLE
+from shard.logids import REQUEST
 
 MAX_PAGE: Final = 1000
 MOST_ROOMS: Final = 100
@@ -120,7 +121,7 @@ class Observing:
     ) -> None:
         """Write down what is no order, and is to be known all the same."""
         entry = AuditEntryOut("", int(time.time() * 1000), action, actor.uid, actor.name)
-        entry.role, entry.via = actor.role, actor.via
+        entry.role, entry.via, entry.request = actor.role, actor.via, REQUEST.get()
         entry.uid, entry.room, entry.seq, entry.reason = uid, room, seq, reason
         await self._doors.audit.write(msgspec.json.encode(entry))
 

@@ -235,7 +235,7 @@ class AuditEntryOut(Struct, omit_defaults=True):
     """Something a moderator did, to whom or what, and why.
 
     `actor` is a uid, or the key by which it was done; `name` who was behind it. `via` is socket or
-    api. `settings` are those that were given.
+    api, `request` the latter's X-Request-Id. `settings` are those that were given.
     """
 
     id: str
@@ -245,6 +245,7 @@ class AuditEntryOut(Struct, omit_defaults=True):
     name: str = ""
     role: str = ""
     via: str = ""
+    request: str = ""
     room: str | None = None
     uid: str | None = None
     address: str | None = None

@@ -16,6 +16,7 @@ from chat.policy.text import uid_problem
 from chat.wire.commands import Moderate
 from chat.wire.schema import ErrorCode
 from shard.addresses import network
+from shard.logids import REQUEST
 
 SETTINGS: Final = (
     *("slow_s", "silence", "no_repeats_s", "min_role", "pinned", "announcement"),
@@ -146,4 +147,5 @@ def record(order: Order, actor: Actor, role: str, now_ms: int) -> bytes:
             entry |= {"action": "words", "room": UNSET if order.room is None else order.room}
             entry |= {"words": order.changes, "reason": order.reason or UNSET}
     entry |= {"actor": actor.uid, "name": actor.name, "role": role, "via": actor.via}
+    entry |= {"request": REQUEST.get() or UNSET}
     return msgspec.json.encode({name: one for name, one in entry.items() if one is not UNSET})

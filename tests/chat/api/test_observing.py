@@ -175,8 +175,10 @@ class TestAudit:
             ("PATCH", f"{here}/settings", {"owners": ["u2"]},
              {"action": "owners", "room": room, "owners": ["u2"]}),
         ):  # fmt: skip
-            assert api.send(method, path, body, **{ACTOR: "Eve"}).status == 200
+            answer = api.send(method, path, body, **{ACTOR: "Eve"})
+            assert answer.status == 200
             found = newest(api)
+            assert found.pop("request") == answer.headers["x-request-id"]
             assert found.pop("id").endswith(("-0", "-1"))
             assert found.pop("ts") > 1_700_000_000_000
             by = {"actor": "api", "name": "Eve", "role": "backend", "via": "api"}
