@@ -10,6 +10,7 @@ The one danger: local variables hold secrets and tokens, so typer's tracebacks w
 
 import asyncio
 import os
+import platform
 import re
 import signal
 from collections.abc import Coroutine, Mapping
@@ -118,14 +119,23 @@ def serve(
     given = {f"DANMAKU_{key}": str(value) for key, value in options.items() if value is not None}
     file = Path(config or "config.toml").absolute()
     path = file if config or file.is_file() else None
-    loaded = load(path, given)
+    environ = os.environ | given
 
-    from chat import node
-    from chat.config.load import load_config
+    from chat.config.load import ConfigError, load_config, sound_part
     from chat.ops import logs
 
+    try:
+        loaded = load_config(path, environ)
+    except ConfigError as error:
+        sound = sound_part(path, environ) or sound_part(None, environ)
+        if sound and sound.log.format == "json":
+            logs.set_up(sound.log)
+        fail("the configuration is refused", *error.problems, status=2)
+
+    from chat import node
+
     logs.set_up(loaded.log)
-    again = partial(load_config, path, os.environ | given)
+    again = partial(load_config, path, environ)
     raise typer.Exit(node.serve(loaded, again, str(path or "the environment")))
 
 
@@ -214,6 +224,7 @@ def archive(
     from chat.workers.filelock import CannotArchive
 
     logs.set_up(loaded.log)
+    logs.name("archive", platform.node())
     url = loaded.bus.url
     if url == "embedded":
         found = bus_of_node(loaded.node.run_dir, loaded.server.port)
@@ -280,13 +291,12 @@ def parse_role(text: str) -> tuple[str, str]:
     return room, role
 
 
-def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":
-    """The configuration; `options` are named as, and win over, the environment's variables."""
+def load(path: Path | None) -> "Config":
+    """The configuration."""
     from chat.config.load import ConfigError, load_config
 
-    file, environ = where(path)
     try:
-        return load_config(file, {**environ, **(options or {})})
+        return load_config(*where(path))
     except ConfigError as error:
         fail("the configuration is refused", *error.problems, status=2)
 

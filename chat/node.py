@@ -65,12 +65,17 @@ class CannotServe(Exception):
 def serve(config: Config, read: Callable[[], Config] | None = None, file: str = "") -> int:
     """Run a node until it is told to end; the exit status. A reload `read`s the configuration
     again, from what is called `file`."""
+    logs.name("supervisor", f"{socket.gethostname()}:{config.server.port}")
     with ExitStack() as left_behind:
         try:
             supervisor, say_up = prepare(config, left_behind, read, file)
         except (CannotServe, RunDirError, EngineError, Unusable) as problem:
-            print(f"danmaku: {problem}", file=sys.stderr)
+            if config.log.format == "json":
+                log.critical("cannot start: %s", problem)
+            else:
+                print(f"danmaku: {problem}", file=sys.stderr)
             return 1
+        log.info("starting, configured by %s", file or "the defaults")
         supervisor.run(say_up, say_ending)
         log.info("the node has ended")
     return 0
@@ -203,23 +208,28 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
     """Say where to look, and to the service manager that we are there; and once that the bus was
     `away`, as nothing else here would show it."""
     bus = public_url(config.bus.url)
+    up = f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}"
     here = reachable(config.server.host, ws_port)
     # Where the page's path is the WebSocket's, it is the API's only.
     page = here if config.server.path != "/" else reachable(config.api.host, api_port)
-    print(
-        f"Danmaku is up: {shards} shard{'s' if shards != 1 else ''}, bus {bus!r}\n"
-        f"  watch and type   http://{page}/\n"
-        f"  from elsewhere   {elsewhere(config.server, ws_port)}\n"
-        f"  API and docs     http://{reachable(config.api.host, api_port)}/docs\n"
-        f"  WebSocket        ws://{here}{config.server.path}?room=lobby",
-        flush=True,
+    places = {
+        "watch and type": f"http://{page}/",
+        "from elsewhere": elsewhere(config.server, ws_port),
+        "API and docs": f"http://{reachable(config.api.host, api_port)}/docs",
+        "WebSocket": f"ws://{here}{config.server.path}?room=lobby",
+    }
+    trouble = (
+        f"the bus does not answer ({away}): viewers may come, and what they type is refused until "
+        "it does"
     )
-    if away:
-        print(
-            f"  the bus does not answer ({away}): viewers may come, and what they type is refused "
-            "until it does",
-            flush=True,
-        )
+    if config.log.format == "json":
+        log.info("%s; %s", up, "; ".join(f"{what}: {where}" for what, where in places.items()))
+        if away:
+            log.warning("%s", trouble)
+    else:
+        print(up, *(f"  {what:16} {where}" for what, where in places.items()), sep="\n", flush=True)
+        if away:
+            print(f"  {trouble}", flush=True)
     tell(READY, f"STATUS={shards} shards, bus {bus}{' (away)' if away else ''}")
 
 
@@ -294,11 +304,13 @@ def run_shard(
     all its lives share."""
     counts[ChatCount.STARTS] += 1
     config = live.config  # what a reload has changed meanwhile is in it
+    name = new_shard()
+    logs.name(f"shard {shard}", shard=name)
     settings = replace(settings, terms=Variants(config.server).terms)
 
     def build(group: ConnectionGroup) -> Shard:
         store = open_store(config, url)
-        made = Shard(group, config, store, new_shard(), counts, rows, place)
+        made = Shard(group, config, store, name, counts, rows, place)
         live.owners += [lambda: group.allow_origins(config.server.origins), made.apply]
         life.channel.listen(answer_with(live))
         return made
@@ -320,6 +332,8 @@ def run_api(
 ) -> None:
     """In the API's process: serve until SIGTERM."""
 
+    logs.name("api")
+
     def serving() -> None:
         life.channel.listen(answer_with(live))
         life.serving()
@@ -331,6 +345,7 @@ def run_webhooks(live: Live, url: str, counts: "memoryview[int]", name: str, lif
     """In the webhooks' process: tell the service until SIGTERM."""
     from chat.workers import webhooks
 
+    logs.name("webhooks")
     begun = partial(life.channel.listen, answer_with(live))
     webhooks.run(live.config, url, counts, name, life.serving, begun)
 

@@ -285,7 +285,9 @@ class Connections:
             try:
                 self._handler.on_close(fd, code)
             except Exception:
-                log.exception("the handler failed to forget connection %d", fd)
+                log.exception(
+                    "the handler failed to forget connection %d", fd, extra=self._about(fd)
+                )
                 self._counts[Count.HANDLER_ERRORS] += 1
 
     # --- turns ---------------------------------------------------------------------------------
@@ -297,9 +299,13 @@ class Connections:
 
     def _our_fault(self, fd: int) -> CloseCode:
         """Log and count the exception being handled; what to close the connection with."""
-        log.exception("connection %d is closed after an error of ours", fd)
+        log.exception("connection %d is closed after an error of ours", fd, extra=self._about(fd))
         self._counts[Count.HANDLER_ERRORS] += 1
         return CloseCode.INTERNAL_ERROR
+
+    def _about(self, fd: int) -> dict[str, str]:
+        """Which connection a line is about, as it is called but for the shard's name."""
+        return {"connection": f"{self._table.generation[fd]:x}-{fd:x}"}
 
     def _wire(self, fd: int) -> Wire:
         return self._wires[self._table.variant[fd]]

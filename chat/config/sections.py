@@ -241,7 +241,7 @@ class Node(Section, frozen=True):
 
 class Log(Section, frozen=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] = "text"
+    format: Literal["human", "json"] = "human"
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from chat.policy.rules import Rulebook
 from chat.policy.words import SLICE, Making, Matcher, WordList
 from chat.tasks import Tasks
 from chat.wire.schema import UNREADABLE
+from shard.logids import about
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,11 @@ class Wordbook:
         for room, held in list(self._held.items()):
             field, matcher = held.field, held.matcher
             if matcher is not None and not await self._lists.is_there(room, field):
-                log.warning("Redis has lost the words of %s: writing them back", _whose(room))
+                log.warning(
+                    "Redis has lost the words of %s: writing them back",
+                    _whose(room),
+                    extra=about(room),
+                )
                 await self._lists.restore(room, field, pack_words(matcher.listed()))
 
     def changed(self, room: str | None, names: Collection[str] | None) -> None:
@@ -196,7 +201,9 @@ class Wordbook:
                 log.debug("asking for words again in %.1f s: %s", RETRY_S, error)
                 made = None
             if made is None and missed == TRIES:
-                log.error("the words of %s are not in Redis any more", _whose(room))
+                log.error(
+                    "the words of %s are not in Redis any more", _whose(room), extra=about(room)
+                )
                 made = EMPTY_MATCHER
             if made is None:
                 await asyncio.sleep(RETRY_S)

@@ -42,6 +42,7 @@ from chat.rooms.visitors import Visitors
 from chat.tasks import Tasks
 from chat.wire.redaction import unlapsed
 from chat.wire.schema import Clear, Delete, Gap, Msg, Removed, Sequenced
+from shard.logids import about
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,13 @@ class Rooms:
                     rules=True,
                 )
             except StoreError as error:
-                log.debug("asking for room %r again in %.1f s: %s", room.name, RETRY_S, error)
+                log.debug(
+                    "asking for room %r again in %.1f s: %s",
+                    room.name,
+                    RETRY_S,
+                    error,
+                    extra=about(room.name),
+                )
                 room.turn_away_waiting()
                 if here.sync is Sync.LOADING and not room.waiting:
                     return None

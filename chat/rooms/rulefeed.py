@@ -27,6 +27,7 @@ from chat.bus.rules import Full, Rules
 from chat.counters import ChatCount
 from chat.policy.rules import RoomRules, Rulebook, Step
 from chat.tasks import Tasks
+from shard.logids import about
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,9 @@ class RuleFeed:
                 try:
                     [kept] = await self._rules.load([room])
                 except StoreError as error:
-                    log.debug("asking for rules again in %.1f s: %s", RETRY_S, error)
+                    log.debug(
+                        "asking for rules again in %.1f s: %s", RETRY_S, error, extra=about(room)
+                    )
                     await asyncio.sleep(RETRY_S)
                     continue
                 known = self.book.get(room)
@@ -181,7 +184,9 @@ class RuleFeed:
 
     async def _give_back(self, room: str | None, lost: Mapping[str, bytes]) -> None:
         """Redis has lost these; it is given them, however long that takes."""
-        log.warning("Redis has lost %d rules (%s)", len(lost), room or "of everywhere")
+        log.warning(
+            "Redis has lost %d rules (%s)", len(lost), room or "of everywhere", extra=about(room)
+        )
         try:
             while lost:
                 try:
