@@ -149,7 +149,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
-        self.foreign = Foreign(connections, users, members, resume, paging, self._obey_later)
+        self.foreign = Foreign(connections, users, members, resume, paging)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -331,8 +331,6 @@ class Hub:
                 found = Pong(command.ref)
             case Subscribe() if (why := self.foreign.bars(fd, command)) is not None:
                 found = why
-            case Subscribe() if self.foreign.delays(fd, command):
-                found = None
             case Join():
                 return self._join(fd, dialect, command)
             case Leave() if not isinstance(command, Unsubscribe):
@@ -372,7 +370,8 @@ class Hub:
         if refusal is not None:
             found = error(refusal, join.ref)
         else:
-            found = self._resume.join(fd, join, patient)
+            settles = type(join) is Subscribe and self.foreign.settles(fd, join)
+            found = self._resume.join(fd, join, patient, settles=settles)
         if isinstance(found, Error):
             if dialect.watches and found.code not in WATCHERS:
                 later = found.retry_after is not UNSET

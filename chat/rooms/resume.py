@@ -3,7 +3,7 @@
     join -> (the room is live, the connection waits for nothing) -> in, with the newest messages
                                                                 or those after `since`
          -> (the room is loading) -> waits in the room until it is live, or told that it is away
-         -> (the connection has not taken what it was sent) -> waits in the queue
+         -> (a join before it has no answer, or what was sent is not taken) -> waits in the queue
          -> (`since` is further back than the room remembers) -> the queue; the history is read
 
 Rules. Every join gets one answer, `joined` or an error; who leaves or closes first gets none. What
@@ -14,6 +14,7 @@ Danger: answers come later than joins. Whoever waits is kept as a Handle.
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import UnsetType
@@ -66,15 +67,25 @@ class Resume:
         self.close = self._turns.close
         self.tick = self._turns.tick
 
+    def on_settled(self, settled: Callable[[int], None]) -> None:
+        """Have `settled` told of connections a join of which waits no more."""
+        self._turns.settled = settled
+
     # --- what the connections do ---------------------------------------------------------------
 
     def join(
-        self, fd: int, join: Join, patient: bool = False, at_once: bool = True
+        self,
+        fd: int,
+        join: Join,
+        patient: bool = False,
+        at_once: bool = True,
+        settles: bool = False,
     ) -> Room | Answer | Error | None:
         """The answer; the Room when that is only what the room is; None when it comes later.
 
         The `patient` wait for a room that is away, the others are refused. Who is not to be
-        answered `at_once` waits for its turn.
+        answered `at_once` waits for its turn. Who `settles` is not answered before the end of a
+        fan-out under way in the room.
         """
         room = self._rooms.by_name.get(join.room)
         if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
@@ -87,6 +98,8 @@ class Resume:
         self._members.ask(fd, room)
         self._counts[JOINS] += 1
         since = join.since
+        if settles and self._connections.fanning_out_in(room):
+            at_once = False
         if room.live and at_once and self._turns.clear(fd) and (since is None or self._may_now()):
             found = room if since is None else remembered(room, since)
             if found is not None:
@@ -97,11 +110,16 @@ class Resume:
         if since is not None:
             self._members.wait(fd, room, written(since.epoch, since.seq, since.ts))
         waiting = Waiting(self._turns, self._connections.handle(fd), room, since, join.ref, patient)
+        waiting.settles = settles
         if room.live:
             self._turns.queue(waiting)
         else:
-            room.waiting.append(waiting)
+            self._turns.wait_in(room, waiting)
         return None
+
+    def waits(self, fd: int, room: Room) -> bool:
+        """Whether a join of a connection waits there for its answer; not of the patient."""
+        return self._turns.holds(fd, room)
 
     def _may_now(self) -> bool:
         """Whether one more may be answered at once, in this turn of the loop."""
@@ -141,5 +159,5 @@ class Resume:
         gone = [waiting for waiting in room.waiting if waiting.fd == fd]
         if gone:
             room.waiting = [waiting for waiting in room.waiting if waiting.fd != fd]
-        left = self._turns.leave(fd, room)
-        return [waiting.ref for waiting in (*gone, *left) if isinstance(waiting, Waiting)]
+        left = dict.fromkeys((*gone, *self._turns.leave(fd, room)))  # some waited in both
+        return [waiting.ref for waiting in left if isinstance(waiting, Waiting)]

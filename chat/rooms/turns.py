@@ -1,13 +1,16 @@
 """Joins that wait, and how they are answered: in turns, so many bytes each.
 
-    queue -> (its connection has taken what it was sent) -> lined up by room -> answered
+    queue -> (its room is open, its connection has taken what it was sent) -> lined up by room
+          -> (no fan-out is to be overtaken) -> answered
     a room that cannot be had -> turned away
 
-Rules. Rooms go by turns, those who wait for one in order. A crowd that comes back at once holds up
-nobody. It shares a read of the history and the writing of each message in it, wherever in it they
-come from.
+Rules. Those of one connection are answered in order, but for the patient, who may wait for long and
+hold up nobody. Rooms go by turns, those who wait for one in order. A crowd that comes back at once
+holds up nobody. It shares a read of the history and the writing of each message in it, wherever in
+it they come from.
 
-Danger: answers come later than joins. Whoever waits is kept as a Handle.
+Danger: answers come later than joins. Whoever waits is kept as a Handle. And an answer overtakes
+a fan-out under way: who would show twice what both have, waits for the fan-out's end.
 """
 
 import asyncio
@@ -40,6 +43,8 @@ AGAIN_S: Final = (1.0, 3.0)
 """When to try again what Redis is away for: not everybody at once."""
 CATCH_UP_S: Final = 0.02
 """How often to look whether this shard has caught up; it is a flush or two behind, if at all."""
+FAN_OUT_S: Final = 0.002
+"""How often to look whether a fan-out is over; it announces no end, and takes some ms."""
 LINED_UP: Final = 16_384
 """Joins sorted by their rooms, to be served by one read each; the others wait in the queue."""
 READS: Final = KEPT
@@ -59,6 +64,9 @@ class Waiting:
 
     `patient` ones asked by their address when they connected: they have no command to try again,
     so they wait until the room can be had, and has come as far as they have.
+
+    settles  whether it may still be sent something by the room's fan-out, and not twice
+    opening  whether it waits in its room, too, until that is open
     """
 
     turns: "Turns"
@@ -67,6 +75,8 @@ class Waiting:
     since: Since | None
     ref: Ref | UnsetType
     patient: bool = False
+    settles: bool = False
+    opening: bool = False
     notified: bool = False
     left: bool = False
 
@@ -78,15 +88,22 @@ class Waiting:
     def gone(self) -> bool:
         return self.turns.is_gone(self)
 
+    @property
+    def ready(self) -> bool:
+        return not self.opening
+
     def let_in(self, room: Room) -> None:
-        self.turns.queue(self)
+        self.turns.let_in(self)
 
     def turn_away(self, room: Room) -> bool:
-        return self.turns.turn_away(room, self)
+        return self.turns.turn_away(room, self) or self.turns.drop(self)
 
 
 class Turns:
-    """Joins of one shard's connections that wait. `tell` sends an answer."""
+    """Joins of one shard's connections that wait. `tell` sends an answer.
+
+    settled  is told of a connection that a join of which waits no more
+    """
 
     def __init__(
         self,
@@ -111,6 +128,7 @@ class Turns:
         self._tasks = Tasks("joins")
         self._serving = False
         self._turn_bytes = 0
+        self.settled: Callable[[int], None] = lambda fd: None
         self.clear = self._queue.clear
         self.length = self._queue.length
 
@@ -125,7 +143,13 @@ class Turns:
         left = self._queue.leave(fd, lambda waiting: waiting.room is room)
         for waiting in left:
             waiting.room.resuming -= 1
+        self.settled(fd)
+        self._go_on()
         return left
+
+    def holds(self, fd: int, room: Room) -> bool:
+        """Whether a join of a connection to a room waits here."""
+        return self._queue.holds(fd, lambda waiting: waiting.room is room)
 
     def close(self, fd: int) -> None:
         """A connection is over."""
@@ -152,8 +176,32 @@ class Turns:
         """Whether who waits has closed its connection, or left the room."""
         return waiting.left or not self._connections.alive(waiting.handle)
 
+    def wait_in(self, room: Room, waiting: Waiting) -> None:
+        """The room is not live: this one is told when it is, or when it cannot be had."""
+        room.waiting.append(waiting)
+        if not waiting.patient:
+            waiting.opening = True
+            self.queue(waiting)
+
+    def let_in(self, waiting: Waiting) -> None:
+        """The room it waited in is live."""
+        if not waiting.opening:
+            self.queue(waiting)
+        elif not self.is_gone(waiting):
+            waiting.opening = False
+            self._queue.look_at(waiting.fd)
+            self._go_on()
+
+    def drop(self, waiting: Waiting) -> bool:
+        """It has been turned away by the room it waited in, and waits no more."""
+        if self._queue.leave(waiting.fd, lambda one: one is waiting):
+            waiting.room.resuming -= 1
+            self.settled(waiting.fd)
+            self._go_on()
+        return False
+
     def queue(self, waiting: Waiting) -> None:
-        """The room is live: this one is answered when its turn comes."""
+        """This one is answered when its turn comes."""
         if self.is_gone(waiting):
             return
         waiting.room.resuming += 1  # it must not be closed meanwhile
@@ -190,6 +238,7 @@ class Turns:
         """It has its answer, or needs none."""
         waiting.room.resuming -= 1
         self._queue.answered(waiting, self._connections.tick)
+        self.settled(waiting.fd)
 
     def _later(self, waiting: Waiting, delay_s: float) -> None:
         """It is looked at again; what its connection asked for after it waits, too."""
@@ -272,6 +321,8 @@ class Turns:
                 continue
             if self._connections.backlog(waiting.fd):
                 self._queue.put_back([waiting])
+            elif waiting.settles and self._connections.fanning_out_in(room):
+                self._later(waiting, FAN_OUT_S)
             elif (found := self._replays.answer(line, waiting.since, fresh)) is None:
                 waits.appendleft(waiting)
                 self._lined_up += 1
@@ -288,10 +339,15 @@ class Turns:
 
     def _is_settled(self, waiting: Waiting) -> bool:
         """Whether a join is over, or waits in its room again; nothing else is to be done then."""
+        room = waiting.room
         if not self.is_gone(waiting):
-            if waiting.room.live:
+            if room.live:
                 return False
-            waiting.room.waiting.append(waiting)
+            room.waiting.append(waiting)
+            if not waiting.patient:
+                waiting.opening = True
+                self._queue.put_back([waiting])
+                return True
         self._finish(waiting)
         return True
 

@@ -96,8 +96,27 @@ class TestSubscriptions:
             ]
             await one.say({"id": 1, "connect": {}}, *subscribes)
             await one.until(lambda _: len(one.told) == 5)
-            assert "connect" in one.told[0]
-            assert {told["id"] for told in one.told} == {1, 2, 3, 4, 5}
+            assert [told["id"] for told in one.told] == [1, 2, 3, 4, 5]
+
+    async def test_what_stands_behind_a_subscribe_is_answered_behind_it(self, shard: Shard) -> None:
+        await publish(shard.store, ROOM, "a", "b")
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            await one.say(
+                {"id": 50, "subscribe": {"channel": ROOM}},
+                {"id": 51, "history": {"channel": ROOM}},
+                {"id": 52, "history": {"channel": ROOM, "limit": 1}},
+                {"id": 53, "history": {"channel": ROOM}},
+                {"id": 54, "subscribe": {"channel": ROOM, "recover": True}},
+                {"id": 55, "history": {"channel": ROOM}},
+            )
+            await one.until(lambda told: told.get("id") == 55)
+            told = {told["id"]: told for told in one.told[1:]}
+            assert [ref for ref in told if ref in (50, 54)] == [50, 54]
+            assert [ref for ref in told if ref not in (50, 54)] == [51, 52, 53, 55]
+            assert list(told).index(50) < list(told).index(51)
+            assert list(told).index(54) < list(told).index(55)
+            assert all(told[ref]["history"]["offset"] == 2 for ref in (51, 52, 53, 55))
 
     @pytest.mark.parametrize("leaves", [False, True])
     async def test_one_again_waits_for_a_fan_out_that_it_may_be_in(
@@ -112,11 +131,14 @@ class TestSubscriptions:
                 await one.ask("unsubscribe", channel=ROOM)
             await one.say({"id": 50, "subscribe": {"channel": ROOM, "recover": True}})
             await one.say({"id": 51, "subscribe": {"channel": "another"}})
-            await one.until(lambda told: told.get("id") == 51)
-            assert one.told[-1]["id"] == 51
-            assert not [told for told in one.told if told.get("id") == 50]
+            await until(lambda: "another" in shard.service.rooms.by_name)
+            await until(lambda: shard.service.rooms.by_name["another"].live)
+            assert await one.ask("ping") == {}
+            assert not [told for told in one.told if told.get("id") in (50, 51)]
             under_way = False
             assert (await one.until(lambda told: told.get("id") == 50))["subscribe"]["recovered"]
+            await one.until(lambda told: told.get("id") == 51)
+            assert [told["id"] for told in one.told[-2:]] == [50, 51]
         await until(lambda: not shard.hub.foreign._left)
 
     async def test_leaving_is_no_mistake_of_who_is_out_already(self, shard: Shard) -> None:
