@@ -30,6 +30,7 @@ from chat.rooms.room import Room
 from chat.rooms.rooms import Rooms
 from chat.rooms.turns import Tell, Turns, Waiting, after_s, count
 from chat.wire.commands import Join
+from chat.wire.foreign import Subscribe
 from chat.wire.schema import Error, ErrorCode, Ref
 from shard.connections import Connections
 
@@ -110,7 +111,7 @@ class Resume:
         if since is not None:
             self._members.wait(fd, room, written(since.epoch, since.seq, since.ts))
         waiting = Waiting(self._turns, self._connections.handle(fd), room, since, join.ref, patient)
-        waiting.settles = settles
+        waiting.once, waiting.settles = patient or type(join) is Subscribe, settles
         if room.live:
             self._turns.queue(waiting)
         else:

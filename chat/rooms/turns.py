@@ -63,8 +63,9 @@ class Waiting:
     """A connection that asked to join and has no answer yet.
 
     `patient` ones asked by their address when they connected: they have no command to try again,
-    so they wait until the room can be had, and has come as far as they have.
+    so they wait until the room can be had.
 
+    once     whether it shows whatever it is sent: it waits until the room has come as far as it has
     settles  whether it may still be sent something by the room's fan-out, and not twice
     opening  whether it waits in its room, too, until that is open
     """
@@ -75,6 +76,7 @@ class Waiting:
     since: Since | None
     ref: Ref | UnsetType
     patient: bool = False
+    once: bool = False
     settles: bool = False
     opening: bool = False
     notified: bool = False
@@ -327,8 +329,7 @@ class Turns:
                 waits.appendleft(waiting)
                 self._lined_up += 1
                 return
-            elif waiting.patient and self._replays.is_behind(line, waiting.since):
-                # Only the patient may not know a message that comes twice.
+            elif waiting.once and self._replays.is_behind(line, waiting.since):
                 self._later(waiting, CATCH_UP_S)
             else:
                 self._members.enter(waiting.fd, room, anew=waiting.since is None)

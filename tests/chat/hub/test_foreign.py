@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any, Self
 
 import jwt
@@ -140,6 +141,31 @@ class TestSubscriptions:
             await one.until(lambda told: told.get("id") == 51)
             assert [told["id"] for told in one.told[-2:]] == [50, 51]
         await until(lambda: not shard.hub.foreign._left)
+
+    async def test_who_is_ahead_of_a_shard_is_sent_nothing_twice(self, shard: Shard) -> None:
+        """It comes from another shard, which has read more: it is in when this one has, too."""
+        await publish(shard.store, ROOM, "a")
+        async with Speaker(shard) as other, Speaker(shard) as one:
+            await other.ask("connect")
+            await other.ask("subscribe", channel=ROOM)
+            await shard.service._reader.stop()
+            await publish(shard.store, ROOM, "b", "c")
+            room = shard.service.rooms.by_name[ROOM]
+            assert room.position.seq == 1
+            await one.ask("connect")
+            back = {"channel": ROOM, "recover": True, "epoch": "e00001", "offset": 3}
+            await one.say({"id": 50, "subscribe": back})
+            await until(lambda: shard.service._resume._turns._queue._taken)
+            stream = shard.store.keys.fanout(room.partition)
+            found = await shard.store.servers.ask(stream, lambda pipe, on: pipe.xrange(stream))
+            read = [(place, [*chain.from_iterable(entry.items())]) for place, entry in found]
+            shard.service.rooms.deliver(read)
+            await one.until(lambda told: told.get("id") == 50)
+            assert await one.ask("ping") == {}
+            assert [told.get("id", "push") for told in one.told] == [1, 50, 2]
+            recovered = one.told[1]["subscribe"]
+            assert (recovered["recovered"], recovered["offset"]) == (True, 3)
+            assert not recovered.get("publications")
 
     async def test_leaving_is_no_mistake_of_who_is_out_already(self, shard: Shard) -> None:
         async with Speaker(shard) as one:
