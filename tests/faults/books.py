@@ -113,13 +113,15 @@ class Joined(NamedTuple):
 
 class Live(NamedTuple):
     """A batch, or an event that takes a place of its own: the places `seq` to `to`. `merged` has
-    the seqs of those that stand for more than one, with how many."""
+    the seqs of those that stand for more than one, with how many; `at` is when it came, where
+    nothing else says so."""
 
     epoch: str
     seq: int
     to: int
     places: Places
     merged: Sequence[tuple[int, int]] = ()
+    at: float = 0.0
 
 
 class Shed(NamedTuple):
