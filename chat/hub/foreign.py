@@ -16,12 +16,14 @@ from chat.rooms.members import Members
 from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
+from chat.wire.commands import Join
 from chat.wire.foreign import (
     Alive,
     Counted,
     Declined,
     Fault,
     LeaveAll,
+    Move,
     Read,
     Renew,
     Renewed,
@@ -31,7 +33,7 @@ from chat.wire.foreign import (
     Unheard,
     Unsubscribe,
 )
-from chat.wire.schema import Error, ErrorCode, Left, Ref
+from chat.wire.schema import Error, ErrorCode, Left, Pong, Ref
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
@@ -77,9 +79,8 @@ class Foreign:
                     self._resume.leave(fd, found)
                 return Left(room, ref)
             case LeaveAll():
-                for one in self._members.of(fd):
-                    self._resume.leave(fd, one)
-                return None
+                self._leave_all(fd)
+                return Pong(command.ref)
             case Renew(room, token, ref):
                 if self._members.named(fd, room) is None:
                     return Error(ErrorCode.NOT_JOINED, "not in this room", ref)
@@ -88,6 +89,11 @@ class Foreign:
                 return self._count(fd, command)
             case Read():
                 return self._paging.ask(fd, command)
+
+    def _leave_all(self, fd: int) -> None:
+        """Out of every room."""
+        for room in self._members.of(fd):
+            self._resume.leave(fd, room)
 
     def bars(self, fd: int, subscribe: Subscribe) -> Told | None:
         """Why a connection may not subscribe, before anything else is asked."""
@@ -99,9 +105,12 @@ class Foreign:
         found = self._vouched(fd, room, subscribe.token, ref)
         return None if isinstance(found, Renewed) else found
 
-    def settles(self, fd: int, subscribe: Subscribe) -> bool:
-        """Whether a connection may be in a fan-out of the room it subscribes to."""
-        name = subscribe.room
+    def prepare(self, fd: int, join: Join) -> bool:
+        """Leave the other rooms, where that is asked for. Whether the connection may be in one of
+        the room's fan-outs."""
+        if isinstance(join, Move):
+            self._leave_all(fd)
+        name = join.room
         if self._members.named(fd, name) is not None:
             return True
         left = self._left.get(fd)

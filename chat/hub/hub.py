@@ -56,7 +56,7 @@ from chat.wire.commands import (
     Send,
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
-from chat.wire.foreign import Asked, Connect, Invalid, Subscribe, Told, Unsubscribe
+from chat.wire.foreign import Asked, Beat, Connect, Invalid, Subscribe, Told, Unsubscribe
 from chat.wire.schema import (
     Error,
     ErrorCode,
@@ -164,6 +164,7 @@ class Hub:
             variant = self._replies.variant(fd)
         if dialect.introduces:
             self._rate.begin(fd)
+            self._rate.begin_beats(fd)
             self.introductions.wait(fd)
             return dialect.greeting()
         try:
@@ -309,6 +310,8 @@ class Hub:
 
     def _within_rate(self, fd: int, command: Asked | None) -> bool:
         """Whether the connection may have one more command; answers it when not."""
+        if type(command) is Beat and self._rate.beats(fd):
+            return True
         refusal = self._rate.passes(fd)
         if refusal is None:
             if self._strikes:
@@ -365,12 +368,12 @@ class Hub:
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
         # Who only watches and says where in its first message has no other way to try again.
         patient = dialect.watches and join.ref is UNSET
+        settles = type(join) is not Join and self.foreign.prepare(fd, join)
         refusal = self._enforcement.bars(fd, join.room)
         found: Room | Answer | Error | None
         if refusal is not None:
             found = error(refusal, join.ref)
         else:
-            settles = type(join) is Subscribe and self.foreign.settles(fd, join)
             found = self._resume.join(fd, join, patient, settles=settles)
         if isinstance(found, Error):
             if dialect.watches and found.code not in WATCHERS:
