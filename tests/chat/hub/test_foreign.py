@@ -167,6 +167,29 @@ class TestSubscriptions:
             assert (recovered["recovered"], recovered["offset"]) == (True, 3)
             assert not recovered.get("publications")
 
+    @pytest.mark.parametrize("before", [True, False])
+    async def test_a_position_without_an_epoch_is_one_in_the_first(
+        self, shard: Shard, before: bool
+    ) -> None:
+        """Redis was set back, and the room goes on in another: what its client has not is lost.
+        Whether the room was open here when that happened, or the client comes from elsewhere."""
+        back = {"channel": ROOM, "recover": True, "offset": 2}
+        if before:
+            await publish(shard.store, ROOM, *"abcd")
+            async with Speaker(shard) as one:
+                await one.ask("connect")
+                assert (await one.ask("subscribe", **back))["recovered"]
+                room = shard.service.rooms.by_name[ROOM]
+                room.position.renewed = True
+                assert not (await one.ask("subscribe", **back))["recovered"]
+        else:
+            await publish(shard.store, ROOM, *"abcd")
+            await shard.store.renew_room(ROOM, "e00001", "e00002")
+            async with Speaker(shard) as one:
+                await one.ask("connect")
+                told = await one.ask("subscribe", **back)
+                assert (told["recovered"], told["epoch"]) == (False, "e00002")
+
     async def test_leaving_is_no_mistake_of_who_is_out_already(self, shard: Shard) -> None:
         async with Speaker(shard) as one:
             await one.ask("connect")
