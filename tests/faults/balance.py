@@ -65,7 +65,7 @@ def balance(
             log = named(desk.books[room], log)
             reading.read(log)
             choices[room][viewer.name] = reading.frames.choices
-            verdict = audited(desk.books[room], log, reading, held)
+            verdict = audited(desk.books[room], log, reading, held, viewer.way.timed)
             lost[room] |= lost_to(desk.books[room], reading)
             _add(result, viewer, room, verdict)
     for viewer in viewers:

@@ -92,6 +92,16 @@ class Book:
         """Whether viewers may be shown less than there is."""
         return self.budget or self.merges
 
+    @property
+    def set_back(self) -> set[str]:
+        """Epochs in which a place was given to more than one message."""
+        given: dict[Place, int] = {}
+        return {
+            ack.place.epoch
+            for ack in self.acks
+            if given.setdefault(ack.place, ack.number) != ack.number
+        }
+
     def takings_of(self, ack: Ack) -> Iterator[Taking]:
         """Those that a message was to be taken back by."""
         line = self.lines.get(ack.number)

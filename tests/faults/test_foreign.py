@@ -58,7 +58,7 @@ def judged(book: Book, viewer: Subscriber) -> Verdict:
     reading = Reading(book, resumes=True, once=True)
     log = named(book, viewer.logs[ROOM])
     reading.read(log)
-    return audited(book, log, reading)
+    return audited(book, log, reading, timed=viewer.way.timed)
 
 
 class TestSubscriber:
@@ -84,6 +84,19 @@ class TestSubscriber:
         viewer, _ = a_subscriber()
         viewer._take([pub(1, epoch="e"), pub(3)], "")
         assert judged(a_book(3), viewer).breaches == {Breach.SILENT: 1}
+
+    def test_where_numbers_were_given_out_again_it_is_not_told(self) -> None:
+        """It says no time: nobody can know which of the two it has."""
+        viewer, _ = a_subscriber()
+        viewer._take([pub(1, epoch="e")], "")
+        book = a_book(2)
+        for number in (8, 9):
+            book.sent.add(number)
+            book.acks.append(Ack(number, Place("e", 2), inf, inf))
+        assert judged(book, viewer).balances
+        reading = Reading(book, resumes=True, once=True)
+        reading.read(viewer.logs[ROOM])
+        assert audited(book, viewer.logs[ROOM], reading).breaches == {Breach.SILENT: 3}
 
     def test_what_comes_again_is_twice(self) -> None:
         viewer, _ = a_subscriber()

@@ -86,6 +86,8 @@ class TestSound:
         assert judged(book, *log).balances
         log = let_in(0.5), came(1), came(9, 2), came(3)
         assert judged(book, *log).breaches == {Breach.SILENT: 1}
+        gone = let_in(0.5), came(1), came(2), came(3), Cut(4.0)  # before the second one was said
+        assert judged(book, *gone).balances
 
 
 class TestPlanted:

@@ -59,19 +59,16 @@ def audit_watcher(book: Book, log: Log, lost: Collection[Place]) -> Verdict:
                 slow = False
             case Odd():
                 verdict.breach(Breach.WRONG, item.what)
-    twice = _given_twice(book)
     for stay in stays:
-        _judge(book, stay, lost, twice, verdict)
+        _judge(book, stay, lost, verdict)
     return verdict
 
 
-def _judge(
-    book: Book, stay: Stay, lost: Collection[Place], twice: set[Place], verdict: Verdict
-) -> None:
+def _judge(book: Book, stay: Stay, lost: Collection[Place], verdict: Verdict) -> None:
     acks: dict[int, list[Place]] = defaultdict(list)
     for ack in book.acks:
         acks[ack.number].append(ack.place)
-    set_back = {place.epoch for place in twice}
+    set_back = book.set_back
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     seen: dict[int, int] = {}
@@ -96,7 +93,7 @@ def _judge(
         if ack.number in seen:
             verdict.owed += 1
             verdict.delivered += 1
-        elif not _is_owed(ack, stay, first, last, until, ack.place in twice):
+        elif not _is_owed(ack, stay, first, last, until, ack.place.epoch in set_back):
             verdict.away += 1
         else:
             verdict.owed += 1
@@ -104,11 +101,13 @@ def _judge(
 
 
 def _is_owed(
-    ack: Ack, stay: Stay, first: dict[str, int], last: dict[str, int], until: float, twice: bool
+    ack: Ack, stay: Stay, first: dict[str, int], last: dict[str, int], until: float, set_back: bool
 ) -> bool:
-    """Whether a message should have come on a connection; `twice`: its place may be another's."""
+    """Whether a message should have come; `set_back`: its number may be another's by now."""
     epoch, seq = ack.place
-    if ack.at > stay.slow_at or (twice and ack.sent < stay.since):
+    if ack.at > stay.slow_at or ack.sent > until:
+        return False
+    if set_back and ack.sent < stay.since:
         return False
     if epoch in last:
         return seq < last[epoch] and (seq > first[epoch] or ack.sent > stay.since)
@@ -125,9 +124,3 @@ def _account(book: Book, ack: Ack, lost: Collection[Place], verdict: Verdict) ->
         verdict.shed += 1
     else:
         verdict.breach(Breach.SILENT, f"{ack.number} at {ack.place} never came")
-
-
-def _given_twice(book: Book) -> set[Place]:
-    """Places that were given to more than one message: a server was set back."""
-    given: dict[Place, int] = {}
-    return {ack.place for ack in book.acks if given.setdefault(ack.place, ack.number) != ack.number}

@@ -20,6 +20,11 @@ class Way(NamedTuple):
         """Whether it drops nothing by its number, and so may be sent no place twice."""
         return self.kind not in ("json", "msgpack")
 
+    @property
+    def timed(self) -> bool:
+        """Whether it says of what time what it has seen last is."""
+        return self.kind not in ("centrifugal", "protobuf")
+
 
 WAYS: Final = (
     Way("json", True, True),
