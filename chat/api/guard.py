@@ -37,6 +37,8 @@ FOR_VIEWERS: Final = ("/web/", "/client/", "/clients/js/src/")
 PROTECTED: Final = ("/v1/", "/metrics")
 CENTRIFUGAL: Final = "/api/"
 """Protected likewise where it is there; its clients give their key in another way."""
+BEARER: Final = "`Authorization: Bearer <key>`"
+THEIR_WAYS: Final = f"`X-API-Key: <key>`, `Authorization: apikey <key>` or {BEARER}"
 POLICY: Final = (HEADER.lower().encode(), NOTHING.encode())
 """Of what says nothing of its own."""
 HEADERS: Final = (
@@ -117,13 +119,14 @@ class Guard:
         return refusal
 
     def _key_refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
-        given = _key(headers, scope["path"].startswith(self._centrifugal))
+        centrifugal = scope["path"].startswith(self._centrifugal)
+        given = _key(headers, centrifugal)
         caller = None if given is None else self._keys.find(given)
         if caller is None:
             return self._too_many(scope) or failure(
                 401,
                 "unauthorized",
-                "send `Authorization: Bearer <key>` with a key of this server's",
+                f"send {THEIR_WAYS if centrifugal else BEARER} with a key of this server's",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         scope[CALLER] = caller
@@ -157,8 +160,8 @@ def _open_rates(api: Api) -> RatesByName | None:
 
 def _key(headers: dict[bytes, bytes], centrifugal: bool) -> bytes | None:
     """The key that a request gives."""
-    if centrifugal and b"x-api-key" in headers:
-        return headers[b"x-api-key"]
+    if centrifugal and (key := headers.get(b"x-api-key", b"").strip()):
+        return key
     kind, _, given = headers.get(b"authorization", b"").partition(b" ")
     kinds = (b"bearer", b"apikey") if centrifugal else (b"bearer",)
     return given.strip() if kind.lower() in kinds else None

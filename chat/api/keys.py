@@ -36,14 +36,18 @@ NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
 )
 """What a request needs, by method and path; anything else needs `moderate`."""
 
+CALLS: Final = "/api/"
+
 _PATTERNS: Final = [
     (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), scope) for method, path, scope in NEEDED
 ]
 
 
 def needed(method: str, path: str) -> Scope:
-    """The scope that a request needs."""
+    """The scope that a request needs; one of Centrifugo's calls needs its own by any method."""
     asked = "GET" if method == "HEAD" else method
+    if path.startswith(CALLS):
+        asked = "POST"
     for known, pattern, scope in _PATTERNS:
         if known == asked and pattern.fullmatch(path):
             return scope

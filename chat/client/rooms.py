@@ -9,7 +9,9 @@ that, because it tells many the same. Commands go out by the link; whether it is
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+import msgspec
 from msgspec import UNSET
 from msgspec.structs import asdict
 
@@ -18,6 +20,9 @@ from chat.client.follower import Follower, JoinRefused, News, RoomEvent, Stage
 from chat.client.link import ClientError, Env, Link
 from chat.wire.commands import Since
 from chat.wire.schema import Error, Joined, Left
+
+MOST_NAME_BYTES: Final = 16_000
+"""With it and a position a join is what a server takes at once; what is longer is a close."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class Rooms:
         self._rooms = {room: self._new(room) for room in rooms}
 
     def _new(self, room: str, since: Since | None = None) -> _Followed:
+        if len(msgspec.json.encode(room)) > MOST_NAME_BYTES:
+            raise ClientError(f"a room's name is at most {MOST_NAME_BYTES} bytes")
         return _Followed(Follower(room, since), Backoff(self._env.chance))
 
     def get(self, room: str) -> Follower | None:
@@ -52,7 +59,8 @@ class Rooms:
     def follow(self, room: str, since: Since | None = None) -> None:
         """One more room, from a position or from now on; one that was refused is asked for again.
 
-        Raises ClientError where a position is given for a room that is followed.
+        Raises ClientError where a position is given for a room that is followed, and for a name
+        that no server lets anybody ask for.
         """
         if since is not None and room in self._rooms:
             raise ClientError(f"{room} is followed already, so it cannot begin anywhere else")

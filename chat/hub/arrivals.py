@@ -195,9 +195,10 @@ class Arrivals:
 
     def _is_new_room(self, fd: int, name: str) -> bool:
         """Whether a connection is not in it, and there could be such a room."""
-        return self._members.named(fd, name) is None and self._is_room(name)
+        return self._members.named(fd, name) is None and self.is_room(name)
 
-    def _is_room(self, name: str) -> bool:
+    def is_room(self, name: str) -> bool:
+        """Whether there can be such a room."""
         return room_problem(name, self._limits.room_chars) is None
 
     def _join(self, fd: int, join: Join, verdict: Verdict) -> None:
@@ -230,7 +231,7 @@ class Arrivals:
         verdict = await hooks.connect(who)
         if verdict is not PASS:
             return verdict, {}
-        names = [name for name in dict.fromkeys(join.room for join in joins) if self._is_room(name)]
+        names = [name for name in dict.fromkeys(join.room for join in joins) if self.is_room(name)]
         verdicts = await asyncio.gather(*(hooks.join(who, name) for name in names))
         both = zip(names, verdicts, strict=True)
         return PASS, {name: verdict for name, verdict in both if verdict is not PASS}

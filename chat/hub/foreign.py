@@ -5,11 +5,8 @@ comes, has to be for this room and this very user; no room asks for one, and not
 
 Danger: an answer overtakes a fan-out under way. Who subscribes again to a room, and is still to be
 sent something by one of its fan-outs, would be sent it behind an answer that has it, and would show
-it twice: so that waits for the fan-out's end, some ms.
+it twice: so that join settles first.
 """
-
-import asyncio
-from collections.abc import Callable
 
 from msgspec import UnsetType
 
@@ -19,14 +16,14 @@ from chat.rooms.members import Members
 from chat.rooms.paging import Paging
 from chat.rooms.resume import Resume
 from chat.rooms.room import Room
-from chat.tasks import Tasks
+from chat.wire.commands import Join
 from chat.wire.foreign import (
     Alive,
     Counted,
     Declined,
-    Excerpt,
     Fault,
     LeaveAll,
+    Move,
     Read,
     Renew,
     Renewed,
@@ -36,8 +33,7 @@ from chat.wire.foreign import (
     Unheard,
     Unsubscribe,
 )
-from chat.wire.schema import Error, ErrorCode, Left, Ref
-from pool.handle import Handle
+from chat.wire.schema import Error, ErrorCode, Left, Pong, Ref
 from shard.closecodes import CloseCode
 from shard.connections import Connections
 
@@ -45,7 +41,7 @@ Only = Alive | Unheard | LeaveAll | Renew | Read | Stats | Unsubscribe
 
 
 class Foreign:
-    """Those of one shard's viewers. `obey` carries out a command that has waited."""
+    """Those of one shard's viewers."""
 
     def __init__(
         self,
@@ -54,20 +50,13 @@ class Foreign:
         members: Members,
         resume: Resume,
         paging: Paging,
-        obey: Callable[[int, Subscribe], None],
     ) -> None:
         self._connections = connections
         self._users = users
         self._members = members
         self._resume = resume
         self._paging = paging
-        self._obey = obey
         self._left: dict[int, set[Room]] = {}
-        self._tasks = Tasks("subscriptions")
-
-    async def stop(self) -> None:
-        """End what is under way."""
-        await self._tasks.stop()
 
     def close(self, fd: int) -> None:
         """A connection is over."""
@@ -90,9 +79,8 @@ class Foreign:
                     self._resume.leave(fd, found)
                 return Left(room, ref)
             case LeaveAll():
-                for one in self._members.of(fd):
-                    self._resume.leave(fd, one)
-                return None
+                self._leave_all(fd)
+                return Pong(command.ref)
             case Renew(room, token, ref):
                 if self._members.named(fd, room) is None:
                     return Error(ErrorCode.NOT_JOINED, "not in this room", ref)
@@ -100,7 +88,12 @@ class Foreign:
             case Stats():
                 return self._count(fd, command)
             case Read():
-                return self._read(fd, command)
+                return self._paging.ask(fd, command)
+
+    def _leave_all(self, fd: int) -> None:
+        """Out of every room."""
+        for room in self._members.of(fd):
+            self._resume.leave(fd, room)
 
     def bars(self, fd: int, subscribe: Subscribe) -> Told | None:
         """Why a connection may not subscribe, before anything else is asked."""
@@ -112,26 +105,22 @@ class Foreign:
         found = self._vouched(fd, room, subscribe.token, ref)
         return None if isinstance(found, Renewed) else found
 
-    def delays(self, fd: int, subscribe: Subscribe) -> bool:
-        """Whether a connection's subscribe waits for a fan-out that the connection may be in."""
-        rooms = {*self._members.of(fd), *self._left.get(fd, ())}
-        room = next((room for room in rooms if room.name == subscribe.room), None)
-        if room is None:
-            return False
-        if self._connections.fanning_out_in(room):
-            self._tasks.spawn(self._wait(self._connections.handle(fd), room, subscribe))
+    def prepare(self, fd: int, join: Join) -> bool:
+        """Leave the other rooms, where that is asked for. Whether the connection may be in one of
+        the room's fan-outs."""
+        if isinstance(join, Move):
+            self._leave_all(fd)
+        name = join.room
+        if self._members.named(fd, name) is not None:
             return True
-        if fd in self._left:
-            self._left[fd].discard(room)
-        return False
-
-    async def _wait(self, handle: Handle, room: Room, subscribe: Subscribe) -> None:
-        # A fan-out announces no end; it goes on by a slice in each turn of the loop.
-        alive, pending = self._connections.alive, self._connections.fanning_out_in
-        while alive(handle) and pending(room):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        if alive(handle):
-            self._obey(handle.fd, subscribe)
+        left = self._left.get(fd)
+        room = left and next((room for room in left if room.name == name), None)
+        if not left or not room:
+            return False
+        left.discard(room)
+        if not left:
+            del self._left[fd]
+        return True
 
     def _hear(self, fd: int) -> None:
         """An answer to a ping; who was never asked has none to give."""
@@ -157,14 +146,3 @@ class Foreign:
             if room is None:
                 return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
         return Counted(room.name, room.online, stats.ref)
-
-    def _read(self, fd: int, read: Read) -> Told | None:
-        room = self._members.named(fd, read.room)
-        if room is None or not self._members.has(fd, room):
-            return Error(ErrorCode.NOT_JOINED, "not in this room", read.ref)
-        here = room.position
-        if read.since is not None and read.since.epoch not in ("", here.epoch):
-            return Declined(Fault.OTHER_EPOCH, "the epoch is another one now", read.ref)
-        if not read.limit:
-            return Excerpt(room.name, here.epoch, here.seq, [], read.ref)
-        return self._paging.ask(fd, read)

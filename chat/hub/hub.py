@@ -56,7 +56,7 @@ from chat.wire.commands import (
     Send,
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
-from chat.wire.foreign import Asked, Connect, Invalid, Subscribe, Told, Unsubscribe
+from chat.wire.foreign import Asked, Beat, Connect, Invalid, Subscribe, Told, Unsubscribe
 from chat.wire.schema import (
     Error,
     ErrorCode,
@@ -148,7 +148,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
-        self.foreign = Foreign(connections, users, members, resume, paging, self._obey_later)
+        self.foreign = Foreign(connections, users, members, resume, paging)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -163,6 +163,7 @@ class Hub:
             variant = self._replies.variant(fd)
         if dialect.introduces:
             self._rate.begin(fd)
+            self._rate.begin_beats(fd)
             self.introductions.wait(fd)
             return dialect.greeting()
         try:
@@ -308,6 +309,8 @@ class Hub:
 
     def _within_rate(self, fd: int, command: Asked | None) -> bool:
         """Whether the connection may have one more command; answers it when not."""
+        if type(command) is Beat and self._rate.beats(fd):
+            return True
         refusal = self._rate.passes(fd)
         if refusal is None:
             if self._strikes:
@@ -330,8 +333,6 @@ class Hub:
                 found = Pong(command.ref)
             case Subscribe() if (why := self.foreign.bars(fd, command)) is not None:
                 found = why
-            case Subscribe() if self.foreign.delays(fd, command):
-                found = None
             case Join():
                 return self._join(fd, dialect, command)
             case Leave() if not isinstance(command, Unsubscribe):
@@ -366,12 +367,13 @@ class Hub:
     def _join(self, fd: int, dialect: Dialect, join: Join) -> bytes | None:
         # Who only watches and says where in its first message has no other way to try again.
         patient = dialect.watches and join.ref is UNSET
+        settles = type(join) is not Join and self.foreign.prepare(fd, join)
         refusal = self._enforcement.bars(fd, join.room)
         found: Room | Answer | Error | None
         if refusal is not None:
             found = error(refusal, join.ref)
         else:
-            found = self._resume.join(fd, join, patient)
+            found = self._resume.join(fd, join, patient, settles=settles)
         if isinstance(found, Error):
             if dialect.watches and found.code not in WATCHERS:
                 later = found.retry_after is not UNSET

@@ -4,6 +4,8 @@ Rules. Until then a client is told nothing and in no room; any other first messa
 does silence. What it is answered when it is not let in, its dialect says.
 """
 
+from typing import Final
+
 from msgspec import structs
 
 from chat.hub.admission import Admission
@@ -14,6 +16,8 @@ from chat.wire.foreign import Asked, Connect
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
+
+NO_ROOM: Final = "there can be no room of that name"
 
 
 class Introductions:
@@ -64,6 +68,9 @@ class Introductions:
         if command.speaks is not None:
             number = self._connections.variant(fd)
             self._connections.become(fd, self._variants.speaking(number, command.speaks))
+        if command.room and not self._arrivals.is_room(command.room):
+            self._turn_away(fd, Refused(CloseCode.POLICY_VIOLATION, NO_ROOM), command)
+            return
         try:
             welcome = self._admission.admit(fd, command.token, command.guest, command.name)
         except Refused as refused:

@@ -119,9 +119,10 @@ class Shard:
         )
         acks = Acks(connections, replies, self.rooms.acked, counts)
         self._paging = Paging(
-            *(connections, members, store, limits, counts, chance),
+            *(connections, members, self._resume, store, limits, counts, chance),
             tell=lambda fd, answer: replies.send(fd, [answer], asked=True),
         )
+        self._resume.on_settled(self._paging.look_at)
         self._publisher = Publisher(
             store,
             acks.published,
@@ -274,7 +275,6 @@ class Shard:
         await self._moderators.stop()
         await self._words.stop()
         await self.handler.arrivals.stop()
-        await self.handler.foreign.stop()
         await self._sending.close()
         await self._outsiders.close()
         await self._enforcement.stop()

@@ -51,6 +51,9 @@ class Refusal:
 PASS: Final = None
 OPENING_S: Final = 0.5
 """About how long a room takes to be opened."""
+BEATS_PER_S: Final = 1.0
+BEATS_BURST: Final = 10
+"""Signs of life that cost nothing: clients send one in thirty seconds, and one at once."""
 Verdict = Refusal | None
 """PASS, or why not."""
 
@@ -247,6 +250,7 @@ class CommandRate:
     def __init__(self, rows: int, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits = limits
         self._rates = Rates(rows, limits.commands_per_s, limits.commands_burst)
+        self._beats = Rates(rows, BEATS_PER_S, BEATS_BURST)
         self._clock = clock
         self.apply()
 
@@ -260,6 +264,14 @@ class CommandRate:
         """A connection is new, and was given what would have been so many `commands`: its next one
         may have to wait."""
         self._rates.begin(fd, self._clock(), commands)
+
+    def begin_beats(self, fd: int) -> None:
+        """It gives signs of life that may be free."""
+        self._beats.begin(fd, self._clock(), 0)
+
+    def beats(self, fd: int) -> bool:
+        """Whether a sign of life is one of the few that are free; else it counts as a command."""
+        return not self._beats.wait(fd, self._clock())
 
     def passes(self, fd: int) -> Verdict:
         """Whether a connection may have one more command now."""

@@ -79,7 +79,10 @@ class Tokens:
 
     def verify(self, token: str) -> Identity:
         """Who a token vouches for. Raises Refused, whose reason is for whoever made the token."""
-        return identity_of(self._checked(token, NEEDED))
+        claims = self._checked(token, NEEDED)
+        if "channel" in claims:
+            raise Refused(CloseCode.BAD_TOKEN, "the token is for one channel only")
+        return identity_of(claims)
 
     def verify_for(self, token: str, room: str, uid: str) -> int:
         """When a token ends, in seconds since 1970, that lets a user into a room; a guest's has no

@@ -1,9 +1,10 @@
 """Paging back in a room's history: what stood before a place, asked for by a member.
 
-    ask -> (its connection has taken all it was sent) -> read with others -> answered
+    ask -> (the room is joined, all that was sent is taken) -> read with others -> answered
 
-Rules. Every question gets one answer, a page or an error; who closes first gets none. A page costs
-a read of Redis and may be large, so a connection has few questions open and is given the next page
+Rules. Every question gets one answer, a page or an error; who closes first gets none. Those of a
+connection are answered in order, and behind the joins of their rooms before them. A page costs a
+read of Redis and may be large, so a connection has few questions open and is given the next page
 when it has taken the last, and few are read at once. A page never goes beyond what its room has
 come to here, and never shows what the room knows to be taken back. Some dialects also read onward.
 
@@ -22,14 +23,16 @@ from chat.bus.places import Page
 from chat.bus.store import Store
 from chat.config.sections import Limits
 from chat.counters import ChatCount
+from chat.policy.gate import OPENING_S
 from chat.rooms.members import Members
 from chat.rooms.position import UNSPOKEN
 from chat.rooms.queue import JoinQueue
+from chat.rooms.resume import Resume
 from chat.rooms.room import Room
 from chat.tasks import Tasks
 from chat.wire.batch import shorten
 from chat.wire.commands import History
-from chat.wire.foreign import Excerpt, Read
+from chat.wire.foreign import Declined, Excerpt, Fault, Read
 from chat.wire.schema import Error, ErrorCode, Paged
 from pool.handle import Handle
 from shard.closecodes import CloseCode
@@ -48,7 +51,8 @@ AGAIN_S: Final = (1.0, 3.0)
 """When to ask again for what Redis is away for: not everybody at once."""
 CATCH_UP_S: Final = 0.02
 
-Tell = Callable[[int, Paged | Excerpt | Error], None]
+Found = Paged | Excerpt | Declined | Error
+Tell = Callable[[int, Found], None]
 """Sends a connection an answer that it asked for."""
 Span = tuple[int, int | None]
 """Behind which place, and before which: the first of these, or the last where there is a second."""
@@ -58,6 +62,7 @@ Span = tuple[int, int | None]
 class Question:
     """A question that has no answer yet."""
 
+    resume: Resume
     handle: Handle
     room: Room
     wanted: History | Read
@@ -68,14 +73,19 @@ class Question:
     def fd(self) -> int:
         return self.handle.fd
 
+    @property
+    def ready(self) -> bool:
+        return not self.resume.waits(self.fd, self.room)
+
 
 class Paging:
-    """Pages for one shard's connections."""
+    """Pages for one shard's connections, which join rooms by `resume`."""
 
     def __init__(
         self,
         connections: Connections,
         members: Members,
+        resume: Resume,
         store: Store,
         limits: Limits,
         counts: "memoryview[int]",
@@ -84,6 +94,7 @@ class Paging:
     ) -> None:
         self._connections = connections
         self._members = members
+        self._resume = resume
         self._store = store
         self._stall_s = limits.stall_s
         self._counts = counts
@@ -98,22 +109,36 @@ class Paging:
         """End what is under way."""
         await self._tasks.stop()
 
-    def ask(self, fd: int, wanted: History | Read) -> Error | None:
-        """Why there is no page; None when the answer comes later."""
+    def ask(self, fd: int, wanted: History | Read) -> Found | None:
+        """Why there is no page, or the answer for which nothing is read; None when it comes
+        later."""
         room = self._members.named(fd, wanted.room)
-        if room is None or not self._members.has(fd, room):
+        if room is None:
             return Error(ErrorCode.NOT_JOINED, "not in this room", wanted.ref)
+        waits = self._resume.waits(fd, room)
+        if not waits and not self._members.has(fd, room):
+            self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
+            message = "the room is being opened"
+            return Error(ErrorCode.UNAVAILABLE, message, wanted.ref, OPENING_S)
+        if not waits and self._queue.clear(fd) and (found := _without_reading(room, wanted)):
+            return found
         if self._queue.length(fd) >= OPEN_QUESTIONS:
             self._counts[ChatCount.REFUSED_RATE_LIMITED] += 1
             message = f"{OPEN_QUESTIONS} pages wait for you to read them"
             return Error(ErrorCode.RATE_LIMITED, message, wanted.ref, self._after_s())
-        self._queue.add(Question(self._connections.handle(fd), room, wanted))
+        handle = self._connections.handle(fd)
+        self._queue.add(Question(self._resume, handle, room, wanted))
         self._go_on()
         return None
 
     def close(self, fd: int) -> None:
         """A connection is over."""
         self._queue.close(fd)
+        self._go_on()
+
+    def look_at(self, fd: int) -> None:
+        """A join of a connection waits no more."""
+        self._queue.look_at(fd)
         self._go_on()
 
     def unblocked(self, fd: int) -> None:
@@ -158,7 +183,9 @@ class Paging:
             self._serving = False
 
     async def _read(self, room: Room, span: Span, limit: int) -> Page | None:
-        """A page; None while Redis is away."""
+        """A page; None while Redis is away, and where none is wanted."""
+        if not limit:
+            return None
         after, before = span
         try:
             if before is None:
@@ -177,11 +204,13 @@ class Paging:
         self._queue.answered(question, self._connections.tick)
         return True
 
-    def _found(self, question: Question, page: Page | None) -> Paged | Excerpt | Error | None:
+    def _found(self, question: Question, page: Page | None) -> Found | None:
         """The answer; None when the read has to be made again."""
         room, wanted = question.room, question.wanted
         if not self._members.has(question.fd, room):
             return Error(ErrorCode.NOT_JOINED, "not in this room any more", wanted.ref)
+        if (found := _without_reading(room, wanted)) is not None:
+            return found
         if page is not None and _is_of(page, room):
             if isinstance(wanted, Read):
                 return _excerpt(room, wanted, page)
@@ -193,6 +222,16 @@ class Paging:
         self._counts[ChatCount.REFUSED_UNAVAILABLE] += 1
         message = f"the history of {room.name} cannot be read now; ask again"
         return Error(ErrorCode.UNAVAILABLE, message, wanted.ref, self._after_s())
+
+
+def _without_reading(room: Room, wanted: History | Read) -> Excerpt | Declined | None:
+    """The answer, where it is the position only, or that the one asked for is of another epoch."""
+    if isinstance(wanted, History):
+        return None
+    here = room.position
+    if wanted.since is not None and wanted.since.epoch not in (UNSPOKEN, here.epoch):
+        return Declined(Fault.OTHER_EPOCH, "the epoch is another one now", wanted.ref)
+    return None if wanted.limit else Excerpt(room.name, here.epoch, here.seq, [], wanted.ref)
 
 
 def _span(question: Question) -> Span:

@@ -116,13 +116,18 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
 
 
 class Position:
-    """One room's, on one shard."""
+    """One room's, on one shard.
 
-    __slots__ = ("_acked", "_held", "epoch", "mark", "seq", "sync")
+    renewed  whether the room has had another epoch than this, or than the one to come, as far as
+             is known here
+    """
+
+    __slots__ = ("_acked", "_held", "epoch", "mark", "renewed", "seq", "sync")
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
         self.epoch = UNSPOKEN
+        self.renewed = False
         self.seq = 0
         self.mark = START
         self._acked = NOWHERE
@@ -136,9 +141,11 @@ class Position:
         """The seq of what is held back first; 0 for nothing."""
         return self._held[0].seq if self._held else 0
 
-    def load(self, epoch: str, seq: int, mark: bytes) -> Taken:
-        """The room's state has come: it is live. `mark` is where its stream ended just then."""
+    def load(self, epoch: str, seq: int, mark: bytes, base: int = 0) -> Taken:
+        """The room's state has come: it is live. `mark` is where its stream ended just then, `base`
+        as in `fill`."""
         self.epoch, self.seq, self.mark = epoch, seq, mark
+        self.renewed = base > 0
         return self._go_on()
 
     def acked(self, epoch: str, seq: int) -> None:  # hot: once per message from this shard
@@ -188,6 +195,7 @@ class Position:
         missing = [place for place in places if place.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
+        self.renewed = self.renewed or new_epoch
         self._acked = NOWHERE
         filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
         return filled, self._go_on()

@@ -1,12 +1,14 @@
 """Joins that wait for their answer, each connection's in order, and whose turn it is.
 
-Rules. No Redis and no answers: only who waits. An answer may be large and a viewer may ask for
-many, so a connection is given the next one when it has taken all that was sent to it before. What
-it asked for is therefore no reason to close it, and who waits costs a record, not bytes. What all
-have been given and have not taken yet is bounded, too; beyond that everybody waits, in order.
+Rules. No Redis and no answers: only who waits. Who is not `ready` holds up all behind it, so that a
+connection's answers come in the order of its joins, whatever each of them waits for. An answer may
+be large and a viewer may ask for many, so a connection is given the next one when it has taken all
+that was sent to it before. What it asked for is therefore no reason to close it, and who waits
+costs a record, not bytes. What all have been given and have not taken yet is bounded, too; beyond
+that everybody waits, in order.
 
-    add -> (it has a backlog) -> unblocked -> due -> take -> answered
-                                                 ^--- put_back
+    add -> (it has a backlog, its first is not ready) -> due -> take -> answered
+                          unblocked, look_at ------------^        ^--- put_back
 """
 
 from collections import OrderedDict, deque
@@ -22,6 +24,10 @@ class Waiter(Protocol):
     @property
     def fd(self) -> int:
         """The connection it came from."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be answered; when that becomes true, its connection is to be looked at."""
 
 
 W = TypeVar("W", bound=Waiter)
@@ -66,17 +72,26 @@ class JoinQueue(Generic[W]):
     def add(self, waiter: W) -> None:
         """A join has to wait."""
         self._lines.setdefault(waiter.fd, deque()).append(waiter)
-        self._look_at(waiter.fd)
+        self.look_at(waiter.fd)
 
-    def _look_at(self, fd: int) -> None:
-        if fd in self._lines and fd not in self._taken and not self._backlog(fd):
+    def look_at(self, fd: int) -> None:
+        """The first of a connection's joins may be ready now."""
+        line = self._lines.get(fd)
+        if line and line[0].ready and fd not in self._taken and not self._backlog(fd):
             self._due[fd] = None
+
+    def holds(self, fd: int, wanted: Callable[[W], bool]) -> bool:
+        """Whether a connection has such a join here, that may still be answered."""
+        taken = self._taken.get(fd)
+        if taken is not None and not taken.left and wanted(taken):
+            return True
+        return any(map(wanted, self._lines.get(fd, ())))
 
     def unblocked(self, fd: int) -> None:
         """A connection has taken all that was sent to it."""
         if fd in self._given:
             self.outstanding -= self._given.pop(fd)[0]
-        self._look_at(fd)
+        self.look_at(fd)
 
     def take(self, most: int) -> list[W]:
         """The next to be answered, at most one of a connection; each is to be `answered` or put
@@ -84,9 +99,9 @@ class JoinQueue(Generic[W]):
         taken: list[W] = []
         while self.due and len(taken) < most:
             fd, _ = self._due.popitem(last=False)
-            if self._backlog(fd):
-                continue  # meanwhile; `unblocked` will tell
             line = self._lines[fd]
+            if self._backlog(fd) or not line[0].ready:
+                continue  # meanwhile; `unblocked` or `look_at` will tell
             waiter = self._taken[fd] = line.popleft()
             if not line:
                 del self._lines[fd]
@@ -98,7 +113,7 @@ class JoinQueue(Generic[W]):
         for waiter in reversed(waiters):
             if self._taken.pop(waiter.fd, None) is waiter:
                 self._lines.setdefault(waiter.fd, deque()).appendleft(waiter)
-                self._look_at(waiter.fd)
+                self.look_at(waiter.fd)
                 if waiter.fd in self._due:
                     self._due.move_to_end(waiter.fd, last=False)
 
@@ -112,7 +127,7 @@ class JoinQueue(Generic[W]):
         if size:
             self._given[fd] = size, tick
             self.outstanding += size
-        self._look_at(fd)
+        self.look_at(fd)
 
     def leave(self, fd: int, leaves: Callable[[W], bool]) -> list[W]:
         """Joins a connection takes back; those that were waiting. One that is taken is marked."""
@@ -125,6 +140,7 @@ class JoinQueue(Generic[W]):
         kept = deque(waiter for waiter in line if not leaves(waiter))
         if kept:
             self._lines[fd] = kept
+            self.look_at(fd)
         else:
             del self._lines[fd]
             self._due.pop(fd, None)

@@ -195,11 +195,11 @@ class Room:
         its number was given to another place.
 
         A shard that is late may not know the room's first epoch yet. A number without an epoch is
-        one of whichever there is: some clients are told of an epoch only when they join.
+        one of the first there was: some clients are told of an epoch only when they join.
         """
         here = self.position.epoch
         if since.epoch == UNSPOKEN:
-            return False
+            return since.seq > 0 and self.position.renewed
         if since.epoch != here:
             return here != UNSPOKEN
         return bool(since.ts) and vouch(self.recent, since.seq, since.ts) is False

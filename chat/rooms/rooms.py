@@ -173,7 +173,7 @@ class Rooms:
         self._remember_only(room, state.places)
         self._delivery.asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))
-        self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
+        self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id, state.base))
         await self._online.refresh([room])
         room.let_in_waiting()
 

@@ -16,6 +16,7 @@ from chat.wire.schema import ErrorCode, Ref, Sequenced, ServerEvent
 class Connect(Struct, frozen=True):
     """Who comes: the first message of a dialect whose clients introduce themselves.
 
+    room     where to, if it says so: one that can be no room is no way in
     speaks   the dialect that is spoken from here on, over the same wire; None: as before
     retries  whether a client whose token has expired goes by itself, or says another one
     """
@@ -24,6 +25,7 @@ class Connect(Struct, frozen=True):
     guest: str | None = None
     name: str | None = None
     ref: Ref | UnsetType = UNSET
+    room: str = ""
     speaks: Any = None
     retries: bool = False
 
@@ -47,6 +49,10 @@ class Subscribe(Join, frozen=True, kw_only=True):
     """
 
     token: str | None = None
+
+
+class Move(Join, frozen=True):
+    """Leave every room one is in, and join this one."""
 
 
 class Unsubscribe(Leave, frozen=True):
@@ -73,7 +79,7 @@ class Read(Struct, frozen=True):
 
 
 class LeaveAll(Struct, frozen=True):
-    """Leave every room one is in. There is no answer."""
+    """Leave every room one is in. It is answered as a `ping` is."""
 
     ref: Ref | UnsetType = UNSET
 
@@ -83,6 +89,11 @@ class Stats(Struct, frozen=True):
 
     room: str | None = None
     ref: Ref | UnsetType = UNSET
+
+
+class Beat(Stats, frozen=True):
+    """A sign of life that is answered by how many are there. It counts as no command, as long as
+    there are not far more of them than anybody needs."""
 
 
 class Invalid(Struct, frozen=True):
@@ -140,11 +151,13 @@ Asked = (
     | Alive
     | Unheard
     | Subscribe
+    | Move
     | Unsubscribe
     | Renew
     | Read
     | LeaveAll
     | Stats
+    | Beat
     | Invalid
 )
 Told = ServerEvent | Counted | Excerpt | Renewed | Declined

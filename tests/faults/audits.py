@@ -28,12 +28,19 @@ def audit(
 
 
 def audited(
-    book: Book, log: Log, reading: Reading, held: Sequence[tuple[float, float]] = ()
+    book: Book,
+    log: Log,
+    reading: Reading,
+    held: Sequence[tuple[float, float]] = (),
+    timed: bool = True,
 ) -> Verdict:
     """What the reading of a log comes to.
 
-    held  times at which nothing can have been published, from and to
+    held   times at which nothing can have been published, from and to
+    timed  the viewer says of what time its position is; else nobody can tell it that its numbers
+           are other messages' now, of an epoch that a server was set back in
     """
+    untold = set[str]() if timed else book.set_back
     verdict = reading.verdict
     for ack in book.acks:
         if ack.place in reading.passed:
@@ -53,6 +60,8 @@ def audited(
             verdict.taken += 1
             continue
         word = reading.word_for(ack)
+        if word is None and ack.place.epoch in untold:
+            word = Word.AWAY
         if word is Word.AWAY:
             verdict.away += 1
             continue

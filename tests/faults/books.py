@@ -92,6 +92,16 @@ class Book:
         """Whether viewers may be shown less than there is."""
         return self.budget or self.merges
 
+    @property
+    def set_back(self) -> set[str]:
+        """Epochs in which a place was given to more than one message."""
+        given: dict[Place, int] = {}
+        return {
+            ack.place.epoch
+            for ack in self.acks
+            if given.setdefault(ack.place, ack.number) != ack.number
+        }
+
     def takings_of(self, ack: Ack) -> Iterator[Taking]:
         """Those that a message was to be taken back by."""
         line = self.lines.get(ack.number)
@@ -113,13 +123,15 @@ class Joined(NamedTuple):
 
 class Live(NamedTuple):
     """A batch, or an event that takes a place of its own: the places `seq` to `to`. `merged` has
-    the seqs of those that stand for more than one, with how many."""
+    the seqs of those that stand for more than one, with how many; `at` is when it came, where
+    nothing else says so."""
 
     epoch: str
     seq: int
     to: int
     places: Places
     merged: Sequence[tuple[int, int]] = ()
+    at: float = 0.0
 
 
 class Shed(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.table import Table
 
-from tests.faults.scene import Result
+from tests.faults.balance import Result
 from tests.faults.verdict import Breach, Verdict
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "reliability.md"

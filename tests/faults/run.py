@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 from typing import Final
 
+from tests.faults.balance import Result
 from tests.faults.bus import Embedded, Single
 from tests.faults.kinds import FAULTS, Fault
 from tests.faults.many import ClusterBus, SentinelBus
-from tests.faults.scene import Result, Scene
+from tests.faults.scene import Scene
 from tests.faults.verdict import Breach
 
 BUSES: Final[dict[str, type[Single] | type[Embedded] | type[ClusterBus] | type[SentinelBus]]] = {

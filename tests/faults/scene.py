@@ -14,24 +14,22 @@ import os
 import random
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.local import UP, Node
-from tests.faults.audits import audit_book, audited
-from tests.faults.books import Book, Place
+from tests.faults.balance import Result, balance
+from tests.faults.books import Ack, Book
 from tests.faults.bus import Bus
 from tests.faults.censors import Censor
-from tests.faults.followers import Follower, followers, wrong
-from tests.faults.ledger import Reading
-from tests.faults.leftout import disagreements
+from tests.faults.followers import Follower, followers
+from tests.faults.foreign import Subscriber, Watcher
 from tests.faults.producers import SECRET, Backend, Bulk, Desk, Producer, Typist, token_for
 from tests.faults.skewed import set_clock
-from tests.faults.verdict import Breach, Verdict
-from tests.faults.viewers import WAYS, Viewer
+from tests.faults.verdict import Breach
+from tests.faults.viewers import Viewer
+from tests.faults.ways import WAYS
 
 SHARDS: Final = 2
 ROOMS: Final = 3
@@ -45,6 +43,11 @@ FINISH_S: Final = 20.0
 LAST_TRIES: Final = 2
 LAST_S: Final = 20.0
 
+PROTOVERS: Final = 4
+DIALECTS: Final = '["danmaku", "sse", "goim", "centrifugal"]'
+SECOND_S: Final = 1.2
+"""In which what is shown of a crowd is chosen anew."""
+
 Rules = Mapping[str, object]
 CROWD: Final[tuple[Rules, ...]] = (
     {"shown_per_s": 4},
@@ -54,28 +57,6 @@ CROWD: Final[tuple[Rules, ...]] = (
 """Settings of a crowd's rooms, in each of which some thirteen messages a second are to be said."""
 SPEAKERS: Final = ("typist0", "backend0", "typist1", "bulk-3", "typist2", "backend1")
 """Who watches as well in a crowd."""
-
-
-@dataclass
-class Result:
-    """What a run came to.
-
-    refused     refusals that producers were given; busy: those because too much was said
-    taken       how often messages were taken back
-    reconnects  connections of viewers that ended before they left
-    losers      who was told that how many messages are lost
-    longest     the longest time a viewer saw nothing new, seconds
-    """
-
-    verdict: Verdict = field(default_factory=Verdict)
-    acknowledged: int = 0
-    refused: int = 0
-    busy: int = 0
-    taken: int = 0
-    reconnects: int = 0
-    losers: list[str] = field(default_factory=list)
-    longest: float = 0.0
-    seconds: float = 0.0
 
 
 class Scene:
@@ -113,6 +94,7 @@ class Scene:
         self._held: list[tuple[float, float]] = []
         self._late: list[str] = []
         self._settings = {"auth_secret": SECRET, "bus_timeout_ms": 1000, **settings}
+        self._settings.setdefault("server_dialects", DIALECTS)
         self._padding = padding
         self._buffer = buffer
         self._crowd = crowd
@@ -214,8 +196,15 @@ class Scene:
             chance = random.Random(self.chance.random())
             way = WAYS[i % len(WAYS)]
             uid = SPEAKERS[i // 2 % len(SPEAKERS)] if self._crowd and i % 2 else ""
-            who = (uid, token_for(uid)) if uid else ()
-            self.viewers.append(Viewer(f"viewer {i}", way, mine, ports, chance, self._buffer, *who))
+            who = (uid, token_for(uid)) if uid else ("", "")
+            how = (ports, chance, self._buffer, *who, self._crowd)
+            if way.kind == "goim":
+                watcher = Watcher(f"viewer {i}", way, mine[:1], *how)
+                watcher.protover = i // len(WAYS) % PROTOVERS
+                self.viewers.append(watcher)
+            else:
+                kind = Subscriber if way.kind in ("centrifugal", "protobuf") else Viewer
+                self.viewers.append(kind(f"viewer {i}", way, mine, *how))
         self._watching = [asyncio.create_task(viewer.live()) for viewer in self.viewers]
         everybody = await self._until(
             lambda: all(viewer.at.keys() == set(viewer.rooms) for viewer in self.viewers), IN_S
@@ -255,6 +244,8 @@ class Scene:
 
     async def _last(self, producer: Backend) -> None:
         """Send last messages until everybody has come to one, which should be the first."""
+        if self._crowd:
+            await self.wait(SECOND_S)
         for _ in range(LAST_TRIES):
             last = await self._send_last(producer)
             await self._until(lambda: all(_is_at(viewer, last) for viewer in self.viewers), LAST_S)  # noqa: B023
@@ -263,9 +254,10 @@ class Scene:
                 return
             for viewer in late:
                 at = [viewer.at.get(room) for room in viewer.rooms]
-                self._late.append(f"{viewer.name} {viewer.way} was at {at} when all were at {last}")
+                ends = [last[room].place for room in viewer.rooms]
+                self._late.append(f"{viewer.name} {viewer.way} was at {at} when all were at {ends}")
 
-    async def _send_last(self, producer: Backend) -> dict[str, Place]:
+    async def _send_last(self, producer: Backend) -> dict[str, Ack]:
         """A message in every room; where they are."""
         self.desk.give_up.clear()
         try:
@@ -274,7 +266,7 @@ class Scene:
                     await producer.one(room, self.desk.number(room))
         except TimeoutError:
             raise AssertionError("nothing is published any more, though all is mended") from None
-        return {room: book.acks[-1].place for room, book in self.desk.books.items()}
+        return {room: book.acks[-1] for room, book in self.desk.books.items()}
 
     async def _let_out(self) -> None:
         for follower in self.followers:
@@ -300,41 +292,11 @@ class Scene:
         return True
 
     def _audit(self) -> Result:
-        desk = self.desk
-        result = Result(refused=desk.refusals, busy=desk.busy, taken=desk.taken)
-        for room, book in self.desk.books.items():
-            result.verdict.add(audit_book(book), room)
-            result.acknowledged += len({ack.number for ack in book.acks})
-        controls = {room: self._controls(room) for room in self.desk.books}
-        choices: dict[str, dict[str, dict[Place, bool]]] = defaultdict(dict)
-        for viewer in self.viewers:
-            result.reconnects += viewer.ends - 1
-            if not any(viewer.logs.values()):
-                result.verdict.breach(Breach.WRONG, f"{viewer.name} {viewer.way} was never let in")
-            for room, log in viewer.logs.items():
-                book, once = self.desk.books[room], viewer.way.kind == "sse"
-                reading = Reading(book, viewer.way.resumes, once, viewer.uid, controls[room])
-                reading.read(log)
-                choices[room][viewer.name] = reading.frames.choices
-                verdict = audited(book, log, reading, self._held)
-                result.verdict.add(verdict, f"{viewer.name} {viewer.way} {room}:")
-                if verdict.said:
-                    result.losers.append(f"{viewer.name} {viewer.way} {room}: {verdict.said}")
-        for follower in self.followers:
-            for room in follower.rooms:
-                for what in wrong(desk.books[room], follower.told[room]):
-                    note = f"{type(follower).__name__} in {room}: {what}"
-                    result.verdict.breach(Breach.WRONG, note)
-        for what in (one for room in choices for one in disagreements(choices[room])):
-            if self._alike:
-                result.verdict.breach(Breach.WRONG, what)
-        for what in (*self.desk.odd, *self._late, *filter(None, map(_traceback, self.nodes))):
+        tracebacks = filter(None, map(_traceback, self.nodes))
+        result = balance(self.desk, self.viewers, self.followers, self._held, self._alike)
+        for what in (*self.desk.odd, *self._late, *tracebacks):
             result.verdict.breach(Breach.WRONG, what)
         return result
-
-    def _controls(self, room: str) -> set[Place]:
-        """Where any viewer of a room was told that messages are taken back."""
-        return {place for viewer in self.viewers for place in viewer.controls.get(room, ())}
 
     # --- what can be done to it ----------------------------------------------------------------
 
@@ -372,10 +334,10 @@ def book_of(rules: Rules) -> Book:
     return Book(budget="shown_per_s" in rules, merges="merge_duplicates" in rules)
 
 
-def _is_at(viewer: Viewer, last: dict[str, Place]) -> bool:
+def _is_at(viewer: Viewer, last: dict[str, Ack]) -> bool:
     """Whether a viewer has come as far as `last` in all its rooms."""
-    here = [(viewer.at.get(room), last[room]) for room in viewer.rooms]
-    return all(at and at.epoch == end.epoch and at.seq >= end.seq for at, end in here)
+    ends = [(room, last[room]) for room in viewer.rooms]
+    return all(viewer.has_come_to(room, end.place, end.number) for room, end in ends)
 
 
 def _traceback(node: Node) -> str:

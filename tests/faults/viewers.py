@@ -13,7 +13,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 from tests.faults.books import (
     NOTHING,
@@ -30,37 +30,13 @@ from tests.faults.books import (
     Stalled,
 )
 from tests.faults.texts import number_of
+from tests.faults.ways import Way
 from tests.faults.wires import Event, EventStream, WebSocket
 
 CONNECT_S: Final = 3.0
 WELCOME_S: Final = 5.0
 BACK_S: Final = (0.05, 0.6)
 """How long to stay away: a client's first back-off, with its jitter."""
-
-Kind = Literal["json", "msgpack", "sse"]
-
-
-class Way(NamedTuple):
-    """How one viewer watches."""
-
-    kind: Kind
-    deflate: bool
-    resumes: bool
-
-
-WAYS: Final = (
-    Way("json", True, True),
-    Way("msgpack", False, True),
-    Way("sse", False, True),
-    Way("json", False, True),
-    Way("msgpack", True, True),
-    Way("json", False, False),
-    Way("sse", False, True),
-    Way("msgpack", False, False),
-    Way("sse", False, False),
-    Way("json", True, False),
-)
-"""Dealt out in turn: seven in ten resume, three in ten are event streams."""
 
 
 class Viewer:
@@ -73,7 +49,7 @@ class Viewer:
     ends     connections that ended
 
     `buffer` is the kernel's for what it has not read, bytes; 0: as the kernel has it. `token` says
-    that it is `uid`; "": it is a guest.
+    that it is `uid`; "": it is a guest. Where its rooms are `crowded`, not all there is is shown.
     """
 
     def __init__(
@@ -86,8 +62,10 @@ class Viewer:
         buffer: int,
         uid: str = "",
         token: str = "",
+        crowded: bool = False,
     ) -> None:
         self.name = name
+        self.crowded = crowded
         self.uid = uid
         self.way = way
         self.rooms = tuple(rooms)
@@ -111,9 +89,10 @@ class Viewer:
         self._over = asyncio.Event()
         self._leaving = asyncio.Event()
 
-    @property
-    def connected(self) -> bool:
-        return self._wire is not None and self._welcomed
+    def has_come_to(self, room: str, place: Place, number: int) -> bool:
+        """Whether it has come as far as the message of that number there."""
+        at = self.at.get(room)
+        return at is not None and at.epoch == place.epoch and at.seq >= place.seq
 
     # --- its life ------------------------------------------------------------------------------
 
@@ -322,10 +301,7 @@ class Viewer:
         self._span(room, Live(event["epoch"], event["seq"], event["to"], places, merged), ts)
 
     def _span(self, room: str, live: Live, ts: int | None) -> None:
-        now = time.monotonic()
-        if self._heard_at:
-            self.longest = max(self.longest, now - self._heard_at)
-        self._heard_at = now
+        now = self._heard()
         if room in self._asked and self.way.kind != "sse":
             return  # what answers the join has it, or it comes behind that
         here = self.at[room].in_epoch(live.epoch) if room in self.at else None
@@ -341,6 +317,14 @@ class Viewer:
         self.at[room] = here
         if live.to > here.seq:
             self._move(room, Place(live.epoch, live.to), ts)
+
+    def _heard(self) -> float:
+        """Something new came; when that is."""
+        now = time.monotonic()
+        if self._heard_at:
+            self.longest = max(self.longest, now - self._heard_at)
+        self._heard_at = now
+        return now
 
     def _move(self, room: str, place: Place, ts: int | None) -> None:
         self.at[room] = place

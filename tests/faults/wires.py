@@ -25,6 +25,7 @@ Event = dict[str, Any]
 Take = Callable[[list[Event], str], None]
 Say = Callable[[str], None]
 
+NATIVE: Final = {False: "danmaku.json", True: "danmaku.msgpack"}
 PROTOCOL_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1009, 1010, 1011})
 """Closes that blame a client which does no wrong, or tell of a bug."""
 GOODBYE_S: Final = 2.0
@@ -76,7 +77,10 @@ class Wire(asyncio.Protocol):
 
 
 class WebSocket(Wire):
-    """`query` is all behind the path's `?`."""
+    """One that asks for `subprotocol`, if that is not empty, and sends and takes binary frames, or
+    texts."""
+
+    blames = PROTOCOL_CODES
 
     def __init__(
         self,
@@ -86,13 +90,15 @@ class WebSocket(Wire):
         take: Take,
         odd: Say,
         over: Callable[[], None],
+        subprotocol: str | None = None,
     ) -> None:
         super().__init__(take, odd, over)
         self._binary = binary
+        asked_for = NATIVE[binary] if subprotocol is None else subprotocol
         self._protocol = ClientProtocol(
             parse_uri(url),
             extensions=[ClientPerMessageDeflateFactory()] if deflate else None,
-            subprotocols=[Subprotocol("danmaku.msgpack" if binary else "danmaku.json")],
+            subprotocols=[Subprotocol(asked_for)] if asked_for else None,
             max_size=None,
         )
 
@@ -129,22 +135,33 @@ class WebSocket(Wire):
             case Opcode.TEXT | Opcode.BINARY:
                 if (frame.opcode is Opcode.BINARY) is not self._binary or not frame.fin:
                     self._odd(f"a frame of the wrong kind: {frame!r:.100}")
-                self._take(decoded(bytes(frame.data), self._binary), "")
+                self._take(self._decoded(bytes(frame.data)), "")
             case Opcode.CLOSE:
                 received = self._protocol.close_rcvd
-                if received is not None and received.code in PROTOCOL_CODES:
+                if received is not None and received.code in self.blames:
                     self._odd(f"closed with {received.code}: {received.reason}")
             case Opcode.CONT:
                 self._odd("a fragment")
 
-    def say(self, command: Event) -> None:
-        """Send a command, if the connection is still there."""
+    def _decoded(self, payload: bytes) -> list[Event]:
+        return decoded(payload, self._binary)
+
+    def _encoded(self, command: Event) -> bytes:
+        packed: bytes = msgpack.packb(command) if self._binary else _encode(command)
+        return packed
+
+    def say(self, *commands: Event) -> None:
+        """Send commands, a frame each, if the connection is still there."""
+        self.send(*map(self._encoded, commands))
+
+    def send(self, *payloads: bytes) -> None:
+        """Send messages, likewise."""
         if self._protocol.state is State.OPEN:
-            if self._binary:
-                packed: bytes = msgpack.packb(command)
-                self._protocol.send_binary(packed)
-            else:
-                self._protocol.send_text(_encode(command))
+            for payload in payloads:
+                if self._binary:
+                    self._protocol.send_binary(payload)
+                else:
+                    self._protocol.send_text(payload)
             self._flush()
 
     def close(self) -> None:

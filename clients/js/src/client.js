@@ -153,7 +153,8 @@ export class Client {
   // -- rooms
 
   /**
-   * Follow a room. One that was refused, or that one was sent out of, is asked for again.
+   * Follow a room. One that was refused, or that one was sent out of, is asked for again. Throws a
+   * DanmakuError for a name of more than a server takes at once.
    * @param {string} room
    */
   join(room) {

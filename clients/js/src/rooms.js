@@ -4,8 +4,11 @@
  * rooms are no flood of commands after each reconnect; a rate that was reached holds all of them.
  */
 
+import { DanmakuError, TOO_LARGE } from "./errors.js";
 import { ASKED, LIVE, OUT, Room, WANTED } from "./room.js";
 
+/* With it and a position a join is what a server takes at once; what is longer is a close. */
+const MOST_NAME_BYTES = 16_000;
 const AT_ONCE = 5; // well below the commands and joins a connection may have
 
 export class Rooms {
@@ -37,12 +40,15 @@ export class Rooms {
   }
 
   /**
-   * The room of a name, followed from now on if it was not.
+   * The room of a name, followed from now on if it was not. Throws a DanmakuError for a name that
+   * no server lets anybody ask for.
    * @param {string} name
    * @param {boolean} up whether there is a connection
    */
   follow(name, up) {
     const isNew = !this.#rooms.has(name);
+    const size = new TextEncoder().encode(JSON.stringify(name)).length;
+    if (isNew && size > MOST_NAME_BYTES) throw new DanmakuError(TOO_LARGE);
     const room = this.#rooms.get(name) ?? new Room(name);
     this.#rooms.set(name, room);
     if (isNew || room.stage === OUT) room.want(up);

@@ -28,6 +28,16 @@ test("each room gets its turn, however many there are, and none gets two", () =>
   assert.equal(rooms.joining, false);
 });
 
+test("a name that no server takes is refused, and never asked for", () => {
+  const rooms = new Rooms();
+  for (const name of ["x".repeat(17_000), "\n".repeat(9_000), "幕".repeat(6_000)]) {
+    assert.throws(() => rooms.follow(name, true), { name: "DanmakuError", code: "bad_request" });
+    assert.equal(rooms.get(name), undefined);
+  }
+  rooms.follow("x".repeat(1_000), true); // the server says what is wrong with that
+  assert.equal(rooms.due(0).rooms.length, 1);
+});
+
 test("who has to wait is told of, the soonest first", () => {
   const rooms = new Rooms();
   for (const name of ["a", "b", "c"]) rooms.follow(name, true);

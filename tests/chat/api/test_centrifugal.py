@@ -213,6 +213,8 @@ class TestByHand:
             {"Authorization": f"apikey {ASCII_KEY}"},
             {"Authorization": f"Bearer {ASCII_KEY}"},
             {"X-API-Key": ASCII_KEY, "Authorization": "Basic eA=="},
+            {"X-API-Key": "", "Authorization": f"apikey {ASCII_KEY}"},
+            {"X-API-Key": " ", "Authorization": f"Bearer {ASCII_KEY}"},
         ],
     )
     def test_a_key_is_given_in_several_ways(self, theirs: Api, headers: dict[str, str]) -> None:
@@ -223,6 +225,8 @@ class TestByHand:
         answer = call(theirs, method, b"{}", Authorization="apikey wrong")
         assert (answer.status, answer.error["code"]) == (401, 101)
         assert answer.headers["www-authenticate"] == "Bearer"
+        for way in ("X-API-Key: <key>", "Authorization: apikey <key>", "Bearer <key>"):
+            assert way in answer.error["message"]
 
     @pytest.mark.parametrize("path", ["/v1/rooms", "/metrics"])
     def test_elsewhere_keys_are_given_as_ever(self, theirs: Api, path: str) -> None:
@@ -235,6 +239,9 @@ class TestByHand:
         for method in ("publish", "broadcast", "disconnect"):
             answer = call(theirs, method, b"{}", **reader)
             assert (answer.status, answer.error["code"]) == (403, 103)
+            got = theirs.call("GET", f"/api/{method}", headers=reader)
+            assert (got.status, got.error["message"]) == (403, answer.error["message"])
+        assert theirs.call("GET", "/api/channels", headers=reader).status == 405
 
     def test_and_no_oftener_than_its_rate(self, theirs: Api) -> None:
         slow = {"X-API-Key": "slowly"}

@@ -64,6 +64,9 @@ class TestScopes:
             ("GET", "/v1/rooms/a/b/messages", "moderate"),
             ("POST", "/v1/rooms//messages", "moderate"),
             ("GET", "/metrics/", "moderate"),
+            ("GET", "/api/info", "read"),
+            ("PUT", "/api/publish", "publish"),
+            ("GET", "/api/disconnect", "moderate"),
         ],
     )
     def test_a_request_needs_one(self, method: str, path: str, scope: Scope) -> None:

@@ -24,6 +24,20 @@ class TestJoining:
             await peer.say(msg(9, room="a"))
             assert seqs(await read(client, Msg, 3)) == [4, 8, 9]
 
+    async def test_a_name_that_no_server_takes_is_refused_before_it_is_sent(self) -> None:
+        """It would be a message too large, which closes the connection and all rooms with it."""
+        for name in ("x" * 17_000, "\n" * 9_000, "幕" * 6_000):
+            with pytest.raises(ClientError, match="a room's name"):
+                Client("ws://127.0.0.1:1/ws", name)
+            async with FakeNode() as node, client_of(node, "a") as client:
+                peer = await node.accept()
+                await peer.welcome()
+                await peer.let_in(1)
+                with pytest.raises(ClientError, match="a room's name"):
+                    await client.join(name)
+                await client.join("b")
+                assert (await peer.hear())["room"] == "b"
+
     async def test_one_refused_for_now_is_repeated_when_told_with_full_jitter(self) -> None:
         world = World()
         async with FakeNode() as node, client_of(node, world=world) as client:

@@ -10,7 +10,9 @@ import brotli
 import pytest
 
 from chat.counters import ChatCount
+from chat.hub.hub import MAX_STRIKES
 from chat.ops.engine import EmbeddedEngine
+from chat.policy.gate import BEATS_BURST
 from chat.policy.hooks import Refuse
 from chat.policy.identity import Identity
 from chat.policy.orders import Everywhere
@@ -153,8 +155,9 @@ class TestRooms:
 
     async def test_a_room_that_can_be_none_closes(self, shard: Shard) -> None:
         async with await client(shard) as one:
-            await one.send(7, json.dumps({"room_id": "no such room!"}).encode())
-            assert (await one.closed())[0] == 1008
+            await one.send(7, json.dumps({"room_id": "no such room!"}).encode(), seq=2)
+            assert await one.closed() == (1008, "there can be no room of that name")
+            assert one.packets == [(1, 8, 2, b'{"code":-101}')]
         assert shard.service.rooms.by_name == {}
 
 
@@ -164,9 +167,12 @@ class TestWhoItIs:
             assert [shard.service._rules.book.everywhere.sanctions, one.close] == [{}, None]
             assert len(shard.hub._users.find("u7")) == 1
 
-    async def test_one_that_is_not_valid_is_answered_and_closed(self, shard: Shard) -> None:
+    @pytest.mark.parametrize("key", ["nonsense", 5, ["x"], {"a": 1}])
+    async def test_one_that_is_not_valid_is_answered_and_closed(
+        self, shard: Shard, key: Any
+    ) -> None:
         async with await client(shard) as one:
-            await one.send(7, json.dumps({"roomid": 42, "key": "nonsense"}).encode(), seq=3)
+            await one.send(7, json.dumps({"roomid": 42, "key": key}).encode(), seq=3)
             code, reason = await one.closed()
             assert (code, "not valid" in reason) == (4500, True)
             assert one.packets == [(1, 8, 3, b'{"code":-101}')]
@@ -296,6 +302,41 @@ class TestHostileInput:
                 await one.send(99)
             assert (await one.closed())[0] == 4503
             assert {one.op for one in one.packets} <= {8, 5}
+
+    async def test_heartbeats_are_no_commands_unless_they_are_far_too_many(
+        self, shard: Shard
+    ) -> None:
+        """All commands are spent, and it is answered all the same; those beyond count, too."""
+        burst = shard.config.limits.commands_burst
+        async with await client(shard, roomid=42) as one:
+            for number in range(burst):
+                await one.send(14, b"", seq=number)
+            await one.op(15, burst - 2)
+            for number in range(BEATS_BURST):
+                await one.send(2, seq=number)
+            assert (await one.op(3, BEATS_BURST - 1)).seq == BEATS_BURST - 1
+            for _ in range(MAX_STRIKES + 1):
+                await one.send(2)
+            assert (await one.closed())[0] == 4503
+
+    @pytest.mark.parametrize("left", [0, 1])
+    async def test_a_change_of_rooms_is_done_whole_or_not_at_all(
+        self, shard: Shard, left: int
+    ) -> None:
+        """Whatever is left of its rate, nobody is in no room because of it."""
+        spent = shard.config.limits.commands_burst - 1 - left  # it has joined a room
+        async with await client(shard, roomid=42) as one:
+            await one.word("ONLINE_RANK_COUNT")
+            for number in range(spent):
+                await one.send(14, b"", seq=number)
+            for _ in range(20):
+                await one.send(12, b"live://43")
+            await one.send(2, seq=99)
+            assert (await one.op(3)).seq == 99
+            rooms = shard.service.rooms.by_name
+            there = "live:43" if left else ROOM
+            await until(lambda: there in rooms and rooms[there].local == 1)
+            assert sum(room.local for room in rooms.values()) == 1
 
     async def test_a_viewer_keeps_nothing_behind(self, shard: Shard) -> None:
         async with await client(shard, roomid=42):

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.ops.engine import EmbeddedEngine
-from chat.rooms import resume as resume_module
 from chat.rooms import rooms as rooms_module
+from chat.rooms import turns
 from tests.chat.rig import Shard, publish, until
 
 ROOM = "live:42"
@@ -73,7 +73,7 @@ async def test_a_join_that_cannot_be_is_refused_for_now(
         freeze(own_valkey)
         error = await viewer.ask("join", room="new")
         assert error["code"] == "unavailable"
-        low, high = resume_module.AGAIN_S
+        low, high = turns.AGAIN_S
         assert low <= error["retry_after"] <= high
         assert (await viewer.ask("send", room="new", text="x"))["code"] == "not_joined"
         await thaw(own_valkey)

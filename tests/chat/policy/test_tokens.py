@@ -289,6 +289,13 @@ class TestForARoom:
             Tokens(Auth(secret=SECRET)).verify_for(given, "live:1", uid)
         assert caught.value.code is CloseCode.BAD_TOKEN
 
+    def test_it_says_not_who_comes(self) -> None:
+        """One that was stolen opens no connection."""
+        for channel in ("live:1", ""):
+            with pytest.raises(Refused, match="one channel only") as caught:
+                Tokens(Auth(secret=SECRET)).verify(token(channel=channel))
+            assert caught.value.code is CloseCode.BAD_TOKEN
+
     def test_a_guests_names_nobody(self) -> None:
         tokens = Tokens(Auth(secret=SECRET))
         for sub in ("", "guest:1"):

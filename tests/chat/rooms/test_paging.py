@@ -17,7 +17,7 @@ from chat.ops.engine import EmbeddedEngine
 from chat.rooms.paging import OPEN_QUESTIONS
 from shard.counters import Count
 from tests.chat.rig import Event, Shard, Viewer, publish, until
-from tests.chat.rooms.test_resume_paced import (
+from tests.chat.rooms.test_turns_paced import (
     HISTORY,
     ROOM,
     TEXT,

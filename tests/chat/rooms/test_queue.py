@@ -16,6 +16,7 @@ class Waiter:
     fd: int
     room: str = "r"
     left: bool = False
+    ready: bool = True
 
 
 class Desk:
@@ -107,6 +108,49 @@ class TestTurns:
         assert desk.queue.clear(1)
 
 
+class TestReady:
+    def test_who_is_not_holds_up_those_behind_it_and_nobody_else(self) -> None:
+        desk = Desk()
+        first, other = Waiter(1, ready=False), Waiter(2)
+        desk.queue.add(first)
+        [second] = desk.add(1)
+        desk.queue.add(other)
+        assert desk.queue.take(9) == [other]
+        assert (desk.queue.due, desk.queue.length(1)) == (False, 2)
+        first.ready = True
+        desk.queue.look_at(1)
+        assert desk.queue.take(9) == [first]
+        desk.answer(first)
+        assert desk.queue.take(9) == [second]
+
+    def test_who_is_so_no_more_is_not_taken(self) -> None:
+        desk = Desk()
+        [waiter] = desk.add(1)
+        waiter.ready = False
+        assert desk.queue.take(9) == []
+        waiter.ready = True
+        desk.queue.look_at(1)
+        assert desk.queue.take(9) == [waiter]
+
+    def test_those_behind_go_on_when_it_leaves(self) -> None:
+        desk = Desk()
+        first = Waiter(1, ready=False)
+        desk.queue.add(first)
+        [second] = desk.add(1)
+        assert desk.queue.leave(1, lambda one: one is first) == [first]
+        assert desk.queue.take(9) == [second]
+
+    def test_it_is_here_until_it_is_answered_or_leaves(self) -> None:
+        desk = Desk()
+        [waiter] = desk.add(1)
+        assert desk.queue.holds(1, lambda one: one is waiter)
+        assert not desk.queue.holds(2, lambda one: True)
+        desk.queue.take(9)
+        assert desk.queue.holds(1, lambda one: one is waiter)
+        desk.queue.leave(1, lambda one: True)
+        assert not desk.queue.holds(1, lambda one: True)
+
+
 class TestTheSum:
     def test_beyond_it_all_wait_and_then_go_on_in_order(self) -> None:
         desk = Desk()
@@ -183,8 +227,9 @@ class TestLeaving:
 class Crowd(RuleBasedStateMachine):
     """Connections that join, read, leave and close as they like.
 
-    Invariant: each is answered in its order and only with an empty backlog; the sum is that of
-    what was given and not taken; whoever could be answered is due, as long as the sum allows.
+    Invariant: each is answered in its order, when it is ready, and only with an empty backlog; the
+    sum is that of what was given and not taken; whoever could be answered is due, as long as the
+    sum allows.
     """
 
     FDS = st.integers(0, 4)
@@ -201,12 +246,31 @@ class Crowd(RuleBasedStateMachine):
         self.lines.setdefault(fd, []).extend(self.desk.add(fd))
 
     @rule(fd=FDS)
+    def joins_what_is_not_there_yet(self, fd: int) -> None:
+        waiter = Waiter(fd, ready=False)
+        self.lines.setdefault(fd, []).append(waiter)
+        self.desk.queue.add(waiter)
+
+    @rule(fd=FDS, at=st.integers(0, 3))
+    def it_is_there(self, fd: int, at: int) -> None:
+        for waiter in self.lines.get(fd, [])[at : at + 1]:
+            waiter.ready = True
+            self.desk.queue.look_at(fd)
+
+    @rule(fd=FDS)
+    def the_first_leaves(self, fd: int) -> None:
+        if self.lines.get(fd):
+            first = self.lines[fd].pop(0)
+            assert self.desk.queue.leave(fd, lambda one: one is first) == [first]
+
+    @rule(fd=FDS)
     def gets_other_things(self, fd: int) -> None:
         self.desk.backlogs.setdefault(fd, 7)
 
     @rule(most=st.integers(1, 5))
     def take(self, most: int) -> None:
         for waiter in self.desk.queue.take(most):
+            assert waiter.ready
             assert not self.desk.backlogs.get(waiter.fd)
             assert waiter.fd not in self.taken
             assert self.lines[waiter.fd].pop(0) is waiter
@@ -251,7 +315,7 @@ class Crowd(RuleBasedStateMachine):
         ready = [
             fd
             for fd, line in self.lines.items()
-            if line and fd not in self.taken and not self.desk.backlogs.get(fd)
+            if line and line[0].ready and fd not in self.taken and not self.desk.backlogs.get(fd)
         ]
         assert self.desk.queue.due or not ready or not self.desk.queue.affords
 

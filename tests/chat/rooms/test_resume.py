@@ -246,7 +246,7 @@ class TestMeanwhile:
             await viewer.settle()
             gate.opened.set()
             await viewer.hear("joined", ref="mine")
-            await until(lambda: not shard.service._resume._tasks.busy)
+            await until(lambda: not shard.service._resume._turns._tasks.busy)
             await viewer.settle()
             assert [joined["ref"] for joined in viewer.of("joined")] == ["mine"]
 

@@ -15,7 +15,7 @@ from chat.wire.commands import Join, Ping, Since
 from chat.wire.dialects.dialect import BadCommand, Missed
 from chat.wire.dialects.goim import PACK_FROM, Goim, dialects
 from chat.wire.dialects.goimpackets import packet, parse
-from chat.wire.foreign import Connect, Counted, Invalid, LeaveAll, Stats
+from chat.wire.foreign import Beat, Connect, Counted, Invalid, LeaveAll, Move
 from chat.wire.schema import (
     Bye,
     Joined,
@@ -69,7 +69,7 @@ class TestIntroductions:
     def test_the_first_packet_says_who_where_and_how(self, protover: Any, dialect: Goim) -> None:
         fields = {"uid": 0, "roomid": 42, "key": "a.b.c", "protover": protover, "platform": "web"}
         found = PLAIN.decode(auth(fields, seq=9))
-        assert found == [Connect("a.b.c", ref=9, speaks=dialect), Join(ROOM)]
+        assert found == [Connect("a.b.c", ref=9, room=ROOM, speaks=dialect), Join(ROOM)]
 
     @pytest.mark.parametrize("key", ["", None])
     def test_without_a_key_one_is_a_guest(self, key: str | None) -> None:
@@ -93,12 +93,18 @@ class TestIntroductions:
         assert PLAIN.decode(auth(fields))[1:] == joins
 
     @pytest.mark.parametrize(
-        "fields", [{"key": 5}, {"roomid": -1}, {"roomid": 1.5}, {"roomid": [1]}, [], 7, None]
+        "fields", [{"roomid": -1}, {"roomid": 1.5}, {"roomid": [1]}, [], 7, None]
     )
     def test_what_makes_no_sense_closes(self, fields: Any) -> None:
         with pytest.raises(BadCommand) as bad:
             PLAIN.decode(auth(fields))
         assert bad.value.closes is CloseCode.PROTOCOL_ERROR
+
+    @pytest.mark.parametrize("key", [5, True, ["x"], {"a": 1}])
+    def test_a_key_that_is_no_text_is_one_that_is_not_valid(self, key: Any) -> None:
+        [connect] = PLAIN.decode(auth({"key": key}))
+        assert isinstance(connect, Connect)
+        assert connect.token
 
     def test_one_is_let_in_by_a_packet_of_its_own(self) -> None:
         event = Welcome("c", "u", "n", "guest", 30, ref=9)
@@ -115,7 +121,7 @@ class TestIntroductions:
 class TestCommands:
     @pytest.mark.parametrize("body", [b"", b"{}", b"[object Object]", b"\xff\x00"])
     def test_a_heartbeat_asks_how_many_are_there(self, body: bytes) -> None:
-        assert PLAIN.decode(packet(2, body, 1, 4)) == [Stats(ref=4)]
+        assert PLAIN.decode(packet(2, body, 1, 4)) == [Beat(ref=4)]
 
     @given(st.integers(-1, 2**40), st.integers(0, 2**32 - 1))
     def test_it_is_answered_by_twenty_bytes(self, online: int, seq: int) -> None:
@@ -128,14 +134,13 @@ class TestCommands:
             assert dialect.payload([written]) == written
 
     def test_another_room_is_joined_for_those_one_is_in(self) -> None:
-        leave, join = PLAIN.decode(packet(12, b"live://43", 1, 6))
-        assert leave == LeaveAll()
-        assert join == Join("live:43", ref="13:6:live://43")
+        move = Move("live:43", ref="13:6:live://43")
+        assert PLAIN.decode(packet(12, b"live://43", 1, 6)) == [move]
         written = PLAIN.answering(b"more", "13:6:live://43")
         assert written == packet(13, b"live://43", 1, 6) + b"more"
 
     def test_or_none(self) -> None:
-        assert PLAIN.decode(packet(12, b"", 1, 6)) == [LeaveAll(), Ping("13:6:")]
+        assert PLAIN.decode(packet(12, b"", 1, 6)) == [LeaveAll("13:6:")]
 
     @pytest.mark.parametrize("op", [14, 16])
     @pytest.mark.parametrize("body", ["1000,1001", "", "a:b:c", "幕"])

@@ -95,7 +95,7 @@ class TestOneReader:
         assert len(rooms) * ANSWER > shard.config.limits.backlog_hard_bytes
         async with small(shard) as reader:
             await ask(reader, *rooms)
-            await until(lambda: shard.service._resume._queue.outstanding)
+            await until(lambda: shard.service._resume._turns._queue.outstanding)
             assert shard.group.backlog_total < 2 * ANSWER
             events = await read_until(reader, lambda events: len(joined(events)) == 4)
             assert {event["ref"] for event in joined(events)} == {0, 1, 2, 3}
@@ -107,7 +107,7 @@ class TestOneReader:
         await fill(shard, ROOM)
         async with small(shard) as reader, shard.viewer() as other:
             await ask(reader, ROOM)
-            await until(lambda: shard.service._resume._queue.outstanding)
+            await until(lambda: shard.service._resume._turns._queue.outstanding)
             await other.join(ROOM)
             for i in range(20):
                 await other.say(ROOM, f"live {i}")
@@ -139,7 +139,7 @@ class TestOneReader:
         await fill(shard, "a", "b", "c")
         async with small(shard) as reader:
             await ask(reader, "a", "b", "c")
-            await until(lambda: shard.service._resume._queue.outstanding)
+            await until(lambda: shard.service._resume._turns._queue.outstanding)
             await reader.send(json.dumps({"t": "leave", "room": "b"}))
             events = await read_until(reader, lambda events: len(joined(events)) == 2)
             assert [event["room"] for event in joined(events)] == ["a", "c"]
@@ -167,10 +167,10 @@ class TestManyWhoDoNotRead:
             for one in crowd:
                 await ask(one, *rooms)
             await until(lambda: shard.count(ChatCount.COMMANDS) == 60)
-            await until(lambda: not shard.service._resume._queue.affords)
+            await until(lambda: not shard.service._resume._turns._queue.affords)
             assert shard.group.backlog_total < FEW + 2 * ANSWER
             # Who never reads is closed in its time, and the next have theirs.
-            resume = shard.service._resume
+            resume = shard.service._resume._turns
             while shard.count(Count.CONNECTIONS):
                 shard.advance(shard.config.limits.stall_s + 1)
                 await until(lambda: not resume._serving and not resume._queue.due)
@@ -189,10 +189,10 @@ class TestManyWhoDoNotRead:
             slow = [await stack.enter_async_context(small(shard)) for _ in range(4)]
             for one in slow:
                 await ask(one, ROOM)
-            await until(lambda: not shard.service._resume._queue.affords)
+            await until(lambda: not shard.service._resume._turns._queue.affords)
             async with shard.viewer() as other:
                 await other.do("join", room=ROOM, ref=1, since={"epoch": "e00001", "seq": 0})
-                await until(lambda: shard.service._resume._queue.length(other_fd(shard)))
+                await until(lambda: shard.service._resume._turns._queue.length(other_fd(shard)))
                 for _ in range(shard.config.limits.stall_s + 2):
                     trickle(shard)
                     shard.advance(1)
@@ -211,7 +211,7 @@ def trickle(shard: Shard) -> None:
 
 def other_fd(shard: Shard) -> int:
     """The one connection with a join in the queue and nothing to read."""
-    lines = shard.service._resume._queue._lines
+    lines = shard.service._resume._turns._queue._lines
     return next((fd for fd in lines if not shard.group.backlog(fd)), -1)
 
 
@@ -219,12 +219,12 @@ async def test_who_is_closed_while_it_waits_leaves_nothing(shard: Shard) -> None
     await fill(shard, "a", "b", "c")
     async with small(shard) as reader:
         await ask(reader, "a", "b", "c")
-        await until(lambda: shard.service._resume._queue.outstanding)
+        await until(lambda: shard.service._resume._turns._queue.outstanding)
         reader.transport.abort()
         with suppress(ConnectionClosed):
             while True:
                 await reader.recv()
     await until(lambda: not shard.group.connections)
-    queue = shard.service._resume._queue
+    queue = shard.service._resume._turns._queue
     assert (queue.outstanding, queue._lines, queue._taken, queue._due) == (0, {}, {}, {})
     assert all(not room.resuming for room in shard.service.rooms.by_name.values())

@@ -16,7 +16,7 @@ from chat.wire.commands import Join, Since
 from chat.wire.dialects.native import JSON
 from chat.wire.schema import Joined, Message, ServerEvent
 from tests.chat.rig import Event, Shard, outgoing, publish, until
-from tests.chat.rooms.test_resume_paced import ANSWER, HISTORY, ROOM, a_shard, fill
+from tests.chat.rooms.test_turns_paced import ANSWER, HISTORY, ROOM, a_shard, fill
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ class TestACrowd:
         self, shard: Shard, reads: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """But for the first of an answer; also while the room goes on, and in many turns."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", 8 * HISTORY)
+        monkeypatch.setattr("chat.rooms.turns.TURN_BYTES", 8 * HISTORY)
         await fill(shard, ROOM, text="x")
         written: list[Message] = []
         place, events = JSON.place, JSON.event
@@ -103,16 +103,16 @@ class TestACrowd:
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also by those who come from one place, and share an answer within a turn."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", 1)
+        monkeypatch.setattr("chat.rooms.turns.TURN_BYTES", 1)
         await fill(shard, ROOM, text="x")
         talking = asyncio.Event()
-        tell = shard.service._resume._tell
+        tell = shard.service._resume._turns._tell
 
         def told(*args: Any) -> int:
             talking.set()
             return tell(*args)
 
-        monkeypatch.setattr(shard.service._resume, "_tell", told)
+        monkeypatch.setattr(shard.service._resume._turns, "_tell", told)
         async with AsyncExitStack() as stack:
             viewers = [await stack.enter_async_context(shard.viewer()) for _ in range(60)]
             for viewer in viewers:
@@ -130,16 +130,16 @@ class TestACrowd:
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rooms are answered by turns: who comes back to a small one is not behind a crowd."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", ANSWER)
+        monkeypatch.setattr("chat.rooms.turns.TURN_BYTES", ANSWER)
         await fill(shard, "crowded", "small")
         told: list[str] = []
-        tell = shard.service._resume._tell
+        tell = shard.service._resume._turns._tell
 
         def noted(fd: int, found: Any, ref: Any) -> int:
             told.append(found.event.room)
             return tell(fd, found, ref)
 
-        monkeypatch.setattr(shard.service._resume, "_tell", noted)
+        monkeypatch.setattr(shard.service._resume._turns, "_tell", noted)
         async with AsyncExitStack() as stack:
             crowd = [await stack.enter_async_context(shard.viewer()) for _ in range(60)]
             last = await stack.enter_async_context(shard.viewer())
@@ -156,10 +156,10 @@ class TestACrowd:
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What an honest room says meanwhile does not wait until all are back."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", ANSWER)
+        monkeypatch.setattr("chat.rooms.turns.TURN_BYTES", ANSWER)
         await fill(shard, ROOM)
         happened: list[str] = []
-        tell, fan_out = shard.service._resume._tell, shard.group.fan_out
+        tell, fan_out = shard.service._resume._turns._tell, shard.group.fan_out
         speaking: list[asyncio.Task[list[Receipt]]] = []
 
         def told(*args: Any) -> int:
@@ -173,7 +173,7 @@ class TestACrowd:
                 happened.append("fanned out")
             fan_out(fds, data, *rest, **options)
 
-        monkeypatch.setattr(shard.service._resume, "_tell", told)
+        monkeypatch.setattr(shard.service._resume._turns, "_tell", told)
         monkeypatch.setattr(shard.group, "fan_out", fanned)
         async with shard.viewer() as honest:
             await honest.join("honest")
@@ -224,10 +224,10 @@ class TestACrowd:
         self, shard: Shard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """No more than a turn's bytes are written without a pass of the loop."""
-        monkeypatch.setattr("chat.rooms.resume.TURN_BYTES", ANSWER)
+        monkeypatch.setattr("chat.rooms.turns.TURN_BYTES", ANSWER)
         await fill(shard, ROOM)
         passes: list[int] = []
-        tell = shard.service._resume._tell
+        tell = shard.service._resume._turns._tell
 
         async def tick() -> None:
             while True:
@@ -239,7 +239,7 @@ class TestACrowd:
             passes[-1] += size
             return size
 
-        monkeypatch.setattr(shard.service._resume, "_tell", told)
+        monkeypatch.setattr(shard.service._resume._turns, "_tell", told)
         ticking = asyncio.create_task(tick())
         await self.come_back(shard, [0] * 40)
         ticking.cancel()
