@@ -41,6 +41,7 @@ from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.queries import Queries
+from chat.api.watching import Watching
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
@@ -67,7 +68,9 @@ MAX_NOTICES: Final = 1000
 class Api:
     """The handlers of rooms, and all routes."""
 
-    def __init__(self, config: Config, doors: Doors, metrics: Metrics, drain: Drain) -> None:
+    def __init__(
+        self, config: Config, doors: Doors, metrics: Metrics, drain: Drain, ws_port: int
+    ) -> None:
         self._config = config
         self._doors = doors
         self._metrics = metrics
@@ -75,13 +78,16 @@ class Api:
         self._wording = Wording(config, doors, drain)
         self._moderating = Moderating(config, doors, drain, self._wording)
         self._observing = Observing(doors)
+        self._watching = Watching(config, doors, metrics, drain, ws_port)
         self._centrifugal = Centrifugal(config, doors, drain, metrics)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open the ways to Redis, and close them."""
         self._doors.open()
+        self._watching.start()
         yield
+        await self._watching.stop()
         await self._doors.close()
 
     def routes(self) -> list[BaseRoute]:
@@ -101,6 +107,7 @@ class Api:
             Route("/metrics", self.metrics, methods=["GET"]),
             *self._moderating.routes(),
             *self._observing.routes(),
+            *self._watching.routes(),
             *self._wording.routes(),
             *(self._centrifugal.routes() if offers_centrifugal(self._config) else ()),
         ]
@@ -285,7 +292,7 @@ def offers_centrifugal(config: Config) -> bool:
 
 def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end."""
-    api = Api(config, Doors(config, url, metrics), metrics, drain)
+    api = Api(config, Doors(config, url, metrics), metrics, drain, ws_port)
     files = page.routes(config, ws_port)
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],

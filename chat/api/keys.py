@@ -19,7 +19,11 @@ from chat.policy.rates import Rates
 
 ALL: Final = frozenset[Scope](get_args(Scope))
 
-NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
+NEEDED: Final[tuple[tuple[str, str, Scope | None], ...]] = (
+    ("GET", "/v1/key", None),
+    ("GET", "/v1/live", None),
+    ("GET", "/v1/nodes", "metrics"),
+    ("GET", "/v1/rooms/{room}/live", "read"),
     ("POST", "/v1/rooms/{room}/messages", "publish"),
     ("POST", "/v1/broadcast", "publish"),
     ("GET", "/v1/rooms/{room}/messages", "read"),
@@ -34,15 +38,16 @@ NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
     ("POST", "/api/channels", "read"),
     ("POST", "/api/info", "read"),
 )
-"""What a request needs, by method and path; anything else needs `moderate`."""
+"""What a request needs, by method and path, None where any key will do; anything else needs
+`moderate`."""
 
 _PATTERNS: Final = [
     (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), scope) for method, path, scope in NEEDED
 ]
 
 
-def needed(method: str, path: str) -> Scope:
-    """The scope that a request needs."""
+def needed(method: str, path: str) -> Scope | None:
+    """The scope that a request needs; None where any key will do."""
     asked = "GET" if method == "HEAD" else method
     for known, pattern, scope in _PATTERNS:
         if known == asked and pattern.fullmatch(path):
