@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -124,8 +125,9 @@ class TestAccessibility:
         sections = ("overview", "rooms", "rooms/con:axe", "users", "users/u1", "broadcast")
         parts = tuple(f"moderation/{one}" for one in ("reports", "mutes", "bans", "words", "audit"))
         found: list[str] = []
-        for locale, theme, width in (("en", "light", 1280), ("zh-CN", "dark", 360)):
-            screen = {"width": width, "height": 800}
+        looks: tuple[tuple[str, Any, int], ...] = (("en", "light", 1280), ("zh-CN", "dark", 360))
+        for locale, theme, width in looks:
+            screen: Any = {"width": width, "height": 800}
             context = browser.new_context(
                 locale=locale, viewport=screen, color_scheme=theme, reduced_motion="reduce"
             )
