@@ -42,6 +42,7 @@ from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.queries import Queries
 from chat.api.requestid import RequestId
+from chat.api.watching import Watching
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
@@ -68,7 +69,9 @@ MAX_NOTICES: Final = 1000
 class Api:
     """The handlers of rooms, and all routes."""
 
-    def __init__(self, config: Config, doors: Doors, metrics: Metrics, drain: Drain) -> None:
+    def __init__(
+        self, config: Config, doors: Doors, metrics: Metrics, drain: Drain, ws_port: int
+    ) -> None:
         self._config = config
         self._doors = doors
         self._metrics = metrics
@@ -76,13 +79,16 @@ class Api:
         self._wording = Wording(config, doors, drain)
         self._moderating = Moderating(config, doors, drain, self._wording)
         self._observing = Observing(doors)
+        self._watching = Watching(config, doors, metrics, drain, ws_port)
         self._centrifugal = Centrifugal(config, doors, drain, metrics)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open the ways to Redis, and close them."""
         self._doors.open()
+        self._watching.start()
         yield
+        await self._watching.stop()
         await self._doors.close()
 
     def routes(self) -> list[BaseRoute]:
@@ -102,6 +108,7 @@ class Api:
             Route("/metrics", self.metrics, methods=["GET"]),
             *self._moderating.routes(),
             *self._observing.routes(),
+            *self._watching.routes(),
             *self._wording.routes(),
             *(self._centrifugal.routes() if offers_centrifugal(self._config) else ()),
         ]
@@ -296,7 +303,7 @@ def create_app(
     when live keys of `config` change is put into `owners`."""
     doors, owners = Doors(config, url, metrics), [] if owners is None else owners
     owners.append(doors.apply)
-    api = Api(config, doors, metrics, drain)
+    api = Api(config, doors, metrics, drain, ws_port)
     files = page.routes(config, ws_port)
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],

@@ -119,16 +119,21 @@ def reason(request: Request) -> str:
     return given[0] if given else ""
 
 
+def caller(request: Request) -> Caller:
+    """Who calls."""
+    found: Caller = request.scope[CALLER]
+    return found
+
+
 def may(request: Request, scope: Scope) -> bool:
     """Whether the caller's key opens what takes this scope."""
-    caller: Caller = request.scope[CALLER]
-    return scope in caller.scopes
+    return scope in caller(request).scopes
 
 
 def actor(request: Request) -> Actor:
     """Who acts by the API: its key, by name, and the human who is named in the header."""
-    caller: Any = request.scope.get(CALLER)
-    name = getattr(caller, "name", "")
+    known: Any = request.scope.get(CALLER)
+    name = getattr(known, "name", "")
     if name in UNNAMED:
         name = API
     return Actor(name, _human(request) or name, BACKEND, "api")

@@ -36,6 +36,12 @@ def of_page(connect: Iterable[str], ancestors: Iterable[str]) -> str:
     )
 
 
+def of_console() -> str:
+    """That of the console: of its own origin only, and in nobody's frame."""
+    own = "style-src 'self'", "img-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"
+    return "; ".join([*PARTS, *own])
+
+
 def of_docs() -> str:
     """That of the Swagger UI."""
     return "; ".join(

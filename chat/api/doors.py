@@ -11,6 +11,7 @@ from chat.api.publishing import Publishing
 from chat.bus.audit import Audit
 from chat.bus.crowds import Crowds
 from chat.bus.inquiry import Inquiry
+from chat.bus.nodes import Nodes
 from chat.bus.reports import Reports
 from chat.bus.store import Store, open_store, retain
 from chat.config.sections import Config
@@ -27,6 +28,7 @@ class Doors:
     moderation: Moderation
     inquiry: Inquiry
     reports: Reports
+    nodes: Nodes
 
     def __init__(self, config: Config, url: str, metrics: Metrics) -> None:
         self._config = config
@@ -48,6 +50,7 @@ class Doors:
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)
         self.inquiry = Inquiry(store, bus.flush_interval_ms / 1000)
         self.reports = Reports(store)
+        self.nodes = Nodes(store)
         self._opened = True
 
     def apply(self) -> None:

@@ -135,7 +135,7 @@ class Guard:
             message = f"too many requests with the key {caller.name!r}"
             return failure(429, "rate_limited", message, retry_after=told_s(wait_s))
         scope_needed = needed(scope["method"], scope["path"])
-        if scope_needed not in caller.scopes:
+        if scope_needed is not None and scope_needed not in caller.scopes:
             message = f"the key {caller.name!r} has no scope {scope_needed!r}, which this needs"
             return failure(403, "forbidden", message)
         return None

@@ -11,7 +11,7 @@ keeps what has come for the next call.
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -66,11 +66,12 @@ class Draining(Interrupted):
 
 
 class Drain:
-    """Whether this process is about to end, which bodies that wait are told at once."""
+    """Whether this process is about to end, which bodies and streams are told at once."""
 
     def __init__(self) -> None:
         self._began: float | None = None
         self._waits: set[asyncio.Timeout] = set()
+        self._calls: list[Callable[[], None]] = []
 
     @property
     def began(self) -> bool:
@@ -82,6 +83,12 @@ class Drain:
         for wait in self._waits:
             if not wait.expired():
                 wait.reschedule(min(wait.when() or math.inf, self.patience(self._began, math.inf)))
+        for call in self._calls:
+            call()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Have something called when it begins."""
+        self._calls.append(call)
 
     def patience(self, since: float, idle_s: float) -> float:
         """Until when a body that has brought nothing since then is waited for."""

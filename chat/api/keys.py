@@ -19,7 +19,11 @@ from chat.policy.rates import Rates
 
 ALL: Final = frozenset[Scope](get_args(Scope))
 
-NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
+NEEDED: Final[tuple[tuple[str, str, Scope | None], ...]] = (
+    ("GET", "/v1/key", None),
+    ("GET", "/v1/live", None),
+    ("GET", "/v1/nodes", "metrics"),
+    ("GET", "/v1/rooms/{room}/live", "read"),
     ("POST", "/v1/rooms/{room}/messages", "publish"),
     ("POST", "/v1/broadcast", "publish"),
     ("GET", "/v1/rooms/{room}/messages", "read"),
@@ -34,7 +38,8 @@ NEEDED: Final[tuple[tuple[str, str, Scope], ...]] = (
     ("POST", "/api/channels", "read"),
     ("POST", "/api/info", "read"),
 )
-"""What a request needs, by method and path; anything else needs `moderate`."""
+"""What a request needs, by method and path, None where any key will do; anything else needs
+`moderate`."""
 
 CALLS: Final = "/api/"
 
@@ -43,8 +48,9 @@ _PATTERNS: Final = [
 ]
 
 
-def needed(method: str, path: str) -> Scope:
-    """The scope that a request needs; one of Centrifugo's calls needs its own by any method."""
+def needed(method: str, path: str) -> Scope | None:
+    """The scope that a request needs, None where any key will do; one of Centrifugo's calls needs
+    its own by any method."""
     asked = "GET" if method == "HEAD" else method
     if path.startswith(CALLS):
         asked = "POST"

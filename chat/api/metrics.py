@@ -127,7 +127,7 @@ class Metrics:
         )
         self._registry.register(ScoreboardCollector(own, NODE))
         self._own = own.row(0)
-        self._board = board
+        self.board = board
 
     def asked(self, seconds: float, failed: bool) -> None:
         """Redis was asked something."""
@@ -140,7 +140,7 @@ class Metrics:
 
     def total(self, field: str) -> int:
         """The sum of a counter, or of a gauge, over this node's shards."""
-        return sum(self._board.read(i)[field] for i in range(self._board.rows))
+        return sum(self.board.read(i)[field] for i in range(self.board.rows))
 
     def render(self) -> bytes:
         """The text Prometheus scrapes."""

@@ -3,6 +3,7 @@
 Rules. As in `openapi`: the Structs describe themselves; here are sentences, and what goes where.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -119,7 +120,7 @@ def paths(room: Item) -> dict[str, Item]:
                 parameters=[reason()],
             ),
         },
-        "/v1/audit": {"get": _log("See what moderators did", r.AuditOut)},
+        "/v1/audit": {"get": _log("See what moderators did", r.AuditOut, [_before()])},
         "/v1/reports": {"get": _log("See what viewers reported", r.ReportsOut)},
         "/v1/reports/{id}": {
             "parameters": [_name("id", "of a report")],
@@ -185,11 +186,17 @@ def _list(what: str, answer: type[msgspec.Struct]) -> Item:
     )
 
 
-def _log(summary: str, answer: type[msgspec.Struct]) -> Item:
+def _log(summary: str, answer: type[msgspec.Struct], more: Sequence[Item] = ()) -> Item:
     schema = {"type": "string", "pattern": "^[0-9]{1,20}-[0-9]{1,20}$"}
     behind = parameter("after", "query", schema, "the `next` of the page before")
     words = "Newest last. Page on with `after` = `next`."
-    return _moderate(summary, words, answer, READ, None, _paging(behind))
+    return _moderate(summary, words, answer, READ, None, [*_paging(behind), *more])
+
+
+def _before() -> Item:
+    schema = {"type": "string", "pattern": "^(end|[0-9]{1,20}-[0-9]{1,20})$"}
+    words = "instead of `after`: newest first, from `end` or the `next` of the page before"
+    return parameter("before", "query", schema, words)
 
 
 def _paging(behind: Item) -> list[Item]:

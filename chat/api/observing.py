@@ -19,6 +19,7 @@ from chat.api import asked
 from chat.api.answers import answer
 from chat.api.bodies import BadBody
 from chat.api.doors import Doors
+from chat.api.live_paths import MAX_SEARCH, FoundUserOut, UsersOut
 from chat.api.models import Problem
 from chat.api.parts import Parts
 from chat.api.rulings import (
@@ -32,7 +33,7 @@ from chat.api.rulings import (
     RoomSanction,
     UserOut,
 )
-from chat.bus.inquiry import Answers
+from chat.bus.inquiry import MOST_FOUND, Answers
 from chat.bus.pages import is_id
 from chat.bus.reports import Listed
 from chat.policy.orders import SETTINGS, Actor, Everywhere
@@ -41,6 +42,8 @@ from chat.wire.schema import UNREADABLE
 from shard.logids import REQUEST
 
 MAX_PAGE: Final = 1000
+END: Final = "end"
+"""Before which a page of the newest is."""
 MOST_ROOMS: Final = 100
 """Of a user's rooms in which mutes and bans are looked for."""
 
@@ -54,6 +57,7 @@ class Observing:
     def routes(self) -> Sequence[Parts]:
         """What is served."""
         return [
+            Parts("/v1/users", GET=self.users),
             Parts("/v1/users/{uid}", GET=self.user),
             Parts("/v1/users/{uid}/connections", DELETE=self.disconnect),
             Parts("/v1/audit", GET=self.audit),
@@ -62,6 +66,16 @@ class Observing:
         ]
 
     # --- users ---------------------------------------------------------------------------------
+
+    async def users(self, request: Request) -> Response:
+        text = request.query_params.get("q", "").strip()
+        if not 1 <= len(text) <= MAX_SEARCH:
+            raise BadBody([Problem(f"expected 1 to {MAX_SEARCH} characters to look for", "q")])
+        limit = asked.number(request, "limit", 50, 1, MOST_FOUND)
+        answers = await self._doors.inquiry.search(text)
+        users = merged(answers)
+        more = len(users) > limit
+        return answer(UsersOut(users[:limit], more, *_whole(answers)))
 
     async def user(self, request: Request) -> Response:
         uid = asked.uid(request.path_params["uid"])
@@ -127,8 +141,19 @@ class Observing:
 
     async def audit(self, request: Request) -> Response:
         limit = asked.number(request, "limit", 100, 1, MAX_PAGE)
-        entries, more = await self._doors.audit.page(asked.after(request), limit)
-        return answer(AuditOut(_entries(entries), more))
+        before = request.query_params.get("before")
+        if before is None:
+            entries, more = await self._doors.audit.page(asked.after(request), limit)
+        else:
+            if "after" in request.query_params:
+                raise BadBody([Problem("one of `after` and `before`", "before")])
+            if before != END and not is_id(before):
+                raise BadBody(
+                    [Problem('expected "end", or the "next" of the page before', "before")]
+                )
+            at = None if before == END else before
+            entries, more = await self._doors.audit.page_before(at, limit)
+        return answer(AuditOut(audit_entries(entries), more))
 
     # --- reports -------------------------------------------------------------------------------
 
@@ -153,6 +178,17 @@ class Observing:
         return answer(DealtOut(report_id, found))
 
 
+def merged(answers: Answers) -> list[FoundUserOut]:
+    """Whom shards have found, by name; one that is on several once."""
+    users: dict[str, FoundUserOut] = {}
+    for found in answers.found.values():
+        for one in found.users:
+            known = users.setdefault(one.uid, FoundUserOut(one.uid, one.name, one.role, 0, []))
+            known.count += one.count
+            known.rooms = sorted({*known.rooms, *one.rooms})
+    return sorted(users.values(), key=lambda user: (user.name.casefold(), user.uid))
+
+
 def _count(answers: Answers) -> int:
     return sum(found.count for found in answers.found.values())
 
@@ -171,8 +207,8 @@ def _report(listed: Listed) -> ReportOut:
     )
 
 
-def _entries(page: Sequence[tuple[str, bytes]]) -> list[AuditEntryOut]:
-    """What can be read of them."""
+def audit_entries(page: Sequence[tuple[str, bytes]]) -> list[AuditEntryOut]:
+    """What can be read of a page of the audit."""
     found = []
     for entry_id, packed in page:
         with suppress(*UNREADABLE):

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from chat.api import contentpolicy, moderation_paths, word_paths
+from chat.api import contentpolicy, live_paths, moderation_paths, word_paths
 from chat.api.models import (
     MAX_TARGETS,
     BroadcastIn,
@@ -35,6 +35,7 @@ STRUCTS: Final = (
     PublishedOut,
     RoomDetailOut,
     RoomsOut,
+    *live_paths.STRUCTS,
     *moderation_paths.STRUCTS,
     *word_paths.STRUCTS,
 )
@@ -132,6 +133,7 @@ def document() -> dict[str, Any]:
                     body={"application/json": {"schema": ref("BroadcastIn")}},
                 )
             },
+            **live_paths.paths(room),
             **moderation_paths.paths(room),
             **word_paths.paths(room),
         },

@@ -1,4 +1,4 @@
-"""The page at `/`, its files under `/web/`, the JavaScript client, and the Swagger UI of `/docs`.
+"""The page at `/`, the console, their files under `/web/`, the client, the Swagger UI of `/docs`.
 
 Rules. Files are read once, at start: few, all small. What the page is told of the configuration is
 put in as it is asked for, as that may change. Only what is listed here by its ending is served, so
@@ -37,6 +37,8 @@ PLACEHOLDER: Final = "{{ws}}"
 RULES: Final = "{{rules}}"
 CLIENT: Final = "/client/danmaku.js"
 MODULES: Final = "/clients/js/src/"
+CONSOLE: Final = "console"
+"""Where the console is, and what the folder of its files is called."""
 
 Headers = dict[str, str]
 
@@ -67,11 +69,13 @@ def routes(config: Config, ws_port: int) -> list[BaseRoute]:
     folder = web_folder()
     index = (folder / "index.html").read_text("utf-8")
     found: list[BaseRoute] = [_page(index, config, ws_port)]
-    found += [
-        _route(f"/web/{path.name}", path.read_bytes(), path.suffix)
-        for path in sorted(folder.iterdir())
-        if path.suffix in TYPES and path.suffix != ".html"
-    ]
+    for part, at in ((folder, "/web/"), (folder / CONSOLE, f"/web/{CONSOLE}/")):
+        found += [
+            _route(at + path.name, path.read_bytes(), path.suffix)
+            for path in sorted(part.iterdir())
+            if path.suffix in TYPES and path.suffix != ".html"
+        ]
+    found.append(_console((folder / CONSOLE / "index.html").read_bytes()))
     shared = _shared_with(config.server)
     found += [
         _route(MODULES + path.name, path.read_bytes(), path.suffix, shared)
@@ -116,6 +120,16 @@ def _page(index: str, config: Config, ws_port: int) -> Route:
         return Response(page, media_type=TYPES[".html"], headers=headers)
 
     return Route("/", serve, methods=["GET"])
+
+
+def _console(content: bytes) -> Route:
+    """Nobody may frame it, and it calls nobody but the server it came from."""
+    headers = {"Cache-Control": "no-cache", contentpolicy.HEADER: contentpolicy.of_console()}
+
+    async def serve(request: Request) -> Response:
+        return Response(content, media_type=TYPES[".html"], headers=headers)
+
+    return Route(f"/{CONSOLE}", serve, methods=["GET"])
 
 
 def _shared_with(server: Server) -> Callable[[Request], Headers]:

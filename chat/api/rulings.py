@@ -258,7 +258,8 @@ class AuditEntryOut(Struct, omit_defaults=True):
 
 
 class AuditOut(Struct):
-    """What moderators did, newest last. `next` is the `after` of the next page."""
+    """What moderators did, newest last; with `before` newest first. `next` is the `after`, or the
+    `before`, of the next page."""
 
     entries: list[AuditEntryOut]
     next: str | None = None

@@ -4,7 +4,7 @@ Rules. Written after an action is done, by who did it; never changed. What stand
 `policy`'s.
 """
 
-from chat.bus.pages import page
+from chat.bus.pages import BEGINNING, page, page_before
 from chat.bus.store import Store
 
 
@@ -26,3 +26,15 @@ class Audit:
         """At most `limit` entries behind an ID, with theirs; and behind which to go on, None when
         there are no more. Raises StoreError."""
         return await page(self._store, self._store.keys.audit, after, limit)
+
+    async def page_before(
+        self, before: str | None, limit: int
+    ) -> tuple[list[tuple[str, bytes]], str | None]:
+        """The last of them, newest first, before an ID or of all; and before which to go on.
+        Likewise."""
+        return await page_before(self._store, self._store.keys.audit, before, limit)
+
+    async def last(self) -> str:
+        """The ID of the newest entry, or where one would begin. Raises StoreError."""
+        found, _ = await self.page_before(None, 1)
+        return found[0][0] if found else BEGINNING

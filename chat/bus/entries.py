@@ -173,12 +173,14 @@ class Inquired(Struct, array_like=True, tag="q", gc=False, frozen=True):
 
     addresses  whether it is to say from where they came
     room       where their roles are asked about; "" everywhere
+    like       instead: which users it has with this in uid or name, in any case; `uid` is "" then
     """
 
     inquiry: str
     uid: str
     addresses: bool = False
     room: str = ""
+    like: str = ""
 
 
 class Replaced(Struct, array_like=True, tag="o", gc=False, frozen=True):

@@ -30,6 +30,8 @@ LOOK_S: Final = 0.01
 KEPT_S: Final = 10
 MOST_LISTED: Final = 100
 """Connections that a shard lists of a user; it counts them all."""
+MOST_FOUND: Final = 200
+"""Users that a shard lists of those that were searched for."""
 
 
 class Connection(Struct):
@@ -45,11 +47,22 @@ class Connection(Struct):
     address: str | None = None
 
 
+class Seen(Struct):
+    """A user that was searched for; `count` connections of a shard's, and their rooms."""
+
+    uid: str
+    name: str
+    role: str
+    count: int
+    rooms: list[str]
+
+
 class Found(Struct):
-    """What a shard has of a user."""
+    """What a shard has of a user; or the users that were searched for, of very many some."""
 
     count: int
     connections: list[Connection]
+    users: list[Seen] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +88,17 @@ class Inquiry:
     async def ask(self, uid: str, addresses: bool = False, room: str = "") -> Answers:
         """What all shards have of a user, and what it is in a room; with `addresses`, also from
         where it came."""
+        return await self._ask(Inquired(secrets.token_hex(8), uid, addresses, room))
+
+    async def search(self, like: str) -> Answers:
+        """Which users all shards have with this in uid or name."""
+        return await self._ask(Inquired(secrets.token_hex(8), "", like=like))
+
+    async def _ask(self, asked: Inquired) -> Answers:
         known = await self._known()
-        asked = Inquired(secrets.token_hex(8), uid, addresses, room)
         await self._store.notify(pack(asked))
         found = await self._collect(asked.inquiry, known)
-        some = {shard: one for shard, one in found.items() if one.count}
+        some = {shard: one for shard, one in found.items() if one.count or one.users}
         return Answers(some, len(found.keys() & known), len(known))
 
     async def _known(self) -> set[str]:

@@ -37,6 +37,7 @@
     {{prefix}:broadcast}:reporters:ROOM:EPOCH-SEQ
                                  hash     uids whose report of that message is in it
     {{prefix}:broadcast}:shards  zset     shard by when it last said that it lives, ms
+    {{prefix}:broadcast}:nodes   hash     node -> "ms:JSON": when it told of itself, and what
     {{prefix}:broadcast}:found:ID
                                  hash     shard -> JSON: what it has of whom an inquiry is about
     {prefix}:wake:SHARD          stream   makes one shard's blocked read return
@@ -63,6 +64,7 @@ class Keys:
         self.reports = self._beside_broadcast("reports")
         self.connections = self._beside_broadcast("connections")
         self.shards = self._beside_broadcast("shards")
+        self.nodes = self._beside_broadcast("nodes")
 
     def partition(self, room: str) -> int:
         """Which partition a room's messages travel in; likewise where a user's keys are."""

@@ -8,6 +8,7 @@ of a hash costs all its names, of which its owner bounds the number: 3 ms of 10,
 
 import heapq
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from chat.bus.store import Store
@@ -30,6 +31,26 @@ async def page(
     found = await store.servers.ask(
         stream, lambda pipe, on: pipe.xrange(stream, f"({after}", "+", limit + 1)
     )
+    return _cut(found, limit)
+
+
+async def page_before(
+    store: Store, stream: str, before: str | None, limit: int
+) -> tuple[list[tuple[str, bytes]], str | None]:
+    """The last entries of a stream before an ID, or of all, newest first; before which to go on.
+    Otherwise likewise."""
+    if before is not None and not any(map(int, before.split("-"))):
+        return [], None  # before the first there can be, which Redis calls an error
+    end = "+" if before is None else f"({before}"
+    found = await store.servers.ask(
+        stream, lambda pipe, on: pipe.xrevrange(stream, end, "-", limit + 1)
+    )
+    return _cut(found, limit)
+
+
+def _cut(
+    found: Sequence[tuple[bytes, dict[bytes, bytes]]], limit: int
+) -> tuple[list[tuple[str, bytes]], str | None]:
     entries = [(entry_id.decode(), fields.get(b"m", b"")) for entry_id, fields in found]
     more = len(entries) > limit
     return entries[:limit], entries[limit - 1][0] if more else None

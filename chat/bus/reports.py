@@ -71,6 +71,11 @@ class Reports:
                 listed.append((entry_id, _decode(entry)))
         return listed, more
 
+    async def waiting(self) -> int:
+        """How many there are."""
+        key = self._keys.reports
+        return int(await self._store.servers.ask(key, lambda pipe, on: pipe.xlen(key)))
+
     async def find(self, report_id: str) -> Report | None:
         """A report that is in the queue."""
         key = self._keys.reports

@@ -248,8 +248,12 @@ class Store:
 
     async def peek_room(self, room: str) -> tuple[str, int] | None:
         """A room's epoch and seq without making it."""
-        epoch, seq = await self.servers.ask(*_head_of(self.keys.room(room)))
-        return None if epoch is None else (epoch.decode(), int(seq or 0))
+        return (await self.peek_heads([room]))[0]
+
+    async def peek_heads(self, rooms: Sequence[str]) -> list[tuple[str, int] | None]:
+        """Those of several."""
+        heads = await self.servers.ask_all([_head_of(self.keys.room(room)) for room in rooms])
+        return [None if epoch is None else (epoch.decode(), int(seq or 0)) for epoch, seq in heads]
 
     async def history(self, room: str, epoch: str, after: int, limit: int) -> list[Sequenced]:
         """At most `limit` places of a room after a seq, oldest first; none in another epoch."""

@@ -199,6 +199,7 @@ class Api(Section, frozen=True):
     stream_idle_s: Seconds = 60
     connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     connections_per_address: Annotated[int, Meta(ge=0, le=1_000_000)] = 250
+    live_streams: Annotated[int, Meta(ge=0, le=10_000)] = 64
 
     @property
     def keyed(self) -> bool:

@@ -149,6 +149,16 @@ class TestDrain:
         assert drain.patience(began + 10.0, 30.0) == pytest.approx(began + DRAIN_S)
 
 
+class TestThen:
+    async def test_others_are_told_once_when_it_begins(self) -> None:
+        drain, told = Drain(), list[str]()
+        drain.then(lambda: told.append("one"))
+        drain.then(lambda: told.append("other"))
+        assert told == []
+        drain.begin()
+        assert told == ["one", "other"]
+
+
 class TestEncodings:
     @pytest.mark.parametrize("named", ["gzip", "GZip", "identity, gzip", "br", "x"])
     async def test_what_is_encoded_is_refused_by_its_name(self, named: str) -> None:

@@ -61,6 +61,11 @@ class TestScopes:
             ("PUT", "/v1/mutes/u", "moderate"),
             ("GET", "/v1/rooms/r/messages/4", "moderate"),
             ("GET", "/v1/audit", "moderate"),
+            ("GET", "/v1/users", "moderate"),
+            ("GET", "/v1/nodes", "metrics"),
+            ("GET", "/v1/rooms/r/live", "read"),
+            ("GET", "/v1/live", None),
+            ("GET", "/v1/key", None),
             ("GET", "/v1/rooms/a/b/messages", "moderate"),
             ("POST", "/v1/rooms//messages", "moderate"),
             ("GET", "/metrics/", "moderate"),
@@ -69,7 +74,7 @@ class TestScopes:
             ("GET", "/api/disconnect", "moderate"),
         ],
     )
-    def test_a_request_needs_one(self, method: str, path: str, scope: Scope) -> None:
+    def test_a_request_needs_one(self, method: str, path: str, scope: Scope | None) -> None:
         assert needed(method, path) == scope
 
     def test_every_route_needs_one_and_the_table_names_no_other(self) -> None:

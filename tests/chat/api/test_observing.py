@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import redis
 
+from chat.api.observing import merged
 from chat.bus.audit import Audit
 from chat.bus.entries import Inquired, read_broadcast
-from chat.bus.inquiry import Connection, Found, Inquiry
+from chat.bus.inquiry import Answers, Connection, Found, Inquiry, Seen
 from chat.bus.keys import Keys
 from chat.bus.reports import Report, Reports
 from chat.bus.store import Store, open_store
@@ -159,7 +160,45 @@ async def while_a_shard_answers(api: Api, store: Store, path: str, found: Found)
     return answer
 
 
+class TestSearch:
+    def test_who_is_on_several_shards_is_one(self) -> None:
+        found = {
+            "s1": Found(0, [], [Seen("u2", "b", "user", 1, ["r2"]), Seen("u1", "A", "vip", 2, [])]),
+            "s2": Found(0, [], [Seen("u2", "b", "user", 3, ["r1", "r2"])]),
+        }
+        users = [(one.uid, one.count, one.rooms) for one in merged(Answers(found, 2, 2))]
+        assert users == [("u1", 2, []), ("u2", 4, ["r1", "r2"])]
+
+    def test_more_than_were_asked_for_are_said(self, keyless: Api) -> None:
+        seen = [Seen(f"u{i}", f"n{i}", "user", 1, []) for i in range(3)]
+
+        def ask(store: Store) -> Awaitable[Answer]:
+            return while_a_shard_answers(
+                keyless, store, "/v1/users?q=u&limit=2", Found(0, [], seen)
+            )
+
+        told = with_store(keyless, ask).json
+        assert ([one["uid"] for one in told["users"]], told["more"]) == (["u0", "u1"], True)
+        assert (told["complete"], told["answered"], told["known"]) == (True, 1, 1)
+
+    @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", f"?q={'x' * 65}"])
+    def test_something_has_to_be_looked_for(self, keyless: Api, query: str) -> None:
+        assert keyless.get(f"/v1/users{query}").paths == ["q"]
+
+
 class TestAudit:
+    def test_the_newest_come_first_where_that_is_asked(self, api: Api) -> None:
+        for uid in ("n1", "n2", "n3"):
+            api.send("PUT", f"/v1/mutes/{uid}", {})
+        page = api.get("/v1/audit?before=end&limit=2").json
+        assert [one["uid"] for one in page["entries"]] == ["n3", "n2"]
+        after = api.get(f"/v1/audit?before={page['next']}&limit=1").json
+        assert [one["uid"] for one in after["entries"]] == ["n1"]
+
+    @pytest.mark.parametrize("query", ["before=", "before=x", "before=end&after=0-0"])
+    def test_before_is_the_end_or_an_id_and_not_with_after(self, api: Api, query: str) -> None:
+        assert api.get(f"/v1/audit?{query}").paths == ["before"]
+
     def test_what_was_done_to_whom_and_by_whom(self, api: Api, room: str) -> None:
         here = path_of(room)
         for method, path, body, entry in (

@@ -109,6 +109,43 @@ class TestPage:
                     assert api.get(path).status == 200, f"{name} imports {wanted}"
 
 
+class TestConsole:
+    FILES = sorted(path.name for path in (page.web_folder() / "console").iterdir())
+
+    def test_it_may_call_its_own_origin_only_and_be_framed_by_nobody(
+        self, valkey: EmbeddedEngine
+    ) -> None:
+        api = Api(valkey.url, server={"frame_ancestors": ("self", "https://site.example")})
+        try:
+            policy = api.get("/console").headers["content-security-policy"].split("; ")
+        finally:
+            api.close()
+        assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy)
+        assert {"connect-src 'self'", "img-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+
+    def test_all_it_asks_for_is_there_wherever_it_is(self, api: Api) -> None:
+        text = api.get("/console").body.decode()
+        for path in re.findall(r'(?:src|href)="([^"#]+)"', text):
+            assert not path.startswith(("/", "http")), "it may be under another path"
+            assert api.get(urljoin("/console", path)).status == 200, path
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_its_files_are_served_and_import_only_what_is(self, api: Api, name: str) -> None:
+        answer = api.get(f"/web/console/{name}")
+        if name.endswith(".html"):
+            assert answer.status == 404
+            return
+        assert answer.body == (page.web_folder() / "console" / name).read_bytes()
+        assert answer.headers["content-type"] == page.TYPES[name[name.rindex(".") :]]
+        for wanted in IMPORTED.findall(answer.body.decode()):
+            assert api.get(urljoin(f"/web/console/{name}", wanted)).status == 200, wanted
+
+    def test_at_the_websockets_port_it_is_there_with_keys_only(self, api: Api, keyed: Api) -> None:
+        asked = b"GET /console HTTP/1.1\r\nHost: chat.example\r\n\r\n"
+        assert heard(api.pass_on(asked)).startswith(b"HTTP/1.1 404")
+        assert heard(keyed.pass_on(asked)).startswith(b"HTTP/1.1 200")
+
+
 class TestFiles:
     @pytest.mark.parametrize("name", [name for name in SERVED if name != "index.html"])
     def test_each_is_served_as_what_it_is(self, api: Api, name: str) -> None:

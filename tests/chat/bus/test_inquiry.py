@@ -9,7 +9,7 @@ import pytest
 from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
 from chat.bus.entries import Inquired, read_broadcast
-from chat.bus.inquiry import KEPT_S, SILENT_S, Answers, Connection, Found, Inquiry
+from chat.bus.inquiry import KEPT_S, SILENT_S, Answers, Connection, Found, Inquiry, Seen
 from chat.bus.pages import BEGINNING, page_of_fields
 from chat.bus.reports import Report, Reports
 from chat.bus.store import Store
@@ -86,6 +86,21 @@ class TestAsking:
         await raw.hset(store.keys.found(asked.inquiry), mapping={"x": "{", b"\xff": "[]"})
         await inquiry.answer(asked.inquiry, "s1", SOME)
         assert await asking == Answers({"s1": SOME}, 1, 1)
+
+
+class TestSearching:
+    async def test_whom_shards_found_are_by_shard(
+        self, inquiry: Inquiry, store: Store, raw: Any
+    ) -> None:
+        for shard in ("s1", "s2"):
+            await inquiry.alive(shard)
+        asking = asyncio.ensure_future(inquiry.search("阿"))
+        asked = await the_question(store, raw)
+        assert (asked.uid, asked.like) == ("", "阿")
+        found = Found(0, [], [Seen("u1", "阿花", "vip", 2, ["live:42"])])
+        await inquiry.answer(asked.inquiry, "s1", found)
+        await inquiry.answer(asked.inquiry, "s2", NOTHING)
+        assert await asking == Answers({"s1": found}, 2, 2)
 
 
 class TestLiving:

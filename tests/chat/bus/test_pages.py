@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.bus.pages import BEGINNING, is_id, page, page_of_fields
+from chat.bus.pages import BEGINNING, is_id, page, page_before, page_of_fields
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store
@@ -43,6 +43,26 @@ class TestPages:
     async def test_an_entry_without_our_field_is_an_empty_one(self, store: Store, raw: Any) -> None:
         await raw.xadd(store.keys.reports, {"x": "1"}, id="7-1")
         assert await page(store, store.keys.reports, BEGINNING, 9) == ([("7-1", b"")], None)
+
+
+class TestPagesBackwards:
+    @pytest.mark.parametrize("limit", [1, 2, 5, 6, 100])
+    async def test_all_of_them_once_newest_first(self, store: Store, raw: Any, limit: int) -> None:
+        stream = store.keys.reports
+        for i in range(6):
+            await raw.xadd(stream, {"m": str(i)})
+        entries, before = await page_before(store, stream, None, limit)
+        found = [entry for _, entry in entries]
+        while before is not None:
+            entries, before = await page_before(store, stream, before, limit)
+            assert 0 < len(entries) <= limit
+            found += [entry for _, entry in entries]
+        assert found == [b"%d" % i for i in reversed(range(6))]
+
+    async def test_there_is_none_of_what_is_not_there(self, store: Store) -> None:
+        assert await page_before(store, store.keys.reports, None, 9) == ([], None)
+        for first in (BEGINNING, "00-0"):
+            assert await page_before(store, store.keys.reports, first, 9) == ([], None)
 
 
 class TestFields:

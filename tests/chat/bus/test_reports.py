@@ -102,3 +102,14 @@ class TestWhatIsNotOurs:
         assert await reports.find(first) is None
         assert await reports.take(first)
         assert await raw.xlen(store.keys.reports) == 3
+
+
+class TestWaiting:
+    async def test_it_is_how_many_nobody_has_dealt_with(self, reports: Reports) -> None:
+        assert await reports.waiting() == 0
+        for seq in (1, 2):
+            await reports.add(report(seq=seq))
+        assert await reports.waiting() == 2
+        [(first, _), _], _ = await reports.page("0-0", 9)
+        await reports.take(first)
+        assert await reports.waiting() == 1

@@ -167,6 +167,8 @@ class TestPeeking:
     async def test_peeking_makes_no_room(self, store: Store) -> None:
         await store.peek_rooms([(ROOM, 0)])
         assert await store.peek_room(ROOM) is None
+        assert await store.peek_heads([ROOM, "another"]) == [None, None]
+        assert await store.peek_heads([]) == []
 
 
 class TestFailing:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chat.bus import inquiry as inquiry_module
-from chat.bus.inquiry import MOST_LISTED, Answers, Inquiry
+from chat.bus.inquiry import MOST_LISTED, Answers, Inquiry, Seen
 from chat.hub import inquiries
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.hub.test_hub_admission import SECRET, token
@@ -87,6 +87,52 @@ class TestWhoIsHere:
             await second.hear("welcome")
             found = (await ask(one, "u1")).found[one.name]
             assert (found.count, len(found.connections)) == (2, 1)
+
+
+class TestSearch:
+    async def test_a_part_of_uid_or_name_in_any_case_finds_users_and_guests(
+        self, shards: tuple[Shard, Shard], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inquiries, "SLICE", 1)
+        one, two = shards
+        async with (
+            one.viewer(token("u-Ada", name="阿花", role="vip")) as first,
+            one.viewer(token("u-Ada", name="阿花", role="vip")) as second,
+            two.viewer(token("u-bob", name="Bob")) as other,
+            two.viewer() as guest,
+        ):
+            for viewer in (first, second, other):
+                await viewer.hear("welcome")
+            await first.join("live:42")
+            number = (await guest.hear("welcome"))["uid"]
+
+            async def search(like: str) -> dict[str, list[Seen]]:
+                answers = await Inquiry(one.store, 0.0).search(like)
+                assert (answers.answered, answers.known) == (2, 2)
+                return {shard: found.users for shard, found in answers.found.items()}
+
+            ada = Seen("u-Ada", "阿花", "vip", 2, ["live:42"])
+            assert await search("ADA") == {one.name: [ada]}
+            assert await search("花") == {one.name: [ada]}
+            assert await search("BO") == {two.name: [Seen("u-bob", "Bob", "user", 1, [])]}
+            assert [user.uid for user in (await search(number[-6:]))[two.name]] == [number]
+            assert {*await search("u")} == {one.name, two.name}
+            assert await search("nobody") == {}
+
+    async def test_of_very_many_some_are_told(
+        self, shards: tuple[Shard, Shard], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inquiries, "MOST_FOUND", 1)
+        one, _ = shards
+        async with (
+            one.viewer(token("ua")) as first,
+            one.viewer(token("ub")) as second,
+            one.viewer(token("uc")) as third,
+        ):
+            for viewer in (first, second, third):
+                await viewer.hear("welcome")
+            answers = await Inquiry(one.store, 0.0).search("u")
+            assert len(answers.found[one.name].users) == 2  # one more tells that there are more
 
 
 class TestLiving:
