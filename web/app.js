@@ -153,7 +153,9 @@ async function send({ text, ...style }) {
     place.state.spoke(performance.now());
   } catch (error) {
     place.state.refused(error, performance.now());
-    place.chat.fail(entry, place === here && composer.giveBack(text, error));
+    const barred = error.code === "forbidden" && place.state.barred;
+    const why = barred ? { code: "min_role" } : error;
+    place.chat.fail(entry, place === here && composer.giveBack(text, why));
   }
 }
 
@@ -338,6 +340,7 @@ function showUnread(place, unread) {
 
 function showRoom(room) {
   document.title = `#${room} · Danmaku`;
+  $("title").textContent = `#${room}`;
   $("room").value = room;
   const good = judgeRoom(room);
   const rooms = [room, ...(store.rooms ?? []).filter((other) => other !== room)].slice(good ? 0 : 1);

@@ -203,8 +203,8 @@ export class ChatList {
     this.#forgetEchoes();
     this.#trim();
     this.#reading.settle();
-    this.#stick();
     this.#judgeTop();
+    this.#stick();
   }
 
   #trim() {

@@ -62,12 +62,14 @@ export class Menu {
     return button;
   }
 
+  /** In the page's own frame, which an on-screen keyboard may have moved. */
   #place({ left, top, bottom }) {
     const { width, height } = this.#menu.getBoundingClientRect();
-    const x = Math.min(left, innerWidth - width - MARGIN_PX);
-    const y = bottom + height + MARGIN_PX > innerHeight ? top - height : bottom;
+    const frame = document.body.getBoundingClientRect();
+    const x = Math.min(left - frame.left, frame.width - width - MARGIN_PX);
+    const y = bottom + height + MARGIN_PX > frame.bottom ? top - height : bottom;
     this.#menu.style.left = `${Math.max(MARGIN_PX, x)}px`;
-    this.#menu.style.top = `${Math.max(MARGIN_PX, y)}px`;
+    this.#menu.style.top = `${Math.max(MARGIN_PX, y - frame.top)}px`;
   }
 
   #key(event) {

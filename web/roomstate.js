@@ -24,6 +24,11 @@ export class RoomState {
     return this.#rules.pinned?.seq;
   }
 
+  /** Whether one's role is too low to type here. */
+  get barred() {
+    return rank(this.#role) < rank(this.#rules.min_role ?? "guest");
+  }
+
   /** Another room, of which nothing is known yet. */
   clear() {
     this.#rules = {};

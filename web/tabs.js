@@ -54,12 +54,12 @@ export class Tabs {
   /** How much was said in a room that is not seen. */
   count(room, unread) {
     const [, count] = this.#tabs.get(room)?.children ?? [];
-    if (!count) return;
+    if (!count) return undefined;
     count.hidden = unread === 0;
     const [shown, read] = count.children;
+    if (!unread) return [shown, read].forEach((part) => unsay(part));
     unsay(shown, unread > MOST ? `${number(MOST)}+` : number(unread));
-    if (unread) say(read, "rooms.unread", { count: unread });
-    else unsay(read);
+    return say(read, "rooms.unread", { count: unread });
   }
 
   #key(event) {

@@ -4,7 +4,6 @@
 
 export const WORDS = {
   "page.about": "A live room: danmaku over the stage, the chat beside it.",
-  "page.home": "Danmaku, home",
 
   "room": "Room",
   "room.open": "Open",
@@ -159,6 +158,7 @@ export const WORDS = {
   "refused.unavailable": "The server cannot take messages right now.",
   "refused.read_only": "You may read here, but not write.",
   "refused.forbidden": "You may not do that here: {message}",
+  "refused.min_role": "Only some may type here.",
   "refused.text_too_long": "That is too long.",
   "refused.text_empty": "There is nothing to send.",
   "refused.not_joined": "You are not in this room.",

@@ -2,7 +2,6 @@
 
 export const WORDS = {
   "page.about": "直播间：弹幕飞过舞台，聊天就在旁边。",
-  "page.home": "弹幕首页",
 
   "room": "房间",
   "room.open": "进入",
@@ -157,6 +156,7 @@ export const WORDS = {
   "refused.unavailable": "服务器暂时无法接收消息。",
   "refused.read_only": "你在这里只能看，不能发言。",
   "refused.forbidden": "你在这里不能这样做：{message}",
+  "refused.min_role": "这里只有部分人可以发言。",
   "refused.text_too_long": "太长了。",
   "refused.text_empty": "没有可发送的内容。",
   "refused.not_joined": "你不在这个房间里。",

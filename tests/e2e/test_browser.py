@@ -20,6 +20,8 @@ from chat.bus.store import open_store
 from chat.config.sections import Config
 from chat.ops.engine import EmbeddedEngine
 
+expect.set_options(timeout=30_000)  # a bound, for a machine that is very busy
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [

@@ -80,6 +80,14 @@ describe("a room's rules", () => {
     assert.deepEqual(kinds(), []);
   });
 
+  test("who has too low a role is barred", () => {
+    assert.ok(!room.barred);
+    room.ruled({ min_role: "vip" });
+    assert.ok(room.barred);
+    room.role = "vip";
+    assert.ok(!room.barred);
+  });
+
   test("who may speak is said of roles that are not known, too", () => {
     room.ruled({ silence: "helper" });
     assert.match(words(...line("silence").say), /Only helper and above/);
