@@ -94,6 +94,7 @@ class TestPage:
             page = open_page(browser, node, room)
             page.fill("#input", "my own")
             page.click("#send")
+            expect(page.locator("#chat .message[data-uid]")).to_have_attribute("data-seq", "1")
             for uid, text in (("u", "vile"), ("v", "fine"), ("u", "worse")):
                 said = {"uid": uid, "text": text}
                 assert node.request("POST", f"/v1/rooms/{room}/messages", said)[0] == 200
