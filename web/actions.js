@@ -1,12 +1,12 @@
 /* What may be done about a message, and how each is asked for and told.
  *
- * Rule: pure. Each action is {label, told, command}: what the menu says, what is said when it is done,
- * and the command without its room. Who may is shown by rank only; the server has the last word.
+ * Rule: pure. Each action is {label, told, command}: what the menu says, what is said when it is done
+ * (keys of i18n.js with their values), and the command without its room. Who may is shown by rank only; the server has the last word.
  */
 
 import { rank } from "../clients/js/src/index.js";
 
-const MUTES = [["1 minute", 60], ["10 minutes", 600], ["1 hour", 3600], ["good", undefined]];
+const MUTES_S = [60, 600, 3600];
 const HOUSE = "system";
 
 /** For a message {seq, epoch, uid, name}. `own`: it is the viewer's. `role`: the viewer's here.
@@ -19,7 +19,7 @@ export function actionsFor({ seq, epoch, uid, name }, { own, role, pinned }) {
   }
   if (seq && !own) {
     const command = { t: "report", seq, epoch };
-    actions.push({ label: "Report to the moderators", told: "Reported. Thank you.", command });
+    actions.push({ label: ["menu.report"], told: ["menu.reported"], command });
   }
   return actions;
 }
@@ -27,26 +27,27 @@ export function actionsFor({ seq, epoch, uid, name }, { own, role, pinned }) {
 function aboutMessage(seq, pinned) {
   const isPinned = seq === pinned;
   return [
-    order("delete", "Delete", "Deleted.", { seq }),
+    order("delete", "menu.delete", "menu.deleted", { seq }),
     isPinned
-      ? order("settings", "Unpin", "Not pinned any more.", { pinned: null })
-      : order("settings", "Pin", "Pinned.", { pinned: seq }),
+      ? order("settings", "menu.unpin", "menu.unpinned", { pinned: null })
+      : order("settings", "menu.pin", "menu.pinned", { pinned: seq }),
   ];
 }
 
 function aboutUser(uid, name) {
-  const mutes = MUTES.map(([time, seconds]) =>
-    order("mute", `Mute for ${time}`, `${name} is muted for ${time}.`, { uid, seconds }));
+  const mutes = MUTES_S.map((seconds) =>
+    order("mute", "menu.mute", "menu.muted", { uid, seconds }, { name, time: { seconds, long: true } }));
   return [
-    order("clear", "Delete all of theirs", `All of ${name} is deleted.`, { uid }),
+    order("clear", "menu.clear", "menu.cleared", { uid }, { name }),
     ...mutes,
-    order("unmute", "Unmute", `${name} may type again.`, { uid }),
-    order("kick", "Kick for a minute", `${name} was sent out.`, { uid }),
-    order("ban", "Ban for good", `${name} is banned here.`, { uid }),
-    order("unban", "Lift the ban", `${name} may come in again.`, { uid }),
+    order("mute", "menu.mute.good", "menu.muted.good", { uid }, { name }),
+    order("unmute", "menu.unmute", "menu.unmuted", { uid }, { name }),
+    order("kick", "menu.kick", "menu.kicked", { uid }, { name }),
+    order("ban", "menu.ban", "menu.banned", { uid }, { name }),
+    order("unban", "menu.unban", "menu.unbanned", { uid }, { name }),
   ];
 }
 
-function order(action, label, told, fields) {
-  return { label, told, command: { t: "moderate", action, ...fields } };
+function order(action, label, told, fields, values) {
+  return { label: [label, values], told: [told, values], command: { t: "moderate", action, ...fields } };
 }

@@ -22,7 +22,9 @@ export function tokenIn({ hash }) {
   return new URLSearchParams(hash.slice(1)).get("token");
 }
 
-/** What is asked for is tried, whatever it is: the server says no, and no other room is opened. */
-export function roomIn({ search }) {
-  return new URLSearchParams(search).get("room") || LOBBY;
+/** The rooms to be in, the first of them to be seen. What is asked for is tried, whatever it is: the
+ *  server says no, and no other room is opened. */
+export function roomsIn({ search }) {
+  const rooms = new URLSearchParams(search).getAll("room").filter(Boolean);
+  return rooms.length ? [...new Set(rooms)] : [LOBBY];
 }

@@ -1,25 +1,34 @@
 /* The page: which element shows what, and what a click does.
  *
  * Rule: wiring only. The connection is clients/js, what flies is stage.js, what is listed is chat.js,
- * what is being typed is composer.js.
- * The address bar is the page's configuration: ?room= (default "lobby"), #token= (in the hash, so it
- * reaches no server log on the way to the page). It cannot name another server, see address.js.
+ * what is being typed is composer.js, what is known of a room is place.js.
+ * The address bar is the page's configuration: ?room= (default "lobby"; several are tabs), ?lang=, and
+ * #token= (in the hash, so it reaches no server log on the way to the page; a newer one there is shown
+ * to the server at once). It cannot name another server, see address.js.
  */
 
-import { Likes, WHITE, connect, rank } from "../clients/js/src/index.js";
+import { WHITE, connect } from "../clients/js/src/index.js";
 import { actionsFor } from "./actions.js";
-import { roomIn, serverUrl, tokenIn } from "./address.js";
+import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Composer } from "./composer.js";
+import { say, unsay } from "./i18n.js";
+import { Look } from "./look.js";
+import { Me } from "./me.js";
 import { Menu } from "./menu.js";
-import { RoomState } from "./roomstate.js";
+import { Place } from "./place.js";
 import { servedRules } from "./rules.js";
 import { Stage } from "./stage.js";
 import { StateBar } from "./statebar.js";
-import { remember, store } from "./store.js";
+import { Status } from "./status.js";
+import { openRooms, remember, rememberOpen, store } from "./store.js";
+import { Tabs } from "./tabs.js";
+import { followViewport } from "./viewport.js";
 
 const RECENT_ROOMS = 8;
+const MOST_OPEN = 12;
+const MOST_HELD = 999;
 const FRESH_MS = 5000; // history older than this is listed, not flown
 const RATE_WINDOW_S = 3;
 const TOLD_MS = 4000;
@@ -29,121 +38,124 @@ const $ = (id) => document.getElementById(id);
 const served = document.querySelector('meta[name="danmaku-ws"]').content;
 const rules = servedRules();
 
-const token = tokenIn(location);
+new Look({ language: $("language"), theme: $("theme") });
+followViewport(document.documentElement);
 
-const chat = new ChatList({
-  list: $("chat"), pill: $("newer"), template: $("message"), onPress: openMenu,
-});
-const menu = new Menu({ menu: $("menu"), home: $("chat") });
-const roomState = new RoomState();
+const menu = new Menu({ menu: $("menu"), home: () => here.chat.element });
 const stateBar = new StateBar($("rules-now"));
+const status = new Status({
+  box: $("connection"), text: $("connection-text"), when: $("connection-when"), retry: $("retry"),
+});
+const tabs = new Tabs({
+  list: $("tabs"), close: $("close-room"), panel: $("panel"), on: { choose: go, close: closeRoom },
+});
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
 new Backdrop($("backdrop"));
 
 const composer = new Composer({ form: $("composer"), send, rules });
+const me = new Me({
+  button: $("me"), form: $("nick-form"), input: $("nick"), rename, complain: (error) => composer.complain(error),
+});
 let myName = "";
 let myRole = "guest"; // everywhere
-let myRoleHere; // in the room, where it is another
 let counted = 0;
 
-let here = roomIn(location);
-let outBecause = ""; // of `here`
+const places = new Map(); // room -> Place, in the order of the tabs
+let here; // the place that is seen
+
+const asked = roomsIn(location);
+const first = [...new Set([...openRooms(), ...asked])].slice(0, MOST_OPEN);
+if (!first.includes(asked[0])) first[0] = asked[0];
 
 const client = connect(serverUrl(location, served), {
-  rooms: [here], token, guest: store.guest, name: store.nick,
+  rooms: first, token: tokenIn(location), guest: store.guest, name: store.nick,
 });
-/* One room at a time: what another still tells is old. */
-const onHere = (name, listener) => client.on(name, (event) => event.room === here && listener(event));
+const inRoom = (name, listener) => client.on(name, (event) => {
+  const place = places.get(event.room);
+  if (place) listener(place, event);
+});
 
 client.on("connection", (change) => {
-  if (change.state !== "open") showConnection(change); // open is who is in the room
-  else if (outBecause) showOut();
+  if (change.state !== "open") status.show(change); // open is who is in the room
+  else if (here.out) status.showOut(here.out);
 });
 client.on("welcome", (event) => {
   if (event.guest) remember({ guest: event.guest });
   showMe(event);
 });
 client.on("authed", showMe);
-client.on("error", (error) => composer.complain(error));
+client.on("expiring", ({ in_s: seconds }) => tell(["expiring", { time: { seconds } }]));
+client.on("error", (error) => {
+  if (!error.room || error.room === here.room) composer.complain(error);
+});
 client.on("notice", (event) => {
   const notice = { color: WHITE, ...event, kind: "notice", mode: "top", size: 25 };
-  chat.add([notice], () => false);
+  for (const { chat } of places.values()) chat.add([notice], () => false);
   fly([notice]);
 });
-onHere("joined", ({ online, state, role, likes: counts }) => {
-  outBecause = "";
-  showConnection({ state: "open" });
-  myRoleHere = role;
-  showMe();
-  roomState.joined(state, performance.now(), Date.now());
-  showState();
-  showOnline(online);
-  likes.enter(counts[LIKE] ?? 0);
+inRoom("joined", (place, event) => {
+  place.joined(event, performance.now(), Date.now());
+  place.likes.enter(event.likes[LIKE] ?? 0);
+  if (place !== here) return;
+  showPlace();
   composer.settle();
 });
-onHere("refused", (refusal) => {
-  if (refusal.code === "banned") return sentOut(refusal.message);
-  if (!refusal.again) showConnection({ state: "open" });
-  return composer.complain(refusal);
+inRoom("refused", (place, refusal) => {
+  if (refusal.code === "banned") return sentOut(place, "banned");
+  place.refusal = refusal;
+  if (place === here) showRefusal();
 });
-onHere("left", ({ reason }) => sentOut(reason));
-onHere("messages", ({ messages, history }) => {
+inRoom("left", (place, { reason }) => sentOut(place, reason));
+inRoom("messages", (place, { messages, history }) => {
+  place.chat.add(messages, isOwn);
+  if (place !== here) return history ? undefined : showUnread(place, place.unread + messages.length);
   if (!history) counted += messages.length;
-  chat.add(messages, isOwn);
   const wall = Date.now();
-  fly(history ? messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS) : messages);
+  return fly(history ? messages.filter(({ ts }) => Math.abs(wall - ts) < FRESH_MS) : messages);
 });
 for (const name of ["delete", "clear"]) {
-  onHere(name, (event) => {
-    chat.remove(event, isOwn(event.uid));
-    stage.remove(event);
+  inRoom(name, (place, event) => {
+    place.chat.remove(event, isOwn(event.uid));
+    if (place === here) stage.remove(event);
   });
 }
-onHere("gap", ({ lost, anew }) => {
+inRoom("gap", ({ chat }, { lost, anew }) => {
   if (anew) chat.restart();
-  chat.divide(missedText(lost));
+  if (lost) chat.divide("missed", { count: lost });
+  else chat.divide("missed.some"); // nobody knows how many
 });
-onHere("state", ({ state }) => {
-  roomState.ruled(state);
+inRoom("state", (place, { state }) => {
+  place.state.ruled(state);
   showState();
 });
-onHere("muted", ({ until }) => {
-  roomState.muted(until, performance.now(), Date.now());
+inRoom("muted", (place, { until }) => {
+  place.state.muted(until, performance.now(), Date.now());
   showState();
 });
-onHere("online", ({ count }) => showOnline(count));
-onHere("likes", ({ counts }) => likes.told(counts[LIKE] ?? 0));
-onHere("joins", showJoins);
-
-const likes = new Likes({
-  async send(count) {
-    try {
-      await client.like(here, { count });
-    } catch (error) {
-      composer.complain(error);
-      throw error;
-    }
-  },
-  show: (total) => ($("likes").textContent = total.toLocaleString("en")),
+inRoom("online", (place, { count }) => {
+  place.online = count;
+  showOnline();
 });
+inRoom("likes", ({ likes }, { counts }) => likes.told(counts[LIKE] ?? 0));
+inRoom("joins", (place, event) => place === here && showJoins(event));
 
 function isOwn(uid) {
   return client.isOwn(uid);
 }
 
 async function send({ text, ...style }) {
-  const room = here;
+  const place = here;
   const entry = { text, ...style };
-  chat.pend(entry, myName);
+  place.chat.pend(entry, myName);
   try {
-    const delivered = await client.send(room, text, style);
-    if (room !== here) return;
-    chat.settle(entry, delivered);
-    roomState.spoke(performance.now());
+    const delivered = await client.send(place.room, text, style);
+    place.chat.settle(entry, delivered);
+    place.state.spoke(performance.now());
   } catch (error) {
-    if (room !== here) return;
-    roomState.refused(error, performance.now());
-    chat.fail(entry, composer.giveBack(text, error));
+    place.state.refused(error, performance.now());
+    const barred = error.code === "forbidden" && place.state.barred;
+    const why = barred ? { code: "min_role" } : error;
+    place.chat.fail(entry, place === here && composer.giveBack(text, why));
   }
 }
 
@@ -151,94 +163,184 @@ function fly(messages) {
   for (const message of messages) stage.offer(message, isOwn(message.uid));
 }
 
-function missedText(count) {
-  if (count === 1) return "1 message was missed";
-  return `${count || "Some"} messages were missed`; // 0: nobody knows
+// -- the rooms one is in
+
+function placeOf(room) {
+  const list = $("log").content.firstElementChild.cloneNode(true);
+  const chat = new ChatList({
+    list,
+    template: $("message"),
+    ask: async (options) => {
+      const page = await client.history(room, options);
+      return { ...page, messages: page.messages.map((message) => ({ ...message, own: isOwn(message.uid) })) };
+    },
+    on: { press: openMenu, held: showHeld, leave: () => $("input").focus() },
+  });
+  const like = (count) => client.like(room, { count }).catch((error) => {
+    composer.complain(error);
+    throw error;
+  });
+  return new Place({ room, chat, like, shown: showLikes });
 }
 
-function leftText(reason) {
-  const [, kind, words] = /^(banned|kicked)(?:: (.*))?$/su.exec(reason) ?? [null, "banned", ""];
-  const told = kind === "kicked" ? "You were sent out of this room" : "You are banned from this room";
-  return words ? `${told}: ${words}` : told;
+/** See a room, and be in it. */
+function enter(room) {
+  if (room === here?.room) return;
+  if (here) {
+    here.typed = composer.typed;
+    here.chat.hide();
+    if (!rules.allowsRoom(here.room)) forget(here.room);
+  }
+  if (!places.has(room)) {
+    places.set(room, placeOf(room));
+    client.join(room);
+  }
+  here = places.get(room);
+  $("panel").querySelector("#chat")?.remove();
+  $("panel").prepend(here.chat.element);
+  stage.clear();
+  menu.close();
+  composer.settle();
+  composer.typed = here.typed;
+  unsay($("came"));
+  rememberOpen([...places.keys()]);
+  tabs.show([...places.keys()], room);
+  showUnread(here, 0);
+  here.chat.show();
+  showPlace();
+  showRoom(room);
+}
+
+function showPlace() {
+  if (here.out) status.showOut(here.out);
+  else if (client.isIn(here.room)) status.show({ state: "open" });
+  else if (here.refusal) showRefusal();
+  else status.show({ state: client.state === "open" ? "connecting" : client.state });
+  showMe();
+  showState();
+  showOnline();
+  showLikes(here);
+}
+
+function showRefusal() {
+  if (!here.refusal.again) status.show({ state: "open" });
+  composer.complain(here.refusal);
+}
+
+function sentOut(place, reason) {
+  place.sentOut(reason);
+  if (place !== here) return;
+  status.showOut(reason);
+  showState();
+}
+
+function forget(room) {
+  client.leave(room);
+  places.get(room).close();
+  places.delete(room);
+}
+
+/** Leave a room, and see the one beside it. */
+function closeRoom(room) {
+  const rooms = [...places.keys()];
+  if (rooms.length < 2) return;
+  const at = rooms.indexOf(room);
+  if (room === here.room) go(rooms[at + 1] ?? rooms[at - 1]);
+  if (places.has(room)) forget(room);
+  rememberOpen([...places.keys()]);
+  tabs.show([...places.keys()], here.room);
 }
 
 // -- who one is
 
 function roleHere() {
-  return myRoleHere ?? myRole;
+  return here.role ?? myRole;
 }
 
 function showMe({ name, role } = { name: myName, role: myRole }) {
   myName = name;
   myRole = role;
-  const here = roleHere();
-  roomState.role = here;
-  $("me").textContent = rank(here) > rank("user") ? `${name} · ${here}` : name;
-  $("me").disabled = role !== "guest";
-  $("me").title = role === "guest" ? "Choose a name" : "";
+  here.state.role = roleHere();
+  if (name) me.show({ name, role, here: roleHere() });
 }
 
-function openNick(open) {
-  $("nick-form").hidden = !open;
-  $("me").setAttribute("aria-expanded", open);
-  $("nick").value = store.nick ?? "";
-  (open ? $("nick") : $("me")).focus();
+async function rename(typed) {
+  const name = rules.clean(typed);
+  await client.rename(name);
+  return name;
 }
 
-$("me").addEventListener("click", () => openNick($("nick-form").hidden));
-$("nick-form").addEventListener("keydown", ({ key }) => key === "Escape" && openNick(false));
-$("nick-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = rules.clean($("nick").value);
-  try {
-    await client.rename(name);
-    remember({ nick: name });
-    openNick(false);
-  } catch (error) {
-    composer.complain(error);
-  }
+window.addEventListener("hashchange", () => {
+  const token = tokenIn(location);
+  if (token) client.authenticate(token).catch((error) => composer.complain(error));
 });
 
 // -- what may be done about a message
 
 function openMenu(message, from) {
-  const own = isOwn(message.uid);
-  const may = { own, role: roleHere(), pinned: roomState.pinned };
+  const place = here;
+  const may = { own: isOwn(message.uid), role: roleHere(), pinned: place.state.pinned };
   const items = actionsFor(message, may).map(({ label, told, command }) => ({
     label,
-    run: () => client.ask({ ...command, room: here }).then(() => tell(told), (error) => composer.complain(error)),
+    run: () => client.ask({ ...command, room: place.room }).then(() => tell(told), (error) => composer.complain(error)),
   }));
-  if (items.length) menu.show(from, `Message of ${message.name}`, items);
+  if (items.length) menu.show(from, ["menu.of", { name: message.name }], items);
   return items.length > 0;
 }
 
-let toldTimer;
-
-function tell(text) {
-  clearTimeout(toldTimer);
-  $("told").textContent = text;
-  toldTimer = setTimeout(() => ($("told").textContent = ""), TOLD_MS);
+/** Show for a moment what some line says. */
+function passing(element) {
+  let timer;
+  return (key, values) => {
+    clearTimeout(timer);
+    say(element, key, values);
+    timer = setTimeout(() => unsay(element), TOLD_MS);
+  };
 }
 
-let cameTimer;
+const showTold = passing($("told"));
+const showCame = passing($("came"));
+
+function tell([key, values]) {
+  showTold(key, values);
+}
 
 function showJoins({ count, names }) {
   const others = count - names.length;
-  const parts = others > 0 ? [...names, `${others}${names.length ? " more" : ""}`] : names;
-  const last = parts.pop();
-  clearTimeout(cameTimer);
-  $("came").textContent = `${parts.length ? `${parts.join(", ")} and ` : ""}${last} came in`;
-  cameTimer = setTimeout(() => ($("came").textContent = ""), TOLD_MS);
+  const more = { key: names.length ? "came.more" : "came.people", count: others };
+  showCame("came", { who: others > 0 ? [...names, more] : names });
 }
 
 function showState() {
-  stateBar.show(roomState.lines(performance.now()));
+  const now = performance.now();
+  stateBar.show(here.state.lines(now));
+  composer.wait = here.state.wait(now);
+}
+
+function showOnline() {
+  say($("online"), "number", { count: here.online });
+}
+
+function showLikes(place) {
+  if (place === here) say($("likes"), "number", { count: place.liked });
+}
+
+function showHeld(count) {
+  $("newer").hidden = count === 0;
+  if (count > MOST_HELD) say($("newer"), "chat.newer.many", { most: MOST_HELD });
+  else if (count) say($("newer"), "chat.newer", { count });
+}
+
+function showUnread(place, unread) {
+  place.unread = unread;
+  tabs.count(place.room, unread);
 }
 
 // -- the address bar
 
 function showRoom(room) {
   document.title = `#${room} · Danmaku`;
+  $("title").textContent = `#${room}`;
   $("room").value = room;
   const good = judgeRoom(room);
   const rooms = [room, ...(store.rooms ?? []).filter((other) => other !== room)].slice(good ? 0 : 1);
@@ -249,84 +351,39 @@ function showRoom(room) {
 /** Say what is wrong with a room's name, if anything is. */
 function judgeRoom(room) {
   const good = rules.allowsRoom(room);
-  $("room-problem").textContent = good ? "" : rules.roomRule;
-  $("room-problem").hidden = good;
-  return good;
+  const full = good && !places.has(room) && places.size >= MOST_OPEN;
+  if (full) say($("room-problem"), "rooms.many");
+  else if (!good) say($("room-problem"), "room.rule", { most: rules.roomChars });
+  $("room-problem").hidden = good && !full;
+  return good && !full;
 }
 
-function enter(room) {
-  if (room === here) return;
-  client.leave(here);
-  here = room;
-  outBecause = "";
-  chat.clear();
-  stage.clear();
-  composer.settle();
-  showOnline(0);
-  likes.leave();
-  $("came").textContent = "";
-  client.join(room);
-  menu.close();
-  roomState.clear();
-  showState();
-  myRoleHere = undefined;
-  showMe();
-  showRoom(room);
+/** See a room, which the address bar then names. */
+function go(room) {
+  const address = new URL(location.href);
+  address.searchParams.set("room", room);
+  if (room !== here.room) history.pushState(null, "", address);
+  enter(room);
 }
 
 $("room-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const room = $("room").value.trim().replace(/^#/, "");
   if (!judgeRoom(room)) return;
-  const address = new URL(location.href);
-  address.searchParams.set("room", room);
-  if (room !== here) history.pushState(null, "", address);
-  enter(room);
+  go(room);
   $("input").focus();
 });
 $("room").addEventListener("focus", () => $("room").select());
 $("room").addEventListener("blur", () => {
   if (rules.allowsRoom($("room").value)) $("room-problem").hidden = true;
 });
-window.addEventListener("popstate", () => enter(roomIn(location)));
-
-// -- how the connection is doing
-
-let returnAt = 0;
-
-function showConnection({ state, reason = "", returnAt: at = 0 }) {
-  returnAt = at;
-  $("connection").dataset.state = state;
-  $("connection").title = reason;
-  $("retry").hidden = state !== "closed";
-  const trying = at ? "Reconnecting" : "Connecting";
-  const words = { open: "Connected", connecting: trying, closed: reason };
-  $("connection-text").textContent = words[state];
-  showReturn();
-}
-
-function sentOut(reason) {
-  outBecause = reason;
-  showOut();
-  roomState.clear();
-  showState();
-}
-
-function showOut() {
-  showConnection({ state: "closed", reason: leftText(outBecause) });
-}
-
-function showReturn() {
-  const seconds = Math.ceil((returnAt - performance.now()) / 1000);
-  $("connection-when").textContent = seconds > 0 ? ` in ${seconds} s` : "";
-}
-
-function showOnline(count) {
-  $("online").textContent = count.toLocaleString("en");
-}
-
+window.addEventListener("popstate", () => enter(roomsIn(location)[0]));
 $("retry").addEventListener("click", () => client.retry());
-$("like").addEventListener("click", () => likes.tap());
+$("like").addEventListener("click", () => here.likes.tap());
+$("newer").addEventListener("click", () => {
+  here.chat.follow();
+  here.chat.element.focus();
+});
 
 // -- how the stage looks
 
@@ -361,14 +418,16 @@ setInterval(() => {
   perSecond.push(counted);
   counted = 0;
   const rate = perSecond.reduce((sum, count) => sum + count, 0) / RATE_WINDOW_S;
-  $("rate").textContent = rate >= 10 || rate === 0 ? Math.round(rate) : rate.toFixed(1);
-  chat.setRate(rate);
+  const shown = rate >= 10 ? Math.round(rate) : Math.round(rate * 10) / 10;
+  say($("rate"), "number", { count: shown });
+  here.chat.setRate(rate);
 }, 1000);
 setInterval(() => {
-  showReturn();
+  status.tick();
   showState();
   composer.tick();
 }, 250);
 
+for (const room of first) places.set(room, placeOf(room));
 showStage();
-showRoom(here);
+enter(asked[0]);

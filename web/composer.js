@@ -6,35 +6,17 @@
 
 import { WHITE } from "../clients/js/src/index.js";
 import { cssColor } from "./color.js";
+import { knows, number, say, sayAs, unsay } from "./i18n.js";
 import { lengthOf } from "./rules.js";
+import { roughly } from "./statebar.js";
 import { remember, store } from "./store.js";
 
 const COUNT_FROM = 0.8; // of the longest text, before the counter shows
 const SHOWN_MS = 6000;
 const PALETTE = [
-  ["White", WHITE], ["Red", 0xfe5e5e], ["Orange", 0xff9d3b], ["Yellow", 0xffe14a], ["Green", 0x6fe06f],
-  ["Cyan", 0x3fd8e8], ["Blue", 0x6ea8ff], ["Violet", 0xc08cff], ["Pink", 0xff82b2],
+  ["white", WHITE], ["red", 0xfe5e5e], ["orange", 0xff9d3b], ["yellow", 0xffe14a], ["green", 0x6fe06f],
+  ["cyan", 0x3fd8e8], ["blue", 0x6ea8ff], ["violet", 0xc08cff], ["pink", 0xff82b2],
 ];
-const ADVICE = {
-  rate_limited: "A little slower, please.",
-  unavailable: "The server cannot take messages right now.",
-  read_only: "You may read here, but not write.",
-  text_too_long: "That is too long.",
-  text_empty: "There is nothing to send.",
-  not_joined: "You are not in this room.",
-  bad_room: "There can be no room of that name.",
-  too_many_rooms: "You are in too many rooms.",
-  muted: "You are muted and cannot type here.",
-  silenced: "Only some may type here just now.",
-  slow_mode: "This room is in slow mode.",
-  repeated: "You said that already.",
-  word_refused: "A word in it may not be said here.",
-  banned: "You are banned from this room.",
-  room_busy: "Too much is being said here just now.",
-  queue_full: "Several messages are still on their way.",
-  id_reused: "That could not be told from another message.",
-};
-
 export class Composer {
   #form;
   #input;
@@ -45,23 +27,41 @@ export class Composer {
   #send;
   #rules;
   #draft = { color: WHITE, mode: "scroll", size: 25, ...store.draft };
+  #wait;
   #problem = null;
 
   /** `send({text, color, mode, size})` sends it; `rules` say what may be. */
   constructor({ form, send, rules }) {
-    const [input, count, error, tools, styling] = ["#input", "#count", "#error", "#tools", "#styling"]
-      .map((selector) => form.querySelector(selector));
+    const [input, count, error, tools, styling, wait] =
+      ["#input", "#count", "#error", "#tools", "#styling", "#wait"].map((selector) => form.querySelector(selector));
     this.#form = form;
     this.#input = input;
     this.#count = count;
     this.#error = error;
     this.#tools = tools;
     this.#styling = styling;
+    this.#wait = wait;
     this.#send = send;
     this.#rules = rules;
     this.#buildPalette();
     this.#showDraft();
     this.#listen();
+  }
+
+  get typed() {
+    return this.#input.value;
+  }
+
+  set typed(text) {
+    this.#input.value = text;
+    this.#showCount();
+  }
+
+  /** How many seconds one has to wait before one may say something; 0: none. The server judges. */
+  set wait(seconds) {
+    this.#wait.parentElement.classList.toggle("waits", seconds > 0);
+    if (seconds) say(this.#wait, "send.wait", { time: roughly(seconds) });
+    else unsay(this.#wait);
   }
 
   /** Not sent: the words go back to whoever wrote them, unless they are writing others by now. */
@@ -76,8 +76,11 @@ export class Composer {
   /** Show an error event; with `retry_after` it counts down, to `again`, a try of our own, or theirs. */
   complain({ code, message, retry_after: retryAfter, again = false }) {
     const lasts = retryAfter === undefined ? SHOWN_MS : retryAfter * 1000;
-    const words = ADVICE[code] ?? message ?? code;
-    this.#problem = { words, until: performance.now() + lasts, counts: retryAfter !== undefined, again };
+    this.#problem = {
+      words: knows(`refused.${code}`) ? [`refused.${code}`, { message }] : [message ?? code],
+      until: performance.now() + lasts,
+      countdown: retryAfter !== undefined && (again ? "again.by-itself" : "again.in"),
+    };
     this.tick();
   }
 
@@ -89,12 +92,14 @@ export class Composer {
   /** To be called a few times a second. */
   tick() {
     if (!this.#problem) return;
-    const { words, until, counts, again } = this.#problem;
+    const { words, until, countdown } = this.#problem;
     const seconds = Math.ceil((until - performance.now()) / 1000);
     if (seconds <= 0) return void this.settle();
-    const [said, countdown] = this.#error.children; // the countdown is not read out
-    if (said.textContent !== words) said.textContent = words;
-    countdown.textContent = counts ? ` ${again ? "Trying again" : "Again"} in ${seconds} s` : "";
+    const [said, when] = this.#error.children; // the countdown is not read out
+    if (knows(words[0])) say(said, ...words);
+    else if (said.textContent !== words[0]) unsay(said, words[0]);
+    if (countdown) say(when, countdown, { time: roughly(seconds) });
+    else unsay(when);
     this.#error.hidden = false;
   }
 
@@ -143,7 +148,7 @@ export class Composer {
   #showCount() {
     const most = this.#rules.textChars;
     const length = lengthOf(this.#rules.clean(this.#input.value));
-    this.#count.textContent = length < COUNT_FROM * most ? "" : `${length}/${most}`;
+    this.#count.textContent = length < COUNT_FROM * most ? "" : `${number(length)}/${number(most)}`;
   }
 
   #buildPalette() {
@@ -151,9 +156,10 @@ export class Composer {
       const label = document.createElement("label");
       const radio = create("input", { type: "radio", name: "color", value: color });
       const dot = create("span", { className: "swatch" });
-      const words = create("span", { className: "unseen", textContent: name });
+      const words = create("span", { className: "unseen" });
       dot.style.setProperty("--tint", cssColor(color));
-      label.title = name;
+      say(words, `color.${name}`);
+      sayAs("title", label, `color.${name}`);
       label.append(radio, dot, words);
       this.#tools.querySelector("#colors").append(label);
     }

@@ -1,9 +1,11 @@
 /* A menu at some element: opened where one clicked, closed by Escape, Tab or a click elsewhere.
  *
- * Rule: it knows labels and what to run, nothing of messages. Roles and keys are those of the ARIA
+ * Rule: it knows what to say and what to run, nothing of messages. Roles and keys are those of the ARIA
  * menu pattern: arrows go round, Home and End to the ends. The focus goes back to where it came from,
- * unless that is gone: then to `home`.
+ * unless that is gone: then to what `home()` gives.
  */
+
+import { words } from "./i18n.js";
 
 const MARGIN_PX = 8;
 
@@ -26,12 +28,13 @@ export class Menu {
     return !this.#menu.hidden;
   }
 
-  /** Show `items` ({label, run}) for `subject` beside an element, which gets the focus back. */
+  /** Show `items` ({label, run}) for `subject` beside an element, which gets the focus back. Labels and
+   *  subject are keys with their values. */
   show(from, subject, items) {
     this.#from?.setAttribute("aria-expanded", "false");
     this.#from = from;
     from.setAttribute("aria-expanded", "true");
-    this.#menu.setAttribute("aria-label", subject);
+    this.#menu.setAttribute("aria-label", words(...subject));
     this.#menu.replaceChildren(...items.map((item) => this.#item(item)));
     this.#menu.hidden = false;
     this.#place(from.getBoundingClientRect());
@@ -42,7 +45,7 @@ export class Menu {
     if (!this.open) return;
     this.#menu.hidden = true;
     this.#from.setAttribute("aria-expanded", "false");
-    if (focus) (this.#from.isConnected ? this.#from : this.#home).focus();
+    if (focus) (this.#from.isConnected ? this.#from : this.#home()).focus();
     this.#from = null;
   }
 
@@ -51,7 +54,7 @@ export class Menu {
     button.type = "button";
     button.setAttribute("role", "menuitem");
     button.tabIndex = -1;
-    button.textContent = label;
+    button.textContent = words(...label);
     button.addEventListener("click", () => {
       this.close();
       run();
@@ -59,12 +62,14 @@ export class Menu {
     return button;
   }
 
+  /** In the page's own frame, which an on-screen keyboard may have moved. */
   #place({ left, top, bottom }) {
     const { width, height } = this.#menu.getBoundingClientRect();
-    const x = Math.min(left, innerWidth - width - MARGIN_PX);
-    const y = bottom + height + MARGIN_PX > innerHeight ? top - height : bottom;
+    const frame = document.body.getBoundingClientRect();
+    const x = Math.min(left - frame.left, frame.width - width - MARGIN_PX);
+    const y = bottom + height + MARGIN_PX > frame.bottom ? top - height : bottom;
     this.#menu.style.left = `${Math.max(MARGIN_PX, x)}px`;
-    this.#menu.style.top = `${Math.max(MARGIN_PX, y)}px`;
+    this.#menu.style.top = `${Math.max(MARGIN_PX, y - frame.top)}px`;
   }
 
   #key(event) {

@@ -7,6 +7,8 @@
 
 import { rank } from "../clients/js/src/index.js";
 
+const ROLES = new Set(["guest", "user", "vip", "moderator", "owner", "admin"]);
+
 export class RoomState {
   #rules = {};
   #role = "guest";
@@ -20,6 +22,11 @@ export class RoomState {
   /** The seq of the message that is pinned. */
   get pinned() {
     return this.#rules.pinned?.seq;
+  }
+
+  /** Whether one's role is too low to type here. */
+  get barred() {
+    return rank(this.#role) < rank(this.#rules.min_role ?? "guest");
   }
 
   /** Another room, of which nothing is known yet. */
@@ -59,32 +66,32 @@ export class RoomState {
     if (code === "slow_mode") this.#slowUntil = until;
   }
 
-  /** What is to be shown: {kind, text, seconds?}, the last counting down. */
+  /** Seconds until one may type again; 0: now, or nobody knows when. */
+  wait(now) {
+    return Math.max(0, Math.ceil((Math.max(this.#slowUntil, this.#mutedUntil ?? 0) - now) / 1000));
+  }
+
+  /** What is to be shown: {kind, say} with a key and its values or {kind, text} with somebody's words,
+   *  and `seconds` that count down. */
   lines(now) {
     const { announcement, pinned, slow_s: slow, silence = "none", min_role: least = "guest" } = this.#rules;
     const lines = [];
-    const add = (kind, text, until = 0) => {
-      lines.push(until > now ? { kind, text, seconds: Math.ceil((until - now) / 1000) } : { kind, text });
+    const add = (line, until = 0) => {
+      lines.push(until > now ? { ...line, seconds: Math.ceil((until - now) / 1000) } : line);
     };
-    if (this.#mutedUntil === 0) add("muted", "You are muted here.");
-    else if (this.#mutedUntil > now) add("muted", "You are muted here.", this.#mutedUntil);
-    if (announcement) add("announcement", announcement);
-    if (pinned) add("pinned", `${pinned.name ?? pinned.uid}: ${pinned.text}`);
-    if (silence === "all") add("silence", "Only moderators may type just now.");
-    else if (silence !== "none") add("silence", `Only ${plural(silence)} and above may type just now.`);
-    if (least !== "guest") add("silence", `Only ${plural(least)} and above may type here.`);
-    if (slow) add("slow", `Slow mode: a message every ${duration(slow)}.`, this.#slowUntil);
+    const rule = (kind, key, values) => ({ kind, say: [`rule.${key}`, values] });
+    if (this.#mutedUntil === 0) add(rule("muted", "muted"));
+    else if (this.#mutedUntil > now) add(rule("muted", "muted"), this.#mutedUntil);
+    if (announcement) add({ kind: "announcement", text: announcement });
+    if (pinned) add({ kind: "pinned", text: `${pinned.name ?? pinned.uid}: ${pinned.text}` });
+    if (silence === "all") add(rule("silence", "silence"));
+    else if (silence !== "none") add(rule("silence", "silence.below", { roles: plural(silence) }));
+    if (least !== "guest") add(rule("silence", "least", { roles: plural(least) }));
+    if (slow) add(rule("slow", "slow", { time: { seconds: slow } }), this.#slowUntil);
     return lines;
   }
 }
 
 function plural(role) {
-  return role === "vip" ? "VIPs" : `${role}s`;
-}
-
-/** Seconds in words: 90 is "90 s", 120 is "2 min", 7200 is "2 h". */
-export function duration(seconds) {
-  if (seconds >= 3600 && seconds % 3600 === 0) return `${seconds / 3600} h`;
-  if (seconds >= 60 && seconds % 60 === 0) return `${seconds / 60} min`;
-  return `${seconds} s`;
+  return ROLES.has(role) ? { key: `roles.${role}` } : role;
 }

@@ -7,13 +7,12 @@
 
 /* Where no server filled the page in, everything that can be sent may be tried. */
 const ANYTHING = {
-  room: ".", room_chars: Infinity, room_rule: "", text_chars: Infinity,
+  room: ".", room_chars: Infinity, text_chars: Infinity,
   dividing: "\\p{Cc}+", vanishing: "\\p{Cs}", surplus: "(?!)", visible: "\\S",
 };
 
 export class Rules {
   #room;
-  #roomChars;
   #dividing;
   #vanishing;
   #surplus;
@@ -21,9 +20,8 @@ export class Rules {
 
   /** `served`: what `rules_for_page` gives. */
   constructor(served) {
-    this.roomRule = served.room_rule;
+    this.roomChars = served.room_chars;
     this.textChars = served.text_chars;
-    this.#roomChars = served.room_chars;
     this.#room = new RegExp(served.room, "u");
     this.#visible = new RegExp(served.visible, "u");
     this.#dividing = new RegExp(served.dividing, "gu");
@@ -32,7 +30,7 @@ export class Rules {
   }
 
   allowsRoom(name) {
-    return lengthOf(name) <= this.#roomChars && this.#room.test(name);
+    return lengthOf(name) <= this.roomChars && this.#room.test(name);
   }
 
   /** The text as it will be published; empty when nothing of it could be seen. */

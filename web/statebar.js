@@ -3,6 +3,10 @@
  * down is not read out.
  */
 
+import { say, unsay } from "./i18n.js";
+
+const MINUTES_FROM_S = 120;
+
 export class StateBar {
   #bar;
   #shown = "";
@@ -14,33 +18,38 @@ export class StateBar {
 
   /** Show the lines of a RoomState; to be called a few times a second. */
   show(lines) {
-    const words = JSON.stringify(lines.map(({ kind, text }) => [kind, text]));
+    const words = JSON.stringify(lines.map(({ seconds, ...line }) => line));
     if (words !== this.#shown) this.#build(lines);
     this.#shown = words;
     lines.forEach(({ seconds }, index) => {
-      const words = seconds === undefined ? "" : ` Again in ${roughly(seconds)}`;
-      if (this.#countdowns[index].textContent !== words) this.#countdowns[index].textContent = words;
+      if (seconds) say(this.#countdowns[index], "again.in", { time: roughly(seconds) });
+      else unsay(this.#countdowns[index]);
     });
   }
 
   #build(lines) {
-    const rows = lines.map(({ kind, text }) => {
-      const row = document.createElement("p");
-      const words = document.createElement("span");
-      const countdown = document.createElement("span");
-      row.dataset.kind = kind;
-      words.dir = "auto";
-      words.textContent = text;
-      countdown.className = "countdown";
-      countdown.setAttribute("aria-hidden", "true");
-      row.append(words, countdown);
-      return row;
-    });
-    this.#countdowns = rows.map((row) => row.lastElementChild);
+    const rows = lines.map((line) => row(line));
+    this.#countdowns = rows.map((one) => one.lastElementChild);
     this.#bar.replaceChildren(...rows);
   }
 }
 
-function roughly(seconds) {
-  return seconds > 120 ? `${Math.ceil(seconds / 60)} min` : `${seconds} s`;
+function row({ kind, text, say: said }) {
+  const line = document.createElement("p");
+  const [label, words, countdown] = [0, 1, 2].map(() => document.createElement("span"));
+  line.dataset.kind = kind;
+  label.className = "rule-label";
+  if (kind === "pinned") say(label, "rule.pinned");
+  words.dir = "auto";
+  if (said) say(words, ...said);
+  else words.textContent = text;
+  countdown.className = "countdown";
+  countdown.setAttribute("aria-hidden", "true");
+  line.append(label, words, countdown);
+  return line;
+}
+
+/** Whole minutes, where there are several. */
+export function roughly(seconds) {
+  return { seconds: seconds > MINUTES_FROM_S ? Math.ceil(seconds / 60) * 60 : seconds };
 }

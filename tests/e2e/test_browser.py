@@ -20,6 +20,8 @@ from chat.bus.store import open_store
 from chat.config.sections import Config
 from chat.ops.engine import EmbeddedEngine
 
+expect.set_options(timeout=30_000)  # a bound, for a machine that is very busy
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [
@@ -92,6 +94,7 @@ class TestPage:
             page = open_page(browser, node, room)
             page.fill("#input", "my own")
             page.click("#send")
+            expect(page.locator("#chat .message[data-uid]")).to_have_attribute("data-seq", "1")
             for uid, text in (("u", "vile"), ("v", "fine"), ("u", "worse")):
                 said = {"uid": uid, "text": text}
                 assert node.request("POST", f"/v1/rooms/{room}/messages", said)[0] == 200

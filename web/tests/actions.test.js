@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { actionsFor } from "../actions.js";
+import { words } from "../i18n.js";
 
 const MESSAGE = { seq: 7, epoch: "e", uid: "u7", name: "阿花" };
 const may = (more) => ({ own: false, role: "moderator", pinned: undefined, ...more });
 const names = (actions) => actions.map(({ command }) => command.action ?? command.t);
-const find = (actions, label) => actions.find((action) => action.label === label).command;
+const find = (actions, label) => actions.find((action) => words(...action.label) === label).command;
 
 describe("what may be done about a message", () => {
   test("below a moderator: a report", () => {
@@ -28,6 +29,12 @@ describe("what may be done about a message", () => {
     const actions = actionsFor(MESSAGE, may());
     assert.equal(find(actions, "Mute for 10 minutes").seconds, 600);
     assert.equal(find(actions, "Mute for good").seconds, undefined);
+  });
+
+  test("each is told in words, with the name", () => {
+    const told = actionsFor(MESSAGE, may()).map((action) => words(...action.told));
+    assert.ok(told.includes("阿花 is muted for 10 minutes."));
+    assert.ok(told.includes("阿花 is muted for good."));
   });
 
   test("what is pinned is unpinned", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import { roomIn, serverUrl, tokenIn } from "../address.js";
+import { roomsIn, serverUrl, tokenIn } from "../address.js";
 
 const at = (href, served = ":8000/ws") => serverUrl(new URL(href), served);
 
@@ -52,8 +52,9 @@ describe("the server", () => {
 
 describe("the room", () => {
   test("is the one in the address, else the lobby", () => {
-    assert.equal(roomIn(new URL("http://a/?room=%E5%BC%B9%E5%B9%95")), "弹幕");
-    assert.equal(roomIn(new URL("http://a/?ws=wss://other")), "lobby");
-    assert.equal(roomIn(new URL("http://a/?room=")), "lobby");
+    assert.deepEqual(roomsIn(new URL("http://a/?room=%E5%BC%B9%E5%B9%95")), ["弹幕"]);
+    assert.deepEqual(roomsIn(new URL("http://a/?ws=wss://other")), ["lobby"]);
+    assert.deepEqual(roomsIn(new URL("http://a/?room=")), ["lobby"]);
+    assert.deepEqual(roomsIn(new URL("http://a/?room=b&room=a&room=b")), ["b", "a"]);
   });
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
-import { RoomState, duration } from "../roomstate.js";
+import { words } from "../i18n.js";
+import { RoomState } from "../roomstate.js";
 
 const NOW = 50_000;
 const WALL = 1_764_000_000_000;
@@ -25,7 +26,7 @@ describe("a room's rules", () => {
     assert.equal(line("pinned").text, "u: look");
     assert.equal(room.pinned, 3);
     room.ruled({ min_role: "vip" });
-    assert.match(line("silence").text, /VIPs and above/);
+    assert.match(words(...line("silence").say), /VIPs and above/);
     assert.equal(room.pinned, undefined);
     room.clear();
     assert.deepEqual(kinds(), []);
@@ -79,7 +80,28 @@ describe("a room's rules", () => {
     assert.deepEqual(kinds(), []);
   });
 
-  test("times are said in the largest unit that fits", () => {
-    assert.deepEqual([5, 90, 120, 7200].map(duration), ["5 s", "90 s", "2 min", "2 h"]);
+  test("who has too low a role is barred", () => {
+    assert.ok(!room.barred);
+    room.ruled({ min_role: "vip" });
+    assert.ok(room.barred);
+    room.role = "vip";
+    assert.ok(!room.barred);
+  });
+
+  test("who may speak is said of roles that are not known, too", () => {
+    room.ruled({ silence: "helper" });
+    assert.match(words(...line("silence").say), /Only helper and above/);
+  });
+
+  test("how long one has to wait is the longer of a mute and slow mode", () => {
+    assert.equal(room.wait(NOW), 0);
+    room.ruled({ slow_s: 90 });
+    room.spoke(NOW);
+    assert.equal(room.wait(NOW + 500), 90);
+    room.muted(WALL + 200_000, NOW, WALL);
+    assert.equal(room.wait(NOW), 200);
+    room.muted(0, NOW, WALL);
+    assert.equal(room.wait(NOW), 90);
+    assert.equal(room.wait(NOW + 90_000), 0);
   });
 });

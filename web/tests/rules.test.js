@@ -25,8 +25,8 @@ describe("rooms", () => {
     assert.equal(rules.allowsRoom("𠮷".repeat(6)), false);
   });
 
-  test("the sentence and the limit of a text are the server's", () => {
-    assert.equal(rules.roomRule, "1 to 5 letters");
+  test("the limits of a name and of a text are the server's", () => {
+    assert.equal(rules.roomChars, 5);
     assert.equal(rules.textChars, 10);
   });
 });

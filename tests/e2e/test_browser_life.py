@@ -1,0 +1,117 @@
+"""The page through an evening's mishaps: a cut network, a restart, a new token, a flood."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from bench.local import Node
+from chat.ops.engine import EmbeddedEngine
+from tests.e2e.cuttable import Cuttable
+from tests.e2e.test_browser import CHROMIUM, chromium, open_page
+from tests.e2e.test_browser_moderation import SECRET, enter, said, say, token
+
+PER_S = 1000
+FLOOD_S = 10
+BATCH = 100
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def test_the_network_is_cut_and_mended(browser: Browser, node: Node) -> None:
+    with Cuttable(node.port) as network:
+        page = browser.new_context().new_page()
+        page.goto(f"http://127.0.0.1:{network.port}/?room=life:cut&room=life:too")
+        connection = page.locator("#connection")
+        expect(connection).to_have_attribute("data-state", "open")
+        say(page, "before")
+        expect(said(page, "before")).to_have_count(1)
+        network.cut()
+        expect(connection).to_have_attribute("data-state", "connecting")
+        expect(page.locator("#connection-text")).to_have_text("Reconnecting")
+        say(page, "in between")
+        expect(page.locator("#chat .pending .fate")).to_have_text("sending…")
+        for room in ("life:cut", "life:too"):
+            assert node.request("POST", f"/v1/rooms/{room}/messages", {"text": "missed"})[0] == 200
+        network.mend()
+        expect(page.locator("#chat .message .text")).to_have_text(
+            ["before", "missed", "in between"]
+        )
+        expect(page.locator("#chat .pending")).to_have_count(0)
+        expect(connection).to_have_attribute("data-state", "open")
+        page.get_by_role("tab").nth(1).click()
+        expect(said(page, "missed")).to_have_count(1)
+
+
+def test_a_server_that_is_restarted_beneath(
+    browser: Browser, engine: EmbeddedEngine, tmp_path: Path
+) -> None:
+    with Node(tmp_path, bus_url=engine.url) as node:
+        page = open_page(browser, node, "life:restart")
+        say(page, "before")
+        expect(said(page, "before")).to_have_count(1)
+        assert node.stop() == 0
+        expect(page.locator("#connection")).to_have_attribute("data-state", "connecting")
+        say(page, "while it was away")
+        node.start()
+        expect(page.locator("#connection")).to_have_attribute("data-state", "open", timeout=60_000)
+        expect(page.locator("#chat .message .text")).to_have_text(["before", "while it was away"])
+        expect(page.locator("#chat .pending")).to_have_count(0)
+
+
+def test_a_newer_token_in_the_address_is_shown_at_once(browser: Browser, tmp_path: Path) -> None:
+    with Node(tmp_path, auth_secret=SECRET) as node:
+        page = enter(browser, node, "life:token", "u1", name="Ann", exp=int(time.time()) + 20)
+        expect(page.locator("#told")).to_contain_text("Your sign-in ends in")
+        newer = token("u1", name="Ann the second", role="vip")
+        page.evaluate("token => { location.hash = `token=${token}`; }", newer)
+        expect(page.locator("#me")).to_have_text("Ann the second · VIP")
+        # A page that did not follow is told that its token ended; this one goes on.
+        other = enter(browser, node, "life:token", "u2", exp=int(time.time()) + 5)
+        expect(other.locator("#connection-text")).to_have_text("Your token has expired")
+        other.evaluate("token => { location.hash = `token=${token}`; }", token("u2"))
+        expect(other.locator("#connection")).to_have_attribute("data-state", "open")
+        say(page, "still here")
+        expect(said(other, "still here")).to_have_count(1)
+        assert page.locator("#connection").get_attribute("data-state") == "open"
+
+
+def test_a_thousand_messages_a_second(browser: Browser, node: Node) -> None:
+    room = "life:flood"
+    page = open_page(browser, node, room)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def flood() -> None:
+        begun = time.monotonic()
+        for batch in range(PER_S * FLOOD_S // BATCH):
+            said = [{"uid": f"u{n}", "text": f"{batch}-{n}"} for n in range(BATCH)]
+            assert node.request("POST", f"/v1/rooms/{room}/messages", said)[0] == 200
+            time.sleep(max(0.0, begun + batch * BATCH / PER_S - time.monotonic()))
+
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    expect(page.locator("#chat .message").nth(199)).to_be_attached()
+    page.fill("#input", "through it all")
+    page.click("#send")
+    expect(page.locator("#input")).to_have_value("")
+    expect(page.locator("#chat")).to_have_attribute("aria-live", "off")
+    flooding.join()
+    last = f"{PER_S * FLOOD_S // BATCH - 1}-{BATCH - 1}"
+    expect(said(page, last)).to_be_in_viewport()
+    assert page.locator("#chat .message").count() <= 201
+    assert node.request("GET", f"/v1/rooms/{room}")[1]["seq"] == PER_S * FLOOD_S + 1
+    expect(page.locator("#chat")).to_have_attribute("aria-live", "polite")
+    assert not problems
