@@ -34,22 +34,22 @@ $(VENV)/bin/pip:
 	       && $(PYTHON) -m venv --clear $(VENV); } \
 	  || { rm -rf $(VENV); echo "no venv module: apt install python3-venv, then again"; exit 1; }
 
-$(VENV)/.serve: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.serve: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.dev: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with the test tools (once, about a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.serve
 
-$(VENV)/.fuzz: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.fuzz: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with the fuzzer (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@ $(VENV)/.serve
 
-$(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.bench: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with what draws plots (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]' \
 	  || $(BIN)/pip install --quiet --disable-pip-version-check --editable .

@@ -14,12 +14,12 @@ import re
 import signal
 from collections.abc import Coroutine
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from chat import __version__
 from chat.client.desk import commands, fail
 
 if TYPE_CHECKING:
@@ -86,10 +86,7 @@ LOCAL = "ws://127.0.0.1:8000/ws"
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            print(f"danmaku {metadata.version('danmaku')}")
-        except metadata.PackageNotFoundError:
-            print("danmaku, not installed but run from its source")
+        print(f"danmaku {__version__}")
         raise typer.Exit
 
 
