@@ -8,6 +8,8 @@
 #   make load SCENARIO=churn   Locust against a node it starts itself; SCENARIO=all for every one
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make faults             kill, freeze and cut everything under load; the ledger must balance
+#   make dist               the source distribution and wheels, in dist/
+#   make dist-check         those, installed and started on each Python that is here
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
 #   make clean              forget everything that can be made again
 
@@ -20,7 +22,7 @@ ARGS   ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz clean
+.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz dist dist-check clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +49,11 @@ $(VENV)/.dev: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 $(VENV)/.fuzz: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with the fuzzer (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@touch $@ $(VENV)/.serve
+
+$(VENV)/.release: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
+	@echo "setting up .venv with what builds and audits (once, about half a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[release]'
 	@touch $@ $(VENV)/.serve
 
 $(VENV)/.bench: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
@@ -121,7 +128,19 @@ faults: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# A wheel for this Python, with the loop in C, and one for any, without: both of the source
+# distribution, so that whoever builds it gets the same.
+dist: $(VENV)/.release
+	rm -rf dist
+	$(BIN)/python -m build --sdist --outdir dist >/dev/null
+	BUILD_EXTENSION=yes $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist dist/danmaku-*.tar.gz
+	BUILD_EXTENSION=no $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist dist/danmaku-*.tar.gz
+	@ls -1 dist
+
+dist-check: dist
+	$(BIN)/python -m tests.dist dist
+
 clean:
-	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
+	rm -rf $(VENV) bench/out build dist *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -164,6 +164,14 @@ def tail(
     run(terminal.tail(url, room, token, json))
 
 
+@app.command("config")
+def default_config() -> None:
+    """Print the default configuration, with the reason for each value."""
+    from importlib import resources
+
+    print(resources.files("chat.config").joinpath("config.toml").read_text("utf-8"), end="")
+
+
 @app.command()
 def doctor(config: ConfigFile = None) -> None:
     """Look at this machine: what is in a node's way, and what to do about it."""

@@ -54,7 +54,7 @@ class TestHelp:
     def test_every_command_is_listed(self) -> None:
         done = run("--help")
         assert done.exit_code == 0
-        for command in ("serve", "send", "tail", "doctor", "archive", "token"):
+        for command in ("serve", "send", "tail", "config", "doctor", "archive", "token"):
             assert command in done.stdout
 
     def test_without_a_command_it_helps(self) -> None:
@@ -64,6 +64,10 @@ class TestHelp:
         done = run("--version")
         assert done.exit_code == 0
         assert done.stdout.startswith("danmaku")
+
+    def test_the_default_configuration_is_printed_as_it_is_shipped(self) -> None:
+        shipped = Path(__file__).parents[2] / "config.toml"
+        assert run("config").stdout == shipped.read_text("utf-8")
 
     def test_an_unknown_command_is_a_wrong_use(self) -> None:
         assert run("sevre").exit_code == 2
