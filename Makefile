@@ -10,6 +10,8 @@
 #   make faults             kill, freeze and cut everything under load; the ledger must balance
 #   make dist               the source distribution and wheels, in dist/
 #   make dist-check         those, installed and started on each Python that is here
+#   make test-lowest        quick tests with every dependency at its lower bound
+#   make audit              known weaknesses of dependencies, by pip-audit
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
 #   make clean              forget everything that can be made again
 
@@ -22,7 +24,7 @@ ARGS   ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz dist dist-check clean
+.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz dist dist-check test-lowest audit clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -139,6 +141,12 @@ dist: $(VENV)/.release
 
 dist-check: dist
 	$(BIN)/python -m tests.dist dist
+
+test-lowest: $(VENV)/.serve
+	$(BIN)/python -m tests.lowest $(ARGS)
+
+audit: $(VENV)/.release $(VENV)/.dev
+	$(BIN)/python -m tests.audit
 
 clean:
 	rm -rf $(VENV) bench/out build dist *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
