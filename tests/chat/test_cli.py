@@ -1,5 +1,7 @@
 """The command line: its options, its errors, its exit statuses."""
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -289,3 +291,26 @@ class TestToken:
         done = run("token", "u7")
         assert done.exit_code == 1
         assert "DANMAKU_AUTH_SECRET" in done.stderr
+
+
+class TestReference:
+    """docs/configuration.md: the commands it begins with."""
+
+    def test_each_is_taken(
+        self, served: list[Config], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = (Path(__file__).parents[2] / "docs/configuration.md").read_text("utf-8")
+        block = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
+        (elsewhere / "my.toml").write_text("[server]\nport = 9001\n")
+
+        def diagnose(config: Config) -> list[Finding]:
+            served.append(config)
+            return []
+
+        monkeypatch.setattr(doctor, "diagnose", diagnose)
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            variables = dict(word.split("=") for word in words[: words.index("danmaku")])
+            done = CliRunner().invoke(app, words[words.index("danmaku") + 1 :], env=variables)
+            assert done.exit_code in (0, 7), done.output
+        assert [config.server.port for config in served] == [9001, 9000, 9000, 9001]
