@@ -8,6 +8,10 @@
 #   make load SCENARIO=churn   Locust against a node it starts itself; SCENARIO=all for every one
 #   make conformance        Autobahn|Testsuite, all of it (ARGS=--quick: half a minute)
 #   make faults             kill, freeze and cut everything under load; the ledger must balance
+#   make dist               the source distribution and wheels, in dist/
+#   make dist-check         those, installed and started on each Python that is here
+#   make test-lowest        quick tests with every dependency at its lower bound
+#   make audit              known weaknesses of dependencies, by pip-audit
 #   make fuzz               every fuzz target under atheris (ARGS="frames --seconds 600")
 #   make clean              forget everything that can be made again
 
@@ -20,7 +24,7 @@ ARGS   ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz clean
+.PHONY: help serve test test-web lint types format bench bench-peers load conformance faults fuzz dist dist-check test-lowest audit clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,22 +38,27 @@ $(VENV)/bin/pip:
 	       && $(PYTHON) -m venv --clear $(VENV); } \
 	  || { rm -rf $(VENV); echo "no venv module: apt install python3-venv, then again"; exit 1; }
 
-$(VENV)/.serve: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.serve: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.dev: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with the test tools (once, about a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.serve
 
-$(VENV)/.fuzz: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.fuzz: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with the fuzzer (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@ $(VENV)/.serve
 
-$(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.release: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
+	@echo "setting up .venv with what builds and audits (once, about half a minute) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@touch $@ $(VENV)/.serve
+
+$(VENV)/.bench: pyproject.toml chat/__init__.py | $(VENV)/bin/pip
 	@echo "setting up .venv with what draws plots (once, about half a minute) …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]' \
 	  || $(BIN)/pip install --quiet --disable-pip-version-check --editable .
@@ -121,7 +130,25 @@ faults: $(VENV)/.dev
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# A wheel for this Python, with the loop in C, and one for any, without: both of the source
+# distribution, so that whoever builds it gets the same.
+dist: $(VENV)/.release
+	rm -rf dist
+	$(BIN)/python -m build --sdist --outdir dist >/dev/null
+	BUILD_EXTENSION=yes $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist dist/danmaku-*.tar.gz
+	BUILD_EXTENSION=no $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist dist/danmaku-*.tar.gz
+	@ls -1 dist
+
+dist-check: dist
+	$(BIN)/python -m tests.dist dist
+
+test-lowest: $(VENV)/.serve
+	$(BIN)/python -m tests.lowest $(ARGS)
+
+audit: $(VENV)/.release $(VENV)/.dev
+	$(BIN)/python -m tests.audit
+
 clean:
-	rm -rf $(VENV) bench/out build *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
+	rm -rf $(VENV) bench/out build dist *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

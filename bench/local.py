@@ -88,6 +88,7 @@ class Node:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.port, self.api_port = free_port(), free_port()
         self.log = folder / f"node-{self.port}.log"
+        self.python = sys.executable
         self.command: Sequence[str] = ("-m", "chat.cli", "serve")
         self._settings: dict[str, object] = {
             "server_host": "127.0.0.1",
@@ -134,7 +135,7 @@ class Node:
         extra = {f"DANMAKU_{key.upper()}": str(value) for key, value in self._settings.items()}
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self.command],
+                [self.python, *self.command],
                 env=clean | extra,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -16,12 +16,12 @@ import signal
 from collections.abc import Coroutine, Mapping
 from enum import StrEnum
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from chat import __version__
 from chat.client.desk import commands, fail
 
 if TYPE_CHECKING:
@@ -88,10 +88,7 @@ LOCAL = "ws://127.0.0.1:8000/ws"
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            print(f"danmaku {metadata.version('danmaku')}")
-        except metadata.PackageNotFoundError:
-            print("danmaku, not installed but run from its source")
+        print(f"danmaku {__version__}")
         raise typer.Exit
 
 
@@ -189,6 +186,14 @@ def tail(
     from chat.client import terminal as terminal
 
     run(terminal.tail(url, room, token, json))
+
+
+@app.command("config")
+def default_config() -> None:
+    """Print the default configuration, with the reason for each value."""
+    from importlib import resources
+
+    print(resources.files("chat.config").joinpath("config.toml").read_text("utf-8"), end="")
 
 
 @app.command()

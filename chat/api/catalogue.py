@@ -53,7 +53,7 @@ def _sections() -> Iterator[str]:
     metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
     rows = []
     own = (metrics.requests, metrics.seconds, metrics.key_requests, metrics.cut)
-    for one in (*own, metrics.bus_seconds, metrics.bus_errors):
+    for one in (metrics.build, *own, metrics.bus_seconds, metrics.bus_errors):
         [shown] = one.describe()
         rows.append((shown.name, shown.type, ", ".join(one._labelnames), shown.documentation))
     yield _table("The API", rows)

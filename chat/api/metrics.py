@@ -6,6 +6,7 @@ Names and meanings are `families`'. Each number is shown once: a shard's with th
 whoever asks for the node's sums them.
 """
 
+import platform
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     disable_created_metrics,
@@ -26,6 +28,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from chat import __version__
 from chat.api.families import NODE, SHARDS
 from chat.api.family import PREFIX, Distribution, Family
 from chat.counters import NODE_FIELDS, NodeCount
@@ -87,6 +90,13 @@ class Metrics:
     def __init__(self, board: Scoreboard, own: Scoreboard) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(ScoreboardCollector(board, SHARDS, "shard"))
+        self.build = Gauge(
+            "danmaku_build_info",
+            "Always 1: which release this is, and on which Python.",
+            ["version", "python"],
+            registry=self._registry,
+        )
+        self.build.labels(__version__, platform.python_version()).set(1)
         ProcessCollector(namespace="danmaku_api", registry=self._registry)
         self.requests = Counter(
             "danmaku_api_requests",

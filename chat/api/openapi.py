@@ -4,7 +4,6 @@ Rules. Bodies are described by the Structs that check them, so the document cann
 else than the code does; what is written here by hand are the sentences and which body goes where.
 """
 
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chat import __version__
 from chat.api import contentpolicy, live_paths, moderation_paths, word_paths
 from chat.api.models import (
     MAX_TARGETS,
@@ -65,7 +65,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.0.3",
         "info": {
             "title": "Danmaku",
-            "version": version("danmaku"),
+            "version": __version__,
             "description": "Publish to rooms, to everyone, to users; moderate; see what goes on.",
         },
         "components": {

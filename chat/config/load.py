@@ -4,8 +4,9 @@ Rules. `load_config` lays the file and the `DANMAKU_<SECTION>_<KEY>` environment
 Strategy: msgspec stops at the first error of one `convert()`, so every key is converted by itself,
 and the rules that span keys run last, only over keys that are sound by themselves.
 
-A variable with our prefix that is none of ours is a problem, but for those that an orchestrator
-makes of a service's name.
+A variable with _FILE behind its name says which file has the value, as secrets are mounted. One
+with our prefix that is none of ours is a problem, but for those that an orchestrator makes of a
+service's name.
 
 Danger: a problem is printed and logged, and it quotes what it found. Nothing may quote the value of
 a key in `SECRETS`.
@@ -35,6 +36,9 @@ ORCHESTRATORS: Final = re.compile(
 """What Kubernetes, and Docker's links before it, put into the environment of every container beside
 a service called `danmaku`."""
 VARIABLES: Final = {PREFIX + path.replace(".", "_").upper(): path for path in TYPES}
+IN_FILES: Final = {f"{variable}_FILE": variable for variable in VARIABLES}
+MOST_BYTES: Final = 262_144
+"""Of a file that has the value of one key."""
 
 
 class ConfigError(Exception):
@@ -113,17 +117,33 @@ class _Draft:
 
     def take_environ(self, environ: Mapping[str, str]) -> None:
         for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-            path = VARIABLES.get(variable)
+            path = VARIABLES.get(IN_FILES.get(variable, variable))
             if path is None and ORCHESTRATORS.fullmatch(variable):
                 log.warning("%s is passed over: it tells of a service, not of this one", variable)
             elif path is None:
-                near = {name.removeprefix(PREFIX): name for name in VARIABLES}
+                known = IN_FILES if variable.endswith("_FILE") else VARIABLES
+                near = {name.removeprefix(PREFIX): name for name in known}
                 hint = words.did_you_mean(variable.removeprefix(PREFIX).upper(), near)
                 self.problems.append(f"{words.name(variable)}: unknown variable{hint}")
             elif not _is_text(environ[variable]):
                 self.refuse(path, f"not UTF-8 (from {variable})")
-            else:
+            elif variable not in IN_FILES:
                 self.take(path, _from_environ(path, environ[variable]), f" (from {variable})")
+            elif IN_FILES[variable] in environ:
+                self.refuse(path, f"both {IN_FILES[variable]} and {variable} are set")
+            else:
+                self.take_named_file(path, Path(environ[variable]), f" (from {variable})")
+
+    def take_named_file(self, path: str, file: Path, source: str) -> None:
+        try:
+            raw = _read(file)
+        except OSError as error:
+            fault = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            self.refuse(path, f"{file} cannot be read: {fault}{source}")
+        except ValueError as error:
+            self.refuse(path, f"{file} {error}{source}")
+        else:
+            self.take(path, _from_environ(path, raw), source)
 
     def take(self, path: str, value: Any, source: str) -> None:
         if path not in TYPES:
@@ -182,6 +202,24 @@ def _is_text(raw: str) -> bool:
     except UnicodeEncodeError:  # bytes that are not UTF-8 reach os.environ as lone surrogates
         return False
     return True
+
+
+def _read(file: Path) -> str:
+    """What stands in a file, without the line break an editor puts at the end.
+
+    Raises OSError, and ValueError for what cannot be a key's value.
+    """
+    with file.open("rb") as opened:
+        found = opened.read(MOST_BYTES + 1)
+    if len(found) > MOST_BYTES:
+        raise ValueError(f"is longer than {MOST_BYTES} bytes")
+    try:
+        text = found.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8: byte {error.start} is no text") from None
+    if not text:  # a secret that was not written yet must not be none
+        raise ValueError("is empty")
+    return text
 
 
 def _from_environ(path: str, raw: str) -> Any:

@@ -20,6 +20,8 @@ def expected(annotated: Any) -> str:
     match inspect.type_info(annotated):
         case inspect.IntType(ge=low, le=high):
             return f"int between {low} and {high}"
+        case inspect.BoolType():
+            return "true or false"
         case inspect.LiteralType(values=values):
             return "one of " + ", ".join(sorted(shown(str(value)) for value in values))
         case inspect.VarTupleType(item_type=inspect.LiteralType(values=values)):

@@ -1,5 +1,7 @@
 """The command line: its options, its errors, its exit statuses."""
 
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,7 +62,7 @@ class TestHelp:
     def test_every_command_is_listed(self) -> None:
         done = run("--help")
         assert done.exit_code == 0
-        for command in ("serve", "reload", "send", "tail", "doctor", "archive", "token"):
+        for command in ("serve", "reload", "send", "tail", "config", "doctor", "archive", "token"):
             assert command in done.stdout
 
     def test_without_a_command_it_helps(self) -> None:
@@ -70,6 +72,10 @@ class TestHelp:
         done = run("--version")
         assert done.exit_code == 0
         assert done.stdout.startswith("danmaku")
+
+    def test_the_default_configuration_is_printed_as_it_is_shipped(self) -> None:
+        shipped = Path(__file__).parents[2] / "config.toml"
+        assert run("config").stdout == shipped.read_text("utf-8")
 
     def test_an_unknown_command_is_a_wrong_use(self) -> None:
         assert run("sevre").exit_code == 2
@@ -309,3 +315,26 @@ class TestReload:
         done = run("reload", "--port", "45124")
         assert done.exit_code == 1
         assert "no node runs here on port 45124" in done.stderr
+
+
+class TestReference:
+    """docs/configuration.md: the commands it begins with."""
+
+    def test_each_is_taken(
+        self, served: list[Config], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = (Path(__file__).parents[2] / "docs/configuration.md").read_text("utf-8")
+        block = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[0]
+        (elsewhere / "my.toml").write_text("[server]\nport = 9001\n")
+
+        def diagnose(config: Config) -> list[Finding]:
+            served.append(config)
+            return []
+
+        monkeypatch.setattr(doctor, "diagnose", diagnose)
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            variables = dict(word.split("=") for word in words[: words.index("danmaku")])
+            done = CliRunner().invoke(app, words[words.index("danmaku") + 1 :], env=variables)
+            assert done.exit_code in (0, 7), done.output
+        assert [config.server.port for config in served] == [9001, 9000, 9000, 9001]

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from bench.local import Node
+from chat.config.load import IN_FILES
 from chat.node import DRAIN_MARGIN_S
 from shard.supervisor import COMPANION_S
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/danmaku.service"
 TEXT = UNIT.read_text()
+GUIDE = (Path(__file__).parents[2] / "docs/deploying.md").read_text("utf-8")
 DENIED = """
 import ctypes, sys
 PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
@@ -62,6 +64,15 @@ class TestUnit:
     def test_what_is_wrong_would_be_said(self, tmp_path: Path, right: str, wrong: str) -> None:
         unit = installed(tmp_path, TEXT.replace(right, wrong))
         assert analyze("verify", "--recursive-errors=no", unit).stderr
+
+    def test_keys_may_be_credentials_as_the_guide_has_it(self, tmp_path: Path) -> None:
+        (more,) = re.findall(r"^```ini\n.*?\[Service\]\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+        variable, file = re.search(r"Environment=(\w+)=%d/(\S+)", more).groups()  # type: ignore[union-attr]
+        assert variable in IN_FILES
+        assert f"LoadCredential={file}:" in more
+        unit = installed(tmp_path, TEXT.replace("[Service]\n", f"[Service]\n{more}"))
+        done = analyze("verify", "--recursive-errors=no", unit)
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_what_it_exposes_is_little(self, tmp_path: Path) -> None:
         unit = installed(tmp_path, TEXT)

@@ -16,6 +16,7 @@ from chat.config.words import did_you_mean, expected, got, is_text, name, shown,
     [
         (Annotated[int, Meta(ge=1, le=9)], "int between 1 and 9", False),
         (Literal["b", "a"], 'one of "a", "b"', True),
+        (bool, "true or false", False),
         (tuple[str, ...], 'a list of strings like ["a", "b"]', False),
         (Annotated[str, Meta(min_length=1)], "a string that is not empty", True),
         (str, "a string", True),
