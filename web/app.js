@@ -1,12 +1,13 @@
 /* The page: which element shows what, and what a click does.
  *
- * Rule: wiring only. The connection is clients/js, what flies is stage.js, what is listed is chat.js,
+ * Rule: wiring only. The connection is clients/js, what flies is its stage/, what is listed is chat.js,
  * what is being typed is composer.js.
  * The address bar is the page's configuration: ?room= (default "lobby"), #token= (in the hash, so it
  * reaches no server log on the way to the page). It cannot name another server, see address.js.
  */
 
 import { Likes, WHITE, connect, rank } from "../clients/js/src/index.js";
+import { Stage } from "../clients/js/src/stage/stage.js";
 import { actionsFor } from "./actions.js";
 import { roomIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
@@ -15,7 +16,6 @@ import { Composer } from "./composer.js";
 import { Menu } from "./menu.js";
 import { RoomState } from "./roomstate.js";
 import { servedRules } from "./rules.js";
-import { Stage } from "./stage.js";
 import { StateBar } from "./statebar.js";
 import { remember, store } from "./store.js";
 

@@ -8,7 +8,7 @@
  */
 
 import { WHITE, means } from "../clients/js/src/index.js";
-import { cssColor } from "./color.js";
+import { cssColor } from "../clients/js/src/stage/color.js";
 
 const KEEP = 200;
 const FLUSH_MS = 50;

@@ -5,7 +5,7 @@
  */
 
 import { WHITE } from "../clients/js/src/index.js";
-import { cssColor } from "./color.js";
+import { cssColor } from "../clients/js/src/stage/color.js";
 import { lengthOf } from "./rules.js";
 import { remember, store } from "./store.js";
 

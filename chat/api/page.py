@@ -50,6 +50,12 @@ def client_folder() -> Path:
     return _folder("clientjs", "clients/js/src")
 
 
+def modules() -> list[str]:
+    """Those modules, as paths below that folder."""
+    found = client_folder().rglob("*.js")
+    return sorted(path.relative_to(client_folder()).as_posix() for path in found)
+
+
 def _folder(installed: str, checkout: str) -> Path:
     here = Path(__file__).parent.parent
     return here / installed if (here / installed).is_dir() else here.parent / checkout
@@ -74,8 +80,8 @@ def routes(config: Config, ws_port: int) -> list[BaseRoute]:
     ]
     shared = _shared_with(server.origins)
     found += [
-        _route(MODULES + path.name, path.read_bytes(), path.suffix, shared)
-        for path in sorted(client_folder().glob("*.js"))
+        _route(MODULES + name, (client_folder() / name).read_bytes(), ".js", shared)
+        for name in modules()
     ]
     everything = f'export * from "..{MODULES}index.js";\n'
     found.append(_route(CLIENT, everything.encode(), ".js", shared))

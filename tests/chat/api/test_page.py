@@ -15,7 +15,7 @@ from tests.chat.api.wire import LAST, heard
 PAGE = b"GET / HTTP/1.1\r\nHost: chat.example:81\r\n\r\n"
 IMPORTED = re.compile(r'^(?:import|export|}).* from "(\.[^"]+)"', re.MULTILINE)
 """What a module imports; comments name types."""
-MODULES = sorted(path.name for path in page.client_folder().glob("*.js"))
+MODULES = page.modules()
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
 
 
@@ -145,7 +145,8 @@ class TestFiles:
         assert answer.headers["content-type"] == page.TYPES[".js"]
         assert answer.headers["access-control-allow-origin"] == "*"
         for wanted in IMPORTED.findall(answer.body.decode()):
-            assert wanted.removeprefix("./") in MODULES, f"{name} imports {wanted}"
+            path = urljoin(page.MODULES + name, wanted).removeprefix(page.MODULES)
+            assert path in MODULES, f"{name} imports {wanted}"
 
     def test_the_client_is_for_those_pages_that_may_connect(self, valkey: EmbeddedEngine) -> None:
         api = Api(valkey.url, server={"origins": ("https://a.example",)})

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Lanes } from "../lanes.js";
+import { Lanes } from "../src/stage/lanes.js";
 
 const WIDTH = 900;
 

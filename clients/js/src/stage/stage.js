@@ -8,7 +8,7 @@
  * few at a time, when no lane comes free: a flood of gifts must not bury the stage either.
  */
 
-import { means } from "../clients/js/src/index.js";
+import { means } from "../index.js";
 import { cssColor, isDark } from "./color.js";
 import { Lanes } from "./lanes.js";
 
