@@ -99,8 +99,12 @@ for (const name of ["delete", "clear"]) {
     stage.remove(event);
   });
 }
+onHere("shed", ({ count }) => stage.missed(count));
 onHere("gap", ({ lost, anew }) => {
-  if (anew) chat.restart();
+  if (anew) {
+    chat.restart();
+    stage.renumber();
+  }
   chat.divide(missedText(lost));
 });
 onHere("state", ({ state }) => {
@@ -330,17 +334,13 @@ $("like").addEventListener("click", () => likes.tap());
 
 // -- how the stage looks
 
-const small = matchMedia("(max-width: 820px)"); // as in style.css
-
 function showStage() {
-  const { on = true, opacity = 100, density = small.matches ? 100 : 75 } = store.view ?? {};
+  const { on = true, opacity = 100, density = 100 } = store.view ?? {};
   $("danmaku-on").setAttribute("aria-checked", on);
   $("quiet").hidden = on;
   $("opacity").value = opacity;
   $("density").value = density;
-  stage.on = on;
-  stage.opacity = opacity / 100;
-  stage.density = density / 100;
+  stage.set({ on, opacity: opacity / 100, area: density / 100 });
 }
 
 function setView(change) {

@@ -3,7 +3,8 @@
 Rules. Read once, at start, before the fork: few files, all small. Only what is listed here by its
 ending is served, so neither tests nor hidden files can be. The client's modules have the paths they
 have in the repository, so the page imports them by one relative path here and in its tests; pages
-elsewhere import CLIENT, which is all of them under one name; who may, `server.origins` says.
+elsewhere import ENTRIES, all of the client and the stage under a name each; who may,
+`server.origins` says.
 
 The page is told where the WebSocket is by how it was asked for: `server.public_url` where one is
 set, else a path beside its own where a shard passed the request on, else a port of its own host.
@@ -34,7 +35,7 @@ TYPES: Final = {
 }
 PLACEHOLDER: Final = "{{ws}}"
 RULES: Final = "{{rules}}"
-CLIENT: Final = "/client/danmaku.js"
+ENTRIES: Final = {"/client/danmaku.js": "index.js", "/client/stage.js": "stage/index.js"}
 MODULES: Final = "/clients/js/src/"
 
 Headers = dict[str, str]
@@ -83,8 +84,9 @@ def routes(config: Config, ws_port: int) -> list[BaseRoute]:
         _route(MODULES + name, (client_folder() / name).read_bytes(), ".js", shared)
         for name in modules()
     ]
-    everything = f'export * from "..{MODULES}index.js";\n'
-    found.append(_route(CLIENT, everything.encode(), ".js", shared))
+    for entry, module in ENTRIES.items():
+        everything = f'export * from "..{MODULES}{module}";\n'
+        found.append(_route(entry, everything.encode(), ".js", shared))
     swagger = swagger_folder()
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         path = swagger / name

@@ -151,7 +151,7 @@ class TestFiles:
     def test_the_client_is_for_those_pages_that_may_connect(self, valkey: EmbeddedEngine) -> None:
         api = Api(valkey.url, server={"origins": ("https://a.example",)})
         try:
-            for path in ("/client/danmaku.js", page.MODULES + "index.js"):
+            for path in (*page.ENTRIES, page.MODULES + "index.js"):
                 own = api.get(path, Origin="https://a.example").headers
                 assert own["access-control-allow-origin"] == "https://a.example"
                 other = api.get(path, Origin="https://b.example").headers
@@ -160,11 +160,12 @@ class TestFiles:
         finally:
             api.close()
 
-    def test_one_name_stands_for_the_whole_client(self, api: Api) -> None:
-        answer = api.get("/client/danmaku.js")
+    @pytest.mark.parametrize("path", page.ENTRIES)
+    def test_one_name_stands_for_the_whole_client(self, api: Api, path: str) -> None:
+        answer = api.get(path)
         assert answer.headers["access-control-allow-origin"] == "*"
         [wanted] = re.findall(r'export \* from "([^"]+)"', answer.body.decode())
-        assert api.get(urljoin("/client/danmaku.js", wanted)).status == 200
+        assert api.get(urljoin(path, wanted)).status == 200
 
     @pytest.mark.parametrize("path", ["/client/", "/clients/js/package.json", "/clients/js/src/"])
     def test_of_the_package_nothing_else_is(self, api: Api, path: str) -> None:

@@ -1,119 +1,168 @@
 /* The stage: danmaku in flight.
  *
- * Rule: text goes in by textContent, never as HTML. A bounded number of elements fly, taken from and
- * given back to a pool; the browser's compositor moves them (Web Animations), so a frame costs us
- * only its launches. Widths are measured on a canvas: asking the layout would force one per text.
- * What finds no lane in time is dropped here, counted in `data-dropped`, and still in the chat list.
- * One's own danmaku and the house's (system, gifts, superchats) go first, and may overlap others, a
- * few at a time, when no lane comes free: a flood of gifts must not bury the stage either.
+ * Rule: a bounded number flies, and what does not find a lane in time is left out, and counted. A frame
+ * costs us only its launches. Widths are measured on a canvas: asking the layout would force one per
+ * text. One's own danmaku and the house's (system, gifts, superchats) go first.
  */
 
 import { means } from "../index.js";
-import { cssColor, isDark } from "./color.js";
+import { Clock } from "./clock.js";
+import { Fliers } from "./fliers.js";
 import { Lanes } from "./lanes.js";
+import { lineOf } from "./line.js";
+import { looked } from "./look.js";
+import { Pace } from "./pace.js";
+import { Queue } from "./queue.js";
+import { LINES, adopt } from "./style.js";
+import { Tally } from "./tally.js";
 
-const MOST_FLYING = 160;
+/** @import { Message } from "../types.js" */
+/** @import { Line, Look, Stats } from "./types.js" */
+/** @typedef {Line & {at: number, px: number, width?: number}} Item */
+
+const MOST_FLYING = 240;
 const RESERVED = 24; // more, for those that go first
-const MOST_FORCED = 10;
-const MOST_WAITING = 120;
-const TRIES_PER_FRAME = 24;
-const PATIENCE_MS = 1200;
-const COURTESY_MS = 400; // how long those that go first look for a lane of their own
 const HOLD_MS = 4500;
-const LONGEST = 100; // characters; the chat list has the rest
 const REFERENCE_PX = 900; // the stage width at which a size of 25 is 25 px
 const LINE = 1.28;
-/* Left and right padding with border, as style.css has it. */
-const PADDING_PX = { plain: 0, fixed: 10, own: 10, house: 14 };
+/* Left and right padding with border, and top and bottom, as style.js has it. */
+const PADDING_PX = { plain: [0, 0], fixed: [10, 0], own: [10, 4], house: [14, 4] };
 const FADE = [{ opacity: 0 }, { opacity: 1, offset: 0.05 }, { opacity: 1, offset: 0.93 }, { opacity: 0 }];
 
 export class Stage {
   #stage;
   #sky;
-  #pen = document.createElement("canvas").getContext("2d");
+  #note = document.createElement("p");
+  #pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
   #family;
+  #clock = new Clock();
   #lanes = new Lanes();
-  #waiting = [];
-  #idle = [];
-  #flying = new Set();
-  #forced = 0;
-  #dropped = 0;
+  #queue = /** @type {Queue<Item>} */ (new Queue());
+  #pace = new Pace();
+  #tally = new Tally();
+  #look = looked({});
   #width = 0;
   #height = 0;
   #scale = 1;
-  #density = 1;
-  #on = true;
+  #shared = -1;
   #scheduled = false;
-  #still = matchMedia("(prefers-reduced-motion: reduce)");
+  #calm = matchMedia("(prefers-reduced-motion: reduce)");
+  #observer = new ResizeObserver(() => this.#resize());
+  #timer;
+  #ended = new AbortController();
 
-  constructor({ stage, sky }) {
+  /** Told, once a second, when the share that is left out has changed. @type {() => void} */
+  onshare = () => {};
+
+  /**
+   * @param {{stage: HTMLElement, sky: HTMLElement, note?: boolean}} elements the stage, and what of it
+   *   lines fly in; `note`: show the share that is left out
+   */
+  constructor({ stage, sky, note = true }) {
     this.#stage = stage;
     this.#sky = sky;
+    this.fliers = new Fliers(sky, this.#clock);
+    this.fliers.onland = () => this.#schedule(); // who lands makes place, and is counted
+    adopt(sky.getRootNode(), LINES);
     this.#family = getComputedStyle(sky).fontFamily;
-    new ResizeObserver(() => this.#resize()).observe(stage);
+    this.#note.className = "left-out";
+    this.#note.hidden = true;
+    if (note) sky.after(this.#note);
+    this.#observer.observe(sky);
     this.#resize();
-    document.addEventListener("visibilitychange", () => this.#waiting.splice(0));
+    const { signal } = this.#ended;
+    document.addEventListener("visibilitychange", () => this.#queue.remove(() => true), { signal });
+    this.#calm.addEventListener("change", () => this.clear(), { signal });
+    this.#timer = setInterval(() => this.#tell(), 1000);
   }
 
-  set on(on) {
-    this.#on = on;
-    if (!on) this.clear();
+  /** @returns {Omit<Stats, "filtered">} */
+  get stats() {
+    const { flown, left_out } = this.#tally;
+    const share = this.#tally.share(performance.now());
+    return { flown, left_out, share, flying: this.fliers.size, waiting: this.#queue.size };
   }
 
-  set opacity(opacity) {
-    this.#sky.style.opacity = opacity;
-  }
+  /** How it says that a share was left out. @param {number} share */
+  words = (share) => `${percent(share)} left out`;
 
-  /** Share of the stage, from its top, that danmaku may cover; and of the most that may fly. */
-  set density(density) {
-    if (density === this.#density) return;
-    this.#density = density;
+  /** @param {Partial<Look>} change */
+  set(change) {
+    this.#look = looked(change, this.#look);
+    this.#queue.patience = this.#look.patience;
+    this.#pace.speed = this.#look.speed;
+    this.#sky.style.opacity = String(this.#look.opacity);
+    if (this.#off) this.clear();
     this.#resize();
   }
 
-  clear() {
-    this.#waiting = [];
-    for (const flier of this.#flying) flier.animation.cancel();
-    for (const flier of [...this.#flying]) this.#land(flier);
-    this.#resize();
-  }
-
-  /** Fly no more what a `delete` or `clear` means. */
-  remove(event) {
-    this.#waiting = this.#waiting.filter(({ message }) => !means(event, message));
-    for (const flier of [...this.#flying]) {
-      if (!means(event, flier.message)) continue;
-      flier.animation.cancel();
-      this.#land(flier);
-    }
-  }
-
-  /** Offer a message. A hidden page flies nothing: nobody would see it, and it would all pile up. */
-  offer(message, own) {
-    if (!this.#on || document.hidden) return;
-    const first = own || message.kind !== undefined;
-    const item = { ...this.#shape(message, own), first, at: performance.now() };
-    if (first) this.#waiting.unshift(item);
-    else this.#waiting.push(item);
-    if (this.#waiting.length > MOST_WAITING) this.#shed();
+  /**
+   * Time goes at this rate from now on: 0 is not at all, and then nothing is taken but what goes first.
+   * @param {number} rate
+   */
+  turn(rate) {
+    if (rate === this.#clock.rate) return;
+    const now = performance.now();
+    this.#clock.turn(now, rate);
+    this.fliers.turned(now);
     this.#schedule();
   }
 
-  #shape(message, own) {
-    const { color, mode: asked, size, kind } = message;
-    const text = message.times > 1 ? `${brief(message.text)} × ${message.times}` : brief(message.text);
-    const mode = this.#still.matches && asked !== "bottom" ? "top" : asked;
-    const fixed = mode === "top" || mode === "bottom";
-    const look = kind ? "house" : own ? "own" : fixed ? "fixed" : "plain";
-    const px = Math.round(size * this.#scale);
-    return { message, text, color, mode, fixed, look, px, kind: kind ?? "chat" };
+  clear() {
+    this.#queue.remove(() => true);
+    this.fliers.remove(() => true);
+    this.#lanes.clear();
   }
 
-  /** Drop the oldest that may be dropped. */
-  #shed() {
-    const index = this.#waiting.findIndex((item) => !item.first);
-    this.#waiting.splice(index, 1); // -1, all go first: the last, which is the oldest of those
-    this.#dropped += 1;
+  /**
+   * Fly no more what a `delete` or `clear` means.
+   * @param {{t: string, seq: number, target?: number, uid?: string}} event
+   */
+  remove(event) {
+    this.removeIf((message) => means(event, message));
+  }
+
+  /** @param {(message: Message) => boolean} meant */
+  removeIf(meant) {
+    this.#queue.remove(({ message }) => meant(message));
+    this.fliers.remove(({ line }) => meant(line.message));
+  }
+
+  /** Numbers began anew: what flies has none any more. */
+  renumber() {
+    const lines = [...this.#queue.items, ...this.fliers.all.map(({ line }) => line)];
+    for (const line of lines) line.message = { ...line.message, seq: NaN };
+  }
+
+  /**
+   * Offer a message. A hidden page flies nothing: nobody would see it, and it would all pile up.
+   * @param {Message} message
+   * @param {boolean} own
+   */
+  offer(message, own) {
+    if (this.#off || document.hidden) return;
+    const line = lineOf(message, own);
+    if (!this.#clock.rate && !line.first) return;
+    const now = performance.now();
+    this.missed(this.#queue.add({ ...line, px: 0, at: this.#clock.at(now) }));
+    this.#schedule();
+  }
+
+  /** So many were left out. @param {number} count */
+  missed(count) {
+    if (count) this.#tally.leave(performance.now(), count);
+  }
+
+  destroy() {
+    this.#ended.abort();
+    this.#observer.disconnect();
+    clearInterval(this.#timer);
+    this.set({ on: false });
+    this.#note.remove();
+  }
+
+  get #off() {
+    return !this.#look.on || (this.#calm.matches && this.#look.still === "off");
   }
 
   #schedule() {
@@ -122,120 +171,148 @@ export class Stage {
     requestAnimationFrame((now) => this.#frame(now));
   }
 
+  /** @param {number} now */
   #frame(now) {
     this.#scheduled = false;
-    const tried = this.#waiting.splice(0, TRIES_PER_FRAME);
-    const kept = tried.filter((item) => !this.#launch(item, now) && !this.#expired(item, now));
-    this.#waiting.unshift(...kept);
+    const at = this.#clock.at(now);
+    if (this.#clock.rate) {
+      this.#pace.hurry(at, this.#queue.pressure(at));
+      this.missed(this.#queue.serve(at, (item) => this.#launch(item, now, at)));
+    }
+    this.fliers.settle(now);
     this.#publish();
-    if (this.#waiting.length) this.#schedule();
+    if ((this.#queue.size && this.#clock.rate) || this.fliers.hurrying) this.#schedule();
   }
 
-  #expired(item, now) {
-    const expired = now - item.at > PATIENCE_MS;
-    if (expired) this.#dropped += 1;
-    return expired;
+  /**
+   * @param {Item} item
+   * @param {number} now
+   * @param {number} at
+   */
+  #launch(item, now, at) {
+    if (this.fliers.size >= MOST_FLYING + (item.first ? RESERVED : 0)) return false;
+    const width = item.width ?? this.#measure(item);
+    const height = Math.ceil(item.px * LINE) + PADDING_PX[item.look][1];
+    const modes = this.#calm.matches && item.mode !== "bottom" ? ["top", "bottom"] : [item.mode];
+    const flew = modes.some((mode) => (mode === "top" || mode === "bottom"
+      ? this.#stand({ ...item, mode }, now, at, { width, height })
+      : this.#fly(item, now, at, { width, height })));
+    if (flew) this.#tally.flew(performance.now());
+    return flew;
   }
 
-  #launch(item, now) {
-    const most = item.first ? MOST_FLYING + RESERVED : MOST_FLYING * this.#density;
-    if (this.#flying.size >= most) return false;
-    item.width ??= this.#measure(item);
-    const height = Math.ceil(item.px * LINE) + (item.look === "own" || item.look === "house" ? 4 : 0);
-    const { width, first } = item;
-    item.forced = first && this.#forced < MOST_FORCED && now - item.at > COURTESY_MS;
-    const place = { width, height, force: item.forced };
-    return item.fixed ? this.#stand(item, now, place) : this.#fly(item, now, place);
-  }
-
-  /** Text width in px; what stands still is made to fit the stage. */
+  /**
+   * Text width in px; what stands still is made to fit the stage, and nothing is taller than it.
+   * @param {Item} item
+   */
   #measure(item) {
-    const padding = 2 * PADDING_PX[item.look];
+    const padding = 2 * PADDING_PX[item.look][0];
     const widest = this.#width * 0.94 - padding;
+    item.px = Math.max(8, Math.round(Math.min(item.size * this.#scale, this.#height / LINE / 2)));
     this.#pen.font = `bold ${item.px}px ${this.#family}`;
-    const { width } = this.#pen.measureText(item.text);
-    if (!item.fixed || width <= widest) return Math.ceil(width + padding);
-    item.px = Math.max(12, Math.floor((item.px * widest) / width));
-    return Math.ceil(widest + padding);
+    const { width } = this.#pen.measureText(item.who + item.text);
+    item.width = Math.ceil(width + padding);
+    const stands = this.#calm.matches || item.mode === "top" || item.mode === "bottom";
+    if (stands && width > widest) {
+      item.px = Math.max(8, Math.floor((item.px * widest) / width));
+      item.width = Math.ceil(widest + padding);
+    }
+    return item.width;
   }
 
-  #fly(item, now, place) {
+  /**
+   * @param {Item} item
+   * @param {number} now
+   * @param {number} at
+   * @param {{width: number, height: number}} box
+   */
+  #fly(item, now, at, { width, height }) {
     const reverse = item.mode === "reverse";
-    const duration = this.#duration(place.width);
-    const y = this.#lanes.fly(now, { ...place, duration, reverse });
+    const duration = this.#pace.duration(width, this.#width);
+    const gap = width * (1 / this.#look.density - 1);
+    const y = this.#lanes.fly(at, { width, height, duration, gap, reverse, first: item.first });
     if (y < 0) return false;
-    const path = [this.#at(this.#width, y), this.#at(-place.width, y)];
+    const path = [move(this.#width, y), move(-width, y)];
     if (reverse) path.reverse();
     this.#show(item, now, path, { duration, easing: "linear" });
     return true;
   }
 
-  #stand(item, now, place) {
-    const bottom = item.mode === "bottom";
-    const edge = this.#lanes.stand(now, { ...place, hold: HOLD_MS, bottom });
+  /**
+   * @param {Item} item
+   * @param {number} now
+   * @param {number} at
+   * @param {{width: number, height: number}} box
+   */
+  #stand(item, now, at, { width, height }) {
+    const edge = this.#lanes.stand(at, { height, hold: HOLD_MS, bottom: item.mode === "bottom" });
     if (edge < 0) return false;
-    const y = bottom ? this.#height - edge - place.height : edge;
-    const rest = this.#at((this.#width - place.width) / 2, y);
-    const path = FADE.map((step) => ({ ...step, ...rest }));
-    this.#show(item, now, path, { duration: HOLD_MS });
+    const stands = { width, height, edge };
+    this.#show(item, now, this.#place(item.mode, stands), { duration: HOLD_MS }, stands);
     return true;
   }
 
-  /** Longer texts fly faster, as everywhere, but no faster than can be read. */
-  #duration(width) {
-    const usual = Math.min(9500, 3500 + this.#width * 4.5);
-    const fastest = (this.#width * 2.2) / usual;
-    return Math.max(usual, (this.#width + width) / fastest);
+  /**
+   * @param {string} mode
+   * @param {{width: number, height: number, edge: number}} stands
+   */
+  #place(mode, { width, height, edge }) {
+    const y = mode === "bottom" ? this.#height - edge - height : edge;
+    return FADE.map((step) => ({ ...step, ...move((this.#width - width) / 2, y) }));
   }
 
-  #at(x, y) {
-    return { transform: `translate3d(${x}px, ${y}px, 0)` };
-  }
-
-  #show(item, now, path, timing) {
-    const element = this.#idle.pop() ?? document.createElement("div");
-    element.className = `danmaku ${item.look}${isDark(item.color) ? " dark-ink" : ""}`;
-    element.dataset.mode = item.mode;
-    element.dataset.kind = item.kind;
-    element.textContent = item.text;
-    // On the house's own grounds a colour of the message's choice may be unreadable.
-    element.style.color = item.look === "house" ? "#fff" : cssColor(item.color);
-    element.style.fontSize = `${item.px}px`;
-    this.#sky.append(element);
-    const animation = element.animate(path, timing);
-    const flier = { element, animation, forced: item.forced, message: item.message };
-    /* Left alone, an animation starts when its first frame is ready: late by what the frame took, and
-     * out of step with the lanes, which count from now. */
-    flier.animation.startTime = now;
-    flier.animation.onfinish = () => this.#land(flier);
-    this.#flying.add(flier);
-    if (flier.forced) this.#forced += 1;
+  /**
+   * @param {Item} item
+   * @param {number} now
+   * @param {Keyframe[]} path
+   * @param {KeyframeAnimationOptions} timing
+   * @param {import("./fliers.js").Flier["stands"]} [stands]
+   */
+  #show(item, now, path, timing, stands) {
+    this.fliers.show(item, now, path, timing, stands);
     this.#stage.dataset.last = item.text;
   }
 
-  #land(flier) {
-    this.#flying.delete(flier);
-    if (flier.forced) this.#forced -= 1;
-    flier.animation.onfinish = null;
-    flier.element.remove();
-    this.#idle.push(flier.element);
-    this.#schedule(); // to publish the count, once per frame
-  }
-
   #publish() {
-    this.#stage.dataset.flying = this.#flying.size;
-    this.#stage.dataset.dropped = this.#dropped;
+    this.#stage.dataset.flying = String(this.fliers.size);
+    this.#stage.dataset.dropped = String(this.#tally.left_out);
   }
 
+  /** Say the share that is left out, if it has changed. */
+  #tell() {
+    const { share } = this.stats;
+    if (share === this.#shared) return;
+    this.#shared = share;
+    this.#note.hidden = share < 0.005;
+    this.#note.textContent = this.words(share);
+    this.onshare();
+  }
+
+  /** Lines in flight go on as they did; those that stand keep their place. */
   #resize() {
-    this.#width = this.#stage.clientWidth;
-    this.#height = this.#sky.clientHeight;
-    this.#scale = Math.min(1.5, Math.max(0.62, this.#width / REFERENCE_PX));
-    this.#lanes.resize(this.#width, this.#height * this.#density);
+    const { clientWidth: width, clientHeight: height } = this.#sky;
+    const other = width !== this.#width || height !== this.#height;
+    this.#width = width;
+    this.#height = height;
+    this.#scale = Math.min(1.5, Math.max(0.62, width / REFERENCE_PX)) * this.#look.size;
+    this.#lanes.resize(width, height * this.#look.area);
+    if (!other) return;
+    for (const { animation, line, stands } of this.fliers.all) {
+      const effect = /** @type {KeyframeEffect} */ (animation.effect);
+      if (stands) effect.setKeyframes(this.#place(line.mode, stands));
+    }
   }
 }
 
-function brief(text) {
-  const characters = [...text.replace(/\s+/gu, " ")];
-  return characters.length > LONGEST ? `${characters.slice(0, LONGEST).join("")}…` : characters.join("");
+/**
+ * @param {number} x
+ * @param {number} y
+ */
+function move(x, y) {
+  return { transform: `translate3d(${x}px, ${y}px, 0)` };
+}
+
+/** @param {number} share */
+export function percent(share) {
+  return `${Math.round(share * 100)} %`;
 }
