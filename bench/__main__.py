@@ -39,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("workload", nargs="*", help=f"one or more of {', '.join(names())}")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the viewers, 2 rounds")
+    parser.add_argument("--seconds", type=int, default=60, help="of `page` (default 60)")
     parser.add_argument("--peers", action="store_true", help="other servers, too")
     parser.add_argument("--plot", type=Path, metavar="JSON", help="only draw an earlier run again")
     options = parser.parse_args()
@@ -55,7 +56,8 @@ def chosen(options: argparse.Namespace) -> list[str]:
 
 def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Run what is chosen, printing each table as it comes; the run as it is kept."""
-    settings = Settings(rounds=2 if options.quick else options.rounds, quick=options.quick)
+    rounds = 2 if options.quick else options.rounds
+    settings = Settings(rounds=rounds, quick=options.quick, seconds=options.seconds)
     sections: dict[str, Section] = {}
     skipped: dict[str, str] = {}
     failed: dict[str, str] = {}

@@ -1,6 +1,6 @@
 /* The page: which element shows what, and what a click does.
  *
- * Rule: wiring only. The connection is clients/js, what flies is stage.js, what is listed is chat.js,
+ * Rule: wiring only. The connection is clients/js, what flies is its stage/, what is listed is chat.js,
  * what is being typed is composer.js, what is known of a room is place.js.
  * The address bar is the page's configuration: ?room= (default "lobby"; several are tabs), ?lang=, and
  * #token= (in the hash, so it reaches no server log on the way to the page; a newer one there is shown
@@ -8,6 +8,7 @@
  */
 
 import { WHITE, connect } from "../clients/js/src/index.js";
+import { Stage } from "../clients/js/src/stage/stage.js";
 import { actionsFor } from "./actions.js";
 import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
@@ -19,7 +20,6 @@ import { Me } from "./me.js";
 import { Menu } from "./menu.js";
 import { Place } from "./place.js";
 import { servedRules } from "./rules.js";
-import { Stage } from "./stage.js";
 import { StateBar } from "./statebar.js";
 import { Status } from "./status.js";
 import { openRooms, remember, rememberOpen, store } from "./store.js";
@@ -119,10 +119,16 @@ for (const name of ["delete", "clear"]) {
     if (place === here) stage.remove(event);
   });
 }
-inRoom("gap", ({ chat }, { lost, anew }) => {
-  if (anew) chat.restart();
-  if (lost) chat.divide("missed", { count: lost });
-  else chat.divide("missed.some"); // nobody knows how many
+inRoom("shed", (place, { count }) => {
+  if (place === here) stage.missed(count);
+});
+inRoom("gap", (place, { lost, anew }) => {
+  if (anew) {
+    place.chat.restart();
+    if (place === here) stage.renumber();
+  }
+  if (lost) place.chat.divide("missed", { count: lost });
+  else place.chat.divide("missed.some"); // nobody knows how many
 });
 inRoom("state", (place, { state }) => {
   place.state.ruled(state);
@@ -387,17 +393,13 @@ $("newer").addEventListener("click", () => {
 
 // -- how the stage looks
 
-const small = matchMedia("(max-width: 820px)"); // as in style.css
-
 function showStage() {
-  const { on = true, opacity = 100, density = small.matches ? 100 : 75 } = store.view ?? {};
+  const { on = true, opacity = 100, density = 100 } = store.view ?? {};
   $("danmaku-on").setAttribute("aria-checked", on);
   $("quiet").hidden = on;
   $("opacity").value = opacity;
   $("density").value = density;
-  stage.on = on;
-  stage.opacity = opacity / 100;
-  stage.density = density / 100;
+  stage.set({ on, opacity: opacity / 100, area: density / 100 });
 }
 
 function setView(change) {

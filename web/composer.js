@@ -5,7 +5,7 @@
  */
 
 import { WHITE } from "../clients/js/src/index.js";
-import { cssColor } from "./color.js";
+import { cssColor } from "../clients/js/src/stage/color.js";
 import { knows, number, say, sayAs, unsay } from "./i18n.js";
 import { lengthOf } from "./rules.js";
 import { roughly } from "./statebar.js";

@@ -6,7 +6,7 @@
 
 import { WHITE } from "../clients/js/src/index.js";
 import { hueOf, portrait } from "./avatar.js";
-import { cssColor } from "./color.js";
+import { cssColor } from "../clients/js/src/stage/color.js";
 import { number, say } from "./i18n.js";
 
 /** A message's element, of the template's. */

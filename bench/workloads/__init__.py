@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class Settings:
     rounds: int = 5
     quick: bool = False
+    seconds: int = 60
+    """Of a workload that lasts as long as one likes."""
 
     def viewers(self, wanted: int) -> int:
         """How many connections to open: all that are wanted, or a tenth for a quick look."""

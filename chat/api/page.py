@@ -4,7 +4,7 @@ Rules. Files are read once, at start: few, all small. What the page is told of t
 put in as it is asked for, as that may change. Only what is listed here by its ending is served, so
 neither tests nor hidden files can be. The client's modules have the paths they have in the
 repository, so the page imports them by one relative path here and in its tests; pages elsewhere
-import CLIENT, which is all of them under one name; who may, `server.origins` says.
+import ENTRIES, all of the client and the stage under a name each; who may, `server.origins` says.
 
 The page is told where the WebSocket is by how it was asked for: `server.public_url` where one is
 set, else a path beside its own where a shard passed the request on, else a port of its own host.
@@ -35,7 +35,7 @@ TYPES: Final = {
 }
 PLACEHOLDER: Final = "{{ws}}"
 RULES: Final = "{{rules}}"
-CLIENT: Final = "/client/danmaku.js"
+ENTRIES: Final = {"/client/danmaku.js": "index.js", "/client/stage.js": "stage/index.js"}
 MODULES: Final = "/clients/js/src/"
 CONSOLE: Final = "console"
 """Where the console is, and what the folder of its files is called."""
@@ -51,6 +51,12 @@ def web_folder() -> Path:
 def client_folder() -> Path:
     """Where the JavaScript client's modules are."""
     return _folder("clientjs", "clients/js/src")
+
+
+def modules() -> list[str]:
+    """Those modules, as paths below that folder."""
+    found = client_folder().rglob("*.js")
+    return sorted(path.relative_to(client_folder()).as_posix() for path in found)
 
 
 def _folder(installed: str, checkout: str) -> Path:
@@ -78,11 +84,12 @@ def routes(config: Config, ws_port: int) -> list[BaseRoute]:
     found.append(_console((folder / CONSOLE / "index.html").read_bytes()))
     shared = _shared_with(config.server)
     found += [
-        _route(MODULES + path.name, path.read_bytes(), path.suffix, shared)
-        for path in sorted(client_folder().glob("*.js"))
+        _route(MODULES + name, (client_folder() / name).read_bytes(), ".js", shared)
+        for name in modules()
     ]
-    everything = f'export * from "..{MODULES}index.js";\n'
-    found.append(_route(CLIENT, everything.encode(), ".js", shared))
+    for entry, module in ENTRIES.items():
+        everything = f'export * from "..{MODULES}{module}";\n'
+        found.append(_route(entry, everything.encode(), ".js", shared))
     swagger = swagger_folder()
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         path = swagger / name

@@ -15,7 +15,7 @@ from tests.chat.api.wire import LAST, heard
 PAGE = b"GET / HTTP/1.1\r\nHost: chat.example:81\r\n\r\n"
 IMPORTED = re.compile(r'^(?:import|export|}).* from "(\.[^"]+)"', re.MULTILINE)
 """What a module imports; comments name types."""
-MODULES = sorted(path.name for path in page.client_folder().glob("*.js"))
+MODULES = page.modules()
 SERVED = sorted(path.name for path in page.web_folder().iterdir() if path.suffix in page.TYPES)
 
 
@@ -182,12 +182,13 @@ class TestFiles:
         assert answer.headers["content-type"] == page.TYPES[".js"]
         assert answer.headers["access-control-allow-origin"] == "*"
         for wanted in IMPORTED.findall(answer.body.decode()):
-            assert wanted.removeprefix("./") in MODULES, f"{name} imports {wanted}"
+            path = urljoin(page.MODULES + name, wanted).removeprefix(page.MODULES)
+            assert path in MODULES, f"{name} imports {wanted}"
 
     def test_the_client_is_for_those_pages_that_may_connect(self, valkey: EmbeddedEngine) -> None:
         api = Api(valkey.url, server={"origins": ("https://a.example",)})
         try:
-            for path in ("/client/danmaku.js", page.MODULES + "index.js"):
+            for path in (*page.ENTRIES, page.MODULES + "index.js"):
                 own = api.get(path, Origin="https://a.example").headers
                 assert own["access-control-allow-origin"] == "https://a.example"
                 other = api.get(path, Origin="https://b.example").headers
@@ -196,11 +197,12 @@ class TestFiles:
         finally:
             api.close()
 
-    def test_one_name_stands_for_the_whole_client(self, api: Api) -> None:
-        answer = api.get("/client/danmaku.js")
+    @pytest.mark.parametrize("path", page.ENTRIES)
+    def test_one_name_stands_for_the_whole_client(self, api: Api, path: str) -> None:
+        answer = api.get(path)
         assert answer.headers["access-control-allow-origin"] == "*"
         [wanted] = re.findall(r'export \* from "([^"]+)"', answer.body.decode())
-        assert api.get(urljoin("/client/danmaku.js", wanted)).status == 200
+        assert api.get(urljoin(path, wanted)).status == 200
 
     @pytest.mark.parametrize("path", ["/client/", "/clients/js/package.json", "/clients/js/src/"])
     def test_of_the_package_nothing_else_is(self, api: Api, path: str) -> None:
