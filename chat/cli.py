@@ -11,22 +11,20 @@ The one danger: local variables hold secrets and tokens, so typer's tracebacks w
 import asyncio
 import os
 import re
-import signal
-from collections.abc import Coroutine
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chat.client import top
 from chat.client.desk import commands, fail
+from chat.client.running import run
 
 if TYPE_CHECKING:
     from chat.config.sections import Config
     from chat.wire.schema import Ack
-
-T = TypeVar("T")
 
 ANSWER_S = 30.0
 """How long `send` tries: a few attempts, each with a back-off or a `retry_after`."""
@@ -277,31 +275,7 @@ def load(path: Path | None, options: dict[str, str] | None = None) -> "Config":
         fail("the configuration is refused", *error.problems, status=2)
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do what a client does, in an event loop of its own."""
-    from chat.client.link import ClientError
-
-    try:
-        return asyncio.run(interruptible(work))
-    except ClientError as error:
-        fail(str(error))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
-
-
-async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Work that Ctrl-C cancels at once, also in a room where nothing happens.
-
-    The handler of asyncio.run itself may run late: a signal that comes just before the loop begins
-    to wait does not end that waiting. One of the loop's own is written to what the loop waits for.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # it is behind a shell's `&`
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-    return await work
-
-
+app.add_typer(top.commands)
 app.add_typer(commands)  # behind those above in the help
 
 
