@@ -20,7 +20,8 @@ from pathlib import Path
 import redis
 
 from chat.ops.busserver import BusServer, look
-from chat.ops.cores import read, usable_cores
+from chat.ops.cgroups import read
+from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
 
 PINGS = 20
