@@ -166,13 +166,19 @@ def tail(
 
 
 @app.command()
-def doctor(config: ConfigFile = None) -> None:
-    """Look at this machine: what is in a node's way, and what to do about it."""
+def doctor(
+    config: ConfigFile = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Look at this machine: what is in a node's way, and what to do about it; 1 if there is."""
     from chat.ops.doctor import diagnose
-    from chat.ops.findings import exit_code, render
+    from chat.ops.findings import as_json, exit_code, render
 
     findings = diagnose(load(config))
-    render(findings)
+    if json:
+        print(as_json(findings))
+    else:
+        render(findings)
     raise typer.Exit(exit_code(findings))
 
 
