@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chat.api import server as api
 from chat.api.guard import is_loopback
+from chat.bus import tracing
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
 from chat.config.sections import Config, Server, public_url
@@ -271,7 +272,8 @@ def run_shard(
 
     def build(connections: Connections) -> Shard:
         store = open_store(config, url)
-        return Shard(connections, config, store, new_shard(), counts, rows, place)
+        traces = tracing.set_up("shard")
+        return Shard(*(connections, config, store, new_shard(), counts, rows, place), tracer=traces)
 
     process.run(listener, settings, counts, rows, build, DRAIN_MARGIN_S, serving, levels, shard)
 

@@ -41,11 +41,13 @@ from chat.api.observing import Observing
 from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.queries import Queries
+from chat.api.tracing import Tracing
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
 from chat.bus.likes import room_likes
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from chat.policy.orders import NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
@@ -283,9 +285,16 @@ def offers_centrifugal(config: Config) -> bool:
     return "centrifugal" in config.server.dialects
 
 
-def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port: int) -> Starlette:
+def create_app(
+    config: Config,
+    url: str,
+    metrics: Metrics,
+    drain: Drain,
+    ws_port: int,
+    tracer: Tracer | None = None,
+) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end."""
-    api = Api(config, Doors(config, url, metrics), metrics, drain)
+    api = Api(config, Doors(config, url, metrics, tracer), metrics, drain)
     files = page.routes(config, ws_port)
     app = Starlette(
         routes=[*api.routes(), *openapi.routes(), *files],
@@ -293,6 +302,7 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
             Middleware(
                 Guard, api=config.api, metrics=metrics, centrifugal=offers_centrifugal(config)
             ),
+            *([] if tracer is None else [Middleware(Tracing, tracer=tracer)]),
             Middleware(Queries),
         ],
         exception_handlers=_failures,

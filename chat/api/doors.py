@@ -13,6 +13,7 @@ from chat.bus.crowds import Crowds
 from chat.bus.inquiry import Inquiry
 from chat.bus.reports import Reports
 from chat.bus.store import Store, open_store
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from chat.policy.moderation import Moderation
 
@@ -28,10 +29,13 @@ class Doors:
     inquiry: Inquiry
     reports: Reports
 
-    def __init__(self, config: Config, url: str, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, url: str, metrics: Metrics, tracer: Tracer | None = None
+    ) -> None:
         self._config = config
         self._url = url
         self._metrics = metrics
+        self._tracer = tracer
 
     def open(self) -> None:
         """In the loop that will use them."""
@@ -42,6 +46,7 @@ class Doors:
         self.publishing = Publishing(
             *(store, bus.timeout_ms / 1000, self._metrics.published),
             self._config.rooms.messages_per_s,
+            self._tracer,
         )
         self.audit = Audit(store, bus.audit_entries)
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)

@@ -26,7 +26,9 @@ from chat.api.metrics import Metrics
 from chat.api.passed import Inbox, Passed
 from chat.api.places import MOST_TOLD, Places
 from chat.api.protocol import Protocol
+from chat.bus import tracing
 from chat.bus.servers import LANES
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 
@@ -53,7 +55,13 @@ def run(
     if not config.api.keyed:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(config, url, board, own, ws_port, passed, serving).run(sockets=[listener])
+    tracer = tracing.set_up("api")
+    try:
+        server = make_server(config, url, board, own, ws_port, passed, serving, tracer)
+        server.run(sockets=[listener])
+    finally:
+        if tracer is not None:
+            tracer.close()
 
 
 def make_server(
@@ -64,10 +72,11 @@ def make_server(
     ws_port: int,
     passed: Path,
     serving: Callable[[], None] = lambda: None,
+    tracer: Tracer | None = None,
 ) -> "Server":
     """The API's server, not yet running. `board` is the shards', `own` the API's."""
     metrics, drain = Metrics(board, own), Drain()
-    app = create_app(config, url, metrics, drain, ws_port)
+    app = create_app(config, url, metrics, drain, ws_port, tracer)
     limits = config.api
     places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)
 
