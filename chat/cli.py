@@ -12,23 +12,22 @@ import asyncio
 import os
 import platform
 import re
-import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chat import __version__
+from chat.client import top
 from chat.client.desk import commands, fail
+from chat.client.running import run
 
 if TYPE_CHECKING:
     from chat.config.sections import Config
     from chat.wire.schema import Ack
-
-T = TypeVar("T")
 
 ANSWER_S = 30.0
 """How long `send` tries: a few attempts, each with a back-off or a `retry_after`."""
@@ -197,13 +196,19 @@ def default_config() -> None:
 
 
 @app.command()
-def doctor(config: ConfigFile = None) -> None:
-    """Look at this machine: what is in a node's way, and what to do about it."""
+def doctor(
+    config: ConfigFile = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Look at this machine: what is in a node's way, and what to do about it; 1 if there is."""
     from chat.ops.doctor import diagnose
-    from chat.ops.findings import exit_code, render
+    from chat.ops.findings import as_json, exit_code, render
 
     findings = diagnose(load(config))
-    render(findings)
+    if json:
+        print(as_json(findings))
+    else:
+        render(findings)
     raise typer.Exit(exit_code(findings))
 
 
@@ -306,35 +311,13 @@ def load(path: Path | None) -> "Config":
         fail("the configuration is refused", *error.problems, status=2)
 
 
+app.add_typer(top.commands)
+
+
 def where(path: Path | None) -> tuple[Path | None, Mapping[str, str]]:
     """The file of a configuration, if there is one, and the environment."""
     here = Path("config.toml")
     return path or (here if here.is_file() else None), os.environ
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Do what a client does, in an event loop of its own."""
-    from chat.client.link import ClientError
-
-    try:
-        return asyncio.run(interruptible(work))
-    except ClientError as error:
-        fail(str(error))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
-
-
-async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Work that Ctrl-C cancels at once, also in a room where nothing happens.
-
-    The handler of asyncio.run itself may run late: a signal that comes just before the loop begins
-    to wait does not end that waiting. One of the loop's own is written to what the loop waits for.
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # it is behind a shell's `&`
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, task.cancel)
-    return await work
 
 
 app.add_typer(commands)  # behind those above in the help

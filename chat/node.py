@@ -18,6 +18,7 @@ from pathlib import Path
 
 from chat.api import server as api
 from chat.api.guard import is_loopback
+from chat.bus import tracing
 from chat.bus.names import new_shard
 from chat.bus.store import open_store
 from chat.config.live import Live
@@ -310,7 +311,8 @@ def run_shard(
 
     def build(group: ConnectionGroup) -> Shard:
         store = open_store(config, url)
-        made = Shard(group, config, store, name, counts, rows, place)
+        traces = tracing.set_up("shard")
+        made = Shard(*(group, config, store, name, counts, rows, place), tracer=traces)
         live.owners += [lambda: group.allow_origins(config.server.origins), made.apply]
         life.channel.listen(answer_with(live))
         return made

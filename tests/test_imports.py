@@ -56,6 +56,7 @@ PURE = (
     "chat/bus/entries.py",
     "chat/client/backoff.py",
     "chat/client/follower.py",
+    "chat/client/top_rates.py",
     "chat/policy/folding.py",
     "chat/policy/gate.py",
     "chat/policy/rates.py",

@@ -42,12 +42,14 @@ from chat.api.parts import Parts
 from chat.api.publishing import NotPublished, tally, wall_ms
 from chat.api.queries import Queries
 from chat.api.requestid import RequestId
+from chat.api.tracing import Tracing
 from chat.api.watching import Watching
 from chat.api.wording import Wording
 from chat.bus.connect import StoreError
 from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
 from chat.bus.likes import room_likes
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from chat.policy.orders import NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
@@ -298,10 +300,11 @@ def create_app(
     drain: Drain,
     ws_port: int,
     owners: list[Callable[[], None]] | None = None,
+    tracer: Tracer | None = None,
 ) -> Starlette:
     """The whole application; `drain` tells it when the process is about to end. Who has to be told
     when live keys of `config` change is put into `owners`."""
-    doors, owners = Doors(config, url, metrics), [] if owners is None else owners
+    doors, owners = Doors(config, url, metrics, tracer), [] if owners is None else owners
     owners.append(doors.apply)
     api = Api(config, doors, metrics, drain, ws_port)
     files = page.routes(config, ws_port)
@@ -316,6 +319,7 @@ def create_app(
                 centrifugal=offers_centrifugal(config),
                 owners=owners,
             ),
+            *([] if tracer is None else [Middleware(Tracing, tracer=tracer)]),
             Middleware(Queries),
         ],
         exception_handlers=_failures,

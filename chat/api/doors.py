@@ -14,6 +14,7 @@ from chat.bus.inquiry import Inquiry
 from chat.bus.nodes import Nodes
 from chat.bus.reports import Reports
 from chat.bus.store import Store, open_store, retain
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from chat.policy.moderation import Moderation
 
@@ -30,11 +31,14 @@ class Doors:
     reports: Reports
     nodes: Nodes
 
-    def __init__(self, config: Config, url: str, metrics: Metrics) -> None:
+    def __init__(
+        self, config: Config, url: str, metrics: Metrics, tracer: Tracer | None = None
+    ) -> None:
         self._config = config
         self._url = url
         self._metrics = metrics
         self._opened = False
+        self._tracer = tracer
 
     def open(self) -> None:
         """In the loop that will use them."""
@@ -45,6 +49,7 @@ class Doors:
         self.publishing = Publishing(
             *(store, bus.timeout_ms / 1000, self._metrics.published),
             self._config.rooms.messages_per_s,
+            self._tracer,
         )
         self.audit = Audit(store, bus.audit_entries)
         self.moderation = Moderation(store, self._config.limits, self.audit, time.time)

@@ -17,6 +17,7 @@ from chat.api.models import MessageIn, PublishedOut
 from chat.bus.entries import Said, pack
 from chat.bus.publisher import Outcome, Publisher, Unpublished
 from chat.bus.store import Outgoing, Receipt, RoomLimits, Store
+from chat.bus.tracing import Tracer
 from chat.policy.limits import backend_limits
 from chat.policy.rates import told_s
 from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY
@@ -61,7 +62,8 @@ class _Batch:
 
 class Publishing:
     """Publishing with an answer; `count` is told how many messages were published.
-    `messages_per_s` is the limit of a room that sets none."""
+    `messages_per_s` is the limit of a room that sets none; `tracer` keeps spans where they are
+    sent."""
 
     def __init__(
         self,
@@ -69,9 +71,11 @@ class Publishing:
         timeout_s: float,
         count: Callable[[int], None] = lambda published: None,
         messages_per_s: int = 0,
+        tracer: Tracer | None = None,
     ) -> None:
         self._count = count
         self.messages_per_s = messages_per_s
+        self._tracer = tracer
         loop = asyncio.get_running_loop()
         self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
             store, self._done, timeout_s, loop.time, wall_ms
@@ -127,6 +131,20 @@ class Publishing:
         return backend_limits(priority_of(message), self.messages_per_s)
 
     async def _publish(self, part: Sequence[Outgoing]) -> list[Outcome]:
+        if self._tracer is None:
+            return await self._submit(part)
+        with self._tracer.publishing(len(part)) as span:
+            trace = self._tracer.context_of(span)
+            for message in part:
+                message.trace = trace
+            outcomes = await self._submit(part)
+            for outcome in outcomes:
+                if isinstance(outcome, Unpublished):
+                    self._tracer.fail(span, outcome.reason)
+                    break
+            return outcomes
+
+    async def _submit(self, part: Sequence[Outgoing]) -> list[Outcome]:
         batch = _Batch(len(part))
         for i, message in enumerate(part):
             self._publisher.submit(message, (batch, i))

@@ -26,7 +26,9 @@ from chat.api.metrics import Metrics
 from chat.api.passed import Inbox, Passed
 from chat.api.places import MOST_TOLD, Places
 from chat.api.protocol import Protocol
+from chat.bus import tracing
 from chat.bus.servers import LANES
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from pool.scoreboard import Scoreboard
 
@@ -54,7 +56,15 @@ def run(
     if not config.api.keyed:
         where = "" if is_loopback(config.api.host) else f", though it listens on {config.api.host}"
         log.info("no api.key is set: only this machine may call the API%s", where)
-    make_server(config, url, board, own, ws_port, passed, serving, owners).run(sockets=[listener])
+    tracer = tracing.set_up("api")
+    try:
+        server = make_server(
+            *(config, url, board, own, ws_port, passed, serving, owners), tracer=tracer
+        )
+        server.run(sockets=[listener])
+    finally:
+        if tracer is not None:
+            tracer.close()
 
 
 def make_server(
@@ -66,10 +76,11 @@ def make_server(
     passed: Path,
     serving: Callable[[], None] = lambda: None,
     owners: list[Callable[[], None]] | None = None,
+    tracer: Tracer | None = None,
 ) -> "Server":
     """The API's server, not yet running. `board` is the shards', `own` the API's."""
     metrics, drain = Metrics(board, own), Drain()
-    app = create_app(config, url, metrics, drain, ws_port, owners)
+    app = create_app(config, url, metrics, drain, ws_port, owners, tracer)
     limits = config.api
     places = Places(min(limits.connections, spare_descriptors()), limits.connections_per_address)
 

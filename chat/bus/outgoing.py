@@ -43,6 +43,7 @@ class Outgoing(Struct, gc=False):
 
     An entry that has one must be readable. `asked` is what the client sent, where `entry` was made
     of it meanwhile: that is what the id is for. `limits` are those that hold for its sender.
+    `trace` is the traceparent of who publishes it, where that is traced.
     """
 
     room: str
@@ -51,6 +52,7 @@ class Outgoing(Struct, gc=False):
     message_id: str | None = None
     asked: bytes = b""
     limits: RoomLimits | None = None
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,7 @@ def arguments(
     names: list[str] = []
     args: list[Any] = [*settings, len(part)]
     limited: dict[RoomLimits, list[int]] = {}
+    traced: list[Any] = []
     for number, message in enumerate(part, 1):
         fanout, room, history = keys.published_in(message.room)
         dup, content = room, ""
@@ -83,8 +86,11 @@ def arguments(
         args += (message.room, message.entry, content)
         if message.limits is not None:
             limited.setdefault(message.limits, []).append(number)
-    if limited:
+        if message.trace:
+            traced += (number, message.trace)
+    if limited or traced:
         _limit(keys, part, limited, names, args)
+        args += traced
     return names, args
 
 

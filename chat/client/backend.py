@@ -66,15 +66,11 @@ class Backend:
         try:
             where = "/".join(quote(part, safe="") for part in ("v1", *path))
             answer = self._http.request(method, f"{self._url}/{where}", json=body, params=given)
-        except httpx.TimeoutException:
-            raise ClientError(f"{self._url} did not answer within {TIMEOUT_S:.0f} s") from None
-        except httpx.ConnectError as error:
-            raise ClientError(f"{self._url} cannot be reached ({error}); is a node up?") from None
         except (httpx.HTTPError, ValueError) as error:
-            raise ClientError(f"{self._url} cannot be asked: {error}") from None
+            raise unanswered(error, self._url, TIMEOUT_S) from None
         if answer.is_success:
             return _parsed(answer)
-        raise self._refused(answer)
+        raise refused(answer, self._url, self._key)
 
     def pages(self, name: str, *path: str, after: str = "", limit: int = 1000) -> Iterator[Any]:
         """All of a list that comes in pages, called `name` in the answers."""
@@ -85,20 +81,31 @@ class Backend:
                 return
             after = page["next"]
 
-    def _refused(self, answer: httpx.Response) -> Refused:
-        status = answer.status_code
-        try:
-            error = answer.json()["error"]
-            message, problems = str(error["message"]), error.get("problems", [])
-            told = tuple(": ".join(filter(None, (p.get("path"), p["message"]))) for p in problems)
-            again = error.get("retry_after")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return Refused(status, f"{self._url} answers HTTP {status}; is it the API's address?")
-        if status == 401:
-            had = "the key is none of this server's" if self._key else "a key is needed here"
-            message = f"{had}: give one with --key or in DANMAKU_API_KEY"
-        again = again or answer.headers.get("Retry-After")
-        return Refused(status, f"{message}; try again in {again} s" if again else message, told)
+
+def unanswered(error: Exception, url: str, timeout_s: float) -> ClientError:
+    """What httpx raised, as who asked is told it."""
+    if isinstance(error, httpx.TimeoutException):
+        return ClientError(f"{url} did not answer within {timeout_s:.0f} s")
+    if isinstance(error, httpx.ConnectError):
+        return ClientError(f"{url} cannot be reached ({error}); is a node up?")
+    return ClientError(f"{url} cannot be asked: {error}")
+
+
+def refused(answer: httpx.Response, url: str, with_key: bool) -> Refused:
+    """An answer that is no success, as who asked is told it."""
+    status = answer.status_code
+    try:
+        error = answer.json()["error"]
+        message, problems = str(error["message"]), error.get("problems", [])
+        told = tuple(": ".join(filter(None, (p.get("path"), p["message"]))) for p in problems)
+        again = error.get("retry_after")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Refused(status, f"{url} answers HTTP {status}; is it the API's address?")
+    if status == 401:
+        had = "the key is none of this server's" if with_key else "a key is needed here"
+        message = f"{had}: give one with --key or in DANMAKU_API_KEY"
+    again = again or answer.headers.get("Retry-After")
+    return Refused(status, f"{message}; try again in {again} s" if again else message, told)
 
 
 def _parsed(answer: httpx.Response) -> Any:

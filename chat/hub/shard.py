@@ -23,6 +23,7 @@ from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
 from chat.bus.rules import Rules
 from chat.bus.store import Store, retain
+from chat.bus.tracing import Flushes, Take, Tracer
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
 from chat.counters import PUBLISH_US, REQUEST_US, ChatCount
@@ -86,6 +87,7 @@ class Shard:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         chance: random.Random | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         chance = chance or random.Random()
         limits, bus = config.limits, config.bus
@@ -112,7 +114,13 @@ class Shard:
             *(store, self._reader, config.rooms, place, len(variants), counts, replies.to_room),
             *(limits, self._rules, visitors, clock, wall),
         )
+        self._tracer = tracer
         self._reader.written = self.rooms.written
+        self._deliver: Take = self.rooms.deliver
+        if tracer is not None:
+            flushes = Flushes(tracer, self.rooms.by_name, name)
+            self._deliver = flushes.around(self.rooms.deliver)
+            self._reader.written = flushes.before(self.rooms.written)
         self._resume = Resume(
             *(connections, self.rooms, members, store, limits, counts, chance),
             tell=replies.tell,
@@ -232,7 +240,7 @@ class Shard:
 
     async def start(self) -> None:
         self._rules.start()
-        await self._reader.start(self.rooms.deliver, self._notices.deliver, self._resync)
+        await self._reader.start(self._deliver, self._notices.deliver, self._resync)
         self._inquiries.start()
         if self._counts[ChatCount.STARTS] > 1:
             self.rooms.inherit()
@@ -293,3 +301,5 @@ class Shard:
         await self._paging.stop()
         await self.rooms.stop()
         await self._store.close()
+        if self._tracer is not None:
+            self._tracer.close()

@@ -39,6 +39,7 @@ class BusServer(msgspec.Struct, frozen=True):
     lag_s: int = 0  # since a replica was last heard of
     slots: int = SLOTS  # of a Cluster, covered
     sentinels: tuple[int, int] = (0, 0)  # that know the master, of all
+    ahead_s: float = 0.0  # its clock, of ours
 
 
 def look(url: str, timeout_s: float) -> BusServer:
@@ -80,6 +81,7 @@ def _one(url: str, timeout_s: float) -> BusServer:
             persistence=_persistence(client, facts),
             replicas=int(facts.get("connected_slaves", 0)),
             lag_s=max((int(one.get("lag", 0)) for one in _replicas(facts)), default=0),
+            ahead_s=_ahead(client),
         )
 
 
@@ -138,6 +140,7 @@ def _worst(servers: list[BusServer]) -> BusServer:
         persistence=lasting[0] if all(lasting) else "",
         replicas=sum(server.replicas for server in servers),
         lag_s=max(server.lag_s for server in servers),
+        ahead_s=max((server.ahead_s for server in servers), key=abs),
     )
 
 
@@ -162,6 +165,16 @@ def _name(facts: dict[str, Any]) -> str:
     if "valkey_version" in facts:
         return f"Valkey {facts['valkey_version']}"
     return f"Redis {facts['redis_version']}"
+
+
+def _ahead(client: Any) -> float:
+    """How far its clock is before ours, as if it answered in the middle of the question."""
+    began = time.time()
+    try:
+        seconds, micros = client.time()
+    except redis.ResponseError:  # not everybody may ask
+        return 0.0
+    return float(seconds + micros / 1e6 - (began + time.time()) / 2)
 
 
 def _timed_ping(client: Any) -> float:

@@ -3,7 +3,6 @@
 Rules. As in `doctor.py`: verdicts on what `busserver.py` has seen, and no URL but by `public_url`.
 """
 
-import re
 from collections.abc import Iterator
 
 from chat.config.sections import Config, public_url
@@ -13,6 +12,7 @@ from chat.ops.machine import Machine
 
 OLDEST_REDIS = (6, 2)  # exclusive ranges of a stream; trimming by id
 MOST_LAG_S = 10
+MOST_AHEAD_S = 0.5
 MOST_PARTITIONS = 64
 ENTRY_BYTES = 230  # measured with Valkey 9.1: a stream entry of 200 bytes
 
@@ -29,7 +29,7 @@ def check_bus(config: Config, machine: Machine) -> Iterator[Finding]:
             else "start it, or correct bus.url; nothing can be sent or read without it"
         )
         where = "" if embedded else f"{public_url(url)}: "
-        yield Finding(name, "fail", f"{where}{_without(server, url)}", advice)
+        yield Finding(name, "problem", f"{where}{_without(server, url)}", advice)
         return
     detail = f"{server.name} answers in {server.latency_ms:.2f} ms{_setup(server)}"
     if not embedded:
@@ -38,10 +38,16 @@ def check_bus(config: Config, machine: Machine) -> Iterator[Finding]:
     yield Finding(name, level, detail, advice)
     if server.maxmemory and server.policy != "noeviction":
         advice = "CONFIG SET maxmemory-policy noeviction: evicting a stream loses its messages"
-        yield Finding("eviction", "warn", f"maxmemory-policy is {server.policy}", advice)
+        yield Finding("eviction", "note", f"maxmemory-policy is {server.policy}", advice)
     if not embedded:
         yield from _lasting(config, server)
-    limit = _memory_available(machine) if embedded else server.maxmemory
+        if abs(server.ahead_s) > MOST_AHEAD_S:
+            advice = (
+                "the lag of streams is wrong by that, and times of messages differ: run chronyd or "
+                "systemd-timesyncd on both machines"
+            )
+            yield Finding("bus clock", "note", f"{server.ahead_s:+.1f} s against ours", advice)
+    limit = machine.memory_available if embedded else server.maxmemory
     yield from _streams(config, limit)
 
 
@@ -60,15 +66,21 @@ def _setup(server: BusServer) -> str:
 
 def _verdict(config: Config, server: BusServer) -> tuple[Level, str]:
     if server.version < OLDEST_REDIS:
-        return "fail", "Redis 6.2 or any Valkey is the oldest that works"
+        return "problem", "Redis 6.2 or any Valkey is the oldest that works"
     if server.role != "master":
-        return "fail", f"it is a {server.role}, which takes no messages; name the master in bus.url"
+        return (
+            "problem",
+            f"it is a {server.role}, which takes no messages; name the master in bus.url",
+        )
     if server.clustered and server.kind != "cluster":
-        return "fail", "it is one of a Cluster: bus.url has to be redis+cluster://"
+        return "problem", "it is one of a Cluster: bus.url has to be redis+cluster://"
     if server.slots < SLOTS:
-        return "fail", "rooms of the other slots can be neither read nor typed in; see CLUSTER INFO"
+        return (
+            "problem",
+            "rooms of the other slots can be neither read nor typed in; see CLUSTER INFO",
+        )
     if server.latency_ms > config.bus.flush_interval_ms:
-        return "warn", (
+        return "note", (
             "an answer takes longer than bus.flush_interval_ms, which adds to every message's "
             "delay; bring the bus nearer"
         )
@@ -82,23 +94,23 @@ def _lasting(config: Config, server: BusServer) -> Iterator[Finding]:
     else:
         advice = "fine if histories may be lost; else CONFIG SET appendonly yes"
         detail = "none: a restart of the server empties every room's history"
-        yield Finding("persistence", "warn", detail, advice)
+        yield Finding("persistence", "note", detail, advice)
     if server.kind != "single" and server.replicas < server.masters:
         advice = "give every master a replica, or nobody takes over from one that dies"
         detail = f"{count(server.masters, 'master')}, {count(server.replicas, 'replica')}"
-        yield Finding("replicas", "warn", detail, advice)
+        yield Finding("replicas", "note", detail, advice)
     elif server.lag_s > MOST_LAG_S:
         advice = "what a replica has not got is lost with its master; see INFO replication"
-        yield Finding("replicas", "warn", f"{server.lag_s} s behind", advice)
+        yield Finding("replicas", "note", f"{server.lag_s} s behind", advice)
     partitions = config.bus.partitions
     if server.kind == "cluster" and partitions > MOST_PARTITIONS:
         advice = (
             "in a Cluster each costs every shard a connection and a blocked read; 16 are enough"
         )
-        yield Finding("bus.partitions", "warn", str(partitions), advice)
+        yield Finding("bus.partitions", "note", str(partitions), advice)
     elif server.kind == "cluster" and partitions < server.masters:
         advice = f"{server.masters - partitions} masters or more have no rooms; raise it"
-        yield Finding("bus.partitions", "warn", str(partitions), advice)
+        yield Finding("bus.partitions", "note", str(partitions), advice)
 
 
 def _streams(config: Config, limit_bytes: int) -> Iterator[Finding]:
@@ -113,20 +125,15 @@ def _streams(config: Config, limit_bytes: int) -> Iterator[Finding]:
             f"bus.stream_entries is less than five reads of bus.read_count = {bus.read_count}: a "
             "shard that pauses for a moment loses messages; keep more entries"
         )
-        yield Finding("stream trimming", "warn", detail, advice)
+        yield Finding("stream trimming", "note", detail, advice)
     elif 0 < limit_bytes < worst:
         advice = (
             f"that is more than the {limit_bytes / 1e9:.2g} GB there are for it; lower "
             "bus.stream_entries"
         )
-        yield Finding("stream trimming", "warn", detail, advice)
+        yield Finding("stream trimming", "note", detail, advice)
     else:
         yield Finding("stream trimming", "ok", detail)
-
-
-def _memory_available(machine: Machine) -> int:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", machine.read("/proc/meminfo") or "", re.M)
-    return int(found[1]) * 1024 if found else 0
 
 
 def _without(message: str, url: str) -> str:

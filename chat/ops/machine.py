@@ -7,23 +7,32 @@ The one danger: these readers run beside a live server. They may look, connect a
 moment; they change nothing.
 """
 
+import ctypes
 import importlib
+import ipaddress
 import os
 import platform
+import re
 import resource
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 
+from chat.config.sections import Config
 from chat.ops.busserver import BusServer, look
-from chat.ops.cores import read, usable_cores
+from chat.ops.cgroups import least, read
+from chat.ops.cores import usable_cores
 from chat.ops.engine import EmbeddedEngine, EngineError
+from shard.listen import MOST_ROWS, RESERVED_DESCRIPTORS
 
 PINGS = 20
+TIMEX_BYTES = 512  # more than struct timex has anywhere
+TIME_ERROR = 5  # <sys/timex.h>: the clock is not synchronised
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,61 @@ class Machine:
     kernel: str
     cores: int
     files: tuple[int, int]  # open files per process: soft and hard limit
-    read: Callable[[str], str | None]  # a file under /proc
+    read: Callable[[str], str | None]  # a file under /proc or /sys
     has: Callable[[str], bool]  # whether `module:name` can be imported
     bus: Callable[[str, float], BusServer | str]  # the server at a URL, or why there is none
     bind: Callable[[str, int], OSError | None]  # why a listener cannot have this address
     writable: Callable[[str], bool]  # whether this directory is, or could be made, ours to fill
+    ring: Callable[[], OSError | None]  # why there can be no io_uring
+    synchronised: Callable[[], bool | None]  # whether the clock is held to others
+    clock_offset: Callable[[], float]  # seconds of the clock before the one that only goes on
+
+    def numbers(self, path: str) -> list[int]:
+        """The numbers of a file under /proc; none where it cannot be read."""
+        return [int(number) for number in (self.read(path) or "").split() if number.isdecimal()]
+
+    def field(self, path: str, name: str) -> str:
+        """What stands behind `name:` in a file of such lines; "" where nothing does."""
+        found = re.search(rf"^{name}:[ \t]*(.*?)[ \t]*$", self.read(path) or "", re.M)
+        return found[1] if found else ""
+
+    @property
+    def room(self) -> int:
+        """Connections one shard may hold, having raised its limit of open files."""
+        hard = self.files[1]
+        return max(0, (MOST_ROWS if hard < 0 else min(hard, MOST_ROWS)) - RESERVED_DESCRIPTORS)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that we may have: of the machine, or of a cgroup that has fewer; 0: unknown."""
+        known = [
+            least(self.read, "memory", ("memory.max", "memory.high"), "memory.limit_in_bytes"),
+            self._kilobytes("MemTotal"),
+        ]
+        return min(filter(None, known), default=0)
+
+    @property
+    def memory_available(self) -> int:
+        """Likewise, bytes that nobody has now, of the machine; 0: unknown."""
+        limit, free = self.memory, self._kilobytes("MemAvailable")
+        return min(limit, free) if limit and free else free
+
+    def _kilobytes(self, name: str) -> int:
+        number = self.field("/proc/meminfo", name).removesuffix(" kB")
+        return int(number) * 1024 if number.isdecimal() else 0
+
+
+def shards_of(config: Config, machine: Machine) -> int:
+    """How many a node has."""
+    return config.server.shards or machine.cores
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def this_machine() -> Machine:
@@ -53,7 +112,29 @@ def this_machine() -> Machine:
         bus=_bus,
         bind=_bind,
         writable=_writable,
+        ring=_ring,
+        synchronised=_synchronised,
+        clock_offset=lambda: time.time() - time.monotonic(),
     )
+
+
+def _ring() -> OSError | None:
+    try:
+        from shard.ring import Ring
+
+        Ring()
+    except ImportError:
+        return None
+    except OSError as error:
+        return error
+    return None
+
+
+def _synchronised() -> bool | None:
+    """As adjtimex(2) says, asked without changing anything; None where we may not ask."""
+    asked = ctypes.create_string_buffer(TIMEX_BYTES)
+    state: int = ctypes.CDLL(None, use_errno=True).adjtimex(asked)
+    return None if state < 0 else state != TIME_ERROR
 
 
 def _has(what: str) -> bool:

@@ -1,5 +1,6 @@
 """The command line: its options, its errors, its exit statuses."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -62,7 +63,9 @@ class TestHelp:
     def test_every_command_is_listed(self) -> None:
         done = run("--help")
         assert done.exit_code == 0
-        for command in ("serve", "reload", "send", "tail", "config", "doctor", "archive", "token"):
+        for command in (
+            *("serve", "reload", "send", "tail", "config", "doctor", "top", "archive", "token"),
+        ):
             assert command in done.stdout
 
     def test_without_a_command_it_helps(self) -> None:
@@ -217,11 +220,18 @@ class TestDoctor:
     def test_its_findings_are_shown_and_are_its_exit_status(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        findings = [Finding("kernel", "fail", "2.4", "upgrade")]
+        findings = [Finding("kernel", "problem", "2.4", "upgrade")]
         monkeypatch.setattr(doctor, "diagnose", lambda config: findings)
         done = run("doctor")
         assert done.exit_code == 1
         assert "kernel: upgrade" in done.stdout
+
+    def test_it_is_told_as_json_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        findings = [Finding("kernel", "problem", "2.6", "upgrade")]
+        monkeypatch.setattr(doctor, "diagnose", lambda config: findings)
+        done = run("doctor", "--json")
+        assert done.exit_code == 1
+        assert json.loads(done.stdout)["findings"][0]["advice"] == "upgrade"
 
     def test_a_bad_configuration_is_refused_before(self, elsewhere: Path) -> None:
         (elsewhere / "config.toml").write_text("[server]\nport = 0\n")

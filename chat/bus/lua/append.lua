@@ -21,10 +21,11 @@ local function head_of(room, history, fresh, known)
 end
 
 -- Give an entry the next seq. Raises an error when Redis does not take it; then nothing is left.
-local function append(head, fanout, name, entry, kept, fanout_kept)
+-- Behind the arguments may be more fields and values for the fanout stream, which no history has.
+local function append(head, fanout, name, entry, kept, fanout_kept, ...)
   local seq = head.seq + 1
   local sent = redis.call('XADD', fanout, 'MAXLEN', '~', fanout_kept, '*',
-    'r', name, 'p', head.epoch .. '-' .. seq, 'm', entry)
+    'r', name, 'p', head.epoch .. '-' .. seq, 'm', entry, ...)
   local done = redis.pcall('XADD', head.history, 'MAXLEN', kept, seq .. '-0',
     'm', entry, 'f', sent)
   if type(done) == 'table' then

@@ -14,6 +14,7 @@
 --       count; up to 4 they are refused when half of the burst is used up; which they are (from 1),
 --       with spaces between
 --       then for each of the last KEYS: which message it is for, digest of its text, or ""
+--       then, behind what limits have, for each message that is traced: which it is, its traceparent
 -- Returns the Redis time in ms, then for each message four values: "epoch", seq, ts, and 0 when it was
 -- published, 1 when it was a duplicate or 3 when its ID was another content's; its error, 0, 0, 2
 -- when it was refused, of which nothing is left then; or "", the ms after which it may be sent, 0, and
@@ -34,6 +35,7 @@ end
 
 local messages = tonumber(ARGV[8])
 local limits = {}
+local traces = {}
 local full_at = {}
 local heads = {}
 local lengths = {}
@@ -189,6 +191,10 @@ if #ARGV > 8 + 3 * messages then
     spoken[number], said[number] = KEYS[key], ARGV[arg + 2]
     arg = arg + 2
   end
+  while ARGV[arg + 1] do
+    traces[tonumber(ARGV[arg + 1])] = ARGV[arg + 2]
+    arg = arg + 2
+  end
 end
 
 local function publish(number, fanout, room, history, dup, name, entry, digest, limit)
@@ -205,7 +211,12 @@ local function publish(number, fanout, room, history, dup, name, entry, digest, 
     end
   end
   local head = known_head(room, history)
-  local seq = append(head, fanout, name, entry, ARGV[2], ARGV[3])
+  local seq
+  if traces[number] then
+    seq = append(head, fanout, name, entry, ARGV[2], ARGV[3], 't', traces[number])
+  else
+    seq = append(head, fanout, name, entry, ARGV[2], ARGV[3])
+  end
   if digest ~= '' then
     local record = table.concat({head.epoch, seq, ARGV[7], digest}, ' ')
     redis.pcall('SET', dup, record, 'EX', ARGV[5])

@@ -29,6 +29,7 @@ from chat.bus.entries import Entry, pack
 from chat.bus.keys import Keys
 from chat.bus.likes import LikeCounts
 from chat.bus.store import Outgoing, open_store
+from chat.bus.tracing import Tracer
 from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
@@ -82,7 +83,7 @@ class Answer:
 class Api:
     """A running API; its config is the default one but for what is given."""
 
-    def __init__(self, url: str, **sections: dict[str, Any]) -> None:
+    def __init__(self, url: str, tracer: Tracer | None = None, **sections: dict[str, Any]) -> None:
         usual: dict[str, Any] = {"bus": {"prefix": new_prefix(), "partitions": 4}}
         for name, values in sections.items():
             usual[name] = usual.get(name, {}) | values
@@ -95,7 +96,9 @@ class Api:
         self.passed = Path(self._folder.name) / "passed.sock"
         self.owners: list[Callable[[], None]] = []
         self._server = make_server(
-            *(self.config, url, self.board, self.own, WS_PORT, self.passed), owners=self.owners
+            *(self.config, url, self.board, self.own, WS_PORT, self.passed),
+            owners=self.owners,
+            tracer=tracer,
         )
         sockets = {"sockets": [self._listener]}
         self._thread = threading.Thread(target=self._server.run, kwargs=sockets)

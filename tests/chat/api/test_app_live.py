@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import asdict
@@ -51,7 +52,8 @@ def test_every_live_key_is_in_force(api: Api, valkey: EmbeddedEngine, tmp_path: 
     same = {path for path, value in parts(api.owners).items() if other.get(path) == value}
     new = changed(api.config, *LIVE, file=str(keys))
     take(api, new)
-    started = Api(valkey.url, **{name: asdict(getattr(new, name)) for name in SECTIONS})
+    sections: dict[str, Any] = {name: asdict(getattr(new, name)) for name in SECTIONS}
+    started = Api(valkey.url, **sections)
     try:
         started.get("/")
         wanted, found = parts(started.owners), parts(api.owners)

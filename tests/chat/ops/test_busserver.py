@@ -1,11 +1,12 @@
 """What the doctor finds at a URL: real servers, alone, with Sentinels, and a Cluster."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 from redis.exceptions import RedisError
 
-from chat.ops.busserver import SLOTS, look
+from chat.ops.busserver import SLOTS, _ahead, look
 from chat.ops.engine import find_binary
 from tests.servers import Cluster, Sentinels, TestServer
 
@@ -81,3 +82,26 @@ class TestCluster:
             assert look(alone, 5.0).clustered
             cluster.servers[0].ask("CLUSTER", "DELSLOTS", 0, 1)
             assert look(cluster.url, 5.0).slots == SLOTS - 2
+
+
+class Clock:
+    """A client whose server's clock is before ours."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def time(self) -> tuple[int, int]:
+        whole, part = divmod(time.time() + self._seconds, 1)
+        return int(whole), int(part * 1e6)
+
+
+class TestClocks:
+    @pytest.mark.parametrize("seconds", [-3600.0, 0.0, 3600.0])
+    def test_a_server_that_is_ahead_is_so_by_so_much(self, seconds: float) -> None:
+        assert _ahead(Clock(seconds)) == pytest.approx(seconds, abs=60)
+
+    def test_that_of_a_server_here_is_ours(self) -> None:
+        with TestServer() as server:
+            assert abs(look(server.url, 5.0).ahead_s) < 60
+            server.ask("ACL", "SETUSER", "default", "-time")
+            assert look(server.url, 5.0).ahead_s == 0

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.ops.cores import CGROUPS, OWN, usable_cores
+from chat.ops.cgroups import CGROUPS, OWN
+from chat.ops.cores import usable_cores
 
 V2, V1 = "0::/\n", "4:cpu,cpuacct:/docker/4af\n1:name=systemd:/docker/4af\n0::/docker/4af\n"
 

@@ -28,10 +28,13 @@ class TestWholeDiagnosis:
             bus=lambda url, timeout_s: "connection refused",
             bind=lambda host, port: OSError(errno.EACCES, "Permission denied"),
             writable=lambda directory: False,
+            ring=lambda: OSError(errno.EPERM, "Operation not permitted"),
+            synchronised=lambda: False,
+            clock_offset=iter([0.0, 5.0]).__next__,
         )
         findings = diagnose(Config(), sick)
         assert all(one.advice for one in findings if one.level != "ok")
-        assert {one.level for one in findings} == {"ok", "warn", "fail"}
+        assert {one.level for one in findings} == {"ok", "note", "problem"}
         assert exit_code(findings) == 1
 
     def test_facts_that_cannot_be_read_are_left_out(self) -> None:

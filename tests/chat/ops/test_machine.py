@@ -4,13 +4,16 @@ import errno
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from chat.ops.busserver import BusServer
 from chat.ops.engine import EmbeddedEngine, find_binary
-from chat.ops.machine import this_machine
+from chat.ops.machine import is_loopback, this_machine
+from shard.writing import best, write_some
+from tests.chat.ops.machines import with_files, with_proc
 
 needs_server = pytest.mark.skipif(find_binary() is None, reason="no Valkey or Redis server here")
 
@@ -109,3 +112,45 @@ class TestWritable:
     def test_a_protected_one_is_not(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o500)
         assert not this_machine().writable(str(tmp_path))
+
+
+class TestFields:
+    def test_of_a_file_of_named_lines(self) -> None:
+        on = with_proc()
+        assert on.field("/proc/self/status", "Seccomp") == "0"
+        assert on.field("/proc/self/status", "Sec") == ""
+        assert on.field("/proc/none", "Name") == ""
+
+    def test_numbers_of_a_file(self) -> None:
+        assert with_proc(tcp_mem="1\t22 max").numbers("/proc/sys/net/ipv4/tcp_mem") == [1, 22]
+        assert with_proc(tcp_mem=None).numbers("/proc/sys/net/ipv4/tcp_mem") == []
+
+    def test_memory_is_the_machines_or_a_cgroups_that_has_fewer(self) -> None:
+        assert with_proc().memory == 9_999_999 * 1024
+        assert with_proc().memory_available == 8_000_000 * 1024
+        few = with_files({"/sys/fs/cgroup/memory.max": "1000000\n"})
+        assert (few.memory, few.memory_available) == (1_000_000, 1_000_000)
+        assert with_proc(meminfo="MemTotal: lots kB\n").memory == 0
+
+    @pytest.mark.parametrize(
+        ("host", "here"),
+        [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("h", False)],
+    )
+    def test_a_host_only_this_machine_reaches(self, host: str, here: bool) -> None:
+        assert is_loopback(host) is here
+
+
+class TestClock:
+    def test_whether_it_is_synchronised_is_told_or_unknown(self) -> None:
+        assert this_machine().synchronised() in (True, False, None)
+
+    def test_its_offset_is_that_of_the_time_of_day(self) -> None:
+        assert this_machine().clock_offset() == pytest.approx(
+            time.time() - time.monotonic(), abs=60
+        )
+
+
+def test_whether_there_can_be_an_io_uring_is_what_a_shard_finds() -> None:
+    uses_it = best() is not write_some
+    machine = this_machine()
+    assert (machine.has("shard.ring:Ring") and machine.ring() is None) is uses_it
