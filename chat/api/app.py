@@ -47,7 +47,7 @@ from chat.bus.crowds import Crowd
 from chat.bus.entries import Noticed, pack
 from chat.bus.likes import room_likes
 from chat.config.sections import Config
-from chat.policy.orders import NotDone
+from chat.policy.orders import Missing, NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ REFUSALS: Final = {
 async def _not_done(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotDone)
     refusal = error.refusal
-    status = REFUSALS.get(refusal.code, 409)
+    status = 404 if isinstance(error, Missing) else REFUSALS.get(refusal.code, 409)
     problems = [Problem(refusal.message, refusal.field)] if refusal.field else []
     code = CODES.get(status, str(refusal.code))
     return failure(status, code, refusal.message, problems, retry_after=refusal.retry_after)
