@@ -27,6 +27,7 @@ from chat.api.incoming import Drain, Incoming, Unfinished, content_type
 from chat.api.lines import Lines
 from chat.api.metrics import Metrics
 from chat.api.models import (
+    MAX_NOTICES,
     BroadcastOut,
     HistoryOut,
     Problem,
@@ -61,7 +62,6 @@ LINES: Final = frozenset(
 """What JSON by the line is called; none of the names is registered."""
 MAX_TOP: Final = 1000
 MAX_PAGE: Final = 500
-MAX_NOTICES: Final = 1000
 
 
 class Api:
@@ -93,9 +93,9 @@ class Api:
                 GET=self.history,
                 DELETE=self._moderating.clear,
             ),
-            Route("/v1/rooms/{room}", self.room, methods=["GET"]),
-            Route("/v1/rooms", self.rooms, methods=["GET"]),
-            Route("/v1/broadcast", self.broadcast, methods=["POST"]),
+            Parts("/v1/rooms/{room}", GET=self.room),
+            Parts("/v1/rooms", GET=self.rooms),
+            Parts("/v1/broadcast", POST=self.broadcast),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -287,8 +287,13 @@ def create_app(config: Config, url: str, metrics: Metrics, drain: Drain, ws_port
     """The whole application; `drain` tells it when the process is about to end."""
     api = Api(config, Doors(config, url, metrics), metrics, drain)
     files = page.routes(config, ws_port)
+    document = openapi.document(config)
+    routes = api.routes()
+    for route in routes:
+        if isinstance(route, Parts):
+            route.takes = openapi.queries(document, route.path)
     app = Starlette(
-        routes=[*api.routes(), *openapi.routes(), *files],
+        routes=[*routes, *openapi.routes(document), *files],
         middleware=[
             Middleware(
                 Guard, api=config.api, metrics=metrics, centrifugal=offers_centrifugal(config)

@@ -64,9 +64,9 @@ class Observing:
 
     async def user(self, request: Request) -> Response:
         uid = asked.uid(request.path_params["uid"])
-        addresses = asked.flag(request, "addresses")
+        addresses, actor = asked.flag(request, "addresses"), asked.actor(request)
         if addresses:
-            await self._write("addresses", asked.actor(request), uid)
+            await self._write("addresses", actor, uid)
         answers = await self._doors.inquiry.ask(uid, addresses)
         connections = [
             ConnectionOut(one.name, shard, one.role, one.rooms, one.address)
