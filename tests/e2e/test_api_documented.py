@@ -1,0 +1,83 @@
+"""docs/api.md: its commands are run on a node, in their order, and answered as it says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.local import Node
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+SECTION = re.compile(r"^### (.+?)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+ANSWER = re.compile(r"```json\n(.*?)```", re.DOTALL)
+EXAMPLES = [
+    (title, COMMAND.findall(text), ANSWER.findall(text))
+    for title, text in SECTION.findall(PAGE)
+    if COMMAND.search(text)
+]
+KEY = "s3cret"
+CURL = shutil.which("curl")
+PATIENCE_S = 60
+OTHERS = {"epoch", "id", "ts", "until", "peak_at", "next", "uptime", "answered", "known"}
+"""Fields that have other values every time."""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    dialects = '["danmaku", "centrifugal"]'
+    with Node(tmp_path_factory.mktemp("node"), api_key=KEY, server_dialects=dialects) as node:
+        yield node
+
+
+def test_there_is_one_of_every_operation() -> None:
+    rows = re.findall(r"^\| `[A-Z]+ /[^`]*` \| \[", PAGE, re.MULTILINE)
+    assert len(EXAMPLES) == len(rows) > 40
+
+
+@pytest.mark.skipif(CURL is None, reason="no curl: apt install curl")
+def test_all_are_answered_as_the_page_says(node: Node, tmp_path: Path) -> None:
+    (tmp_path / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+    given = {"DANMAKU_API": node.page, "DANMAKU_KEY": KEY, "CURL_HOME": str(tmp_path)}
+    for title, commands, answers in EXAMPLES:
+        for command in commands:
+            done = subprocess.run(
+                ["bash", "-euc", command],
+                env=os.environ | given,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            assert done.returncode == 0, (title, command, done.stdout, done.stderr)
+            if answers:
+                assert_alike(json.loads(done.stdout), json.loads(answers[0]), title)
+            else:
+                assert done.stdout
+
+
+def assert_alike(answer: Any, example: Any, where: str) -> None:
+    """The same fields, of the same kinds, with the same values where they can be the same."""
+    if isinstance(example, dict):
+        assert isinstance(answer, dict), (where, answer)
+        assert answer.keys() == example.keys(), (where, answer)
+        for name in example.keys() - OTHERS:
+            assert_alike(answer[name], example[name], f"{where}: {name}")
+    elif isinstance(example, list):
+        assert isinstance(answer, list), (where, answer)
+        for one, other in zip(answer, example, strict=False):
+            assert_alike(one, other, where)
+    else:
+        assert type(answer) is type(example), (where, answer)
+        if isinstance(example, bool | str) and not where.endswith(FREE):
+            assert answer == example, where
+
+
+FREE = (": name", ": uid", ": actor")
+"""Of a node, or of whose turn it was."""
