@@ -151,4 +151,4 @@ audit: $(VENV)/.release $(VENV)/.dev
 clean:
 	rm -rf $(VENV) bench/out build dist *.egg-info tests/e2e/node_modules clients/js/node_modules clients/js/dist shard/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis

@@ -12,6 +12,7 @@ from chat import __version__
 from chat.api.metrics import API_FIELDS, Metrics
 from chat.api.openapi import document
 from chat.cli import app
+from chat.config.sections import Config
 from chat.counters import FIELDS
 from pool.scoreboard import Scoreboard
 
@@ -32,7 +33,7 @@ def test_the_command_says_it() -> None:
 
 
 def test_the_apis_document_says_it() -> None:
-    assert document()["info"]["version"] == __version__
+    assert document(Config())["info"]["version"] == __version__
 
 
 def test_the_metrics_say_it() -> None:

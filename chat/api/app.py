@@ -27,6 +27,7 @@ from chat.api.incoming import Drain, Incoming, Unfinished, content_type
 from chat.api.lines import Lines
 from chat.api.metrics import Metrics
 from chat.api.models import (
+    MAX_NOTICES,
     BroadcastOut,
     HistoryOut,
     Problem,
@@ -51,7 +52,7 @@ from chat.bus.entries import Noticed, pack
 from chat.bus.likes import room_likes
 from chat.bus.tracing import Tracer
 from chat.config.sections import Config
-from chat.policy.orders import NotDone
+from chat.policy.orders import Missing, NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,6 @@ LINES: Final = frozenset(
 """What JSON by the line is called; none of the names is registered."""
 MAX_TOP: Final = 1000
 MAX_PAGE: Final = 500
-MAX_NOTICES: Final = 1000
 
 
 class Api:
@@ -102,9 +102,9 @@ class Api:
                 GET=self.history,
                 DELETE=self._moderating.clear,
             ),
-            Route("/v1/rooms/{room}", self.room, methods=["GET"]),
-            Route("/v1/rooms", self.rooms, methods=["GET"]),
-            Route("/v1/broadcast", self.broadcast, methods=["POST"]),
+            Parts("/v1/rooms/{room}", GET=self.room),
+            Parts("/v1/rooms", GET=self.rooms),
+            Parts("/v1/broadcast", POST=self.broadcast),
             Route("/healthz", self.health, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
@@ -252,7 +252,7 @@ REFUSALS: Final = {
 async def _not_done(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotDone)
     refusal = error.refusal
-    status = REFUSALS.get(refusal.code, 409)
+    status = 404 if isinstance(error, Missing) else REFUSALS.get(refusal.code, 409)
     problems = [Problem(refusal.message, refusal.field)] if refusal.field else []
     code = CODES.get(status, str(refusal.code))
     return failure(status, code, refusal.message, problems, retry_after=refusal.retry_after)
@@ -308,8 +308,13 @@ def create_app(
     owners.append(doors.apply)
     api = Api(config, doors, metrics, drain, ws_port)
     files = page.routes(config, ws_port)
+    document = openapi.document(config)
+    routes = api.routes()
+    for route in routes:
+        if isinstance(route, Parts):
+            route.takes = openapi.queries(document, route.path)
     app = Starlette(
-        routes=[*api.routes(), *openapi.routes(), *files],
+        routes=[*routes, *openapi.routes(document), *files],
         middleware=[
             Middleware(RequestId),
             Middleware(

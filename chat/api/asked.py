@@ -111,12 +111,10 @@ def after(request: Request) -> str:
 
 def reason(request: Request) -> str:
     """Why, by the query, where there is no body to say it in; "" where nothing is said."""
-    given = request.query_params.getlist("reason")
-    if len(given) > 1:
-        raise BadBody([Problem("one at a time", "reason")])
-    if given and len(given[0]) > MOST_REASON:
+    given = request.query_params.get("reason", "")
+    if len(given) > MOST_REASON:
         raise BadBody([Problem(f"at most {MOST_REASON} characters", "reason")])
-    return given[0] if given else ""
+    return given
 
 
 def caller(request: Request) -> Caller:

@@ -15,8 +15,8 @@ from msgspec import Struct, structs
 from chat.api.models import MAX_PRODUCT, BroadcastIn, MessageIn, Problem
 from chat.config.sections import Limits
 from chat.policy.gate import Attempt, backend_gate
-from chat.policy.identity import BACKEND, Identity
-from chat.policy.text import room_problem
+from chat.policy.identity import BACKEND, MAX_UID, Identity
+from chat.policy.text import room_problem, uid_problem
 from chat.wire.data import data_problem
 
 S = TypeVar("S", bound=Struct)
@@ -25,6 +25,8 @@ MAX_LISTED: Final = 100
 """Problems told of one request; a million lines may all be bad."""
 MOST_EXACT: Final = 2**53
 """Up to here a float says which whole number it is."""
+NULLABLE: Final = frozenset({"rooms", "users", "message", "messages"})
+"""What a broadcast may name and not give."""
 MAX_QUOTED: Final = 64
 """Characters of what was sent that are told back."""
 
@@ -62,7 +64,7 @@ def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[Messa
     document = parse(data)
     if not isinstance(document, dict):
         raise BadBody([Problem("expected an object")])
-    document = {name: value for name, value in document.items() if value is not None}
+    document = {k: v for k, v in document.items() if v is not None or k not in NULLABLE}
     problems = _one_of_each(document)
     messages: list[MessageIn] = []
     heading = {k: v for k, v in document.items() if k not in ("message", "messages")}
@@ -75,6 +77,10 @@ def read_broadcast(data: bytes, limits: Limits) -> tuple[BroadcastIn, list[Messa
         wrong = room_problem(room, limits.room_chars)
         if wrong is not None:
             problems.append(Problem(wrong, f"rooms[{i}]"))
+    for i, uid in enumerate(broadcast.users or ()):
+        wrong = uid_problem(uid, MAX_UID)
+        if wrong is not None:
+            problems.append(Problem(wrong, f"users[{i}]"))
     try:
         messages = _messages(_by_path(document), limits)
     except BadBody as bad:

@@ -8,14 +8,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from chat.api.models import RemovedOut, RoomOut
-from chat.api.operations import integer, operation, parameter, ref
+from chat.api.models import RemovedOut, RoomDetailOut, RoomOut
+from chat.api.operations import EVENTS, JSON, integer, operation, parameter, ref
 from chat.api.rulings import AuditEntryOut
+from chat.bus.inquiry import MOST_FOUND
 from chat.wire.schema import Clear, Delete, Msg, State
 
 TAG: Final = "live"
-GET: Final = (400, 401, 403, 429, 503)
 MAX_SEARCH: Final = 64
+SEEN: Final = r"[^\s\x1C-\x1F\x85]"
+"""What is more than space, in every engine's opinion."""
 Item = dict[str, Any]
 
 
@@ -173,64 +175,92 @@ STRUCTS: Final = (
 
 def paths(room: Item) -> dict[str, Item]:
     """All paths of what goes on; `room` is the parameter of those in a room."""
-    text = {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH}
     return {
         "/v1/key": {
             "get": operation(
+                "getKey",
                 "See what a key opens",
                 "Any key of this server's will do.",
                 KeyOut,
-                (401, 403, 429),
                 tag=TAG,
             )
         },
         "/v1/nodes": {
             "get": operation(
+                "listNodes",
                 "See nodes and shards",
                 "With what goes on a second, by reason where something is left out.",
                 NodesOut,
-                GET,
                 tag=TAG,
             )
         },
         "/v1/users": {
             "get": operation(
+                "searchUsers",
                 "Search who is connected",
                 "By a part of uid or name, in any case; asked of all shards. Of very many a shard "
                 "lists some.",
                 UsersOut,
-                GET,
                 parameters=[
-                    parameter("q", "query", text, "what uid or name have in them"),
-                    parameter("limit", "query", integer(1, 200), "at most so many"),
+                    _looked_for(),
+                    parameter(
+                        *("limit", "query", integer(1, MOST_FOUND)),
+                        *("at most so many; 50, if not said", 20),
+                    ),
                 ],
                 tag=TAG,
             )
         },
         "/v1/live": {
             "get": _stream(
+                "follow",
                 "Follow what goes on",
                 "A stream of server-sent events, `hello` first: what the key may see of `nodes`, "
                 "`rooms` and `audit`, until the connection ends or `end` says why.",
-                ("HelloOut", "NodesOut", "RoomsNowOut", "AuditedOut", "GoodbyeOut"),
+                {
+                    "hello": HelloOut,
+                    "nodes": NodesOut,
+                    "rooms": RoomsNowOut,
+                    "audit": AuditedOut,
+                    "end": GoodbyeOut,
+                },
             )
         },
         "/v1/rooms/{room}/live": {
             "parameters": [room],
             "get": _stream(
+                "followRoom",
                 "Follow a room",
                 "A stream of server-sent events: `lines`, what takes a place in the room, and "
                 "`room`, its viewers. Whoever follows is none of them.",
-                ("LinesOut", "RoomDetailOut", "GoodbyeOut"),
+                {"lines": LinesOut, "room": RoomDetailOut, "end": GoodbyeOut},
             ),
         },
     }
 
 
-def _stream(summary: str, description: str, events: tuple[str, ...]) -> Item:
-    made = operation(summary, description, GoodbyeOut, GET, tag=TAG)
+def _looked_for() -> Item:
+    """What is searched for, which nobody may leave out."""
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH, "pattern": SEEN}
+    words = "what uid or name have in them, without the spaces around it"
+    return parameter("q", "query", schema, words, "u7") | {"required": True}
+
+
+def _stream(name: str, summary: str, description: str, events: dict[str, type[Struct]]) -> Item:
+    made = operation(name, summary, description, GoodbyeOut, tag=TAG)
+    schema = {"oneOf": [_event(event, kind) for event, kind in events.items()]}
     made["responses"]["200"] = {
-        "description": "The data of each event is one of these.",
-        "content": {"text/event-stream": {"schema": {"anyOf": [ref(name) for name in events]}}},
+        "description": "Each event is one of these.",
+        "content": {EVENTS: {"schema": schema}},
     }
     return made
+
+
+def _event(name: str, kind: type[Struct]) -> Item:
+    """An event as OpenAPI 3.2 has it: its fields, of which `data` is a text that is JSON."""
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": ref(kind.__name__)}
+    return {
+        "type": "object",
+        "properties": {"event": {"const": name}, "data": data},
+        "required": ["event", "data"],
+    }

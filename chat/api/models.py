@@ -3,22 +3,20 @@
 Rules. Types only. A field a message shares with the wire has the wire's type.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from chat.policy.claims import AVATAR_PATTERN, MAX_AVATAR, MAX_BADGE, MAX_BADGES, MAX_LEVEL
-from chat.policy.identity import MAX_NAME, MAX_UID
+from chat.api.formats import Badge, Data, Name, Room, Text, Uid
+from chat.policy.claims import AVATAR_PATTERN, MAX_AVATAR, MAX_BADGES, MAX_LEVEL
 from chat.wire.schema import NORMAL_SIZE, WHITE, Color, Kind, MessageId, Mode, Msg, Size
 
 MAX_TARGETS = 1000
 MAX_PRODUCT = 20_000
 """Messages times rooms of one broadcast: what is published in about a second."""
+MAX_NOTICES = 1000
 
 SYSTEM = "system"
-
-
-Badge = Annotated[str, Meta(min_length=1, max_length=MAX_BADGE)]
 
 
 class MessageIn(Struct, forbid_unknown_fields=True):
@@ -28,9 +26,9 @@ class MessageIn(Struct, forbid_unknown_fields=True):
     it is in no history any more. `data` is any JSON of up to 4096 bytes, delivered as it is.
     """
 
-    text: str
-    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)] = SYSTEM
-    uid: Annotated[str, Meta(min_length=1, max_length=MAX_UID)] = SYSTEM
+    text: Text
+    name: Name = SYSTEM
+    uid: Uid = SYSTEM
     color: Color = WHITE
     mode: Mode = "scroll"
     size: Size = NORMAL_SIZE
@@ -41,7 +39,7 @@ class MessageIn(Struct, forbid_unknown_fields=True):
     badges: Annotated[list[Badge], Meta(max_length=MAX_BADGES)] = []
     priority: Annotated[int, Meta(ge=0, le=9)] | None = None
     ttl_s: Annotated[float, Meta(gt=0, le=31_536_000)] | None = None
-    data: Any = None
+    data: Data = None
 
 
 class BroadcastIn(Struct, forbid_unknown_fields=True):
@@ -50,9 +48,9 @@ class BroadcastIn(Struct, forbid_unknown_fields=True):
     Exactly one of `rooms`, `all`, `users`; exactly one of `message`, `messages`.
     """
 
-    rooms: Annotated[list[str], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
+    rooms: Annotated[list[Room], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
     all: bool = False
-    users: Annotated[list[str], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
+    users: Annotated[list[Uid], Meta(min_length=1, max_length=MAX_TARGETS)] | None = None
     message: MessageIn | None = None
     messages: Annotated[list[MessageIn], Meta(min_length=1)] | None = None
 

@@ -15,10 +15,8 @@ from starlette.responses import Response
 
 from chat.api import asked
 from chat.api.answers import answer
-from chat.api.bodies import MAX_QUOTED, BadBody
 from chat.api.doors import Doors
 from chat.api.incoming import Drain
-from chat.api.models import Problem
 from chat.api.parts import Parts
 from chat.api.rulings import (
     AddressBanned,
@@ -196,16 +194,9 @@ class Moderating:
         return answer(ClearedOut(room, True, uid))
 
     def _whose_messages(self, request: Request) -> str | None:
-        """The uid of a query; None for everybody, but only where nothing else was meant."""
-        for name, given in request.query_params.multi_items():
-            if name not in ("uid", "reason"):
-                raise BadBody([Problem("expected uid, reason or nothing", name[:MAX_QUOTED])])
-            if name == "uid":
-                asked.uid(given)
-        uids = request.query_params.getlist("uid")
-        if len(uids) > 1:
-            raise BadBody([Problem("one at a time", "uid")])
-        return uids[0] if uids else None
+        """The uid of a query; None for everybody."""
+        given = request.query_params.get("uid")
+        return None if given is None else asked.uid(given)
 
     async def settings(self, request: Request) -> Response:
         return await self._settings(request, asked.room(request, self._config))

@@ -68,8 +68,9 @@ class Observing:
     # --- users ---------------------------------------------------------------------------------
 
     async def users(self, request: Request) -> Response:
-        text = request.query_params.get("q", "").strip()
-        if not 1 <= len(text) <= MAX_SEARCH:
+        given = request.query_params.get("q", "")
+        text = given.strip()
+        if not text or len(given) > MAX_SEARCH:
             raise BadBody([Problem(f"expected 1 to {MAX_SEARCH} characters to look for", "q")])
         limit = asked.number(request, "limit", 50, 1, MOST_FOUND)
         answers = await self._doors.inquiry.search(text)
@@ -79,9 +80,9 @@ class Observing:
 
     async def user(self, request: Request) -> Response:
         uid = asked.uid(request.path_params["uid"])
-        addresses = asked.flag(request, "addresses")
+        addresses, actor = asked.flag(request, "addresses"), asked.actor(request)
         if addresses:
-            await self._write("addresses", asked.actor(request), uid)
+            await self._write("addresses", actor, uid)
         answers = await self._doors.inquiry.ask(uid, addresses)
         connections = [
             ConnectionOut(one.name, shard, one.role, one.rooms, one.address)
@@ -145,14 +146,12 @@ class Observing:
         if before is None:
             entries, more = await self._doors.audit.page(asked.after(request), limit)
         else:
-            if "after" in request.query_params:
-                raise BadBody([Problem("one of `after` and `before`", "before")])
             if before != END and not is_id(before):
                 raise BadBody(
                     [Problem('expected "end", or the "next" of the page before', "before")]
                 )
             at = None if before == END else before
-            entries, more = await self._doors.audit.page_before(at, limit)
+            entries, more = await self._doors.audit.page_before(at, limit, asked.after(request))
         return answer(AuditOut(audit_entries(entries), more))
 
     # --- reports -------------------------------------------------------------------------------

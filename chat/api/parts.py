@@ -1,11 +1,14 @@
-"""Routes whose paths are matched part by part, as they were sent.
+"""Routes whose paths are matched part by part, as they were sent, and whose queries are known.
 
 Rules. A part is what stands between two slashes of the request's line, decoded after that: a uid
 may have a slash in it, and a network does; encoded (%2F) they divide nothing. Methods of one path
-are one route, because the first of two would answer the other's with its own only.
+are one route, because the first of two would answer the other's with its own only. What a query may
+have is what the document says: a parameter that is misspelt would be passed over, and something
+else be done than was asked for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -14,6 +17,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from chat.api.bodies import MAX_LISTED, MAX_QUOTED, BadBody
+from chat.api.models import Problem
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 SLASH: Final = "\ud800"
@@ -21,11 +27,15 @@ SLASH: Final = "\ud800"
 
 
 class Parts(Route):
-    """`path` and the handlers of its methods."""
+    """`path` and the handlers of its methods; `takes` is what their queries may have, by method."""
 
     def __init__(self, path: str, **handlers: Handler) -> None:
+        self.takes: Mapping[str, Collection[str]] = {}
+
         async def handle(request: Request) -> Response:
             method = "GET" if request.method == "HEAD" else request.method
+            if method in self.takes:
+                check_query(request, self.takes[method])
             return await handlers[method](request)
 
         super().__init__(path, handle, methods=list(handlers))
@@ -38,6 +48,19 @@ class Parts(Route):
         for name, value in params.items():
             params[name] = value.replace(SLASH, "/")
         return match, child
+
+
+def check_query(request: Request, names: Collection[str]) -> None:
+    """Raises BadBody for a parameter that is none of these, or is there more than once."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    expected = ", ".join(names) or "nothing"
+    problems = [
+        Problem("one at a time" if name in names else f"expected {expected}", name[:MAX_QUOTED])
+        for name, count in given.items()
+        if count > 1 or name not in names
+    ]
+    if problems:
+        raise BadBody(problems[:MAX_LISTED])
 
 
 def in_parts(path: bytes) -> str:

@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chat.policy.identity import MAX_UID
+from chat.api.formats import Uid
 from chat.policy.words import Kind, WordList
 from chat.wire.commands import Silence
 from chat.wire.schema import Msg
 
-Uid = Annotated[str, Meta(min_length=1, max_length=MAX_UID)]
 Seconds = Annotated[int, Meta(ge=1, le=315_360_000)]
 Reason = Annotated[str, Meta(max_length=200)]
 Wait = Annotated[int, Meta(ge=0, le=86_400)]

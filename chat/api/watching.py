@@ -13,7 +13,6 @@ import logging
 import os
 import socket
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from chat import __version__
 from chat.api import asked
 from chat.api.answers import answer
 from chat.api.doors import Doors
@@ -110,7 +110,7 @@ class Watching:
             await self._begin_audit()
         stream = self._streams.enter()
         scopes: list[str] = [*sorted(caller.scopes)]
-        stream.put(frame("hello", HelloOut(caller.name, scopes, self._node, VERSION, TELL_S)))
+        stream.put(frame("hello", HelloOut(caller.name, scopes, self._node, __version__, TELL_S)))
         for scope, topic in self._topics.items():
             if scope in caller.scopes:
                 topic.join(stream)
@@ -144,7 +144,8 @@ class Watching:
 
     def _own(self) -> NodeOut:
         shards, rates = self._figures.shards(), self._figures.rates()
-        return NodeOut(self._node, VERSION, len(self._streams), self._streams.most, shards, rates)
+        streams = self._streams
+        return NodeOut(self._node, __version__, len(streams), streams.most, shards, rates)
 
     async def _tell_nodes(self, own: bytes) -> None:
         try:
@@ -173,9 +174,6 @@ class Watching:
         waiting = await self._doors.reports.waiting()
         told = AuditedOut(audit_entries(entries), waiting)
         self._topics["moderate"].tell(frame("audit", told))
-
-
-VERSION: Final = version("danmaku")
 
 
 def _nodes(told: dict[str, bytes], bus: bool = True) -> NodesOut:

@@ -7,13 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
-from chat.api.operations import operation, reason, ref
+from chat.api.formats import Room
+from chat.api.operations import actor, json_of, operation, reason, ref
 from chat.policy.words import MAX_WORD, MAX_WORDS, Kind, WordList
 
 MAX_TEXT: Final = 2_000
 TAG: Final = "words"
-GET: Final = (400, 401, 403, 429, 503)
-SEND: Final = (400, 401, 403, 408, 413, 415, 429, 503)
 Item = dict[str, Any]
 
 
@@ -30,7 +29,7 @@ class CheckIn(Struct, forbid_unknown_fields=True):
     """A text to try; with a `room`, that room's words hold beside those of everywhere."""
 
     text: Annotated[str, Meta(max_length=MAX_TEXT)]
-    room: str | None = None
+    room: Room | None = None
 
 
 class HitOut(Struct):
@@ -55,41 +54,48 @@ STRUCTS: Final = (WordList, WordsOut, CheckIn, CheckOut)
 def paths(room: Item) -> dict[str, Item]:
     """All paths of words; `room` is the parameter of those in a room."""
     return {
-        "/v1/words": _list("everywhere"),
-        "/v1/rooms/{room}/words": {"parameters": [room], **_list("in a room")},
+        "/v1/words": _list("everywhere", "Words"),
+        "/v1/rooms/{room}/words": {"parameters": [room], **_list("in a room", "RoomWords")},
         "/v1/words/check": {
             "post": operation(
+                "checkText",
                 "Try a text",
                 "What a viewer would be told, and by which words. Nothing is published.",
                 CheckOut,
-                SEND,
-                body={"application/json": {"schema": ref("CheckIn")}},
+                json_of(CheckIn),
                 tag=TAG,
             )
         },
     }
 
 
-def _list(where: str) -> Item:
+def _list(where: str, name: str) -> Item:
     return {
-        "get": operation(
-            f"See the words that hold {where}",
-            "What a text with one of them comes to: it is refused, or the word is masked with *, "
-            "or the message is shown to its sender only.",
-            WordsOut,
-            GET,
-            tag=TAG,
-        ),
         "put": operation(
+            f"set{name}",
             f"Set the words that hold {where}",
             f"All of them, at most {MAX_WORDS:,} of at most {MAX_WORD} characters, in at most "
             "8 MiB. They hold on every node within a second. A word of letters is found as a "
             "whole word, with a * before or behind it also inside of others; Chinese, and what "
             "else has no spaces between words, anywhere.",
             WordsOut,
-            SEND,
-            body={"application/json": {"schema": ref("WordList")}},
-            parameters=[reason()],
+            json_of(WordList),
+            parameters=[reason(), actor()],
+            tag=TAG,
+        ),
+        "get": operation(
+            f"get{name}",
+            f"See the words that hold {where}",
+            "What a text with one of them comes to: it is refused, or the word is masked with *, "
+            "or the message is shown to its sender only.",
+            WordsOut,
             tag=TAG,
         ),
     }
+
+
+def narrow(schemas: Item) -> None:
+    """Say of lists what may be on them; how long all of them may be together, no schema can."""
+    words = {"type": ["array", "null"], "items": ref("Word"), "maxItems": MAX_WORDS}
+    fields = schemas["WordList"]["properties"]
+    fields |= dict.fromkeys(fields, words)

@@ -28,11 +28,11 @@ class Audit:
         return await page(self._store, self._store.keys.audit, after, limit)
 
     async def page_before(
-        self, before: str | None, limit: int
+        self, before: str | None, limit: int, after: str = BEGINNING
     ) -> tuple[list[tuple[str, bytes]], str | None]:
-        """The last of them, newest first, before an ID or of all; and before which to go on.
-        Likewise."""
-        return await page_before(self._store, self._store.keys.audit, before, limit)
+        """The last of them, newest first, before an ID or of all, down to behind another; and
+        before which to go on. Likewise."""
+        return await page_before(self._store, self._store.keys.audit, before, limit, after)
 
     async def last(self) -> str:
         """The ID of the newest entry, or where one would begin. Raises StoreError."""

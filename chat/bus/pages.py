@@ -35,15 +35,15 @@ async def page(
 
 
 async def page_before(
-    store: Store, stream: str, before: str | None, limit: int
+    store: Store, stream: str, before: str | None, limit: int, after: str = BEGINNING
 ) -> tuple[list[tuple[str, bytes]], str | None]:
-    """The last entries of a stream before an ID, or of all, newest first; before which to go on.
-    Otherwise likewise."""
+    """The last entries of a stream before an ID, or of all, newest first, down to behind `after`;
+    before which to go on. Otherwise likewise."""
     if before is not None and not any(map(int, before.split("-"))):
         return [], None  # before the first there can be, which Redis calls an error
     end = "+" if before is None else f"({before}"
     found = await store.servers.ask(
-        stream, lambda pipe, on: pipe.xrevrange(stream, end, "-", limit + 1)
+        stream, lambda pipe, on: pipe.xrevrange(stream, end, f"({after}", limit + 1)
     )
     return _cut(found, limit)
 

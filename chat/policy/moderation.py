@@ -40,6 +40,7 @@ from chat.policy.orders import (
     check_fields,
     check_uid,
     forbidden,
+    missing,
     record,
 )
 from chat.policy.roles import ADMIN, MODERATOR, OWNER, RANKS, rank
@@ -254,7 +255,7 @@ class Moderation:
         """A message as it is shown to who joins. Raises NotDone for one that is not there."""
         message = await self._find(room, seq)
         if message is None:
-            raise bad("pinned", f"there is no message {seq} in the history")
+            raise missing("pinned", f"there is no message {seq} in the history")
         found: dict[str, Any] = msgspec.to_builtins(shorten([message], None)[0])
         return found
 
@@ -276,7 +277,7 @@ class Moderation:
         try:
             await self._redaction.remove(room, seq)
         except LookupError as error:
-            raise bad("seq", str(error)) from None
+            raise missing("seq", str(error)) from None
         await self._unpin(room, lambda pinned: pinned.get("seq") == seq)
 
     async def _clear(self, room: str, uid: str | None) -> None:

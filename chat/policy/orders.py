@@ -89,6 +89,15 @@ class NotDone(Exception):
         self.refusal = refusal
 
 
+class Missing(NotDone):
+    """What it is about is not there."""
+
+
+def missing(field: str, why: str) -> Missing:
+    """What a field names is not there."""
+    return Missing(Refusal(ErrorCode.BAD_REQUEST, f"{field}: {why}", field=field))
+
+
 def bad(field: str, why: str) -> NotDone:
     """A field is not as it has to be."""
     return NotDone(Refusal(ErrorCode.BAD_REQUEST, f"{field}: {why}", field=field))

@@ -1,9 +1,15 @@
 """What goes on in the document: the real API answers with what is documented."""
 
+import json
+from urllib.parse import quote
+
+import jsonschema_rs
+import pytest
+
 from chat.api.live_paths import STRUCTS, paths
 from tests.chat.api.live import following
 from tests.chat.api.rig import Api, path_of
-from tests.chat.api.test_openapi import DOCUMENT, SCHEMAS, assert_answers
+from tests.chat.api.test_openapi import DOCUMENT, SCHEMAS, assert_answers, validator
 
 
 class TestDocument:
@@ -18,8 +24,27 @@ class TestDocument:
         for path, event in (("/v1/live", "hello"), ("/v1/rooms/{room}/live", "lines")):
             told = DOCUMENT["paths"][path]["get"]
             assert f"`{event}`" in told["description"]
-            [kind] = told["responses"]["200"]["content"]
+            [(kind, content)] = told["responses"]["200"]["content"].items()
             assert kind == "text/event-stream"
+            events = [one["properties"] for one in content["schema"]["oneOf"]]
+            assert events[0]["event"] == {"const": event}
+            first = content["examples"]["example"]["value"]
+            name = events[0]["data"]["contentSchema"]["$ref"].rpartition("/")[2]
+            validator(name).validate(json.loads(first["data"]))
+
+    @pytest.mark.parametrize(
+        ("text", "fits"),
+        [("u7", True), (" u7 ", True), ("x" * 64, True), ("x" * 65, False), ("", False),
+         *((space, False) for space in (" ", "\t", "\x1c", "\x85", "\u3000", "\u2028"))],
+    )  # fmt: skip
+    def test_what_may_be_looked_for_is_what_is_taken(self, api: Api, text: str, fits: bool) -> None:
+        [schema] = [
+            one["schema"]
+            for one in DOCUMENT["paths"]["/v1/users"]["get"]["parameters"]
+            if one["name"] == "q"
+        ]
+        assert jsonschema_rs.Draft202012Validator(schema).is_valid(text) is fits
+        assert (api.get(f"/v1/users?q={quote(text)}").status == 200) is fits
 
 
 class TestAnswers:

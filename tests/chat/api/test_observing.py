@@ -181,7 +181,7 @@ class TestSearch:
         assert ([one["uid"] for one in told["users"]], told["more"]) == (["u0", "u1"], True)
         assert (told["complete"], told["answered"], told["known"]) == (True, 1, 1)
 
-    @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", f"?q={'x' * 65}"])
+    @pytest.mark.parametrize("query", ["", "?q=", "?q=%20", f"?q={'x' * 65}", f"?q=x{'%20' * 64}"])
     def test_something_has_to_be_looked_for(self, keyless: Api, query: str) -> None:
         assert keyless.get(f"/v1/users{query}").paths == ["q"]
 
@@ -195,8 +195,11 @@ class TestAudit:
         after = api.get(f"/v1/audit?before={page['next']}&limit=1").json
         assert [one["uid"] for one in after["entries"]] == ["n1"]
 
-    @pytest.mark.parametrize("query", ["before=", "before=x", "before=end&after=0-0"])
-    def test_before_is_the_end_or_an_id_and_not_with_after(self, api: Api, query: str) -> None:
+        between = api.get(f"/v1/audit?before=end&after={page['next']}").json
+        assert ([one["uid"] for one in between["entries"]], between["next"]) == (["n3"], None)
+
+    @pytest.mark.parametrize("query", ["before=", "before=x", "before=end&before=0-0"])
+    def test_before_is_the_end_or_an_id(self, api: Api, query: str) -> None:
         assert api.get(f"/v1/audit?{query}").paths == ["before"]
 
     def test_what_was_done_to_whom_and_by_whom(self, api: Api, room: str) -> None:

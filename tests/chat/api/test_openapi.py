@@ -6,29 +6,44 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from chat.api.app import create_app
 from chat.api.bodies import BadBody, read_broadcast, read_messages
 from chat.api.incoming import Drain
 from chat.api.metrics import API_FIELDS, Metrics
-from chat.api.openapi import document
+from chat.api.openapi import document, operations, queries
 from chat.config.sections import Config, Limits
 from chat.counters import FIELDS
+from chat.ops.engine import EmbeddedEngine
 from pool.scoreboard import Scoreboard
 from tests.chat.api.rig import NDJSON, Api, messages_of, quoted
+from tests.chat.rig import configured
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DOCUMENT = document()
+DOCUMENT = document(Config())
+WHOLE = document(configured(server={"dialects": ("danmaku", "centrifugal")}, api={"key": "k"}))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-METHODS = ("get", "post", "put", "delete", "patch")
-OPERATIONS = [
-    (path, method)
-    for path, item in DOCUMENT["paths"].items()
-    for method in METHODS
-    if method in item
-]
+OPERATIONS = [(path, method) for path, method, _ in operations(DOCUMENT["paths"])]
+
+
+def resolved(schema: dict[str, Any], within: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
+    """What a reference leads to, beside what stands beside it."""
+    if "$ref" not in schema:
+        return schema
+    _, _, kind, name = schema["$ref"].split("/")
+    rest = {key: value for key, value in schema.items() if key != "$ref"}
+    found: dict[str, Any] = within["components"][kind][name] | rest
+    return found
+
+
+def validator(name: str, within: dict[str, Any] = DOCUMENT) -> jsonschema_rs.Validator:
+    """Says what fits one of the document's schemas."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": within["components"]}
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
 
 
 def refs(value: Any) -> Iterator[str]:
@@ -44,42 +59,56 @@ def refs(value: Any) -> Iterator[str]:
             yield from refs(inner)
 
 
+def kinds(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a property may be, one by one."""
+    return [resolved(kind) for kind in schema.get("anyOf", [schema])]
+
+
 def good_values(schema: dict[str, Any]) -> Iterator[Any]:
     """Values at the edges of what a property's schema allows."""
-    if schema.get("nullable"):
-        yield None
     if "default" in schema:
         yield schema["default"]
+    for kind in kinds(schema):
+        yield from good_values_of(kind)
+
+
+def good_values_of(schema: dict[str, Any]) -> Iterator[Any]:
     if "enum" in schema:
         yield from schema["enum"]
-    elif schema.get("type") == "integer":
+    elif schema["type"] == "null":
+        yield None
+    elif schema["type"] == "integer":
         yield from (schema["minimum"], schema["maximum"])
-    elif "pattern" in schema:
-        for url in ("http://a", "https://a.example/".ljust(schema["maxLength"], "x")):
-            assert re.search(schema["pattern"], url)
-            yield url
-    elif schema.get("type") == "array":
+    elif "http" in schema.get("pattern", ""):
+        yield from ("http://a", "https://a.example/".ljust(schema["maxLength"], "x"))
+    elif schema["type"] == "array":
         yield ["x"] * schema["maxItems"]
-    elif schema.get("type") == "string":
+    elif schema["type"] == "string":
         yield "x" * schema.get("minLength", 1)
         yield "x" * schema.get("maxLength", 1)
 
 
 def bad_values(schema: dict[str, Any]) -> Iterator[Any]:
     """Values just beyond them."""
-    if not schema.keys() - {"default"}:
+    found = kinds(schema)
+    if any(isinstance(kind.get("type"), list) for kind in found):
         return  # anything goes
     yield {}
-    if not schema.get("nullable"):
+    if {"type": "null"} not in found:
         yield None
+    for kind in found:
+        yield from bad_values_of(kind)
+
+
+def bad_values_of(schema: dict[str, Any]) -> Iterator[Any]:
     if "enum" in schema:
         yield "neither"
-    elif schema.get("type") == "integer":
+    elif schema["type"] == "integer":
         yield from (schema["minimum"] - 1, schema["maximum"] + 1)
-    elif "pattern" in schema:
+    elif "http" in schema.get("pattern", ""):
         yield "https://a.example/".ljust(schema["maxLength"] + 1, "x")
         yield "javascript:x"
-    elif schema.get("type") == "array":
+    elif schema["type"] == "array":
         yield ["x"] * (schema["maxItems"] + 1)
         yield [""]
     elif "minLength" in schema:
@@ -92,42 +121,127 @@ GOOD = [(name, value) for name, schema in MESSAGE.items() for value in good_valu
 BAD = [(name, value) for name, schema in MESSAGE.items() for value in bad_values(schema)]
 
 
+@pytest.fixture
+def small(valkey: EmbeddedEngine) -> Iterator[Api]:
+    """With limits of its own."""
+    api = Api(valkey.url, limits={"text_chars": 7, "room_chars": 9})
+    yield api
+    api.close()
+
+
 class TestDocument:
-    def test_every_reference_leads_somewhere(self) -> None:
-        found = set(refs(DOCUMENT))
+    @pytest.mark.parametrize("made", [DOCUMENT, WHOLE])
+    def test_it_is_valid_openapi_3_1(self, made: dict[str, Any]) -> None:
+        assert made["openapi"] == "3.1.0"
+        OpenAPIV31SpecValidator(made).validate()
+
+    @pytest.mark.parametrize("made", [DOCUMENT, WHOLE])
+    def test_every_reference_leads_somewhere(self, made: dict[str, Any]) -> None:
+        found = set(refs(made))
         assert found
         for ref in found:
-            assert ref.removeprefix("#/components/schemas/") in SCHEMAS, ref
+            assert resolved({"$ref": ref}, made), ref
+
+    @pytest.mark.parametrize("made", [DOCUMENT, WHOLE])
+    def test_every_operation_has_a_name_of_its_own_words_and_a_tag(
+        self, made: dict[str, Any]
+    ) -> None:
+        found = [operation for *_, operation in operations(made["paths"])]
+        for key in ("operationId", "summary"):
+            assert len({operation[key] for operation in found}) == len(found)
+        tags = [tag["name"] for tag in made["tags"]]
+        assert {tag for operation in found for tag in operation["tags"]} == set(tags)
+        assert all(operation["description"] for operation in found)
+
+    def test_every_operation_can_be_refused_and_says_how(self) -> None:
+        for path, _, operation in operations(WHOLE["paths"]):
+            if path.startswith("/v1"):
+                told = {400, 401, 403, 404, 429, 503}
+                told |= {408, 413, 415} if "requestBody" in operation else set()
+                assert {str(status) for status in told} <= set(operation["responses"])
+
+    def test_parameters_have_bounds_and_examples(self) -> None:
+        for path, _, operation in operations(WHOLE["paths"]):
+            for one in (
+                *operation.get("parameters", ()),
+                *WHOLE["paths"][path].get("parameters", ()),
+            ):
+                schema = resolved(one["schema"], WHOLE)
+                bounded = {"maxLength", "maximum", "pattern", "anyOf"} & schema.keys()
+                assert bounded or schema["type"] == "boolean" or one["name"] == "after", one
+                assert one["description"]
+                assert "example" in one or one["name"] == "after"
 
     def test_every_route_is_in_it_and_everything_in_it_is_a_route(self) -> None:
-        metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
-        app = create_app(Config(), "unix:///nowhere", metrics, Drain(), 8000)
-        served = {
-            (route.path, method.lower())
-            for route in app.routes
-            if isinstance(route, Route) and route.path.startswith("/v1")
-            for method in (route.methods or set()) - {"HEAD"}
-        }
-        assert served == set(OPERATIONS)
+        for made, dialects in ((DOCUMENT, ("danmaku",)), (WHOLE, ("danmaku", "centrifugal"))):
+            metrics = Metrics(Scoreboard(FIELDS, 1), Scoreboard(API_FIELDS, 1))
+            config = configured(server={"dialects": dialects})
+            app = create_app(config, "unix:///nowhere", metrics, Drain(), 8000)
+            served = {
+                (route.path, method.lower())
+                for route in app.routes
+                if isinstance(route, Route) and route.path.startswith(("/v1/", "/api/"))
+                for method in (route.methods or set()) - {"HEAD"}
+                if "{call:path}" not in route.path
+            }
+            told = {(path, method) for path, method, _ in operations(made["paths"])}
+            node = {("/healthz", "get"), ("/readyz", "get"), ("/metrics", "get")}
+            assert served | node == told
 
-    def test_it_has_what_3_0_has_and_no_nulls_of_3_1(self) -> None:
-        assert DOCUMENT["openapi"].startswith("3.0.")
-        text = json.dumps(DOCUMENT)
-        assert '"null"' not in text
-        assert "$defs" not in text
+    def test_it_has_the_limits_of_the_node(self, small: Api) -> None:
+        told = small.get("/openapi.json").json["components"]["schemas"]
+        assert (told["Text"]["maxLength"], told["Room"]["maxLength"]) == (7, 9)
+        assert (SCHEMAS["Text"]["maxLength"], SCHEMAS["Room"]["maxLength"]) == (300, 64)
+        for text, status in (("x" * 7, 200), ("x" * 8, 400)):
+            assert small.post("r" * 9, {"text": text}).status == status
+        assert small.post("r" * 10, {"text": "x"}).status == 400
+
+    def test_it_says_which_scope_of_a_key_each_takes(self) -> None:
+        schemes = WHOLE["components"]["securitySchemes"]
+        assert (schemes["bearer"]["scheme"], schemes["header"]["name"]) == ("bearer", "X-API-Key")
+        said = {
+            path: item["get"]["security"] for path, item in WHOLE["paths"].items() if "get" in item
+        }
+        assert said["/v1/rooms"] == [{"bearer": ["read"]}]
+        assert said["/v1/audit"] == [{"bearer": ["moderate"]}]
+        assert said["/metrics"] == [{"bearer": ["metrics"]}]
+        assert said["/healthz"] == []
+        call = WHOLE["paths"]["/api/publish"]["post"]["security"]
+        assert call == [{"bearer": ["publish"]}, {"header": ["publish"]}]
+
+    def test_without_keys_none_is_needed(self) -> None:
+        assert DOCUMENT["paths"]["/v1/rooms"]["get"]["security"] == [{"bearer": ["read"]}, {}]
+
+    def test_examples_fit_their_schemas(self) -> None:
+        checked = 0
+        for _, _, operation in operations(WHOLE["paths"]):
+            bodies = [operation.get("requestBody", {}), operation["responses"]["200"]]
+            for content in (one for body in bodies for one in body.get("content", {}).values()):
+                whole = {**content["schema"], "components": WHOLE["components"]}
+                for example in content.get("examples", {}).values():
+                    jsonschema_rs.Draft202012Validator(whole).validate(example["value"])
+                    checked += 1
+        assert checked > len(OPERATIONS)
+
+    def test_what_a_query_may_have_is_what_it_says(self) -> None:
+        path = "/v1/rooms/{room}/messages"
+        found = queries(DOCUMENT, path)
+        assert found == {"GET": ("after", "limit"), "DELETE": ("uid", "reason"), "POST": ()}
 
     @pytest.mark.parametrize(("path", "method"), OPERATIONS)
     def test_no_line_of_a_description_is_indented(self, path: str, method: str) -> None:
         # Markdown would take it for a program.
         for answer in DOCUMENT["paths"][path][method]["responses"].values():
-            assert "\n " not in answer["description"]
+            assert "\n " not in resolved(answer)["description"]
 
     def test_it_is_served_as_it_is(self, api: Api) -> None:
-        assert api.get("/openapi.json").json == DOCUMENT
+        told = api.get("/openapi.json").json
+        assert told["paths"].keys() == DOCUMENT["paths"].keys()
+        assert not re.search(r"\]\((#|[\w.]+\.md)", json.dumps(told))  # pages that are not here
 
     def test_every_parameter_in_a_path_is_described(self) -> None:
         for path, item in DOCUMENT["paths"].items():
-            named = {p["name"] for p in item.get("parameters", ()) if p["in"] == "path"}
+            named = {p["name"] for p in item.get("parameters", ())}
             assert named == set(re.findall(r"{(\w+)}", path))
 
 
@@ -153,7 +267,7 @@ class TestBodies:
         self, target: dict[str, Any], what: dict[str, Any]
     ) -> None:
         properties = SCHEMAS["BroadcastIn"]["properties"]
-        nulls = {name: None for name, schema in properties.items() if schema.get("nullable")}
+        nulls = {name: None for name, one in properties.items() if {"type": "null"} in kinds(one)}
         assert set(nulls) == {"rooms", "users", "message", "messages"}
         _, messages = read_broadcast(json.dumps(nulls | target | what).encode(), Limits())
         assert [message.text for message in messages] == ["x"]
@@ -168,7 +282,7 @@ class TestAnswers:
 
     def test_publishing(self, api: Api, room: str) -> None:
         path = "/v1/rooms/{room}/messages"
-        assert content_types(path, "post") == {"application/json", NDJSON, "application/jsonl"}
+        assert content_types(path, "post") == {"application/json", NDJSON}
         assert_answers(api.post(room, {"text": "x"}), path, "post")
         assert_answers(api.stream(room, b"bad\n"), path, "post")
         assert_answers(api.post(room, {}), path, "post")
@@ -192,26 +306,26 @@ class TestAnswers:
 
 
 def assert_answers(answer: Any, path: str, method: str) -> None:
+    """The status is documented, and the body fits its schema and has no other fields."""
     documented = DOCUMENT["paths"][path][method]["responses"]
     assert str(answer.status) in documented
-    assert_fits(
-        answer.json, documented[str(answer.status)]["content"]["application/json"]["schema"]
-    )
+    [content] = resolved(documented[str(answer.status)])["content"].values()
+    whole = {**content["schema"], "components": DOCUMENT["components"]}
+    jsonschema_rs.Draft202012Validator(whole).validate(answer.json)
+    assert_fits(answer.json, content["schema"])
 
 
 def assert_fits(value: Any, schema: dict[str, Any]) -> None:
-    """`value` has the schema's required fields and no others than its properties."""
+    """`value` has no other fields than the schema's properties."""
     if "discriminator" in schema:
         told = schema["discriminator"]
         schema = {"$ref": told["mapping"][value[told["propertyName"]]]}
-    for ref in [schema.get("$ref"), *(part.get("$ref") for part in schema.get("allOf", ()))]:
-        if ref is not None:
-            schema = SCHEMAS[ref.rpartition("/")[2]]
+    [schema, *more] = [kind for kind in kinds(resolved(schema)) if kind != {"type": "null"}] or [{}]
     if isinstance(value, list):
         for item in value:
             assert_fits(item, schema["items"])
-    elif isinstance(value, dict) and "properties" in schema:
-        assert set(schema.get("required", ())) <= set(value) <= set(schema["properties"])
+    elif isinstance(value, dict) and "properties" in schema and not more:
+        assert set(value) <= set(schema["properties"])
         for name, inner in value.items():
             assert_fits(inner, schema["properties"][name])
 

@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from chat.api.parts import Parts, in_parts
 from chat.policy.text import is_clean
+from tests.chat.api.rig import Api
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1)
 
@@ -81,3 +82,24 @@ class TestHandling:
 @given(st.binary(max_size=60))
 def test_whatever_a_path_is_it_has_as_many_parts(path: bytes) -> None:
     assert in_parts(path).count("/") == path.count(b"/")
+
+
+class TestQueries:
+    @pytest.mark.parametrize("query", ["", "?limit=1", "?top=5"])
+    def test_what_is_known_is_taken(self, api: Api, query: str) -> None:
+        path = "/v1/rooms" if "top" in query or not query else "/v1/audit"
+        assert api.get(path + query).status == 200
+
+    @pytest.mark.parametrize(
+        ("query", "wrong"),
+        [("limt=5", ["limt"]), ("limit=5&limit=6", ["limit"]), ("x=1&y=2&after=0-0", ["x", "y"])],
+    )
+    def test_what_is_misspelt_or_there_twice_is_told_by_its_name(
+        self, api: Api, query: str, wrong: list[str]
+    ) -> None:
+        answer = api.get(f"/v1/audit?{query}")
+        assert (answer.status, answer.paths) == (400, wrong)
+
+    def test_of_many_that_are_unknown_some_are_told(self, api: Api) -> None:
+        query = "&".join(f"x{i}=1" for i in range(200))
+        assert len(api.get(f"/v1/audit?{query}").paths) == 100

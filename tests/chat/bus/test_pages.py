@@ -64,6 +64,16 @@ class TestPagesBackwards:
         for first in (BEGINNING, "00-0"):
             assert await page_before(store, store.keys.reports, first, 9) == ([], None)
 
+    async def test_they_may_go_down_to_one_that_is_known(self, store: Store, raw: Any) -> None:
+        stream = store.keys.reports
+        for i in range(1, 7):
+            await raw.xadd(stream, {"m": "x"}, id=f"{i}-0")
+        found, before = await page_before(store, stream, None, 2, "3-0")
+        assert ([entry_id for entry_id, _ in found], before) == (["6-0", "5-0"], "5-0")
+        found, before = await page_before(store, stream, before, 2, "3-0")
+        assert ([entry_id for entry_id, _ in found], before) == (["4-0"], None)
+        assert await page_before(store, stream, "3-0", 2, "3-0") == ([], None)
+
 
 class TestFields:
     async def pages(self, store: Store, limit: int) -> list[list[tuple[str, bytes]]]:
