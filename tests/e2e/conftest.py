@@ -22,3 +22,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     folder: Path = tmp_path_factory.mktemp("node")
     with Node(folder) as node:
         yield node
+
+
+@pytest.fixture(autouse=True)
+def _pages_are_closed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test has opened in its browser is closed behind it: a page draws as long as it is open."""
+    if "browser" not in request.fixturenames:
+        yield
+        return
+    browser = request.getfixturevalue("browser")
+    kept = [*browser.contexts]
+    yield
+    for context in browser.contexts:
+        if context not in kept:
+            context.close()
