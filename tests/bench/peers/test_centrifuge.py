@@ -39,5 +39,5 @@ def test_without_the_engines_sources_it_is_unavailable(
 def test_what_the_compiler_says_is_the_reason(tmp_path: Path) -> None:
     (tmp_path / centrifuge.ENGINE).mkdir(parents=True)
     go(tmp_path, "echo undefined: centrifuge >&2; exit 2")
-    with pytest.raises(Unavailable, match=r"centrifuge_server.go.*undefined: centrifuge"):
+    with pytest.raises(Unavailable, match=r"(?s)centrifuge_server.go.*undefined: centrifuge"):
         centrifuge.build()
