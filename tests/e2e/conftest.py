@@ -26,7 +26,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 @pytest.fixture(autouse=True)
 def _pages_are_closed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test has opened in its browser is closed behind it: a page draws as long as it is open."""
+    """What a test has opened in its browser is closed behind it: an open page goes on drawing."""
     if "browser" not in request.fixturenames:
         yield
         return
