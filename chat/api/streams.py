@@ -138,9 +138,12 @@ class Streaming(StreamingResponse):
 
     def __init__(self, stream: Stream, leave: Callable[[], None]) -> None:
         super().__init__(stream.frames(), media_type="text/event-stream", headers=HEADERS)
+        self._stream = stream
         self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            self._stream.end("head")  # no body is sent, and its connection waits for the end
         try:
             await super().__call__(scope, receive, send)
         finally:

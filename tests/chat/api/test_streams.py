@@ -7,6 +7,7 @@ import pytest
 from chat.api.incoming import Drain
 from chat.api.live_paths import GoodbyeOut
 from chat.api.streams import MOST_WAITING, Stream, Streaming, Streams, TooManyStreams, Topic, frame
+from tests.chat.api.rig import Api
 from tests.chat.rig import BOUND_S
 
 
@@ -105,5 +106,17 @@ class TestStreaming:
             assert message
 
         async with asyncio.timeout(BOUND_S):
-            await streaming({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send)
+            scope = {"type": "http", "method": "GET", "asgi": {"spec_version": "2.3"}}
+            await streaming(scope, receive, send)
         assert left == ["left"]
+
+    @pytest.mark.parametrize("path", ["/v1/live", "/v1/rooms/r/live"])
+    def test_who_asks_for_the_head_only_has_it_and_goes_on(self, api: Api, path: str) -> None:
+        with api.connection() as connection:
+            for method, asked in (("HEAD", path), ("GET", "/v1/key")):
+                connection.request(method, asked)
+                answer = connection.getresponse()
+                assert answer.status == 200
+                answer.read()
+        [node] = api.get("/v1/nodes").json["nodes"]
+        assert node["streams"] == 0
