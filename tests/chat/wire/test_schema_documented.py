@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from chat.client.follower import Follower, RoomEvent
-from chat.config.sections import Limits
+from chat.config.sections import Limits, Rooms
 from chat.policy.rules import Settings
 from chat.wire.commands import COMMANDS, Join, Since
 from chat.wire.dialects.native import JSON
@@ -47,6 +47,14 @@ class TestAllThereIs:
             f"{limits.commands_per_s} commands a second and {limits.commands_burst} at once, of "
             f"{limits.message_bytes} bytes each, and be in {limits.rooms_per_connection} rooms; "
             f"a text has up to {limits.text_chars} characters"
+        )
+        assert told in " ".join(DOCUMENT.split())
+
+    def test_and_how_much_of_a_room_is_shown_and_kept(self) -> None:
+        rooms = Rooms()
+        told = (
+            f"`rooms.history_on_join`, {rooms.history_on_join} by default, of the "
+            f"`rooms.history`, {rooms.history}, that are kept"
         )
         assert told in " ".join(DOCUMENT.split())
 
