@@ -1,8 +1,8 @@
 """What a container or a service has too little of: cores, memory, processes; and its process 1.
 
 Rules. As in `doctor.py`. Limits are cgroups', of version 2 or 1, and hold as well for a service or
-a whole machine. Sums are at full load, of what was measured; they are not exact, and say so by
-being round.
+a whole machine. Sums are at full load, of measurements and estimates that are rounded up; none
+is exact.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ PROCESS_BYTES: Final = 25_000_000
 OTHERS: Final = 3
 """Processes beside the shards: supervisor, API, webhooks."""
 THREADS: Final = 32
-"""Threads and processes beside the shards: the others, the embedded engine's, those of hooks."""
+"""Threads and processes beside the shards: the others, the embedded engine's, those of hooks; an
+estimate with room to spare."""
 THROTTLED: Final = 0.01
 SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "busybox"})
 

@@ -96,7 +96,7 @@ def check_clock(machine: Machine, moved_s: float) -> Iterator[Finding]:
     """The clock, which has moved by so much against the one that only goes on."""
     source = (machine.read(CLOCK_SOURCE) or "").strip()
     if abs(moved_s) > MOVED_S:
-        advice = "have one service set it, and by slewing: chronyd, or ntpd without -g and -x"
+        advice = "have one service set it, and by slewing: chronyd without makestep, or ntpd -x"
         yield Finding("clock", "note", f"jumped by {moved_s:+.2f} s just now", advice)
     elif machine.synchronised() is False:
         advice = (

@@ -19,7 +19,7 @@ LISTEN_DROP: Final = (
 )
 PAGE_BYTES: Final = 4096
 SENT_BYTES: Final = 2304
-"""Of the kernel's for a short frame that is on its way: the data's page fragment and an sk_buff."""
+"""Of the kernel's for a short frame on its way: an estimate, an sk_buff and 2 KB of data."""
 
 
 def check_open_files(config: Config, machine: Machine) -> Iterator[Finding]:
