@@ -23,6 +23,7 @@
     {{prefix}:broadcast}:connections
                                  stream   m who came and went, JSON; where somebody asked for it
     {prefix}:{p}:health          string   written to see that it can be
+    {prefix}:{p}:life            string   what a Redis that comes back empty has not
     {prefix}:{p}:liked:SHARD     string   the number of the last likes a shard has had counted
     {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
     {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
@@ -86,6 +87,9 @@ class Keys:
 
     def health(self, partition: int) -> str:
         return f"{self._prefix}:{{{partition}}}:health"
+
+    def life(self, partition: int) -> str:
+        return f"{self._prefix}:{{{partition}}}:life"
 
     def liked(self, partition: int, shard: str) -> str:
         return f"{self._prefix}:{{{partition}}}:liked:{shard}"

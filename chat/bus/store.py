@@ -9,11 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from chat.bus.connect import StoreError, store_error
 from chat.bus.keys import Keys, Retention
 from chat.bus.likes import read_likes
+from chat.bus.lives import Lives, first
 from chat.bus.outgoing import Outgoing as Outgoing
 from chat.bus.outgoing import Receipt as Receipt
 from chat.bus.outgoing import RoomLimits as RoomLimits
@@ -91,6 +93,7 @@ class Store:
         self._dup_ttl_s = dup_ttl_s
         self.room_events = room_events
         self._wall_ms = wall_ms
+        self.lives = Lives(servers, keys)
         self._publish = Script(servers, "publish", "append")
         self._open = Script(servers, "open", "removed")
         self._page = Script(servers, "page", "removed")
@@ -182,15 +185,18 @@ class Store:
         With `after`, all messages after that seq too. `of` is the epoch that seq belongs to: when
         the room has another by now, all messages of that. With `rules`, these.
         """
+        partition = self.keys.partition(room)
         keys: list[Any] = [
             self.keys.room(room),
             self.keys.history(room),
-            self.keys.fanout(self.keys.partition(room)),
+            self.keys.fanout(partition),
+            self.keys.life(partition),
             *([self.keys.rules(room)] if rules else ()),
         ]
         args: list[Any] = [newest, "" if after is None else after, of]
         reply = await self._open.run(keys, args)
-        found, seq, base, fanout_id, entries, flat, removed, likes = reply
+        found, seq, base, fanout_id, entries, flat, removed, likes, life = reply
+        await self.lives.read({partition: life})
         known = found.decode()
         fields = dict(zip(*[iter(flat)] * 2, strict=True))
         places = unlapsed(read_places(room, known, entries, removed), self._wall_ms())
@@ -224,15 +230,17 @@ class Store:
         partitions = sorted({self.keys.partition(room) for room, _ in positions})
         # First, so that whatever is in the streams up to there is counted in the positions.
         asked = [_last_of(self.keys.fanout(partition)) for partition in partitions]
+        asked += [self.lives.asked(partition) for partition in partitions]
         for room, seq in positions:
             head = _head_of(self.keys.room(room), "removed", "likes")
             asked += (head, _entry_of(self.keys.history(room), seq))
-        found = await self.servers.ask_all(asked)
+        answers = iter(await self.servers.ask_all(asked))
         ends = {
             partition: last[0][0] if last else MIN_ID
-            for partition, last in zip(partitions, found[: len(partitions)], strict=True)
+            for partition, last in zip(partitions, islice(answers, len(partitions)), strict=True)
         }
-        answers = iter(found[len(partitions) :])
+        lives = dict(zip(partitions, islice(answers, len(partitions)), strict=True))
+        await self.lives.read(lives)
         peeks: list[Peek | None] = []
         for (room, at), head, entries in zip(positions, answers, answers, strict=True):
             epoch, seq, gone, likes = head
@@ -279,13 +287,7 @@ class Store:
 
     async def guest_secret(self, fresh: str) -> str:
         """The secret of guests' keys that all nodes share: `fresh`, if there was none."""
-        key = self.keys.guests
-        _, secret = await self.servers.ask_all(
-            [
-                (key, lambda pipe, on: pipe.set(key, fresh, nx=True)),
-                (key, lambda pipe, on: pipe.get(key)),
-            ]
-        )
+        _, secret = await self.servers.ask_all(first(self.keys.guests, fresh))
         return str(secret.decode())
 
     async def notify(self, entry: bytes, keep: int = 10_000) -> str:

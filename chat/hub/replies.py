@@ -25,7 +25,7 @@ from msgspec import UNSET, UnsetType, structs
 from chat.hub.frames import Written, full_frames, written
 from chat.hub.standing import Standing
 from chat.hub.steps import Flush, Step
-from chat.rooms.answers import Answer, joined
+from chat.rooms.answers import Answer, event_of
 from chat.rooms.members import Members
 from chat.rooms.replay import Stretch
 from chat.rooms.room import Room, Snapshot
@@ -140,7 +140,7 @@ class Replies:
         dialect = self.dialect(fd)
         if standing is not None:
             since = found.since if isinstance(found, Answer) else None
-            return dialect.joined(_for_one(found, standing, ref), since)
+            return dialect.joined(_for_one(event_of(dialect, found), standing, ref), since)
         written = (
             self._snapshot(dialect, found)
             if isinstance(found, Room)
@@ -154,13 +154,13 @@ class Replies:
         seq, online = room.position.seq, room.online
         # In a large room a count that is 1 % old does.
         if kept is None or kept.seq != seq or abs(kept.online - online) * 100 > online:
-            written = dialect.joined(joined(room), None)
+            written = dialect.joined(event_of(dialect, room), None)
             kept = room.snapshots[dialect] = Snapshot(seq, online, written)
         return kept.written
 
     def _resumed(self, dialect: Dialect, answer: Answer) -> bytes | None:
         if dialect not in answer.written:
-            answer.written[dialect] = dialect.joined(answer.event, answer.since)
+            answer.written[dialect] = dialect.joined(event_of(dialect, answer), answer.since)
         return answer.written[dialect]
 
     def tell(self, fd: int, found: Room | Answer | Error, ref: Ref | UnsetType) -> int:
@@ -209,10 +209,11 @@ class Replies:
         have, too."""
         variant = self.variant(fd)
         dialect = variant.dialect
+        event = event_of(dialect, found)
         if standing is not None:
-            event = _for_one(found, standing, ref)
+            event = _for_one(event, standing, ref)
         else:
-            event = structs.replace(found.event, ref=ref)
+            event = structs.replace(event, ref=ref)
         parts = missed.parts(dialect)
         size = sum([len(part.raw) for part in parts])
         before, behind = dialect.around(event, found.since, len(missed), size)
@@ -357,9 +358,8 @@ def _name_of(found: Room | Answer) -> str:
     return found.name if isinstance(found, Room) else found.event.room
 
 
-def _for_one(found: Room | Answer, standing: Standing, ref: Ref | UnsetType) -> Joined:
+def _for_one(event: Joined, standing: Standing, ref: Ref | UnsetType) -> Joined:
     """The answer to the join of one who is muted there, or of another role."""
-    event = joined(found) if isinstance(found, Room) else found.event
     state = {} if event.state is UNSET else event.state
     if standing.muted_until is not UNSET:
         state = {**state, "muted_until": standing.muted_until}

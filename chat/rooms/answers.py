@@ -7,12 +7,14 @@ Rules. Pure: a room, a position, what was missed. That is all places behind the 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
+from chat.rooms.position import UNSPOKEN
 from chat.rooms.replay import Stretch
 from chat.rooms.room import Room
 from chat.wire.batch import shorten
 from chat.wire.commands import Since
+from chat.wire.dialects.dialect import Dialect
 from chat.wire.schema import Joined, Message, Ref, Sequenced
 
 
@@ -21,6 +23,7 @@ class Answer:
     """A `joined` that several connections may get.
 
     since    the position it answers
+    life     as the room's
     missed   its history, where that is written in parts; `event` has none then
     written  as it is in each dialect, without a ref; without parts
     frames   as it was last sent, by variant: with which ref, wrapped, maybe compressed
@@ -28,6 +31,7 @@ class Answer:
 
     event: Joined
     since: Since
+    life: str
     missed: Stretch | None = None
     written: dict[object, bytes | None] = field(default_factory=dict)
     frames: dict[object, tuple[Ref | UnsetType, bytes]] = field(default_factory=dict)
@@ -54,10 +58,18 @@ def joined(room: Room, history: list[Message] | None = None) -> Joined:
     return event
 
 
+def event_of(dialect: Dialect, found: Room | Answer) -> Joined:
+    """An answer as those are told it who speak a dialect."""
+    event = joined(found) if isinstance(found, Room) else found.event
+    if dialect.unsaid and event.epoch == UNSPOKEN:
+        event = structs.replace(event, epoch=found.life)
+    return event
+
+
 def resumed(room: Room, since: Since, missed: Sequence[Sequenced] | Stretch | None) -> Answer:
     """The answer to who says a position; `missed` None is one that cannot be resumed."""
     if missed is None:
-        return Answer(joined(room), since)
+        return Answer(joined(room), since, room.life)
     stretch = missed if isinstance(missed, Stretch) else None
     event = joined(room, [] if isinstance(missed, Stretch) else shorten(missed, None))
     event.recovered = True
@@ -65,4 +77,4 @@ def resumed(room: Room, since: Since, missed: Sequence[Sequenced] | Stretch | No
     event.epoch = event.epoch or since.epoch
     if since.seq > event.seq:
         event.seq, event.ts = since.seq, since.ts or UNSET
-    return Answer(event, since, stretch)
+    return Answer(event, since, room.life, stretch)

@@ -229,9 +229,12 @@ def _without_reading(room: Room, wanted: History | Read) -> Excerpt | Declined |
     if isinstance(wanted, History):
         return None
     here = room.position
-    if wanted.since is not None and wanted.since.epoch not in (UNSPOKEN, here.epoch):
+    known = (UNSPOKEN, here.epoch, room.life)
+    if wanted.since is not None and wanted.since.epoch not in known:
         return Declined(Fault.OTHER_EPOCH, "the epoch is another one now", wanted.ref)
-    return None if wanted.limit else Excerpt(room.name, here.epoch, here.seq, [], wanted.ref)
+    if wanted.limit:
+        return None
+    return Excerpt(room.name, here.epoch or room.life, here.seq, [], wanted.ref)
 
 
 def _span(question: Question) -> Span:
@@ -249,9 +252,8 @@ def _span(question: Question) -> Span:
 def _excerpt(room: Room, wanted: Read, page: Page) -> Excerpt:
     here = room.position
     places = [place for place in page.places if place.seq <= here.seq]
-    return Excerpt(
-        room.name, here.epoch, here.seq, places[::-1] if wanted.backwards else places, wanted.ref
-    )
+    found = places[::-1] if wanted.backwards else places
+    return Excerpt(room.name, here.epoch or room.life, here.seq, found, wanted.ref)
 
 
 def _is_of(page: Page, room: Room) -> bool:

@@ -33,11 +33,6 @@ UNSPOKEN: Final = ""
 NOWHERE: Final = UNSPOKEN, 0
 
 
-def continues(epoch: str, before: str) -> bool:
-    """Whether seqs of `epoch` go on from those of `before`."""
-    return epoch == before or before == UNSPOKEN
-
-
 def vouch(places: Iterable[Sequenced], seq: int, ts: int) -> bool | None:
     """Whether what stands at `seq` is what was published at `ts`; None when no place is there.
 
@@ -116,18 +111,13 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
 
 
 class Position:
-    """One room's, on one shard.
+    """One room's, on one shard."""
 
-    renewed  whether the room has had another epoch than this, or than the one to come, as far as
-             is known here
-    """
-
-    __slots__ = ("_acked", "_held", "epoch", "mark", "renewed", "seq", "sync")
+    __slots__ = ("_acked", "_held", "epoch", "mark", "seq", "sync")
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
         self.epoch = UNSPOKEN
-        self.renewed = False
         self.seq = 0
         self.mark = START
         self._acked = NOWHERE
@@ -141,11 +131,9 @@ class Position:
         """The seq of what is held back first; 0 for nothing."""
         return self._held[0].seq if self._held else 0
 
-    def load(self, epoch: str, seq: int, mark: bytes, base: int = 0) -> Taken:
-        """The room's state has come: it is live. `mark` is where its stream ended just then, `base`
-        as in `fill`."""
+    def load(self, epoch: str, seq: int, mark: bytes) -> Taken:
+        """The room's state has come: it is live. `mark` is where its stream ended just then."""
         self.epoch, self.seq, self.mark = epoch, seq, mark
-        self.renewed = base > 0
         return self._go_on()
 
     def acked(self, epoch: str, seq: int) -> None:  # hot: once per message from this shard
@@ -195,14 +183,13 @@ class Position:
         missing = [place for place in places if place.seq > after]
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
-        self.renewed = self.renewed or new_epoch
         self._acked = NOWHERE
         filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
         return filled, self._go_on()
 
     def _goes_on_in(self, epoch: str) -> bool:
         """Whether nothing is lost when `epoch` comes next."""
-        return continues(epoch, self._known)
+        return self._known in (epoch, UNSPOKEN)
 
     def set_back(self, epoch: str, seq: int) -> bool:
         """Whether Redis, being at (epoch, seq), has fewer places of our epoch than there were."""

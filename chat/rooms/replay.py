@@ -98,8 +98,8 @@ class Replay:
         """Whether this shard has not read yet what a client has, and Redis has, too."""
         here = room.position
         return (
-            self.epoch == since.epoch
-            and here.epoch in (since.epoch, UNSPOKEN)
+            room.epoch_of(since) in (UNSPOKEN, self.epoch)
+            and here.epoch in (UNSPOKEN, self.epoch)
             and here.seq < since.seq <= self.seq
         )
 
@@ -112,10 +112,11 @@ class Replay:
         """
         here, after = room.position, since.seq
         low, high = bisect_right(self._seqs, after), bisect_right(self._seqs, here.seq)
-        epochs = {since.epoch, here.epoch, self.epoch} - {UNSPOKEN}
+        of = room.epoch_of(since)
+        epochs = {of, here.epoch, self.epoch} - {UNSPOKEN}
         whole = (
             len(epochs) <= 1
-            and (since.epoch == UNSPOKEN or self.epoch != UNSPOKEN)
+            and (of == UNSPOKEN or self.epoch != UNSPOKEN)
             and after <= self.seq
             and max(0, high - low) == max(0, here.seq - after)
             and (not since.ts or self._vouches(room, low, since))

@@ -9,6 +9,7 @@ from typing import Final
 from chat.bus.connect import StoreError
 from chat.bus.store import Store
 from chat.rooms.answers import Answer, remembered, resumed
+from chat.rooms.position import UNSPOKEN
 from chat.rooms.replay import Replay
 from chat.rooms.room import Room
 from chat.wire.commands import Since
@@ -64,8 +65,9 @@ class Replays:
     async def read(self, line: Line, after: int) -> Replay | None:
         """Read what a room has behind seq `after`; None while Redis is away."""
         room, epoch = line
+        of = UNSPOKEN if epoch == room.life else epoch
         try:
-            state = await self._store.open_room(room.name, after=after, of=epoch)
+            state = await self._store.open_room(room.name, after=after, of=of)
         except StoreError:
             return None
         self._kept.pop(line, None)

@@ -5,17 +5,19 @@ means is `position`'s.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from chat.policy.rules import UNKNOWN, RoomRules
-from chat.rooms.position import UNSPOKEN, Position, Sync, continues, vouch, written
+from chat.rooms.position import UNSPOKEN, Position, Sync, vouch, written
 from chat.rooms.shed import Display
 from chat.wire.commands import Since
 from chat.wire.redaction import unlapsed, without
 from chat.wire.schema import Clear, Delete, Gap, Msg, Sequenced
 
+UNSAID: Final = "~"
+"""Begins what is said in place of an epoch; none begins with it."""
 LIVE: Final = Sync.LIVE  # looked up once, as it is asked for with every join
 
 
@@ -72,11 +74,19 @@ class Room:
         *("__weakref__", "ahead", "alone", "announced", "announced_at", "display", "elsewhere"),
         *("empty_since", "held", "keep", "liked_at", "likes", "members", "name", "partition"),
         *("position", "recent", "redacted_at", "reported", "resuming", "rules", "sent_at"),
-        *("snapshots", "waiting"),
+        *("snapshots", "waiting", "_life_of"),
     )
 
-    def __init__(self, name: str, partition: int, variants: int, keep: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        partition: int,
+        variants: int,
+        keep: int,
+        life_of: Callable[[int], str] = lambda partition: "",
+    ) -> None:
         self.name = name
+        self._life_of = life_of
         self.partition = partition
         self.keep = keep
         self.position = Position()
@@ -105,6 +115,13 @@ class Room:
     def live(self) -> bool:
         """Whether its messages are given out."""
         return self.position.sync is LIVE
+
+    @property
+    def life(self) -> str:
+        """The epoch that an unspoken room has to clients which are told of one only when they join:
+        its own for as long as nothing but the room's messages is lost. "" when it is not known."""
+        life = self._life_of(self.partition)
+        return f"{UNSAID}{life}" if life else UNSPOKEN
 
     @property
     def closed(self) -> bool:
@@ -183,7 +200,7 @@ class Room:
 
         None, too, for a position ahead of this one: this shard may be late, or Redis set back.
         """
-        if self.is_over(since) or not continues(self.position.epoch, since.epoch):
+        if self.is_over(since) or self.epoch_of(since) not in (UNSPOKEN, self.position.epoch):
             return None
         if since.ts and not vouch(self.recent, since.seq, since.ts):
             return None
@@ -194,15 +211,22 @@ class Room:
         """Whether a position is of an epoch that is not this room's any more, or of none at all, or
         its number was given to another place.
 
-        A shard that is late may not know the room's first epoch yet. A number without an epoch is
-        one of the first there was: some clients are told of an epoch only when they join.
+        A shard that is late may not know the room's first epoch yet.
         """
-        here = self.position.epoch
-        if since.epoch == UNSPOKEN:
-            return since.seq > 0 and self.position.renewed
-        if since.epoch != here:
-            return here != UNSPOKEN
+        here, epoch = self.position.epoch, self.epoch_of(since)
+        if epoch.startswith(UNSAID):
+            return True
+        if epoch != here:
+            return UNSPOKEN not in (epoch, here)
         return bool(since.ts) and vouch(self.recent, since.seq, since.ts) is False
+
+    def epoch_of(self, since: Since) -> str:
+        """The epoch that a position is of; UNSPOKEN for the room's first, whichever that is. A
+        number of none at all is of an epoch that is over, as one of another life is."""
+        if since.epoch == UNSPOKEN:
+            return UNSAID if since.seq else UNSPOKEN
+        said = since.epoch.startswith(UNSAID)
+        return UNSPOKEN if said and since.epoch == self.life else since.epoch
 
     def let_in_waiting(self) -> None:
         """The room is live: whoever waited for that is told."""

@@ -137,7 +137,8 @@ class Rooms:
         room = self.by_name.get(name)
         if room is None:
             partition = self._store.keys.partition(name)
-            room = Room(name, partition, self._variants, self._limits.history_on_join)
+            keep, lives = self._limits.history_on_join, self._store.lives
+            room = Room(name, partition, self._variants, keep, lives.of)
             self.by_name[name] = room
             if self._unopened:
                 self._unopened.append(room)
@@ -173,7 +174,7 @@ class Rooms:
         self._remember_only(room, state.places)
         self._delivery.asides.liked(room, state.likes, id_order(state.fanout_id))
         self._rules.load(room.name, kept(state.rules))
-        self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id, state.base))
+        self._give(room, room.position.load(state.epoch, state.seq, state.fanout_id))
         await self._online.refresh([room])
         room.let_in_waiting()
 
@@ -380,6 +381,8 @@ class Rooms:
         for room, (_, seq), peek in zip(rooms, positions, peeks, strict=True):
             if not room.live or room.position.seq != seq:
                 continue  # it is being filled, or was meanwhile
+            if room.position.epoch == UNSPOKEN:
+                room.snapshots.clear()  # its life may be another one
             last = room.recent[-1] if room.recent else None
             if peek is not None:
                 self._delivery.asides.liked(room, peek.likes, id_order(peek.fanout_id))

@@ -24,6 +24,7 @@ CONNECT: Final = 1
 """The id of the first command."""
 AGAIN_S: Final = 1.0
 INSUFFICIENT: Final = 2500
+UNSAID: Final = "~"
 HEARTBEAT_S: Final = 20.0
 
 
@@ -43,7 +44,8 @@ class Foreigner(Viewer):
 
 
 class Subscriber(Foreigner):
-    """One of the Centrifugal protocol."""
+    """One of the Centrifugal protocol. What it was told in place of an unspoken room's epoch is
+    UNSPOKEN in its log; it says it as it was told."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,6 +53,7 @@ class Subscriber(Foreigner):
         self._subscribes: dict[int, str] = {}
         self._batches: dict[str, tuple[Places, list[tuple[int, int]]]] = {}
         self._held: dict[str, Live] = {}
+        self._unsaid: dict[str, str] = {}
 
     def _dial(self, port: int) -> CentrifugalSocket:
         self._subscribes, self._batches = {}, {}
@@ -74,7 +77,8 @@ class Subscriber(Foreigner):
         self._asked[room] = since
         wanted: dict[str, Any] = {"channel": room}
         if since is not None:
-            wanted |= {"recover": True, "epoch": since.epoch, "offset": since.seq}
+            epoch = since.epoch or self._unsaid.get(room, UNSPOKEN)
+            wanted |= {"recover": True, "epoch": epoch, "offset": since.seq}
         return {"id": ref, "subscribe": wanted}
 
     def _join(self, room: str) -> None:
@@ -115,6 +119,8 @@ class Subscriber(Foreigner):
         told, since = reply["subscribe"], self._asked.pop(room)
         recovered = since is not None and told.get("recovered", False)
         epoch, seq = told.get("epoch", UNSPOKEN), int(told.get("offset", 0))
+        if epoch.startswith(UNSAID):
+            self._unsaid[room], epoch = epoch, UNSPOKEN
         history: Places = []
         for pub in told.get("publications", ()):
             offset, data = _read(pub)

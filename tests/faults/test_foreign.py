@@ -37,7 +37,7 @@ def a_subscriber(kind: Kind = "centrifugal", crowded: bool = False) -> tuple[Sub
     viewer._wire = line
     viewer._introduce()
     viewer._take([{"id": 1, "connect": {"client": "c"}}], "")
-    viewer._take([{"id": 2, "subscribe": {"recoverable": True}}], "")
+    viewer._take([{"id": 2, "subscribe": {"recoverable": True, "epoch": "~now"}}], "")
     return viewer, line
 
 
@@ -62,7 +62,7 @@ def judged(book: Book, viewer: Subscriber) -> Verdict:
 
 
 class TestSubscriber:
-    @pytest.mark.parametrize(("kind", "epoch"), [("centrifugal", "e"), ("protobuf", "")])
+    @pytest.mark.parametrize(("kind", "epoch"), [("centrifugal", "e"), ("protobuf", "~now")])
     def test_it_goes_on_from_what_it_was_sent(self, kind: Kind, epoch: str) -> None:
         """One learns the epoch from the first publication, the other never does."""
         viewer, line = a_subscriber(kind)
@@ -115,7 +115,7 @@ class TestSubscriber:
         viewer._down()
         viewer._wire = line
         viewer._introduce()
-        assert line.said[-1]["subscribe"]["epoch"] == ""
+        assert line.said[-1]["subscribe"]["epoch"] == "~now"
         last = {"data": {"t": "msg", "text": "13"}, "offset": 3}
         told = {"recovered": True, "epoch": "f", "offset": "2", "publications": [last]}
         viewer._take([{"id": line.said[-1]["id"], "subscribe": told}], "")

@@ -56,6 +56,7 @@ class Centrifugal:
     watches = False
     missed = Missed.CLOSE
     pings = True
+    unsaid = True
     places = False
 
     def __init__(self, wall: Callable[[], float]) -> None:

@@ -65,6 +65,8 @@ class Dialect(Protocol):
     missed      what is done for who missed something
     pings       whether a client is promised pings, and gives up without them
     between     what stands between the places of a history
+    unsaid      whether a client learns a room's epoch only when it joins: to it an unspoken one has
+                one, too
     places      whether every batch carries the viewer's position, for it to come back with
     """
 
@@ -74,6 +76,7 @@ class Dialect(Protocol):
     watches: bool
     missed: Missed
     pings: bool
+    unsaid: bool
     places: bool
     between: bytes
 

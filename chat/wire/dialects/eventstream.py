@@ -47,6 +47,7 @@ class EventStream:
     watches = True
     missed = Missed.CLOSE
     pings = False
+    unsaid = False
     places = True
     between = JSON.between
 

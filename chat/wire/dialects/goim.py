@@ -72,6 +72,7 @@ class Goim:
     watches = True
     missed = Missed.IGNORE
     pings = False
+    unsaid = False
     places = False
     between = b""
 

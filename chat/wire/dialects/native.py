@@ -50,6 +50,7 @@ class Native:
     watches = False
     missed = Missed.SHOW
     pings = False
+    unsaid = False
     places = False
 
     def greeting(self) -> bytes:

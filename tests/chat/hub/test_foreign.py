@@ -167,28 +167,56 @@ class TestSubscriptions:
             assert (recovered["recovered"], recovered["offset"]) == (True, 3)
             assert not recovered.get("publications")
 
-    @pytest.mark.parametrize("before", [True, False])
-    async def test_a_position_without_an_epoch_is_one_in_the_first(
-        self, shard: Shard, before: bool
-    ) -> None:
-        """Redis was set back, and the room goes on in another: what its client has not is lost.
-        Whether the room was open here when that happened, or the client comes from elsewhere."""
-        back = {"channel": ROOM, "recover": True, "offset": 2}
-        if before:
+    async def test_an_unspoken_room_has_an_epoch_to_come_back_with(self, shard: Shard) -> None:
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            told = await one.ask("subscribe", channel=ROOM)
+            epoch = told["epoch"]
+            assert (epoch[0], told.get("offset", 0)) == ("~", 0)
+            read = await one.ask("history", channel=ROOM, limit=0)
+            assert (read["epoch"], read.get("offset", 0)) == (epoch, 0)
+            back = {"channel": ROOM, "recover": True, "epoch": epoch}
+            again = await one.ask("subscribe", **back)
+            assert (again["recovered"], again["epoch"]) == (True, epoch)
             await publish(shard.store, ROOM, *"abcd")
-            async with Speaker(shard) as one:
-                await one.ask("connect")
-                assert (await one.ask("subscribe", **back))["recovered"]
-                room = shard.service.rooms.by_name[ROOM]
-                room.position.renewed = True
-                assert not (await one.ask("subscribe", **back))["recovered"]
-        else:
-            await publish(shard.store, ROOM, *"abcd")
-            await shard.store.renew_room(ROOM, "e00001", "e00002")
-            async with Speaker(shard) as one:
-                await one.ask("connect")
-                told = await one.ask("subscribe", **back)
+            found = await one.ask("subscribe", **back, offset=2)
+            assert (found["recovered"], found["epoch"]) == (True, "e00001")
+            since = {"offset": 3, "epoch": epoch}
+            page = await one.ask("history", channel=ROOM, limit=9, since=since)
+            assert [pub["offset"] for pub in page["publications"]] == [4]
+
+    async def test_and_that_is_over_when_everything_is_lost(self, shard: Shard, raw: Any) -> None:
+        """The room has passed the client's offset again: what it has not is not all there is."""
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            epoch = (await one.ask("subscribe", channel=ROOM))["epoch"]
+            await publish(shard.store, ROOM, *"ab")
+        keys, room = shard.store.keys, shard.service.rooms.by_name[ROOM]
+        await raw.delete(keys.room(ROOM), keys.history(ROOM), keys.life(keys.partition(ROOM)))
+        await shard.service.rooms.resync()
+        await publish(shard.store, ROOM, *"wxyz", epoch="e00002")
+        await until(lambda: room.live and room.position.epoch == "e00002")
+        async with Speaker(shard) as one:
+            await one.ask("connect")
+            back = {"channel": ROOM, "recover": True, "offset": 2}
+            for said in (epoch, "", "~"):
+                told = await one.ask("subscribe", **back, epoch=said)
                 assert (told["recovered"], told["epoch"]) == (False, "e00002")
+            read = await one.ask("history", channel=ROOM, limit=0, since={"epoch": epoch})
+            assert read["code"] == 112
+
+    async def test_an_unspoken_room_is_told_anew_when_everything_is_lost(
+        self, shard: Shard, raw: Any
+    ) -> None:
+        async with Speaker(shard) as one, Speaker(shard) as other:
+            await one.ask("connect")
+            await other.ask("connect")
+            epoch = (await one.ask("subscribe", channel=ROOM))["epoch"]
+            assert (await other.ask("subscribe", channel=ROOM))["epoch"] == epoch
+            await raw.delete(shard.store.keys.life(shard.store.keys.partition(ROOM)))
+            await shard.service.rooms.resync()
+            told = await one.ask("subscribe", channel=ROOM, recover=True, epoch=epoch)
+            assert (told["recovered"], told["epoch"] not in ("", epoch)) == (False, True)
 
     async def test_leaving_is_no_mistake_of_who_is_out_already(self, shard: Shard) -> None:
         async with Speaker(shard) as one:

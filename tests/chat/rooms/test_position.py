@@ -164,21 +164,6 @@ class TestUnspoken:
         assert in_order("r", filled) == [Gap("r", "", 0, 0)]
         assert seqs(position.take([arrival(1, at=10, epoch="new")])) == [1]
 
-    def test_whether_there_was_another_epoch_is_remembered(self) -> None:
-        position = self.unspoken()
-        position.take([arrival(1, at=4)])
-        assert not position.renewed  # it is the first one
-        position.confirm("", 0, b"9-0", message(1), None)
-        position.fill("", 0, [], b"9-0")
-        assert position.renewed
-        position.take([arrival(1, at=10, epoch="new")])
-        assert position.renewed
-        position = Position()
-        position.load("e", 5, b"9-0", base=3)
-        assert position.renewed
-        position.load("e", 5, b"9-0")
-        assert not position.renewed
-
     def test_and_that_is_all_well(self) -> None:
         position = self.unspoken()
         assert position.confirm("", 0, b"9-0", None, None) is None

@@ -27,7 +27,7 @@ DIALECTS: tuple[Dialect, ...] = (JSON, MSGPACK, EVENT_STREAM)
 
 
 def a_room(epoch: str, seq: int, remembers: int = 3) -> Room:
-    room = Room("r", 0, 1, 3)
+    room = Room("r", 0, 1, 3, lambda partition: "now")
     room.position.load(epoch, seq, b"0-0")
     room.recent.extend(message(n, epoch) for n in range(max(1, seq - remembers + 1), seq + 1))
     return room
@@ -114,6 +114,14 @@ class TestMissed:
             (("e", 0), "e", "x", False),
             (("e", 0), "", "x", False),
             (("e", 0), "", "", False),
+            (("~now", 0), "", "", True),
+            (("~now", 1), "e", "e", True),
+            (("~now", 1), "", "e", True),
+            (("~now", 1), "e", "", False),
+            (("~now", 1), "", "", False),
+            (("~before", 0), "", "", False),
+            (("~before", 1), "e", "e", False),
+            (("", 1), "e", "e", False),
         ],
     )
     def test_an_epoch_that_is_not_known_yet_is_no_other_one(
@@ -222,6 +230,8 @@ class TestFollowing:
 
         assert is_behind(a_room("e", 3), Since("e", 4), a_read("e", 4))
         assert is_behind(a_room("", 0), Since("e", 1), a_read("e", 1))
+        assert is_behind(a_room("e", 3), Since("~now", 4), a_read("e", 4))
+        assert not is_behind(a_room("e", 3), Since("~before", 4), a_read("e", 4))
         assert not is_behind(a_room("e", 4), Since("e", 4), a_read("e", 4))
         assert not is_behind(a_room("e", 3), Since("e", 5), a_read("e", 4))
         assert not is_behind(a_room("x", 3), Since("e", 4), a_read("e", 4))

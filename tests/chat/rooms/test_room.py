@@ -30,7 +30,7 @@ class Waiter:
 
 
 def live(seq: int = 0, keep: int = 3) -> Room:
-    room = Room("r", 0, 2, keep)
+    room = Room("r", 5, 2, keep, {5: "now"}.__getitem__)
     room.position.load("e", seq, b"%d-0" % seq)
     room.remember_only(messages(*range(max(1, seq - keep + 1), seq + 1)))
     return room
@@ -60,14 +60,22 @@ class TestResuming:
         assert live(3).missed(Since("", 0)) == messages(1, 2, 3)
         assert live(4).missed(Since("", 0)) is None  # the first is not remembered
 
-    def test_a_number_without_an_epoch_is_one_of_whichever_there_is(self) -> None:
-        assert live(3).missed(Since("", 1)) == messages(2, 3)
-        assert live(3).missed(Since("", 4)) is None
+    def test_one_of_this_life_is_of_the_first_epoch_whichever_that_is(self) -> None:
+        assert live(3).missed(Since("~now", 1)) == messages(2, 3)
+        assert live(3).missed(Since("~now", 4)) is None
+
+    @pytest.mark.parametrize("epoch", ["", "~before", "~"])
+    def test_a_number_of_no_epoch_or_of_another_life_is_over(self, epoch: str) -> None:
+        unspoken = Room("r", 5, 2, 3, {5: "now"}.__getitem__)
+        unspoken.position.load("", 0, b"0-0")
+        for room in (live(3), unspoken, Room("r", 5, 2, 3)):
+            assert room.is_over(Since(epoch, 2))
+            assert room.missed(Since(epoch, 2)) is None
 
     def test_whether_a_position_is_over(self) -> None:
         room = live(3)
         assert [room.is_over(Since(*since)) for since in (("e", 9), ("", 0))] == [False, False]
-        assert [room.is_over(Since(*since)) for since in (("x", 3), ("", 3))] == [True, False]
+        assert [room.is_over(Since(*since)) for since in (("x", 3), ("~now", 3))] == [True, False]
 
     def test_a_room_that_knows_no_epoch_cannot_say_that_another_is_over(self) -> None:
         room = Room("r", 0, 2, 3)
