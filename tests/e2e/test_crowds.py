@@ -100,7 +100,8 @@ class TestAtTheDoor:
             assert await serves(patient, viewer)
             got = await asyncio.to_thread(statuses, crowd)
             assert await serves(patient, viewer)
-            assert got[101] == min(20_000, room - 1), got
+            # A connection that is passed to the API takes a place, too, until it is.
+            assert min(20_000, room - 8) <= got[101] <= min(20_000, room - 1), got
             assert got[101] + got[503] == 20_000
             assert patient.counted("upgraded") == got[101] + 1
             assert patient.counted("refused_full") == got[503]

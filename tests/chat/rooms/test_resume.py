@@ -328,10 +328,13 @@ class TestSnapshots:
 
     async def test_they_are_made_once(self, shard: Shard) -> None:
         room = shard.service.rooms.by_name[ROOM]
-        await self.joined(shard)
-        kept = room.snapshots[JSON]
-        await self.joined(shard)
-        assert room.snapshots[JSON] is kept
+        async with shard.viewer() as viewer:  # who goes makes the answer another one
+            await viewer.do("join", room=ROOM)
+            await until(lambda: viewer.of("joined"))
+            kept = room.snapshots[JSON]
+            await viewer.do("join", room=ROOM)
+            await until(lambda: len(viewer.of("joined")) == 2)
+            assert room.snapshots[JSON] is kept
 
     async def test_they_know_who_came(self, shard: Shard) -> None:
         async with shard.viewer() as one, shard.viewer() as two:
