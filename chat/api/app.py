@@ -308,13 +308,14 @@ def create_app(
     owners.append(doors.apply)
     api = Api(config, doors, metrics, drain, ws_port)
     files = page.routes(config, ws_port)
-    document = openapi.document(config)
+    served = openapi.Served(config)
+    owners.append(served.apply)
     routes = api.routes()
     for route in routes:
         if isinstance(route, Parts):
-            route.takes = openapi.queries(document, route.path)
+            route.takes = openapi.queries(served.document, route.path)
     app = Starlette(
-        routes=[*routes, *openapi.routes(document), *files],
+        routes=[*routes, *openapi.routes(served), *files],
         middleware=[
             Middleware(RequestId),
             Middleware(

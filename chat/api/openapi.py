@@ -175,17 +175,28 @@ def queries(document: dict[str, Any], path: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-def routes(document: dict[str, Any]) -> list[BaseRoute]:
+class Served:
+    """A node's document, as its limits are now."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.apply()
+
+    def apply(self) -> None:
+        """The limits have changed."""
+        self.document = guide.without_links(document(self._config))
+        self.drawn = drawn(self.document)
+
+
+def routes(served: Served) -> list[BaseRoute]:
     """The document and its page."""
     policy = {contentpolicy.HEADER: contentpolicy.of_docs()}
-    served = guide.without_links(document)
-    shown = drawn(served)
 
     async def spec(request: Request) -> Response:
-        return JSONResponse(served)
+        return JSONResponse(served.document)
 
     async def older(request: Request) -> Response:
-        return JSONResponse(shown)
+        return JSONResponse(served.drawn)
 
     async def docs(request: Request) -> Response:
         return Response(PAGE, media_type="text/html; charset=utf-8", headers=policy)

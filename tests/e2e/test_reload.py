@@ -144,6 +144,8 @@ class TestCommand:
         await viewer.until(lambda viewer: viewer.of("ack"))
         await viewer.close()
         assert "reloaded: limits.text_chars 300 -> 301" in node.said()
+        _, told = node.request("GET", "/openapi.json")
+        assert told["components"]["schemas"]["Text"]["maxLength"] == 301
 
     def test_what_needs_a_restart_is_named_with_a_status_of_its_own(self, node: Filed) -> None:
         node.write(changed(node.config, "limits.text_chars", "bus.partitions"))
