@@ -1,5 +1,6 @@
 """The page wherever it is opened: at the one port, on a phone, behind nginx with TLS and a path."""
 
+import json
 import re
 import shutil
 import socket
@@ -14,6 +15,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from bench.harness import Unavailable
 from bench.local import Node, free_port
 from bench.peers.program import find
+from bench.site import File, site
+from tests.e2e.console import open_console
 from tests.e2e.test_address import until
 from tests.e2e.test_browser import CHROMIUM, chromium
 
@@ -43,6 +46,12 @@ http {{
     {location}
   }}
 }}
+"""
+
+STAGED = """<!doctype html>
+<meta charset="utf-8"><title>Elsewhere</title>
+<div id="box" style="height: 300px"></div>
+<script type="module" src="/page.js"></script>
 """
 
 
@@ -186,6 +195,37 @@ class TestBehindNginx:
             expect(docs.page.locator(".swagger-ui .info .title")).to_contain_text("Danmaku")
             expect(docs.page.locator(".swagger-ui .servers option")).to_have_text("./")
             assert not docs.complaints
+
+    def test_the_console_and_a_stage_elsewhere_come_by_the_same_rule(self, tmp_path: Path) -> None:
+        port = free_port()
+        with (
+            site() as host,
+            Node(tmp_path, api_key=KEY, server_origins=json.dumps([host.origin])) as node,
+            nginx(tmp_path, node.port, port) as url,
+            chromium("--ignore-certificate-errors") as browser,
+        ):
+            context = browser.new_context(locale="en")
+            asked: list[str] = []
+            context.on("request", lambda request: asked.append(request.url))
+            console = open_console(context, node, KEY, f"{url}console")
+            console.go("rooms/staged")
+            assert [one for one in asked if not one.startswith(url)] == []
+
+            host.files["/page.js"] = File(
+                f"""import {{ mount }} from "{url}client/stage.js";
+                const there = {{ url: "{url.replace("https", "wss")}ws", room: "staged" }};
+                mount(document.querySelector("#box"), there).client
+                  .on("joined", () => (document.title = "joined"));
+                """.encode(),
+                "text/javascript",
+            )
+            page = browser.new_context().new_page()
+            page.goto(host.page("/", STAGED))
+            expect(page).to_have_title("joined")
+            console.page.get_by_label("Text").fill("from the console")
+            console.page.get_by_role("button", name="Send").click()
+            expect(page.locator(".danmaku", has_text="from the console")).to_have_count(1)
+            expect(console.line("from the console")).to_have_count(1)
 
     def test_a_public_url_is_dialled_from_anywhere(self, tmp_path: Path) -> None:
         port = free_port()
