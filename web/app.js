@@ -8,16 +8,18 @@
  */
 
 import { WHITE, connect } from "../clients/js/src/index.js";
+import { Hands } from "../clients/js/src/stage/hands.js";
 import { Stage } from "../clients/js/src/stage/stage.js";
 import { actionsFor } from "./actions.js";
 import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Composer } from "./composer.js";
-import { say, unsay } from "./i18n.js";
+import { say, unsay, words } from "./i18n.js";
 import { Look } from "./look.js";
 import { Me } from "./me.js";
-import { Menu } from "./menu.js";
+import { epochOf } from "./line.js";
+import { Menu, said } from "./menu.js";
 import { Place } from "./place.js";
 import { servedRules } from "./rules.js";
 import { StateBar } from "./statebar.js";
@@ -50,6 +52,7 @@ const tabs = new Tabs({
   list: $("tabs"), close: $("close-room"), panel: $("panel"), on: { choose: go, close: closeRoom },
 });
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
+new Hands({ sky: $("sky"), fliers: stage.fliers, menu, about: aboutFlying });
 new Backdrop($("backdrop"));
 
 const composer = new Composer({ form: $("composer"), send, rules });
@@ -205,7 +208,7 @@ function enter(room) {
   $("panel").querySelector("#chat")?.remove();
   $("panel").prepend(here.chat.element);
   stage.clear();
-  menu.close();
+  menu.close(true);
   composer.settle();
   composer.typed = here.typed;
   unsay($("came"));
@@ -283,15 +286,25 @@ window.addEventListener("hashchange", () => {
 
 // -- what may be done about a message
 
-function openMenu(message, from) {
+function itemsFor(message) {
   const place = here;
   const may = { own: isOwn(message.uid), role: roleHere(), pinned: place.state.pinned };
-  const items = actionsFor(message, may).map(({ label, told, command }) => ({
+  return actionsFor(message, may).map(({ label, told, command }) => ({
     label,
     run: () => client.ask({ ...command, room: place.room }).then(() => tell(told), (error) => composer.complain(error)),
   }));
-  if (items.length) menu.show(from, ["menu.of", { name: message.name }], items);
+}
+
+function openMenu(message, from) {
+  const items = itemsFor(message);
+  if (items.length) menu.showAt(from, ["menu.of", { name: message.name }], items);
   return items.length > 0;
+}
+
+/** The same of a line that flies. */
+function aboutFlying(message) {
+  const items = itemsFor({ ...message, epoch: message.seq && epochOf(message.id) });
+  return { subject: words("menu.of", { name: message.name }), items: said(items) };
 }
 
 /** Show for a moment what some line says. */

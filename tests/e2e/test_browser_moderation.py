@@ -1,5 +1,6 @@
 """The page for moderators and those they moderate, in a real browser, on a node of two shards."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -158,6 +159,25 @@ class TestMenu:
         )
         said(page, "x").dispatch_event("pointerdown", {"pointerType": "touch", "bubbles": True})
         expect(page.get_by_role("menu")).to_be_visible()
+
+    def test_a_line_that_flies_has_it_too_and_waits_for_it(
+        self, browser: Browser, node: Node, room: str
+    ) -> None:
+        page = enter(browser, node, room, "m", role="moderator")
+        body = {"uid": "u", "text": "up here", "mode": "top"}
+        assert node.request("POST", f"/v1/rooms/{room}/messages", body)[0] == 200
+        line = page.locator("#sky .danmaku", has_text="up here")
+        line.click(force=True)
+        expect(line).to_have_class(re.compile(r"\bheld\b"))
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("menu")).to_be_hidden()
+        page.mouse.move(1, 1)  # who is pointed at stands still, too
+        expect(line).not_to_have_class(re.compile(r"\bheld\b"))
+        line.click(force=True)
+        page.get_by_role("menuitem", name="Delete", exact=True).click()
+        expect(page.locator("#told")).to_have_text("Deleted.")
+        expect(line).to_have_count(0)
+        expect(said(page, "up here")).to_have_count(0)
 
     def test_a_moderator_of_the_room_rules_and_all_see_it(
         self, browser: Browser, node: Node, room: str

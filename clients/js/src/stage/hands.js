@@ -1,18 +1,23 @@
 /* Pointer and keyboard on lines in flight: who is pointed at stands still, who is clicked has a menu.
  *
- * Rule: it holds and lets go, and says which line is meant; what a menu has is another's. A finger holds
- * nothing, it only taps. With keys one steps through what flies, from a button that shows when it has
- * the focus.
+ * Rule: it holds and lets go; what a menu has is another's. A finger holds nothing, it only taps. With
+ * keys one steps through what flies, from a button that shows when it has the focus.
  */
 
+/** @import { Message } from "../types.js" */
 /** @import { Flier, Fliers } from "./fliers.js" */
+/** @import { Menu } from "./menu.js" */
+/** @import { MenuItem } from "./types.js" */
 
 export class Hands {
   #sky;
   #fliers;
   #keys;
-  #pick;
+  #menu;
+  #about;
   #say;
+  /** @type {Flier | undefined} */
+  #open;
   /** @type {Flier | undefined} */
   #pointed;
   /** @type {Flier | undefined} */
@@ -22,23 +27,46 @@ export class Hands {
    * @param {object} on
    * @param {HTMLElement} on.sky
    * @param {Fliers} on.fliers
-   * @param {HTMLButtonElement} on.keys
-   * @param {(flier: Flier, byKey: boolean) => void} on.pick a line is meant
-   * @param {(text: string) => void} on.say for who cannot see it
+   * @param {Menu} on.menu
+   * @param {(message: Message) => {subject: string, items: MenuItem[]}} on.about what a line's has
+   * @param {HTMLButtonElement} [on.keys] none where the lines are elsewhere for the keyboard, too
+   * @param {(text: string) => void} [on.say] for who cannot see it
    */
-  constructor({ sky, fliers, keys, pick, say }) {
+  constructor({ sky, fliers, menu, about, keys, say = () => {} }) {
     this.#sky = sky;
     this.#fliers = fliers;
     this.#keys = keys;
-    this.#pick = pick;
+    this.#menu = menu;
+    this.#about = about;
     this.#say = say;
     sky.classList.add("hand");
     sky.addEventListener("pointerover", (event) => this.#over(event));
     sky.addEventListener("pointerout", () => this.#point(undefined));
     sky.addEventListener("click", (event) => this.#click(event));
-    keys.addEventListener("keydown", (event) => this.#key(event));
-    keys.addEventListener("click", () => this.#enter());
-    keys.addEventListener("blur", () => this.#choose(undefined));
+    keys?.addEventListener("keydown", (event) => this.#key(event));
+    keys?.addEventListener("click", () => this.#enter());
+    keys?.addEventListener("blur", () => this.#choose(undefined));
+    const landed = fliers.onland;
+    fliers.onland = (flier) => {
+      landed(flier);
+      if (flier === this.#open) menu.close(true); // taken back meanwhile
+    };
+  }
+
+  /**
+   * @param {Flier} flier
+   * @param {boolean} byKey
+   */
+  #pick(flier, byKey) {
+    const { subject, items } = this.#about(flier.line.message);
+    if (!items.length) return;
+    this.#menu.show(flier.element.getBoundingClientRect(), subject, items, (focus) => {
+      this.#open = undefined;
+      this.#fliers.release(flier, "menu", performance.now());
+      if (focus && byKey) this.#keys?.focus();
+    });
+    this.#open = flier;
+    this.#fliers.hold(flier, "menu");
   }
 
   /** @param {PointerEvent} event */
@@ -107,6 +135,6 @@ export class Hands {
     this.#point(undefined);
     this.#choose(undefined);
     this.#sky.classList.remove("hand");
-    this.#keys.remove();
+    this.#keys?.remove();
   }
 }

@@ -1,7 +1,7 @@
-/* A menu on the stage: opened at a line, closed by Escape, Tab or a click elsewhere.
+/* A menu: opened beside what it is about, closed by Escape, Tab or a click elsewhere.
  *
  * Rule: it knows labels and what to run, nothing of messages. Roles and keys are those of the ARIA menu
- * pattern: arrows go round, Home and End to the ends.
+ * pattern: arrows go round, Home and End to the ends. Whoever opens it is told when it closes.
  */
 
 /** @import { MenuItem } from "./types.js" */
@@ -9,20 +9,22 @@
 const MARGIN_PX = 6;
 
 export class Menu {
-  #host;
-  #menu = document.createElement("div");
+  #menu;
+  #area;
   #ended = new AbortController();
   /** @type {(focus: boolean) => void} */
   #onclose = () => {};
 
-  /** @param {HTMLElement} host the stage's, in whose shadow tree it is */
-  constructor(host) {
-    this.#host = host;
-    this.#menu.className = "menu";
-    this.#menu.hidden = true;
-    this.#menu.setAttribute("role", "menu");
-    this.#menu.addEventListener("keydown", (event) => this.#key(event));
-    host.shadowRoot?.append(this.#menu);
+  /**
+   * @param {HTMLElement} menu empty, and where it is in the tree
+   * @param {HTMLElement} area which it stays within, and begins at the corner of
+   */
+  constructor(menu, area) {
+    this.#menu = menu;
+    this.#area = area;
+    menu.hidden = true;
+    menu.setAttribute("role", "menu");
+    menu.addEventListener("keydown", (event) => this.#key(event));
     const { signal } = this.#ended;
     document.addEventListener("pointerdown", (event) => {
       if (!event.composedPath().includes(this.#menu)) this.close(false);
@@ -81,11 +83,11 @@ export class Menu {
 
   /** @param {DOMRect} beside */
   #place({ left, top, bottom }) {
-    const stage = this.#host.getBoundingClientRect();
+    const area = this.#area.getBoundingClientRect(); // an on-screen keyboard may have moved it
     const { width, height } = this.#menu.getBoundingClientRect();
-    const x = Math.min(left - stage.left, stage.width - width - MARGIN_PX);
-    const below = bottom - stage.top;
-    const y = below + height > stage.height ? Math.min(top - stage.top, stage.height) - height : below;
+    const x = Math.min(left - area.left, area.width - width - MARGIN_PX);
+    const below = bottom - area.top;
+    const y = below + height > area.height ? Math.min(top - area.top, area.height) - height : below;
     this.#menu.style.left = `${Math.max(0, x)}px`;
     this.#menu.style.top = `${Math.max(0, y)}px`;
   }

@@ -21,7 +21,6 @@ import { wordsFor } from "./words.js";
 /** @import { Client } from "../client.js" */
 /** @import { Message } from "../types.js" */
 /** @import { Action } from "./actions.js" */
-/** @import { Flier } from "./fliers.js" */
 /** @import { Look, Mounted, MountOptions, StageEvents } from "./types.js" */
 
 const FRESH_MS = 5000; // of what was said before one came, the newest fly
@@ -248,26 +247,14 @@ class Overlay {
     keys.className = "keys";
     keys.textContent = this.#words.lines;
     this.#root.prepend(keys);
+    const element = document.createElement("div");
+    element.className = "menu";
+    this.#root.append(element);
+    const menu = this.#ending(new Menu(element, this.#place.host));
+    const about = (/** @type {Message} */ message) =>
+      ({ subject: this.#words.menu(message.name), items: this.#items(message) });
     const { fliers } = this.#stage;
-    const menu = this.#ending(new Menu(this.#place.host));
-    /** @type {Flier | undefined} */
-    let open;
-    const landed = fliers.onland;
-    fliers.onland = (flier) => {
-      landed(flier);
-      if (flier === open) menu.close(true); // taken back meanwhile
-    };
-    const pick = (/** @type {Flier} */ flier, /** @type {boolean} */ byKey) => {
-      const { message } = flier.line;
-      menu.show(flier.element.getBoundingClientRect(), this.#words.menu(message.name), this.#items(message), (focus) => {
-        open = undefined;
-        fliers.release(flier, "menu", performance.now());
-        if (focus && byKey) keys.focus();
-      });
-      open = flier;
-      fliers.hold(flier, "menu");
-    };
-    this.#ending(new Hands({ sky, fliers, keys, pick, say: (text) => this.#tell(text) }));
+    this.#ending(new Hands({ sky, fliers, menu, about, keys, say: (text) => this.#tell(text) }));
   }
 
   /** @param {Message} message */

@@ -31,6 +31,7 @@ export const LINES = `
 }
 .danmaku .who { color: #ffe9b8; }
 .danmaku.held { z-index: 4; outline: 2px solid #fff; border-radius: 6px; background-color: rgb(8 10 30 / 85%); }
+.hand .danmaku { pointer-events: auto; cursor: pointer; }
 .left-out {
   position: absolute; top: 8px; right: 10px; z-index: 5; margin: 0; padding: 2px 9px; border-radius: 99px;
   background: rgb(0 0 0 / 55%); color: rgb(255 255 255 / 85%); font-size: 12px; line-height: 1.5;
@@ -50,7 +51,6 @@ export const MOUNTED = `
 :host([data-over]) { position: fixed !important; inset: 0 !important; width: 100% !important; height: 100% !important; }
 .sky { position: absolute; inset: 6px 0; user-select: none; -webkit-user-select: none; }
 .sky.low { bottom: 48px; }
-.sky.hand .danmaku { pointer-events: auto; cursor: pointer; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .keys {
   position: absolute; left: 10px; top: 8px; z-index: 6; padding: 4px 12px; border: 0; border-radius: 99px;
