@@ -4,7 +4,8 @@ What it measures: frames a second as the page sees them (requestAnimationFrame),
 between two, and the share of lines that was left out; JavaScript's heap and the number of nodes,
 each behind a forced collection, before and after. The page is of another origin than the node, 1280
 px wide, as docs/embed.md says. Chromium draws without a GPU, which a viewer's does not, so nothing
-is pinned: it needs both cores.
+is pinned: it needs both cores. Beside that, what axe finds wrong with the node's own page and with
+its console, where npm has installed axe.
 """
 
 import json
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.axe import AXE, broken
 from bench.harness import CLIENT_CORE, SERVER_CORE, Figures, Unavailable, pin
 from bench.local import Node
 from bench.report import Aim, Column, Section
@@ -114,6 +116,18 @@ def held(page: Any) -> tuple[float, int]:
     return heap, nodes
 
 
+def found_wrong(page: Any, node: Node) -> int:
+    """How much axe finds in the node's page, lines and all, and in its console."""
+    wrong = []
+    for path, there in ((f"/?room={ROOM}", "#chat .message"), ("/console", "h1")):
+        page.goto(node.page + path)
+        page.wait_for_selector(there)
+        wrong += broken(page)
+    for one in wrong:
+        print(f"  axe: {one}")
+    return len(wrong)
+
+
 def measure(page: Any, node: Node, seconds: float, warm_s: float) -> Figures:
     pour(node, warm_s)
     before_mb, nodes_before = held(page)
@@ -140,22 +154,25 @@ def run(settings: Settings) -> Section:
     warm_s = 2 if settings.quick else WARM_S
     pin(0, SERVER_CORE, CLIENT_CORE)
     try:
-        row = look(seconds, warm_s)
+        row, wrong = look(seconds, warm_s)
     finally:
         pin(0, CLIENT_CORE)
     aims = [
         Aim("frames a second", row["fps"], at_least=FEWEST_FPS),
         Aim("MB more on the heap", row["after_mb"] - row["before_mb"], at_most=MOST_GROWTH_MB),
     ]
+    if wrong is not None:
+        aims.append(Aim("what axe finds wrong", wrong, at_most=0))
     title = f"Page: {PER_SECOND * 60:,} lines a minute over a video, {seconds} s"
     return Section(title, COLUMNS, {"Danmaku: mount()": row}, aims)
 
 
-def look(seconds: float, warm_s: float) -> Figures:
+def look(seconds: float, warm_s: float) -> tuple[Figures, int | None]:
     with (
         tempfile.TemporaryDirectory(prefix="danmaku-bench-") as folder,
         Node(Path(folder)) as node,
         site() as host,
         opened(node, host) as page,
     ):
-        return measure(page, node, seconds, warm_s)
+        row = measure(page, node, seconds, warm_s)
+        return row, found_wrong(page, node) if AXE.exists() else None

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from bench.axe import AXE, broken
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
 from tests.e2e.console import KEY, open_console
 from tests.e2e.test_browser import CHROMIUM, chromium
 from tests.e2e.test_browser_moderation import enter, said, say
-
-AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 pytestmark = [
     pytest.mark.browser,
@@ -101,17 +100,6 @@ class TestTrouble:
             expect(page.locator(".connection")).to_contain_text("1 live streams are open here")
             first.page.close()
             expect(page.locator(".connection")).to_have_text("Live")
-
-
-def broken(page: Page) -> list[str]:
-    """What axe finds wrong, each with where."""
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{rule['id']}: {place['html'][:200]} {place['failureSummary'][:300]}"
-        for rule in found["violations"]
-        for place in rule["nodes"]
-    ]
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="npm has not installed axe-core: `make test`")

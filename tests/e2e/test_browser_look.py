@@ -1,17 +1,16 @@
 """How the page looks: its languages, colours and sizes, for eyes, keyboards and screen readers."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from bench.axe import AXE, broken
 from bench.local import Node
 from tests.e2e.test_browser import CHROMIUM, chromium, open_page
 from tests.e2e.test_browser_moderation import SECRET, enter, said, say
 
-AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = [(320, 568), (390, 844), (844, 390), (768, 1024), (1440, 900), (2560, 1440)]
 KEYBOARD = [(390, 280), (844, 180), (667, 150)]
 """What is left of a phone's window when its keyboard is open."""
@@ -228,17 +227,6 @@ class TestSizes:
             STACKED,
         )
         assert [line.screenshot() for line in beside] == before
-
-
-def broken(page: Page) -> list[str]:
-    """What axe finds wrong, each with where."""
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{rule['id']}: {rule['help']}: {place['html'][:200]} {place['failureSummary'][:300]}"
-        for rule in found["violations"]
-        for place in rule["nodes"]
-    ]
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="npm has not installed axe-core: `make test`")
