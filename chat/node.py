@@ -216,6 +216,7 @@ def announce(config: Config, shards: int, ws_port: int, api_port: int, away: str
     places = {
         "watch and type": f"http://{page}/",
         "from elsewhere": elsewhere(config.server, ws_port),
+        "console": f"http://{reachable(config.api.host, api_port)}/console",
         "API and docs": f"http://{reachable(config.api.host, api_port)}/docs",
         "WebSocket": f"ws://{here}{config.server.path}?room=lobby",
     }

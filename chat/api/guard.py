@@ -34,6 +34,7 @@ LONGEST_ADDRESS: Final = 64
 """Characters; what is longer is none, and is not remembered."""
 FOR_VIEWERS: Final = ("/web/", "/client/", "/clients/js/src/")
 """What the WebSocket port has without a key, beside the page at /."""
+HIDDEN: Final = "not found here: without an api.key all but the page is at the API's own port"
 PROTECTED: Final = ("/v1/", "/metrics")
 CENTRIFUGAL: Final = "/api/"
 """Protected likewise where it is there; its clients give their key in another way."""
@@ -107,7 +108,7 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         if not self._keys and _hidden(scope):
-            return self._too_many(scope) or failure(404, "not_found", "Not Found")
+            return self._too_many(scope) or failure(404, "not_found", HIDDEN)
         if not scope["path"].startswith((*PROTECTED, *self._centrifugal)):
             return self._too_many(scope)
         headers = dict(scope["headers"])

@@ -136,6 +136,7 @@ class TestAnnouncing:
             "Danmaku is up: 2 shards, bus 'embedded'\n"
             "  watch and type   http://10.0.0.7:9000/\n"
             "  from elsewhere   http://10.0.0.7:9000/\n"
+            "  console          http://127.0.0.1:9001/console\n"
             "  API and docs     http://127.0.0.1:9001/docs\n"
             "  WebSocket        ws://10.0.0.7:9000/chat?room=lobby\n"
         )
