@@ -179,10 +179,11 @@ export class Client {
   // -- what one says and asks
 
   /**
-   * Say something. It is sent again, under the same id, for up to four minutes: over reconnects, and
-   * when the server says that it may be said in a moment. So it is published once, or rejected.
-   * Rejected with a DanmakuError: the server's code, `queue_full`, `not_joined`, `expired`, `closed`,
-   * or `unanswered` where nobody can know whether it was published.
+   * Say something. It waits up to four minutes to be sent, and is sent again, under the same id, for
+   * up to four more: over reconnects, and when the server says that it may be said in a moment. So it
+   * is published once, or rejected.
+   * Rejected with a DanmakuError: the server's code, `queue_full`, `not_joined`, `closed`, `expired`
+   * where it was not published, or `unanswered` where nobody can know whether it was.
    * @param {string} room
    * @param {string} text
    * @param {SendOptions} [options]
@@ -407,8 +408,10 @@ export class Client {
     if (room) return this.#turnedAway(room, event, retryAt);
     if (this.#questions.answered(event)) return;
     const againAt = PASSING.has(event.code) ? retryAt : undefined;
+    const { random } = this.#env;
     const everywhere = event.code === "rate_limited";
-    const entry = this.#outbox.refused(event.ref, { againAt, everywhere });
+    const doubtful = event.code === "unavailable"; // the server's store may have it, and not have said so
+    const entry = this.#outbox.refused(event.ref, { againAt, random, everywhere, doubtful });
     if (entry && againAt === undefined) this.#reject([entry], /** @type {any} */ (event));
     else this.#listeners.emit("error", told(event, entry?.said.room, entry !== undefined));
     return this.#pump();
@@ -423,8 +426,8 @@ export class Client {
   #turnedAway(room, event, retryAt) {
     const { name } = room;
     const againAt = event.code === "banned" ? undefined : retryAt;
-    room.refused(againAt);
-    if (againAt !== undefined && event.code === "rate_limited") this.#rooms.hold(againAt);
+    room.refused(againAt, this.#env.random);
+    if (againAt !== undefined && event.code === "rate_limited") this.#rooms.hold(room.joinAt);
     this.#joinAnswered();
     this.#listeners.emit("refused", { ...told(event, name, againAt !== undefined), room: name });
     if (room.stage === OUT) this.#isOut(name);
@@ -444,9 +447,17 @@ export class Client {
    */
   #settleDoubts(room) {
     if (!this.#me) return;
-    for (const entry of this.#outbox.inDoubt(room, this.#me.uid)) {
+    this.#giveUp(this.#outbox.inDoubt(room, this.#me.uid));
+  }
+
+  /**
+   * What is not sent again: it came by, nobody knows, or it was not published.
+   * @param {import("./outbox.js").Entry[]} entries
+   */
+  #giveUp(entries) {
+    for (const entry of entries) {
       if (entry.echo) entry.promised.resolve(entry.echo);
-      else this.#reject([entry], IN_DOUBT);
+      else this.#reject([entry], entry.uid === null ? EXPIRED : IN_DOUBT);
     }
   }
 
@@ -505,7 +516,7 @@ export class Client {
 
   #sweep() {
     const now = this.#env.now();
-    this.#reject(this.#outbox.expire(now), EXPIRED);
+    this.#giveUp(this.#outbox.expire(now));
     this.#outbox.unanswered(now);
     this.#questions.giveUp(UNANSWERED, now);
     this.#pump();

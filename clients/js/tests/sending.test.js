@@ -136,6 +136,15 @@ describe("the queue", () => {
     assert.equal(code(), "expired");
   });
 
+  test("and says of what was sent that it may have been published, whatever its age", async () => {
+    world.enter();
+    send();
+    world.lose();
+    for (let second = 0; second < 5 * 60; second += 1) world.advance(1000);
+    await settled();
+    assert.equal(code(), "unanswered");
+  });
+
   test("of a room that is left, of nowhere, and of who has closed, is refused", async () => {
     send();
     client.leave("r");
@@ -189,12 +198,22 @@ describe("a guest that comes back as another", () => {
   test("sends what was never sent, or refused for a while", async () => {
     world.enter();
     send();
-    refuse({ code: "unavailable", retry_after: 30 });
+    refuse({ code: "rate_limited", retry_after: 30 });
     send("later", {});
     comeBack(other);
     world.joined();
-    world.advance(30_000);
+    world.advance(30_250);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "later"]);
+  });
+
+  test("not what the server's store may have, and has not said so", async () => {
+    world.enter();
+    send();
+    refuse({ code: "unavailable", retry_after: 1 });
+    comeBack(other);
+    world.joined();
+    await settled();
+    assert.equal(code(), "unanswered");
   });
 
   test("and who is the same repeats it: the server knows the id", async () => {
@@ -217,7 +236,9 @@ describe("being refused", () => {
     assert.deepEqual(world.seen("error"), [told]);
     send("behind it", {});
     assert.equal(world.sent("send").length, 1);
-    world.advance(2500);
+    world.advance(2749);
+    assert.equal(world.sent("send").length, 1, "many were told the same");
+    world.advance(1);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "hi", "behind it"]);
     world.hear({ t: "error", ref: world.sent("send")[1].ref, code: "text_too_long", message: "too long" });
     await settled();
@@ -234,7 +255,7 @@ describe("being refused", () => {
     send("here", {});
     send("there", {}, "s");
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "there"]);
-    world.advance(2000);
+    world.advance(2250);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "there", "hi", "here"]);
   });
 
