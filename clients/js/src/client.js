@@ -17,14 +17,15 @@ import { Link } from "./link.js";
 import { expand } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
+import { removals } from "./redaction.js";
 import { ASKED, LIVE, OUT, WANTED } from "./room.js";
 import { Rooms } from "./rooms.js";
 
 /** @import { News } from "./room.js" */
 /**
  * @import {
- *   Ack, Authed, Command, Connection, ConnectionChange, Done, Env, Events, Message, Options,
- *   SendOptions, Token, Welcome, WireEvent
+ *   Ack, Authed, Command, Connection, ConnectionChange, Done, Env, Events, Gap, Message, Options,
+ *   Removal, SendOptions, Token, Welcome, WireEvent
  * } from "./types.js"
  */
 
@@ -35,6 +36,7 @@ const PASSING = new Set(["rate_limited", "unavailable", "room_busy"]);
 /* Of a text, wherever it is sent, and of a command. A server that was sent more would close, and for good. */
 const MOST_CHARACTERS = 2000;
 const MOST_BYTES = 16_384;
+const PAGE = 100; // places of a history, as many as a server gives at once
 const HALF_CHARACTERS = /\p{Surrogate}/gu;
 
 /** `connect(url, options)` makes one. */
@@ -244,6 +246,28 @@ export class Client {
     const page = await this.ask({ t: "history", room, before, limit });
     const first = page.history[0]?.seq;
     return { messages: expand(page.history, { room, epoch: page.epoch, seq: first }), first, more: page.more };
+  }
+
+  /**
+   * What is still kept of what a `gap` said is missing, in order: the messages, what took others back,
+   * and how many places are gone for good. Nothing where numbers began anew.
+   * @param {Pick<Gap, "room" | "epoch" | "seq" | "lost">} gap
+   * @returns {Promise<{messages: Message[], removals: Removal[], lost: number}>}
+   */
+  async missed({ room, epoch, seq, lost }) {
+    const found = { messages: /** @type {Message[]} */ ([]), removals: /** @type {Removal[]} */ ([]) };
+    const seen = seq - lost;
+    let before = seq + 1;
+    for (let more = true; more && before > seen + 1;) {
+      const limit = Math.min(PAGE, before - seen - 1);
+      const page = await this.ask({ t: "history", room, before, limit });
+      if (page.epoch !== epoch) break; // these numbers are others' now
+      const first = page.history[0]?.seq ?? before - limit; // without one all of them are hidden
+      found.messages.unshift(...expand(page.history, { room, epoch, seq: first }, seen));
+      found.removals.unshift(...removals(page.history, first, seen).map((each) => ({ ...each, room })));
+      [before, more] = [first, page.more];
+    }
+    return { ...found, lost: Math.max(0, before - seen - 1) };
   }
 
   /**
