@@ -16,6 +16,7 @@ import inspect
 import ipaddress
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
@@ -47,6 +49,7 @@ MAX_FRAME_BYTES: Final = 1 << 26
 """A join's answer may hold 1000 messages of 2000 characters, 12 bytes each as JSON escapes."""
 WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429})
 """HTTP statuses below 500 that say nothing against the request itself."""
+_seconds: Final = re.compile("[0-9]{1,6}").fullmatch
 
 REASONS: Final = {int(code): code.reason for code in CloseCode}
 
@@ -111,6 +114,7 @@ class Link:
         self._ever_welcomed = False
         self._welcomed_at: float | None = None
         self._bye: Bye | None = None
+        self._retry_after_s = 0.0
 
     async def say(self, command: Command) -> None:
         """Send a command; without a connection it is dropped, as the answer would be."""
@@ -127,6 +131,7 @@ class Link:
         failures = 0
         while True:
             self._bye = self._welcomed_at = None
+            self._retry_after_s = 0.0
             code, reason = await self._connection(take)
             await down()
             if not may_return(code):
@@ -137,6 +142,7 @@ class Link:
             if self._is_steady():
                 backoff.reset()
             away_s = backoff.next_s(None if self._bye is None else self._bye.reconnect_in)
+            away_s += self._retry_after_s
             self._on_away(reason, away_s)
             await self._env.sleep(away_s)
 
@@ -167,6 +173,7 @@ class Link:
             if status < 500 and status not in WORTH_ANOTHER_TRY:
                 hint = "; is the path right?" if status == 404 else ""
                 raise TurnedAway(status, f"the server answers with HTTP {status}{hint}") from None
+            self._retry_after_s = retry_after_s(refused.response.headers)
             return 0, f"the server answers with HTTP {status}"
         except TimeoutError:
             return 0, f"no answer within {OPEN_S:.0f} s"
@@ -217,6 +224,12 @@ def address(url: str, token: str = "", guest: str = "", name: str = "") -> str:
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query) if pair[0] not in given]
     return urlunsplit(parts._replace(query=urlencode([*query, *given.items()])))
+
+
+def retry_after_s(headers: Headers) -> float:
+    """What a refusal says to wait at least; 0 where it says no seconds (a date is none)."""
+    told = headers.get_all("Retry-After")[:1]
+    return float(told[0]) if told and _seconds(told[0]) else 0.0
 
 
 def is_loopback(url: str) -> bool:
