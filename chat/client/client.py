@@ -121,7 +121,7 @@ class Client(Asking):
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
-        self._rooms = Rooms(rooms, self._link, self._env, self._refs)
+        self._rooms = Rooms(rooms, self._link, self._env, self._refs, answer_s, self._may_read)
         self._unacked = Unacked()
         self._welcomed = False
         self._renewal: asyncio.Task[None] | None = None
@@ -315,9 +315,11 @@ class Client(Asking):
             if self._listen:
                 self._unread.extend(new)
             self._changed.notify_all()
-            await self._changed.wait_for(
-                lambda: len(self._unread) < MOST_UNREAD or len(self._unacked)
-            )
+            await self._changed.wait_for(self._may_read)
+
+    def _may_read(self) -> bool:
+        """Whether there is room for what comes, or somebody waits for it."""
+        return len(self._unread) < MOST_UNREAD or len(self._unacked) > 0
 
     def _news(self, event: ServerEvent) -> list[News]:
         """Act on an event; what of it is news to who iterates."""

@@ -122,6 +122,11 @@ class Link:
             with suppress(ConnectionClosed):
                 await self._socket.send(msgspec.json.encode(command).decode())
 
+    async def give_up(self) -> None:
+        """End this connection: the other side is not there, whatever the network says."""
+        if self._socket is not None:
+            await self._socket.close()
+
     async def live(self, take: Take, down: Down) -> None:
         """Connect, and give each frame's events to `take` and each end to `down`, for ever.
 
