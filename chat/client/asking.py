@@ -41,7 +41,7 @@ class Order(TypedDict, total=False):
 
 class Asking:
     """The methods of a `Client` that ask. All of them raise CommandRefused where the server says
-    no, Unanswered where it says nothing,
+    no, Unanswered where it says nothing, Unsent where there was no connection for too long,
     TurnedAway or Unreachable where there will be none any more."""
 
     me: Welcome | Authed | None
@@ -50,7 +50,7 @@ class Asking:
 
     async def authenticate(self, token: Token) -> Authed:
         """Be who a token says, from now on and on connections to come."""
-        await self._questions.until_up(None)
+        await self._questions.connected()
         given = await ask_for(token)
         before, self._link.token = self._link.token, token
         try:

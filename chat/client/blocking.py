@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     first_tries: int | None
     on_away: Callable[[str, float], None]
     answer_s: float
+    patience_s: float
     env: Env | None
 
 
