@@ -6,7 +6,8 @@ lives is asked by the `websockets` package's own pings. Clock, waiting and chanc
 `Env`.
 
 A guest comes back with the key its first welcome gave it, and so is the same one. A token may be
-asked of a source instead, anew for every connection, because tokens end and connections go on.
+asked of a source instead, anew for every connection, because tokens end and connections go on. Who
+is turned away because of a token comes back where the source has another, and only then.
 
 Danger: an error's text goes to a terminal or a log. The URL with its token must not be in it.
 """
@@ -31,7 +32,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from chat.client.backoff import Backoff, may_return
+from chat.client.backoff import WITH_ANOTHER_TOKEN, Backoff, may_return
 from chat.config.sections import public_url
 from chat.wire.commands import Command
 from chat.wire.schema import Bye, ServerEvent, Welcome
@@ -115,6 +116,8 @@ class Link:
         self._welcomed_at: float | None = None
         self._bye: Bye | None = None
         self._retry_after_s = 0.0
+        self._shown = ""
+        self._spent: TurnedAway | None = None
 
     async def say(self, command: Command) -> None:
         """Send a command; without a connection it is dropped, as the answer would be."""
@@ -140,7 +143,9 @@ class Link:
             code, reason = await self._connection(take)
             await down()
             if not may_return(code):
-                raise TurnedAway(code, reason)
+                self._spent = TurnedAway(code, reason)
+                if code not in WITH_ANOTHER_TOKEN or isinstance(self.token, str):
+                    raise self._spent
             failures += 1
             if not self._ever_welcomed and failures == self._first_tries:
                 raise Unreachable(f"cannot reach {public_url(self._url)}: {reason}")
@@ -158,6 +163,9 @@ class Link:
         except Exception as error:
             log.warning("no token: %s", error)
             return 0, "there is no token to connect with"
+        if self._spent is not None and token == self._shown:
+            raise self._spent
+        self._shown = token
         try:
             async with connect(
                 address(self._url, token, self._guest, self.name),
@@ -195,6 +203,7 @@ class Link:
             for event in events:
                 if isinstance(event, Welcome):
                     self._welcomed_at, self._ever_welcomed = self._env.now(), True
+                    self._spent = None
                     self._guest = event.guest or self._guest
                 elif isinstance(event, Bye):
                     self._bye = event

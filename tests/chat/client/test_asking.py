@@ -9,6 +9,7 @@ from msgspec import convert
 from msgspec.structs import fields
 
 from chat.client.asking import Order
+from chat.client.link import TurnedAway
 from chat.client.questions import CommandRefused, Unanswered
 from chat.wire.commands import Moderate
 from chat.wire.schema import Gap, Joined, Msg, Online
@@ -208,6 +209,21 @@ class TestWho:
             assert (await peer.hear())["token"] == "t1"
             await peer.drop()
             assert (await node.accept()).path.endswith("?token=t2")
+
+    @pytest.mark.parametrize("code", [4500, 4501, 4502])
+    async def test_who_is_turned_away_comes_back_with_another_and_not_with_the_same(
+        self, code: int
+    ) -> None:
+        tokens = ["one", "two", "two", "never"]
+        async with FakeNode() as node, client_of(node, token=lambda: tokens.pop(0)) as client:
+            for shown in ("one", "two"):
+                peer = await node.accept()
+                assert f"token={shown}" in peer.path
+                await peer.welcome("u1", "user")
+                await peer.close(code)
+            with pytest.raises(TurnedAway) as turned_away:
+                await news(client, Joined)
+        assert (turned_away.value.code, tokens) == (code, ["never"])
 
     async def test_a_source_that_fails_is_asked_again_later(self) -> None:
         away: list[str] = []
