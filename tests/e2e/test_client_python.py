@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -162,3 +163,22 @@ class TestSentOut:
             with pytest.raises(SendRefused, match="kicked"):
                 await client.send(room, "hi")
             assert (await client.send(other, "hi")).seq == 1
+
+
+class TestFull:
+    async def test_who_is_too_many_of_an_address_comes_back_as_late_as_it_is_told(
+        self, tmp_path: Path
+    ) -> None:
+        told: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+        settings = {"server_shards": 1, "limits_connections_per_address": 1}
+        with Node(tmp_path, **settings) as node:
+            async with Client(node.ws, "full") as first:
+                await read(first, is_a(Joined))
+
+                def away(reason: str, away_s: float) -> None:
+                    told.put_nowait((reason, away_s))
+
+                async with Client(node.ws, "full", on_away=away), asyncio.timeout(PATIENCE_S):
+                    reason, away_s = await told.get()
+        assert "429" in reason
+        assert 30 <= away_s <= 30.5
