@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chat.client.client import Client, SendRefused
     from chat.client.follower import JoinRefused, position
     from chat.client.link import ClientError, TurnedAway, Unreachable
-    from chat.client.questions import CommandRefused, Unanswered
+    from chat.client.questions import CommandRefused, Unanswered, Unsent
     from chat.wire.commands import Since
     from chat.wire.schema import (
         Ack,
@@ -74,6 +74,7 @@ __all__ = [
     "TurnedAway",
     "Unanswered",
     "Unreachable",
+    "Unsent",
     "Welcome",
     "position",
 ]

@@ -5,7 +5,7 @@ that is wrong comes back in its words. What one has to be in a room for waits un
 the next connection.
 """
 
-from typing import TypedDict, Unpack, cast
+from typing import Final, TypedDict, Unpack, cast
 
 import msgspec
 from msgspec import UNSET
@@ -14,7 +14,10 @@ from chat.client.link import Link, Token, ask_for
 from chat.client.questions import CommandRefused, Questions
 from chat.wire.batch import expand
 from chat.wire.commands import Action, Auth, History, Like, Moderate, Report, Silence
-from chat.wire.schema import LIKE, Authed, Done, Paged, Sequenced, Welcome
+from chat.wire.schema import LIKE, Authed, Done, Gap, Paged, Sequenced, Welcome
+
+MOST_PLACES: Final = 100
+"""In a page of history."""
 
 
 class Order(TypedDict, total=False):
@@ -38,7 +41,8 @@ class Order(TypedDict, total=False):
 
 class Asking:
     """The methods of a `Client` that ask. All of them raise CommandRefused where the server says
-    no, Unanswered where it says nothing, TurnedAway or Unreachable where there is none any more."""
+    no, Unanswered where it says nothing, Unsent where there was no connection for too long,
+    TurnedAway or Unreachable where there will be none any more."""
 
     me: Welcome | Authed | None
     _questions: Questions
@@ -46,7 +50,7 @@ class Asking:
 
     async def authenticate(self, token: Token) -> Authed:
         """Be who a token says, from now on and on connections to come."""
-        await self._questions.until_up(None)
+        await self._questions.connected()
         given = await ask_for(token)
         before, self._link.token = self._link.token, token
         try:
@@ -103,8 +107,29 @@ class Asking:
     ) -> tuple[list[Sequenced], bool]:
         """At most `limit` places of a room before a seq, or its newest, oldest first; and whether
         more stand before them."""
-        page = cast(
-            Paged,
-            await self._questions.ask(lambda ref: History(room, before, limit, ref), room=room),
-        )
+        page = await self._page(room, before, limit)
         return list(expand(page.room, page.epoch, page.history)), page.more
+
+    async def missed(self, gap: Gap) -> tuple[list[Sequenced], int]:
+        """What is still kept of what a Gap among the events says is missing, oldest first; and how
+        many places are gone for good.
+
+        It asks for pages of at most 100 places. Nothing is asked where nobody knows how much is
+        missing (`lost` is 0), and nothing given where numbers have begun anew.
+        """
+        places: list[Sequenced] = []
+        seen, before, more = gap.seq - gap.lost, gap.seq + 1, True
+        while more and before > seen + 1:
+            limit = min(MOST_PLACES, before - seen - 1)
+            page = await self._page(gap.room, before, limit)
+            if page.epoch != gap.epoch:
+                break
+            older = list(expand(page.room, page.epoch, page.history))
+            # Without a first place all of them are hidden.
+            before, more = older[0].seq if older else before - limit, page.more
+            places[:0] = [place for place in older if place.seq > seen]
+        return places, max(0, before - seen - 1)
+
+    async def _page(self, room: str, before: int | None, limit: int) -> Paged:
+        asked = await self._questions.ask(lambda ref: History(room, before, limit, ref), room=room)
+        return cast(Paged, asked)

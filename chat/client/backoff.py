@@ -13,6 +13,7 @@ FACTOR: Final = 2
 CAP_S: Final = 20.0
 MENDED_FIRST: Final = frozenset({1002, 1003, 1007, 1008, 1009})
 """What this client said was wrong, too big or not allowed, and would be again."""
+WITH_ANOTHER_TOKEN: Final = frozenset({4500, 4501, 4502})
 KICKED: Final = 4505
 
 

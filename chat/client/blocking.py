@@ -20,7 +20,7 @@ from chat.client.client import Client
 from chat.client.follower import News
 from chat.client.link import ClientError, Env, Token
 from chat.wire.commands import Action, Since
-from chat.wire.schema import LIKE, Ack, Authed, Done, Kind, Mode, Sequenced, Welcome
+from chat.wire.schema import LIKE, Ack, Authed, Done, Gap, Kind, Mode, Sequenced, Welcome
 
 Result = TypeVar("Result")
 
@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     first_tries: int | None
     on_away: Callable[[str, float], None]
     answer_s: float
+    patience_s: float
     env: Env | None
 
 
@@ -128,6 +129,9 @@ class BlockingClient:
         self, room: str, before: int | None = None, limit: int = 50
     ) -> tuple[list[Sequenced], bool]:
         return self._wait(lambda: self._client.history(room, before, limit))
+
+    def missed(self, gap: Gap) -> tuple[list[Sequenced], int]:
+        return self._wait(lambda: self._client.missed(gap))
 
     def _wait(self, start: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """What something comes to in the other thread."""

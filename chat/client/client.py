@@ -30,9 +30,11 @@ from chat.client.link import ClientError, Env, Link, Token
 from chat.client.questions import (
     ATTEMPTS,
     MOST_WAIT_S,
+    PATIENCE_S,
     CommandRefused,
     Questions,
     Unanswered,
+    in_time,
     until_answered,
 )
 from chat.client.rooms import Rooms
@@ -95,6 +97,7 @@ class Client(Asking):
     first_tries  failed attempts after which a client that was never welcomed gives up; None: never
     on_away      told why a connection ended or failed, and seconds until the next attempt
     answer_s     seconds to wait for an acknowledgement before sending again
+    patience_s   seconds that a method waits in all, also for a connection and for a room
 
     me  who the server says we are, since its last welcome; None before the first
 
@@ -114,6 +117,7 @@ class Client(Asking):
         first_tries: int | None = None,
         on_away: Callable[[str, float], None] = lambda reason, away_s: None,
         answer_s: float = ANSWER_S,
+        patience_s: float = PATIENCE_S,
         env: Env | None = None,
     ) -> None:
         self._env = env or Env()
@@ -121,7 +125,7 @@ class Client(Asking):
         self._listen = listen
         self._answer_s = answer_s
         self._refs = count(1)
-        self._rooms = Rooms(rooms, self._link, self._env, self._refs)
+        self._rooms = Rooms(rooms, self._link, self._env, self._refs, answer_s, self._may_read)
         self._unacked = Unacked()
         self._welcomed = False
         self._renewal: asyncio.Task[None] | None = None
@@ -129,7 +133,10 @@ class Client(Asking):
         self._unread: deque[News] = deque()
         self._changed = asyncio.Condition()
         self._end: Exception | None = None
-        self._questions = Questions(self._link, self._env, self._refs, answer_s, self._until_up)
+        self._patience_s = patience_s
+        self._questions = Questions(
+            self._link, self._env, self._refs, answer_s, patience_s, self._until_up
+        )
         self._life: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -190,7 +197,7 @@ class Client(Asking):
         and when the connection ends before there is an answer. What a guest sent that has come back
         as another is not, for it could be published twice: it is Unanswered where it was not seen
         in the room.
-        Raises SendRefused, Unanswered, TurnedAway or Unreachable.
+        Raises SendRefused, Unanswered, Unsent, TurnedAway or Unreachable.
         """
         self._check_entered()
         follower = self._rooms.get(room)
@@ -204,8 +211,10 @@ class Client(Asking):
         try:
             async with self._changed:  # reading may wait for who iterates: it must not now
                 self._changed.notify_all()
-            answer = await until_answered(
-                lambda: self._attempt(sending, follower), attempts, self._env
+            answer = await in_time(
+                until_answered(lambda: self._attempt(sending, follower), attempts, self._env),
+                self._patience_s,
+                lambda: sending.sender != "",
             )
         finally:
             self._unacked.remove(sending)
@@ -258,8 +267,11 @@ class Client(Asking):
     async def leave(self, room: str) -> None:
         """Follow a room no more."""
         self._check_entered()
-        if self._rooms.forget(room):
-            with suppress(CommandRefused):  # the join may not have been answered
+        if self._end is not None:
+            raise self._end
+        if self._rooms.forget(room) and self._welcomed:
+            # The join may not have been answered, and no later connection is in the room.
+            with suppress(CommandRefused, Unanswered):
                 await self._questions.ask(lambda ref: Leave(room, ref), attempts=1)
 
     def _check_entered(self) -> None:
@@ -315,9 +327,11 @@ class Client(Asking):
             if self._listen:
                 self._unread.extend(new)
             self._changed.notify_all()
-            await self._changed.wait_for(
-                lambda: len(self._unread) < MOST_UNREAD or len(self._unacked)
-            )
+            await self._changed.wait_for(self._may_read)
+
+    def _may_read(self) -> bool:
+        """Whether there is room for what comes, or somebody waits for it."""
+        return len(self._unread) < MOST_UNREAD or len(self._unacked) > 0
 
     def _news(self, event: ServerEvent) -> list[News]:
         """Act on an event; what of it is news to who iterates."""

@@ -63,7 +63,8 @@ class Stage(Enum):
     """DOWN -> WANTED -> ASKED -> LIVE; a jump leads from LIVE back to WANTED.
 
     A refusal leads from ASKED to WANTED where trying again helps, else to REFUSED. The end of a
-    connection leads to DOWN from everywhere, the next one's welcome from there to WANTED.
+    connection leads to DOWN from everywhere, the next one's welcome from there to WANTED; but not
+    from OUT, where a moderator has put us: there we stay until the room is asked for again.
     """
 
     DOWN = auto()
@@ -71,6 +72,7 @@ class Stage(Enum):
     ASKED = auto()
     LIVE = auto()
     REFUSED = auto()
+    OUT = auto()
 
 
 def position(message: Msg) -> Since:
@@ -101,11 +103,19 @@ class Follower:
 
     def welcomed(self, now: float) -> None:
         """There is a new connection."""
+        if self.stage is not Stage.OUT:
+            self._want(now)
+
+    def ask(self, now: float, up: bool) -> None:
+        """Its owner wants in, whatever stood in the way: now, if there is a connection."""
         self._want(now)
+        if not up:
+            self.stage = Stage.DOWN
 
     def lost(self) -> None:
         """There is no connection any more."""
-        self.stage = Stage.DOWN
+        if self.stage is not Stage.OUT:
+            self.stage = Stage.DOWN
 
     def join(self, ref: Ref, now: float) -> Join:
         """The join to send now; `ref` will tell its answer."""
@@ -118,8 +128,10 @@ class Follower:
         return self.stage is Stage.ASKED and ref == self._ref
 
     def refuse(self, error: Error, now: float) -> None:
-        """The join was answered with an error."""
-        if error.retry_after is UNSET:
+        """The join was answered with an error. Who is banned comes in when the owner says so."""
+        if error.code == ErrorCode.BANNED:
+            self.stage, self._refusal = Stage.OUT, error
+        elif error.retry_after is UNSET:
             self.stage, self._refusal = Stage.REFUSED, error
         else:
             self._want(now + error.retry_after)
@@ -129,12 +141,12 @@ class Follower:
         """A moderator has sent us out of the room."""
         banned = str(left.reason).startswith("banned")
         code = ErrorCode.BANNED if banned else ErrorCode.FORBIDDEN
-        self.stage, self._refusal = Stage.REFUSED, Error(code, f"sent out: {left.reason}")
+        self.stage, self._refusal = Stage.OUT, Error(code, f"sent out: {left.reason}")
 
     def refusal(self, until: float) -> Error | None:
         """Why the room was refused; None where it was not, or is asked for again by then."""
         far = self.stage is Stage.WANTED and self.join_at > until
-        return self._refusal if far or self.stage is Stage.REFUSED else None
+        return self._refusal if far or self.stage in (Stage.REFUSED, Stage.OUT) else None
 
     def take(self, event: RoomEvent, now: float) -> list[News]:
         """What is new to the viewer in an event of this room, gaps included."""

@@ -6,7 +6,8 @@ lives is asked by the `websockets` package's own pings. Clock, waiting and chanc
 `Env`.
 
 A guest comes back with the key its first welcome gave it, and so is the same one. A token may be
-asked of a source instead, anew for every connection, because tokens end and connections go on.
+asked of a source instead, anew for every connection, because tokens end and connections go on. Who
+is turned away because of a token comes back where the source has another, and only then.
 
 Danger: an error's text goes to a terminal or a log. The URL with its token must not be in it.
 """
@@ -16,6 +17,7 @@ import inspect
 import ipaddress
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,11 +27,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from chat.client.backoff import Backoff, may_return
+from chat.client.backoff import WITH_ANOTHER_TOKEN, Backoff, may_return
 from chat.config.sections import public_url
 from chat.wire.commands import Command
 from chat.wire.schema import Bye, ServerEvent, Welcome
@@ -47,6 +50,7 @@ MAX_FRAME_BYTES: Final = 1 << 26
 """A join's answer may hold 1000 messages of 2000 characters, 12 bytes each as JSON escapes."""
 WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429})
 """HTTP statuses below 500 that say nothing against the request itself."""
+_seconds: Final = re.compile("[0-9]{1,6}").fullmatch
 
 REASONS: Final = {int(code): code.reason for code in CloseCode}
 
@@ -111,12 +115,20 @@ class Link:
         self._ever_welcomed = False
         self._welcomed_at: float | None = None
         self._bye: Bye | None = None
+        self._retry_after_s = 0.0
+        self._shown = ""
+        self._spent: TurnedAway | None = None
 
     async def say(self, command: Command) -> None:
         """Send a command; without a connection it is dropped, as the answer would be."""
         if self._socket is not None:
             with suppress(ConnectionClosed):
                 await self._socket.send(msgspec.json.encode(command).decode())
+
+    async def give_up(self) -> None:
+        """End this connection: the other side is not there, whatever the network says."""
+        if self._socket is not None:
+            await self._socket.close()
 
     async def live(self, take: Take, down: Down) -> None:
         """Connect, and give each frame's events to `take` and each end to `down`, for ever.
@@ -127,16 +139,20 @@ class Link:
         failures = 0
         while True:
             self._bye = self._welcomed_at = None
+            self._retry_after_s = 0.0
             code, reason = await self._connection(take)
             await down()
             if not may_return(code):
-                raise TurnedAway(code, reason)
+                self._spent = TurnedAway(code, reason)
+                if code not in WITH_ANOTHER_TOKEN or isinstance(self.token, str):
+                    raise self._spent
             failures += 1
             if not self._ever_welcomed and failures == self._first_tries:
                 raise Unreachable(f"cannot reach {public_url(self._url)}: {reason}")
             if self._is_steady():
                 backoff.reset()
             away_s = backoff.next_s(None if self._bye is None else self._bye.reconnect_in)
+            away_s += self._retry_after_s
             self._on_away(reason, away_s)
             await self._env.sleep(away_s)
 
@@ -147,6 +163,9 @@ class Link:
         except Exception as error:
             log.warning("no token: %s", error)
             return 0, "there is no token to connect with"
+        if self._spent is not None and token == self._shown:
+            raise self._spent
+        self._shown = token
         try:
             async with connect(
                 address(self._url, token, self._guest, self.name),
@@ -167,6 +186,7 @@ class Link:
             if status < 500 and status not in WORTH_ANOTHER_TRY:
                 hint = "; is the path right?" if status == 404 else ""
                 raise TurnedAway(status, f"the server answers with HTTP {status}{hint}") from None
+            self._retry_after_s = retry_after_s(refused.response.headers)
             return 0, f"the server answers with HTTP {status}"
         except TimeoutError:
             return 0, f"no answer within {OPEN_S:.0f} s"
@@ -183,6 +203,7 @@ class Link:
             for event in events:
                 if isinstance(event, Welcome):
                     self._welcomed_at, self._ever_welcomed = self._env.now(), True
+                    self._spent = None
                     self._guest = event.guest or self._guest
                 elif isinstance(event, Bye):
                     self._bye = event
@@ -217,6 +238,12 @@ def address(url: str, token: str = "", guest: str = "", name: str = "") -> str:
     parts = urlsplit(url)
     query = [pair for pair in parse_qsl(parts.query) if pair[0] not in given]
     return urlunsplit(parts._replace(query=urlencode([*query, *given.items()])))
+
+
+def retry_after_s(headers: Headers) -> float:
+    """What a refusal says to wait at least; 0 where it says no seconds (a date is none)."""
+    told = headers.get_all("Retry-After")[:1]
+    return float(told[0]) if told and _seconds(told[0]) else 0.0
 
 
 def is_loopback(url: str) -> bool:

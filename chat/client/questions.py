@@ -9,7 +9,7 @@ same.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -26,6 +26,10 @@ MOST_WAIT_S: Final = 15.0
 MOST_BYTES: Final = 16_384
 """Of a command. A server that was sent more closes, and for good (`limits.message_bytes`)."""
 
+PATIENCE_S: Final = 240.0
+"""For all attempts together. A server knows the id of a message for five minutes."""
+
+Result = TypeVar("Result")
 Answer = Authed | Done | Left | Paged | Error
 
 
@@ -39,6 +43,23 @@ class CommandRefused(ClientError):
 
 class Unanswered(ClientError):
     """What was sent was neither done nor refused, however often it was sent."""
+
+
+class Unsent(ClientError):
+    """It could not be sent in time, or was told to wait for too long: it is not done."""
+
+
+async def in_time(
+    answer: Awaitable[Result], patience_s: float, may_be_done: Callable[[], bool]
+) -> Result:
+    """The answer, within so many seconds. Raises Unanswered or Unsent when they are over."""
+    try:
+        async with asyncio.timeout(patience_s):
+            return await answer
+    except TimeoutError:
+        if may_be_done():
+            raise Unanswered(f"no answer within {patience_s:.0f} s") from None
+        raise Unsent(f"it could not be sent within {patience_s:.0f} s") from None
 
 
 async def until_answered(
@@ -72,6 +93,7 @@ class Questions:
 
     refs      numbers for its commands
     answer_s  seconds to wait for an answer before asking again
+    patience_s  seconds for all of that, with waiting for a connection
     until_up  waits for a connection, and for the answer to the join of a room where one is named
               and followed; raises when there will be none
     """
@@ -82,12 +104,14 @@ class Questions:
         env: Env,
         refs: Iterator[int],
         answer_s: float,
+        patience_s: float,
         until_up: Callable[[str | None], Awaitable[None]],
     ) -> None:
         self._link = link
         self._env = env
         self._refs = refs
         self._answer_s = answer_s
+        self._patience_s = patience_s
         self.until_up = until_up
         self._waiting: dict[Ref, asyncio.Future[Any]] = {}
 
@@ -101,25 +125,43 @@ class Questions:
         """The answer to a command, which is made for each attempt's number; `room` is one that it
         has to be in.
 
-        Raises CommandRefused, also for what is too large to be sent, Unanswered, and what
+        Raises CommandRefused, also for what is too large to be sent, Unanswered, Unsent, and what
         `until_up` raises.
         """
-        answer = await until_answered(
-            lambda: self._attempt(command, room), attempts, self._env, repeatable=repeatable
+        open_refs = set[int]()  # of attempts that nobody has refused
+        answer = await in_time(
+            until_answered(
+                lambda: self._attempt(command, room, open_refs),
+                attempts,
+                self._env,
+                repeatable=repeatable,
+            ),
+            self._patience_s,
+            lambda: bool(open_refs),
         )
         if isinstance(answer, Error):
             raise CommandRefused(answer)
         return answer
 
-    async def _attempt(self, command: Callable[[int], Command], room: str | None) -> Any:
+    async def connected(self) -> None:
+        """Wait for a connection. Raises Unsent, and what `until_up` raises."""
+        await in_time(self.until_up(None), self._patience_s, lambda: False)
+
+    async def _attempt(
+        self, command: Callable[[int], Command], room: str | None, open_refs: set[int]
+    ) -> Any:
         """An answer; None where none came in time, or the link broke."""
         await self.until_up(room)
         ref = next(self._refs)
+        open_refs.add(ref)
         answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(self._answer_s):
                 await self._link.say(_fitting(command(ref)))
-                return await answer
+                told = await answer
+                if isinstance(told, Error):
+                    open_refs.discard(ref)
+                return told
         except TimeoutError:
             return None
         finally:

@@ -4,10 +4,13 @@ Rules. What a room's events mean is `follower.py`'s; here is which rooms there a
 joined when its join is due: when the server said, where it refused one for now, and jitter behind
 that, because it tells many the same. Commands go out by the link; whether it is up is told by
 `welcomed` and `lost`.
+
+A join is asked once. Where some are open and none is answered in time, nobody is there: the
+connection is given up for another. Danger: an answer may be there, unread; see `is_read`.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,12 +40,29 @@ class _Followed:
 
 
 class Rooms:
-    """Those of one client, by name; `refs` numbers for its commands."""
+    """Those of one client, by name.
 
-    def __init__(self, rooms: Iterable[str], link: Link, env: Env, refs: Iterator[int]) -> None:
+    refs      numbers for its commands
+    answer_s  seconds to wait for an answer to any join
+    is_read   whether what the server sends is being read
+    """
+
+    def __init__(
+        self,
+        rooms: Iterable[str],
+        link: Link,
+        env: Env,
+        refs: Iterator[int],
+        answer_s: float,
+        is_read: Callable[[], bool],
+    ) -> None:
         self._link = link
         self._env = env
         self._refs = refs
+        self._answer_s = answer_s
+        self._is_read = is_read
+        self._due = 0.0
+        self._watching: asyncio.Task[None] | None = None
         self._up = False
         self._rooms = {room: self._new(room) for room in rooms}
 
@@ -65,8 +85,8 @@ class Rooms:
         if since is not None and room in self._rooms:
             raise ClientError(f"{room} is followed already, so it cannot begin anywhere else")
         follower = self._rooms.setdefault(room, self._new(room, since)).follower
-        if self._up and follower.stage in (Stage.DOWN, Stage.REFUSED):
-            follower.welcomed(self._env.now())
+        if follower.stage in (Stage.DOWN, Stage.REFUSED, Stage.OUT):
+            follower.ask(self._env.now(), self._up)
             self.join_wanted()
 
     def forget(self, room: str) -> bool:
@@ -88,6 +108,9 @@ class Rooms:
         for followed in self._rooms.values():
             followed.follower.lost()
             followed.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
 
     def take(self, event: RoomEvent) -> list[News]:
         """What is new to the viewer in an event of a room."""
@@ -96,12 +119,14 @@ class Rooms:
             return []
         if isinstance(event, Joined):
             followed.refusals.reset()
+            self._expect()
         return followed.follower.take(event, self._env.now())
 
     def refused(self, error: Error) -> Error:
         """An error came that may be the answer to a join; it says of which room, then."""
         for room, followed in self._rooms.items():
             if followed.follower.asked(error.ref):
+                self._expect()
                 now = self._env.now() + followed.refusals.next_s()
                 followed.follower.refuse(error, now)
                 return JoinRefused(**asdict(error), room=room)
@@ -126,4 +151,24 @@ class Rooms:
             if wait_s > 0:
                 await self._env.sleep(wait_s)
             if follower.stage is Stage.WANTED:
-                await self._link.say(follower.join(next(self._refs), self._env.now()))
+                command = follower.join(next(self._refs), self._env.now())
+                self._expect()
+                if self._watching is None or self._watching.done():
+                    self._watching = asyncio.create_task(self._watch())
+                await self._link.say(command)
+
+    def _expect(self) -> None:
+        """A join was asked, or answered: the next answer has its time from now."""
+        self._due = asyncio.get_running_loop().time() + self._answer_s
+
+    async def _watch(self) -> None:
+        """Give the connection up where joins are open and none is answered."""
+        while any(one.follower.stage is Stage.ASKED for one in self._rooms.values()):
+            wait_s = self._due - asyncio.get_running_loop().time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            elif self._is_read():
+                await self._link.give_up()
+                return
+            else:
+                self._expect()

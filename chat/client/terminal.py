@@ -31,6 +31,7 @@ from chat.wire.schema import (
     Clear,
     Delete,
     Error,
+    ErrorCode,
     Gap,
     Joined,
     Joins,
@@ -109,7 +110,7 @@ async def follow(events: AsyncIterator[News], show: Show, note: Callable[[str], 
                 note(f"{event.room}: {who_came(event)} came in")
             case Left(reason=str(reason)):
                 raise ClientError(f"sent out of {event.room}: {plain(reason)}")
-            case Error(retry_after=float(after)):
+            case Error(retry_after=float(after)) if event.code != ErrorCode.BANNED:
                 note(f"{plain(event.message)}; again in {after:.1f} s")
             case Error():
                 raise ClientError(f"{event.code}: {plain(event.message)}")

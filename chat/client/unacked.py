@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from chat.wire.commands import Send
-from chat.wire.schema import Ack, Error, Msg, Ref
+from chat.wire.schema import Ack, Error, ErrorCode, Msg, Ref
 
 ACKS_KEPT: Final = 20
 """An echo comes within moments of its ack; this many of others may lie between."""
@@ -51,7 +51,8 @@ class Sending:
         """The attempt has ended, unless it had before."""
         if isinstance(answer, Ack):
             self.ack, answer = answer, None
-        elif answer is not None:  # this attempt has not published it
+        elif answer is not None and answer.code != ErrorCode.UNAVAILABLE:
+            # This attempt has not published it; the server's store may have, and not said so.
             self.sender = self._before
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)

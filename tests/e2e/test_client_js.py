@@ -201,8 +201,7 @@ class TestComingBack:
         assert client.sent == {"one too many": "queue_full"}
         assert client.run("return d.client.queued;") == QUEUE
         client.run("globalThis.window?.dispatchEvent(new Event('offline'));")
-        if client.run("return Boolean(globalThis.window);"):
-            assert client.state == "closed", "a browser that is offline waits for the network"
+        assert client.state == "connecting", "a browser that is offline has not given up"
         network.mend()
         client.run("globalThis.window?.dispatchEvent(new Event('online')) ?? d.client.retry();")
         client.until_said(*MISSED, *waiting)
@@ -225,6 +224,11 @@ class TestComingBack:
         assert gap["lost"] + len(client.messages()) == GONE + 1
         seqs = [one["seq"] for one in client.messages()]
         assert seqs == [1, *range(gap["lost"] + 2, GONE + 2)]
+        found = client.run("return d.client.missed(args[0]);", gap)
+        first = gap["lost"] + 2 - len(found["messages"])
+        assert [one["seq"] for one in found["messages"]] == list(range(first, gap["lost"] + 2))
+        assert (found["lost"], found["removals"]) == (first - 2, [])
+        assert len(found["messages"]) > 100, "more than one page was still kept"
 
     def test_what_is_in_doubt_is_sent_again_under_its_id_and_is_there_once(
         self, node: Node, network: Cuttable, open_client: Open, room: str

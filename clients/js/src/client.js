@@ -17,14 +17,15 @@ import { Link } from "./link.js";
 import { expand } from "./messages.js";
 import { Outbox } from "./outbox.js";
 import { Questions } from "./questions.js";
+import { removals } from "./redaction.js";
 import { ASKED, LIVE, OUT, WANTED } from "./room.js";
 import { Rooms } from "./rooms.js";
 
 /** @import { News } from "./room.js" */
 /**
  * @import {
- *   Ack, Authed, Command, Connection, ConnectionChange, Done, Env, Events, Message, Options,
- *   SendOptions, Token, Welcome, WireEvent
+ *   Ack, Authed, Command, Connection, ConnectionChange, Done, Env, Events, Gap, Message, Options,
+ *   Removal, SendOptions, Token, Welcome, WireEvent
  * } from "./types.js"
  */
 
@@ -35,6 +36,7 @@ const PASSING = new Set(["rate_limited", "unavailable", "room_busy"]);
 /* Of a text, wherever it is sent, and of a command. A server that was sent more would close, and for good. */
 const MOST_CHARACTERS = 2000;
 const MOST_BYTES = 16_384;
+const PAGE = 100; // places of a history, as many as a server gives at once
 const HALF_CHARACTERS = /\p{Surrogate}/gu;
 
 /** `connect(url, options)` makes one. */
@@ -179,10 +181,11 @@ export class Client {
   // -- what one says and asks
 
   /**
-   * Say something. It is sent again, under the same id, for up to four minutes: over reconnects, and
-   * when the server says that it may be said in a moment. So it is published once, or rejected.
-   * Rejected with a DanmakuError: the server's code, `queue_full`, `not_joined`, `expired`, `closed`,
-   * or `unanswered` where nobody can know whether it was published.
+   * Say something. It waits up to four minutes to be sent, and is sent again, under the same id, for
+   * up to four more: over reconnects, and when the server says that it may be said in a moment. So it
+   * is published once, or rejected.
+   * Rejected with a DanmakuError: the server's code, `queue_full`, `not_joined`, `closed`, `expired`
+   * where it was not published, or `unanswered` where nobody can know whether it was.
    * @param {string} room
    * @param {string} text
    * @param {SendOptions} [options]
@@ -243,6 +246,28 @@ export class Client {
     const page = await this.ask({ t: "history", room, before, limit });
     const first = page.history[0]?.seq;
     return { messages: expand(page.history, { room, epoch: page.epoch, seq: first }), first, more: page.more };
+  }
+
+  /**
+   * What is still kept of what a `gap` said is missing, in order: the messages, what took others back,
+   * and how many places are gone for good. Nothing where numbers began anew.
+   * @param {Pick<Gap, "room" | "epoch" | "seq" | "lost">} gap
+   * @returns {Promise<{messages: Message[], removals: Removal[], lost: number}>}
+   */
+  async missed({ room, epoch, seq, lost }) {
+    const found = { messages: /** @type {Message[]} */ ([]), removals: /** @type {Removal[]} */ ([]) };
+    const seen = seq - lost;
+    let before = seq + 1;
+    for (let more = true; more && before > seen + 1;) {
+      const limit = Math.min(PAGE, before - seen - 1);
+      const page = await this.ask({ t: "history", room, before, limit });
+      if (page.epoch !== epoch) break; // these numbers are others' now
+      const first = page.history[0]?.seq ?? before - limit; // without one all of them are hidden
+      found.messages.unshift(...expand(page.history, { room, epoch, seq: first }, seen));
+      found.removals.unshift(...removals(page.history, first, seen).map((each) => ({ ...each, room })));
+      [before, more] = [first, page.more];
+    }
+    return { ...found, lost: Math.max(0, before - seen - 1) };
   }
 
   /**
@@ -407,8 +432,10 @@ export class Client {
     if (room) return this.#turnedAway(room, event, retryAt);
     if (this.#questions.answered(event)) return;
     const againAt = PASSING.has(event.code) ? retryAt : undefined;
+    const { random } = this.#env;
     const everywhere = event.code === "rate_limited";
-    const entry = this.#outbox.refused(event.ref, { againAt, everywhere });
+    const doubtful = event.code === "unavailable"; // the server's store may have it, and not have said so
+    const entry = this.#outbox.refused(event.ref, { againAt, random, everywhere, doubtful });
     if (entry && againAt === undefined) this.#reject([entry], /** @type {any} */ (event));
     else this.#listeners.emit("error", told(event, entry?.said.room, entry !== undefined));
     return this.#pump();
@@ -423,8 +450,8 @@ export class Client {
   #turnedAway(room, event, retryAt) {
     const { name } = room;
     const againAt = event.code === "banned" ? undefined : retryAt;
-    room.refused(againAt);
-    if (againAt !== undefined && event.code === "rate_limited") this.#rooms.hold(againAt);
+    room.refused(againAt, this.#env.random);
+    if (againAt !== undefined && event.code === "rate_limited") this.#rooms.hold(room.joinAt);
     this.#joinAnswered();
     this.#listeners.emit("refused", { ...told(event, name, againAt !== undefined), room: name });
     if (room.stage === OUT) this.#isOut(name);
@@ -444,9 +471,17 @@ export class Client {
    */
   #settleDoubts(room) {
     if (!this.#me) return;
-    for (const entry of this.#outbox.inDoubt(room, this.#me.uid)) {
+    this.#giveUp(this.#outbox.inDoubt(room, this.#me.uid));
+  }
+
+  /**
+   * What is not sent again: it came by, nobody knows, or it was not published.
+   * @param {import("./outbox.js").Entry[]} entries
+   */
+  #giveUp(entries) {
+    for (const entry of entries) {
       if (entry.echo) entry.promised.resolve(entry.echo);
-      else this.#reject([entry], IN_DOUBT);
+      else this.#reject([entry], entry.uid === null ? EXPIRED : IN_DOUBT);
     }
   }
 
@@ -505,7 +540,7 @@ export class Client {
 
   #sweep() {
     const now = this.#env.now();
-    this.#reject(this.#outbox.expire(now), EXPIRED);
+    this.#giveUp(this.#outbox.expire(now));
     this.#outbox.unanswered(now);
     this.#questions.giveUp(UNANSWERED, now);
     this.#pump();

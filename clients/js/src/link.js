@@ -3,8 +3,8 @@
  * Rule: the only file that holds a WebSocket. It knows of frames being arrays of events and of the
  * two that concern a link (`welcome`'s heartbeat, `bye`), nothing of rooms, nothing of the DOM.
  * Timers, clock, randomness and the socket itself come in through `env`.
- * A link is connecting -> open -> connecting ... or closed: turned away by the server, told that the
- * network is gone, or ended by its owner.
+ * A link is connecting -> open -> connecting ... or closed: turned away by the server, or ended by its
+ * owner. What says that there is no network is a hint, and no end.
  * Danger: a browser hides the server's pings. Silence may be a quiet room or a dead link, so after
  * 2.5 heartbeats of it we ask.
  * Danger: a token may have to be waited for, and the link be closed or tried anew meanwhile. What is
@@ -139,11 +139,10 @@ export class Link {
     this.#comeBack("The network is there again");
   }
 
-  /** A hint, not a fact: an open link is asked, and only one already down waits for `online`. */
+  /** A hint, not a fact: an open link is asked, and one that is down tries on, however rarely. */
   offline() {
     this.#offline = true;
-    if (this.#socket) this.#ask();
-    else if (!this.#turnedAway && !this.#ended) this.#stayAway("There is no network");
+    this.#ask();
   }
 
   /**
@@ -259,8 +258,7 @@ export class Link {
     if (this.#ended) return; // by a listener
     const why = explain(code, reason);
     if (this.#turnedAway) this.#stayAway(why, code);
-    else if (this.#offline) this.#stayAway("There is no network");
-    else this.#comeBack(why, code);
+    else this.#comeBack(this.#offline ? "There is no network" : why, code);
   }
 
   /**

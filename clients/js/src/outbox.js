@@ -5,8 +5,10 @@
  * fails. It keeps one `id` through all of that: the server delivers an id once per sender.
  * Danger: a guest who reconnects may be a new sender, for whom the server cannot know the id. What was
  * sent as another is therefore not sent again: it was delivered if it came by (`echoed`), and is in
- * doubt if not.
+ * doubt if not. `uid` is by whom it may have been published, as nobody knows yet; null: by nobody.
  */
+
+import { backoffMs } from "./backoff.js";
 
 /** @import { Ack, Message, SendOptions } from "./types.js" */
 /**
@@ -14,14 +16,15 @@
  * @typedef {{resolve: (ack: Ack) => void, reject: (error: Error) => void}} Promised
  * @typedef {{
  *   said: Said, promised: Promised, born: number, ref: number | null, sentAt: number,
- *   uid: string | null, echo: Ack | null,
+ *   doubtAt: number, refusals: number, uid: string | null, before: string | null, echo: Ack | null,
  * }} Entry
  */
 
 export const CAPACITY = 20;
 /* The server refills 10 commands a second; a few in flight never meets that limit. */
 const WINDOW = 5;
-/* The server remembers an id for 5 minutes: after that a repeat would be a second message. */
+/* The server remembers an id for 5 minutes: after that a repeat would be a second message. And what
+ * could not be said for so long is its author's again. */
 const LIFETIME_MS = 4 * 60_000;
 const ANSWER_MS = 10_000;
 const EVERYWHERE = Symbol("every room");
@@ -49,7 +52,7 @@ export class Outbox {
    */
   add(said, promised, now) {
     if (this.#entries.length >= this.#capacity) return false;
-    const fresh = { born: now, ref: null, sentAt: 0, uid: null, echo: null };
+    const fresh = { born: now, ref: null, sentAt: 0, doubtAt: 0, refusals: 0, uid: null, before: null, echo: null };
     this.#entries.push({ said, promised, ...fresh });
     return true;
   }
@@ -65,7 +68,10 @@ export class Outbox {
     const flying = this.#entries.filter(({ ref }) => ref !== null).length;
     const waiting = this.#entries.filter((entry) => entry.ref === null && may(entry));
     const ready = waiting.slice(0, Math.max(0, WINDOW - flying));
-    for (const entry of ready) Object.assign(entry, { ref: nextRef(), sentAt: now, uid });
+    for (const entry of ready) {
+      if (entry.uid === null) entry.doubtAt = now;
+      Object.assign(entry, { ref: nextRef(), sentAt: now, before: entry.uid, uid });
+    }
     return ready;
   }
 
@@ -107,17 +113,22 @@ export class Outbox {
   }
 
   /**
-   * An error answered `ref`. With a time to try again the entry waits, and its room or all with it.
+   * An error answered `ref`. With a time to try again the entry waits, and its room or all with it,
+   * for that and a back-off's wait: many were told the same time.
    * @param {unknown} ref
-   * @param {{againAt?: number, everywhere?: boolean}} again
+   * @param {{againAt?: number, random?: () => number, everywhere?: boolean, doubtful?: boolean}} again
+   *   `doubtful`: it may have been published all the same
    */
-  refused(ref, { againAt, everywhere = false }) {
+  refused(ref, { againAt, random = Math.random, everywhere = false, doubtful = false }) {
     const entry = this.#entries.find((candidate) => candidate.ref === ref && ref !== undefined);
     if (!entry) return undefined;
     if (againAt === undefined) return this.#take((candidate) => candidate === entry)[0];
-    entry.ref = entry.uid = null; // it was not published
+    entry.ref = null;
+    if (!doubtful) entry.uid = entry.before; // this sending has not published it
+    const until = againAt + backoffMs(entry.refusals, random);
+    entry.refusals += 1;
     const what = everywhere ? EVERYWHERE : entry.said.room;
-    this.#heldUntil.set(what, Math.max(this.#heldUntil.get(what) ?? 0, againAt));
+    this.#heldUntil.set(what, Math.max(this.#heldUntil.get(what) ?? 0, until));
     return entry;
   }
 
@@ -135,11 +146,11 @@ export class Outbox {
   }
 
   /**
-   * Take out what has become too old to repeat safely.
+   * Take out what has become too old to repeat safely, or to be said at all.
    * @param {number} now
    */
   expire(now) {
-    return this.#take(({ born }) => now - born > LIFETIME_MS);
+    return this.#take(({ born, doubtAt, uid }) => now - (uid === null ? born : doubtAt) > LIFETIME_MS);
   }
 
   /**

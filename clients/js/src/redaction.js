@@ -11,6 +11,7 @@
  * one's, unless it says its own.
  * @param {Place[]} lean
  * @param {number} seq
+ * @returns {any[]}
  */
 export function removals(lean, seq, seen = 0) {
   const found = [];

@@ -8,6 +8,7 @@
  * reconnect, and the one that fills a jump.
  */
 
+import { backoffMs } from "./backoff.js";
 import { expand, timeAt } from "./messages.js";
 import { JUMP, NEW, Position } from "./position.js";
 import { removals } from "./redaction.js";
@@ -31,6 +32,7 @@ export class Room {
   #ref;
   #askedAt = -Infinity;
   #notBefore = -Infinity;
+  #refusals = 0;
 
   /** @param {string} name */
   constructor(name) {
@@ -83,13 +85,16 @@ export class Room {
   }
 
   /**
-   * The join was refused, until `retryAt` or for good.
+   * The join was refused, until `retryAt` and a back-off's wait behind it, for many were told the
+   * same; or for good.
    * @param {number | undefined} retryAt
+   * @param {() => number} [random]
    */
-  refused(retryAt) {
+  refused(retryAt, random = Math.random) {
     if (retryAt === undefined) return this.#leaveOut();
     this.#stage = WANTED;
-    this.#notBefore = retryAt;
+    this.#notBefore = retryAt + backoffMs(this.#refusals, random);
+    this.#refusals += 1;
   }
 
   /**
@@ -143,11 +148,13 @@ export class Room {
    */
   #joined(event) {
     this.#stage = LIVE;
+    this.#refusals = 0;
     const { seen, missed } = this.#position.join(/** @type {any} */ (event));
     const { epoch, seq, online, recovered, state = {}, likes = {}, role } = event;
     const anew = missed === Infinity;
+    const upTo = (event.history[0]?.seq ?? seq + 1) - 1;
     return [
-      ...this.#missing(anew ? 0 : missed, anew, missed > 0),
+      ...(missed > 0 ? [this.#missing({ epoch, seq: upTo, lost: anew ? 0 : missed }, anew)] : []),
       ["joined", { room: this.#name, epoch, seq, online, recovered, state, likes, role }],
       ...this.#told(event.history, event, seen, true),
     ];
@@ -205,17 +212,16 @@ export class Room {
       this.#resync(now);
       return [];
     }
-    return this.#missing(event.lost, this.#position.skip(event), true);
+    return [this.#missing(event, this.#position.skip(event))];
   }
 
   /**
-   * @param {number} lost
+   * @param {any} gap
    * @param {boolean} anew
-   * @param {boolean} any
-   * @returns {News[]}
+   * @returns {News}
    */
-  #missing(lost, anew, any) {
-    return any ? [["gap", { room: this.#name, lost, anew }]] : [];
+  #missing({ epoch, seq, lost }, anew) {
+    return ["gap", { room: this.#name, epoch, seq, lost, anew }];
   }
 
   /** @param {number} now */

@@ -143,15 +143,34 @@ export interface Messages {
   history: boolean;
 }
 
-/** `lost` messages are gone for good; 0: nobody knows how many. `anew`: numbers began anew, so what
- *  is shown already has none any more. */
+/** `lost` places up to `seq` of `epoch` are missing; 0: nobody knows how many. `anew`: numbers began
+ *  anew, so what is shown already has none any more. What is still kept of them `missed` gives. */
 export interface Gap {
   room: string;
+  epoch: string;
+  seq: number;
   lost: number;
   anew: boolean;
 }
 
-/** A refusal. `again`: the client tries again by itself, after `retry_after`. */
+/** Messages are taken back; `means` says whether one is meant. */
+export type Removal = Delete | Clear;
+
+export interface Delete {
+  t: "delete";
+  room: string;
+  seq: number;
+  target: number;
+}
+
+export interface Clear {
+  t: "clear";
+  room: string;
+  seq: number;
+  uid?: string;
+}
+
+/** A refusal. `again`: the client tries again by itself, some time after `retry_after`. */
 export interface Refused {
   code: string;
   message?: string;
@@ -192,12 +211,12 @@ export interface Events {
   /** The same, one by one. */
   message: Message;
   /** A message is taken back: show it no more. `means` tells whether it is meant. */
-  delete: { t: "delete"; room: string; seq: number; target: number };
+  delete: Delete;
   /** All before it are taken back, or one user's. `means` tells whether a message is meant. */
-  clear: { t: "clear"; room: string; seq: number; uid?: string };
+  clear: Clear;
   /** The room's rules from now on, whole. */
   state: { room: string; state: RoomRules };
-  /** Messages are missing for good. */
+  /** Messages are missing. */
   gap: Gap;
   /** So many were said and not shown, because the room is crowded. */
   shed: { room: string; seq: number; count: number };

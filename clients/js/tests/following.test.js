@@ -118,7 +118,7 @@ describe("following a room", () => {
     world.hear(msgs(4, 4, { epoch: "f" }));
     const [history, live] = world.seen("messages").map(({ messages }) => messages.map(({ id }) => id));
     assert.deepEqual([history, live], [["f-1", "f-2", "f-3"], ["f-4"]]);
-    assert.deepEqual(world.seen("gap"), [{ room: "r", lost: 0, anew: true }]);
+    assert.deepEqual(world.seen("gap"), [{ room: "r", epoch: "f", seq: 0, lost: 0, anew: true }]);
   });
 
   test("what is gone for good is told before what is left", () => {
@@ -129,7 +129,7 @@ describe("following a room", () => {
     world.joined({ seq: 20, history: [line({ seq: 9 }), ...lines(11)] });
     const names = world.happened.map(([name]) => name).slice(-3);
     assert.deepEqual(names, ["gap", "joined", "messages"]);
-    assert.deepEqual(world.seen("gap"), [{ room: "r", lost: 3, anew: false }]);
+    assert.deepEqual(world.seen("gap"), [{ room: "r", epoch: "e", seq: 8, lost: 3, anew: false }]);
   });
 
   test("a gap behind a jump is asked about", () => {
@@ -151,7 +151,7 @@ describe("following a room", () => {
   test("an epoch a gap told of is followed", () => {
     world.enter();
     world.hear({ t: "gap", room: "r", epoch: "f", seq: 2, lost: 0 }, msgs(3, 4, { epoch: "f" }));
-    assert.deepEqual(world.seen("gap"), [{ room: "r", lost: 0, anew: true }]);
+    assert.deepEqual(world.seen("gap"), [{ room: "r", epoch: "f", seq: 2, lost: 0, anew: true }]);
     assert.deepEqual(world.seqs(), [[3, 4]]);
     assert.equal(world.sent("join").length, 1);
   });
@@ -288,8 +288,9 @@ describe("several rooms", () => {
     const refs = world.sent("join").map(({ ref }) => ref);
     world.hear({ t: "error", ref: refs[0], code: "rate_limited", message: "", retry_after: 2 });
     world.joined({ room: "b" });
+    world.advance(2249);
     assert.equal(world.sent("join").length, 5);
-    world.advance(2000);
+    world.advance(1);
     assert.deepEqual(world.sent("join").slice(5).map(({ room }) => room), ["a", "f"]);
   });
 
@@ -322,15 +323,47 @@ describe("several rooms", () => {
 describe("being turned away from a room", () => {
   const refuse = (more) => world.hear({ t: "error", ref: world.sent("join").at(-1).ref, message: "no", ...more });
 
-  test("a refused join that may be tried again is, after its time", () => {
+  test("a refused join that may be tried again is, after its time and jitter", () => {
     world.hear(WELCOME);
     refuse({ code: "unavailable", retry_after: 3 });
     const refused = { code: "unavailable", message: "no", retry_after: 3, room: "r", again: true };
     assert.deepEqual(world.seen("refused"), [refused]);
-    world.advance(2999);
+    world.advance(3249);
     assert.equal(world.sent("join").length, 1);
     world.advance(1);
     assert.equal(world.sent("join").length, 2);
+  });
+
+  test("those that are told the same do not come back together, the less the oftener they are told it", () => {
+    const joins = () => world.sent("join").length;
+    for (const most of [500, 1000, 2000]) {
+      for (const luck of [0, 0.25, 0.999]) {
+        world = new World();
+        client = world.client();
+        world.hear(WELCOME);
+        for (let told = 500; told < most; told *= 2) {
+          world.luck = 0;
+          refuse({ code: "unavailable", retry_after: 3 });
+          world.advance(3000);
+        }
+        const before = joins();
+        world.luck = luck;
+        refuse({ code: "unavailable", retry_after: 3 });
+        world.advance(3000 + luck * most - 1);
+        assert.equal(joins(), before);
+        world.advance(2);
+        assert.equal(joins(), before + 1);
+      }
+    }
+    world.joined();
+    world.lose();
+    world.advance(20_000);
+    world.hear(WELCOME);
+    world.luck = 0.999;
+    const before = joins();
+    refuse({ code: "unavailable", retry_after: 3 });
+    world.advance(3500);
+    assert.equal(joins(), before + 1, "an answer begins it anew");
   });
 
   test("one that helps nothing is not, and the link is fine", () => {

@@ -125,17 +125,37 @@ describe("coming back", () => {
     assert.match(world.state.reason, /anew elsewhere/);
   });
 
-  test("without a network, a lost link waits for it", () => {
+  test("without a network, a lost link tries on, and soon when it is said to be there again", () => {
     world.enter();
     world.network.offline();
     assert.equal(world.sent("ping").length, 1);
     world.lose();
-    assert.equal(world.state.state, "closed");
-    world.advance(60_000);
-    assert.equal(world.sockets.length, 1);
+    for (let hour = 0; hour < 12; hour += 1) {
+      const before = world.sockets.length;
+      world.advance(3_600_000); // of sockets that are never answered
+      assert.ok(world.sockets.length - before > 60, "it has given up");
+    }
+    assert.deepEqual(new Set(world.seen("connection").map(({ state }) => state)), new Set(["connecting", "open"]));
+    world.luck = 1;
+    while (!world.socket.onclose) world.advance(1000);
+    world.lose();
+    assert.equal(world.state.reason, "There is no network");
+    const before = world.sockets.length;
     world.network.online();
     world.advance(500);
-    assert.equal(world.sockets.length, 2);
+    assert.equal(world.sockets.length, before + 1);
+    world.enter();
+    assert.equal(world.state.state, "open");
+  });
+
+  test("who was turned away stays away, also when the network goes and comes", () => {
+    world.enter();
+    world.lose(4504);
+    world.network.offline();
+    assert.equal(world.state.state, "closed");
+    world.network.online();
+    world.advance(3_600_000);
+    assert.equal(world.sockets.length, 1);
   });
 
   test("a listener that asks for another try gets one, not two", () => {

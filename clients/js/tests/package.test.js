@@ -95,6 +95,7 @@ describe("the package", { skip }, () => {
       import { MSGPACK } from "danmaku-client/msgpack";
       const client = connect("ws://host/ws", { rooms: ["a"], token: async () => "t", codec: MSGPACK });
       const off: () => void = client.on("message", (message: Message) => message.text.length);
+      client.on("gap", (gap) => client.missed(gap).then(({ messages, removals, lost }) => [messages[0].text, removals[0].t, lost + gap.seq]));
       client.on("delete", (event) => means(event, { seq: event.target }));
       client.send("a", "hi", { mode: "top" }).then(({ seq }) => seq + 1);
       // @ts-expect-error: no such event

@@ -42,8 +42,8 @@ test("who has to wait is told of, the soonest first", () => {
   const rooms = new Rooms();
   for (const name of ["a", "b", "c"]) rooms.follow(name, true);
   const [a, b, c] = rooms.due(0).rooms;
-  a.refused(700);
-  b.refused(300);
+  a.refused(700, () => 0);
+  b.refused(300, () => 0);
   assert.deepEqual([names(rooms.due(0)), rooms.due(0).next], [["c"], 300]);
   c.join(1, 0);
   rooms.hold(500);

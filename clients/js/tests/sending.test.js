@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 
 import { DanmakuError } from "../src/index.js";
-import { WELCOME, World, line, msgs, outcome, settled } from "./world.js";
+import { WELCOME, World, line, lines, msgs, outcome, settled } from "./world.js";
 
 let world;
 let client;
@@ -136,6 +136,15 @@ describe("the queue", () => {
     assert.equal(code(), "expired");
   });
 
+  test("and says of what was sent that it may have been published, whatever its age", async () => {
+    world.enter();
+    send();
+    world.lose();
+    for (let second = 0; second < 5 * 60; second += 1) world.advance(1000);
+    await settled();
+    assert.equal(code(), "unanswered");
+  });
+
   test("of a room that is left, of nowhere, and of who has closed, is refused", async () => {
     send();
     client.leave("r");
@@ -189,12 +198,22 @@ describe("a guest that comes back as another", () => {
   test("sends what was never sent, or refused for a while", async () => {
     world.enter();
     send();
-    refuse({ code: "unavailable", retry_after: 30 });
+    refuse({ code: "rate_limited", retry_after: 30 });
     send("later", {});
     comeBack(other);
     world.joined();
-    world.advance(30_000);
+    world.advance(30_250);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "later"]);
+  });
+
+  test("not what the server's store may have, and has not said so", async () => {
+    world.enter();
+    send();
+    refuse({ code: "unavailable", retry_after: 1 });
+    comeBack(other);
+    world.joined();
+    await settled();
+    assert.equal(code(), "unanswered");
   });
 
   test("and who is the same repeats it: the server knows the id", async () => {
@@ -217,7 +236,9 @@ describe("being refused", () => {
     assert.deepEqual(world.seen("error"), [told]);
     send("behind it", {});
     assert.equal(world.sent("send").length, 1);
-    world.advance(2500);
+    world.advance(2749);
+    assert.equal(world.sent("send").length, 1, "many were told the same");
+    world.advance(1);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "hi", "behind it"]);
     world.hear({ t: "error", ref: world.sent("send")[1].ref, code: "text_too_long", message: "too long" });
     await settled();
@@ -234,7 +255,7 @@ describe("being refused", () => {
     send("here", {});
     send("there", {}, "s");
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "there"]);
-    world.advance(2000);
+    world.advance(2250);
     assert.deepEqual(world.sent("send").map(({ text }) => text), ["hi", "there", "hi", "here"]);
   });
 
@@ -352,6 +373,54 @@ describe("asking", () => {
     assert.deepEqual(empty.value, { messages: [], first: undefined, more: false });
     world.hear(msgs(6));
     assert.deepEqual(world.seqs(), [[6]]);
+  });
+
+  describe("for what is missing", () => {
+    const gap = { room: "r", epoch: "e", seq: 300, lost: 250 };
+    const places = (first, last) => lines(last - first + 1).map((one, nth) => (nth ? one : { ...one, seq: first }));
+    const page = async (more) => {
+      answer({ t: "history", room: "r", epoch: "e", more: true, ...more });
+      await settled();
+    };
+    const asked = () => world.sent("history").map(({ before, limit }) => [before, limit]);
+
+    test("gives all that is kept, in order, and how many are gone", async () => {
+      world.enter();
+      const missed = outcome(client.missed(gap));
+      await page({ history: places(201, 300) });
+      await page({ history: [] }); // all hidden
+      await page({ history: [{ ...line(), seq: 61 }, { t: "delete", target: 3, ts: 1 }, { t: "clear", uid: "u", ts: 1 }], more: false });
+      assert.deepEqual(asked(), [[301, 100], [201, 100], [101, 50]]);
+      assert.deepEqual(missed.value.messages.map(({ seq }) => seq), [61, ...Array.from({ length: 100 }, (_, nth) => 201 + nth)]);
+      assert.equal(missed.value.messages[0].id, "e-61");
+      const removals = missed.value.removals.map(({ t, seq, room }) => [t, seq, room]);
+      assert.deepEqual(removals, [["delete", 62, "r"], ["clear", 63, "r"]]);
+      assert.equal(missed.value.lost, 10);
+      assert.deepEqual(world.seen("messages"), [], "no position has moved, and no listener is told");
+    });
+
+    test("asks for no more than that, and passes over what was seen", async () => {
+      world.enter();
+      const missed = outcome(client.missed({ ...gap, lost: 2 }));
+      await page({ history: places(297, 300) });
+      assert.deepEqual(asked(), [[301, 2]]);
+      assert.deepEqual(missed.value.messages.map(({ seq }) => seq), [299, 300]);
+      assert.equal(missed.value.lost, 0);
+    });
+
+    test("gives nothing of other numbers, asks nothing where nobody knows how many, and is refused as others are", async () => {
+      world.enter();
+      const other = outcome(client.missed(gap));
+      await page({ epoch: "f", history: places(201, 300) });
+      const unknown = outcome(client.missed({ ...gap, lost: 0 }));
+      await settled();
+      for (const { value } of [other, unknown]) assert.deepEqual([value.messages, value.removals], [[], []]);
+      assert.deepEqual([other.value.lost, unknown.value.lost], [250, 0]);
+      assert.equal(asked().length, 1);
+      const refused = outcome(client.missed(gap));
+      await page({ t: "error", code: "rate_limited", message: "", retry_after: 1 });
+      assert.deepEqual([refused.error.code, refused.error.retry_after], ["rate_limited", 1]);
+    });
   });
 
   test("without a connection, where it ends, and where nothing comes, there is an answer, too", async () => {

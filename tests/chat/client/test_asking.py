@@ -9,11 +9,16 @@ from msgspec import convert
 from msgspec.structs import fields
 
 from chat.client.asking import Order
+from chat.client.link import TurnedAway
 from chat.client.questions import CommandRefused, Unanswered
 from chat.wire.commands import Moderate
-from chat.wire.schema import Joined, Msg, Online
+from chat.wire.schema import Gap, Joined, Msg, Online
 from tests.chat.client.test_questions import client_of, done, news
-from tests.chat.fakenode import GUEST, FakeNode, World, error, joined, msg, welcome
+from tests.chat.fakenode import GUEST, Event, FakeNode, World, error, joined, msg, welcome
+
+
+def line(seq: int) -> Event:
+    return {"seq": seq, "uid": "u9", "text": "hi", "ts": 1_764_000_000_000 + seq}
 
 
 class TestCommands:
@@ -83,6 +88,44 @@ class TestCommands:
             page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [seventh]}
             await peer.say({**page, "more": True, "ref": asked["ref"]})
             assert await reading == ([convert(msg(7), Msg)], True)
+
+    async def test_what_was_missed_comes_page_by_page_until_there_is_no_more(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            reading = asyncio.create_task(client.missed(Gap("lobby", "e1", 300, 250)))
+            pages = [[*range(201, 301)], [], [45, 61, 62]]
+            asked = []
+            for seqs in pages:
+                asked.append(command := await peer.hear())
+                history = [line(seq) for seq in seqs]
+                page = {"t": "history", "room": "lobby", "epoch": "e1", "history": history}
+                await peer.say({**page, "more": seqs != pages[-1], "ref": command["ref"]})
+            assert [(one["before"], one["limit"]) for one in asked] == [
+                (301, 100),
+                (201, 100),
+                (101, 50),
+            ]
+            places, gone = await reading
+            assert [place.seq for place in places] == [61, 62, *range(201, 301)]
+            assert gone == 0
+            reading = asyncio.create_task(client.missed(Gap("lobby", "e1", 300, 250)))
+            command = await peer.hear()
+            page = {"t": "history", "room": "lobby", "epoch": "e1", "history": [line(281)]}
+            await peer.say({**page, "more": False, "ref": command["ref"]})
+            places, gone = await reading
+            assert ([place.seq for place in places], gone) == ([281], 230)
+
+    async def test_nothing_of_what_was_missed_is_had_of_other_numbers(self) -> None:
+        async with FakeNode() as node, client_of(node) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            assert await client.missed(Gap("lobby", "e2", 0, 0)) == ([], 0)
+            reading = asyncio.create_task(client.missed(Gap("lobby", "e1", 300, 250)))
+            command = await peer.hear()
+            page = {"t": "history", "room": "lobby", "epoch": "e2", "history": [line(281)]}
+            await peer.say({**page, "more": True, "ref": command["ref"]})
+            assert await reading == ([], 250)
 
     async def test_what_takes_being_in_a_room_waits_until_one_is(self) -> None:
         async with FakeNode() as node, client_of(node, "lobby") as client:
@@ -166,6 +209,21 @@ class TestWho:
             assert (await peer.hear())["token"] == "t1"
             await peer.drop()
             assert (await node.accept()).path.endswith("?token=t2")
+
+    @pytest.mark.parametrize("code", [4500, 4501, 4502])
+    async def test_who_is_turned_away_comes_back_with_another_and_not_with_the_same(
+        self, code: int
+    ) -> None:
+        tokens = ["one", "two", "two", "never"]
+        async with FakeNode() as node, client_of(node, token=lambda: tokens.pop(0)) as client:
+            for shown in ("one", "two"):
+                peer = await node.accept()
+                assert f"token={shown}" in peer.path
+                await peer.welcome("u1", "user")
+                await peer.close(code)
+            with pytest.raises(TurnedAway) as turned_away:
+                await news(client, Joined)
+        assert (turned_away.value.code, tokens) == (code, ["never"])
 
     async def test_a_source_that_fails_is_asked_again_later(self) -> None:
         away: list[str] = []

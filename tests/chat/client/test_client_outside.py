@@ -8,6 +8,7 @@ import pytest
 
 from chat.client.client import Client
 from chat.client.link import ClientError
+from chat.wire.schema import Gap
 from tests.chat.fakenode import PATIENCE_S, FakeNode
 
 NOWHERE = "ws://127.0.0.1:1/ws"
@@ -23,6 +24,7 @@ METHODS: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "report": lambda client: client.report("lobby", 1),
     "like": lambda client: client.like("lobby"),
     "history": lambda client: client.history("lobby"),
+    "missed": lambda client: client.missed(Gap("lobby", "e1", 7, 3)),
 }
 PUBLIC = {name for name in dir(Client) if callable(getattr(Client, name)) and name[0] != "_"}
 

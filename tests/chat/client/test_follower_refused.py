@@ -4,7 +4,7 @@ import msgspec
 
 from chat.client.follower import Follower, Stage, position
 from chat.wire.commands import Join
-from chat.wire.schema import Error, ErrorCode, Gap, Msg
+from chat.wire.schema import Error, ErrorCode, Gap, Left, Msg
 from tests.chat.client.test_follower import joined, msg, rejoining, standing
 
 
@@ -32,21 +32,38 @@ class TestRefusals:
         follower = Follower("lobby")
         follower.welcomed(100)
         follower.join(1, 100)
-        banned = Error(ErrorCode.BANNED, "no", 1, 60.0)
-        follower.refuse(banned, 100)
-        assert follower.refusal(until=159) is banned
+        closed = Error(ErrorCode.FORBIDDEN, "no", 1, 60.0)
+        follower.refuse(closed, 100)
+        assert follower.refusal(until=159) is closed
         assert follower.refusal(until=160) is None
         follower.join(2, 160)
         assert follower.refusal(until=160) is None
-        follower.refuse(banned, 160)
+        follower.refuse(closed, 160)
         follower.lost()
         assert follower.refusal(until=160) is None
         follower.welcomed(170)
         follower.join(3, 170)
-        follower.refuse(banned, 170)
+        follower.refuse(closed, 170)
         follower.join(4, 230)
         follower.take(joined(5, ref=4), 230)
         assert (follower.stage, follower.refusal(until=0)) == (Stage.LIVE, None)
+
+    def test_who_is_banned_or_sent_out_stays_out_until_the_owner_asks(self) -> None:
+        banned = Error(ErrorCode.BANNED, "no", 2, 1.0)
+        kicked = Left("lobby", "kicked")
+        refused, sent_out = rejoining(5), rejoining(5)
+        refused.refuse(banned, 200)
+        sent_out.sent_out(kicked)
+        for follower in (refused, sent_out):
+            follower.lost()
+            follower.welcomed(300)
+            stages = [follower.stage]
+            assert follower.refusal(until=1e9) is not None
+            for up in (False, True):
+                follower.ask(400, up)
+                stages.append(follower.stage)
+            assert stages == [Stage.OUT, Stage.DOWN, Stage.WANTED]
+            assert (follower.join_at, follower.refusal(until=1e9)) == (400, None)
 
 
 class TestPosition:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 from websockets.http11 import Request, Response
@@ -24,6 +25,7 @@ from chat.client.link import (
     decode,
     ending,
     is_loopback,
+    retry_after_s,
     sentence,
 )
 from chat.wire.commands import Ping
@@ -56,11 +58,14 @@ class Owner:
         await self.link.live(self.take, self.down)
 
 
-async def refusing(status: int) -> Server:
-    """A server that answers every handshake with `status`."""
+async def refusing(status: int, retry_after: str = "") -> Server:
+    """A server that answers every handshake with `status`, and maybe says when to come back."""
 
     def answer(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(HTTPStatus(status), "no\n")
+        refusal = connection.respond(HTTPStatus(status), "no\n")
+        if retry_after:
+            refusal.headers["Retry-After"] = retry_after
+        return refusal
 
     async def never(connection: ServerConnection) -> None:
         raise AssertionError("nobody gets in")
@@ -280,6 +285,38 @@ class TestGivingUp:
             with pytest.raises(Unreachable, match=f"HTTP {status}"):
                 await owner.live()
         assert world.slept == [0.5, 1]
+
+    @pytest.mark.parametrize("status", [429, 503])
+    async def test_as_late_as_it_says_and_full_jitter_behind_that(self, status: int) -> None:
+        world = World()
+        async with await refusing(status, "7") as server:
+            owner = Owner(f"ws://127.0.0.1:{port_of(server)}/ws", world, first_tries=4)
+            with pytest.raises(Unreachable):
+                await owner.live()
+        assert world.slept == [7.5, 8, 9]
+        assert [away_s for _, away_s in owner.away] == world.slept
+
+    @pytest.mark.parametrize("said", ["soon", "-5", "1e9", "9" * 400, ""])
+    async def test_what_is_no_number_of_seconds_says_nothing(self, said: str) -> None:
+        assert retry_after_s(Headers([("Retry-After", said)])) == 0
+        assert retry_after_s(Headers()) == 0
+
+    async def test_what_one_refusal_said_is_not_waited_for_after_the_next_loss(self) -> None:
+        world = World()
+        async with await refusing(503, "7") as server:
+            owner = Owner(f"ws://127.0.0.1:{port_of(server)}/ws", world, first_tries=2)
+            with pytest.raises(Unreachable):
+                await owner.live()
+        async with FakeNode() as node:
+            owner.link._url = node.url
+            living = asyncio.create_task(owner.live())
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.drop()
+            await node.accept()
+            living.cancel()
+            await asyncio.wait([living])
+        assert world.slept == [7.5, 0.5]
 
     async def test_nobody_there_is_tried_as_often_as_asked(self) -> None:
         world = World()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from chat.client.client import Client, SendRefused
-from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered, until_answered
+from chat.client.link import Env
+from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered, Unsent, until_answered
 from chat.wire.schema import Error, ErrorCode, Joined, Left, Msg
 from tests.chat.fakenode import PATIENCE_S, Event, FakeNode, World, error, msg
 
@@ -73,6 +74,46 @@ class TestAsking:
             with pytest.raises(Unanswered):
                 await client.report("a", 7)
             assert [(await peer.hear())["t"] for _ in range(ATTEMPTS)] == ["report"] * ATTEMPTS
+
+
+class TestInTime:
+    async def test_it_is_unsent_where_there_is_no_connection(self) -> None:
+        async with FakeNode() as node, client_of(node, "a", patience_s=0.2) as client:
+            await node.accept()  # and says nothing
+            for doing in (client.report("a", 7), client.send("a", "hi"), client.rename("b")):
+                with pytest.raises(Unsent, match="could not be sent"):
+                    await doing
+
+    async def test_and_where_it_was_only_refused(self) -> None:
+        env = Env(sleep=for_ever)
+        async with FakeNode() as node, Client(node.url, env=env, patience_s=3) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            doing = asyncio.create_task(client.report("a", 7))
+            await peer.say(error(await peer.hear(), "rate_limited", retry_after=1.5))
+            with pytest.raises(Unsent):
+                await doing
+
+    async def test_it_is_unanswered_where_it_may_have_been_done(self) -> None:
+        async with FakeNode() as node, client_of(node, patience_s=0.2) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            with pytest.raises(Unanswered):
+                await client.report("a", 7)
+            await peer.hear()
+
+    async def test_leaving_needs_no_connection(self) -> None:
+        async with FakeNode() as node, client_of(node, "a") as client:
+            async with asyncio.timeout(PATIENCE_S):
+                await client.leave("a")
+            peer = await node.accept()
+            await peer.welcome()
+            await client.join("b")
+            assert (await peer.hear())["room"] == "b"
+
+
+async def for_ever(seconds: float) -> None:
+    await asyncio.Event().wait()
 
 
 class TestUntilAnswered:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chat.client import client as module
 from chat.client.client import Client, SendRefused
 from chat.client.follower import JoinRefused
 from chat.client.link import ClientError, Env
@@ -59,6 +60,48 @@ class TestJoining:
             await peer.let_in(3)
             assert world.slept == [1.5]
 
+    async def test_where_none_is_answered_the_connection_is_given_up_for_another(self) -> None:
+        async with FakeNode() as node, client_of(node, "a", "b", answer_s=1.5) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(7)
+            assert (await peer.hear())["room"] == "b"
+            assert await peer.closed() == 1000
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(7)
+            await peer.let_in(3)
+            await peer.say(msg(4, room="b"))
+            assert seqs(await read(client, Msg)) == [4]
+
+    async def test_where_some_are_answered_it_is_not(self) -> None:
+        names = [f"r{n}" for n in range(8)]
+        async with FakeNode() as node, client_of(node, *names, answer_s=3) as client:
+            peer = await node.accept()
+            await peer.welcome()
+            for _ in names:
+                await asyncio.sleep(0.5)  # in all longer than one may take
+                await peer.let_in(1)
+            await peer.say(msg(2, room="r7"))
+            assert seqs(await read(client, Msg)) == [2]
+
+    async def test_nor_where_it_is_we_who_do_not_read(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_UNREAD", 3)
+        async with FakeNode() as node, client_of(node, "a", answer_s=0.05) as client:
+            peer = await node.greet(seq=7)
+            for seq in (8, 9, 10, 11):
+                await peer.say(msg(seq, room="a"))
+            await client.join("b")
+            join = await peer.hear()
+            await asyncio.sleep(0.3)
+            await peer.say(joined("b", 1, ref=join["ref"]))
+            assert seqs(await read(client, Msg, 4)) == [8, 9, 10, 11]
+            [answer] = await read(client, Joined)
+            assert isinstance(answer, Joined)
+            assert answer.room == "b"
+
     async def test_one_refused_for_good_refuses_its_messages(self) -> None:
         async with FakeNode() as node, client_of(node, "a room") as client:
             sending = asyncio.create_task(client.send("a room", "hi"))
@@ -81,8 +124,8 @@ class TestJoining:
             reading = asyncio.create_task(client.history("lobby"))
             peer = await node.accept()
             await peer.welcome()
-            await peer.say(error(await peer.hear(), "banned", retry_after=3600))
-            with pytest.raises(SendRefused, match="banned") as refused:
+            await peer.say(error(await peer.hear(), "forbidden", retry_after=3600))
+            with pytest.raises(SendRefused, match="forbidden") as refused:
                 await sending
             assert refused.value.error.retry_after == 3600
             assert (await peer.hear())["t"] == "history"
@@ -120,6 +163,21 @@ class TestJoining:
             await read(client, Left)
             await client.join("lobby")
             assert (await peer.let_in(7))["since"]["seq"] == 7
+
+    async def test_and_is_not_with_the_next_connection(self) -> None:
+        async with FakeNode() as node, client_of(node, "a", "b") as client:
+            peer = await node.accept()
+            await peer.welcome()
+            await peer.let_in(7)
+            await peer.let_in(7)
+            await peer.say({"t": "left", "room": "a", "reason": "kicked"})
+            await read(client, Left)
+            await peer.drop()
+            peer = await node.accept()
+            await peer.welcome()
+            assert (await peer.let_in(7))["room"] == "b"
+            await client.join("a")
+            assert (await peer.let_in(7))["room"] == "a"
 
 
 class TestLeaving:

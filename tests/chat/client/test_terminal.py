@@ -191,6 +191,11 @@ class TestFollow:
                 coming(wire.error({"ref": 1}, "bad_room"), msg(1)), _unexpected, _unexpected
             )
 
+    async def test_so_does_a_ban_for_a_while_for_nobody_asks_again_behind_it(self) -> None:
+        banned = wire.error({"ref": 1}, "banned", retry_after=60)
+        with pytest.raises(ClientError, match="banned: no"):
+            await follow(coming(banned, msg(1)), _unexpected, _unexpected)
+
 
 class TestOutput:
     def test_a_long_line_stays_one(self) -> None:

@@ -127,6 +127,16 @@ class TestEchoes:
         unacked.seen(echo(9))
         assert second.ack is None
 
+    async def test_unavailable_leaves_it_open_whether_it_was_published(
+        self, unacked: Unacked
+    ) -> None:
+        sending = under_way(unacked, 1)
+        unacked.answered(Error(ErrorCode.UNAVAILABLE, "later", 1, 0.5))
+        assert sending.sender == "guest:1"
+        sending.attempt(2, "guest:1")
+        unacked.answered(Error(ErrorCode.RATE_LIMITED, "slowly", 2, 0.5))
+        assert sending.sender == "guest:1"
+
     async def test_what_was_never_sent_cannot_be_seen(self, unacked: Unacked) -> None:
         sending = unacked.add(Send("lobby", "hi"))
         unacked.seen(echo(9))

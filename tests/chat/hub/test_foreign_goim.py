@@ -217,6 +217,24 @@ class TestModeration:
             await again.op(3)
             assert again.close is None
 
+    async def test_who_goes_where_it_is_banned_is_in_no_room(self, shard: Shard) -> None:
+        async with (
+            shard.viewer(f"?token={bearer('u7')}") as itself,
+            shard.viewer() as other,
+            await client(shard, roomid=42, key=bearer("u7")) as one,
+        ):
+            await one.word("ONLINE_RANK_COUNT")
+            await itself.join("live:43")
+            await other.join("live:43")  # so it stays open, and who is banned there is known
+            await order(shard, Moderate("live:43", "ban", uid="u7", reason="spam"))
+            await itself.hear("left")
+            await one.send(12, b"live://43")
+            assert "spam" in (await one.word("CUT_OFF"))["msg"]
+            rooms = shard.service.rooms.by_name
+            await until(lambda: ROOM not in rooms or rooms[ROOM].local == 0)
+            await one.send(12, b"live://42")
+            await one.op(13)
+
     async def test_who_is_sent_away_is_closed_without_an_empty_frame(self, shard: Shard) -> None:
         async with await client(shard, roomid=42, key=bearer("u7")) as one:
             await one.word("ONLINE_RANK_COUNT")
@@ -262,6 +280,16 @@ class TestHooks:
             assert (await one.word("CUT_OFF"))["msg"] == "not here"
             await one.send(12, b"live://42")
             await one.op(13)
+
+    async def test_who_may_not_go_there_stays_where_it_is(self, asked: Shard) -> None:
+        async with await client(asked, roomid=42) as one, asked.viewer() as other:
+            await one.word("ONLINE_RANK_COUNT")
+            await other.join(ROOM)
+            await one.send(12, b"live://13", seq=5)
+            assert (await one.word("CUT_OFF"))["msg"] == "not here"
+            await other.say(ROOM, "still here")
+            await one.text("still here")
+            assert [each for each in one.packets if each.op == 13] == []
 
     async def test_the_answers_come_in_order(self, asked: Shard) -> None:
         async with await client(asked) as one:
