@@ -171,3 +171,18 @@ test("a text taller than the stage still gets a place", () => {
   assert.equal(lanes.fly(0, { width: 50, height: 90, duration: 5000 }), 0);
   assert.equal(lanes.stand(0, { height: 90, hold: 4000 }), 0);
 });
+
+test("a line that is taller than its stage keeps its place when that grows, and finds what was there", () => {
+  const lanes = stage();
+  lanes.resize(WIDTH, 60);
+  assert.equal(lanes.fly(0, { width: 100, height: 82, duration: 5000 }), 0);
+  lanes.resize(WIDTH, 84);
+  assert.equal(lanes.fly(1, { width: 100, height: 23, duration: 5000 }), -1);
+  lanes.clear();
+  lanes.resize(WIDTH, 200);
+  assert.equal(lanes.fly(0, { width: 100, height: 60, duration: 1000 }), 0);
+  assert.equal(lanes.fly(0, { width: 100, height: 23, duration: 9000 }), 60);
+  lanes.resize(WIDTH, 60);
+  assert.equal(lanes.fly(1001, { width: 100, height: 82, duration: 5000 }), -1);
+  assert.equal(lanes.fly(1001, { width: 100, height: 60, duration: 5000 }), 0);
+});

@@ -37,7 +37,7 @@ export class Lanes {
    */
   resize(width, height) {
     this.#rows = Math.max(1, Math.floor(height / ROW_PX));
-    if (this.#rows > this.#goneAt.length) this.#grow();
+    this.#grow(this.#rows);
     if (width !== this.#width) this.#stretch(width);
     this.#width = width;
     this.#claim.until = -Infinity;
@@ -66,8 +66,12 @@ export class Lanes {
       if (first && this.#claim.until <= now) this.#claimSoonest(span, from, to, now, ahead, reverse);
       return -1;
     }
+    const end = row + tall(height); // one taller than the stage is so when that grows, too
+    this.#grow(end);
+    for (let below = row + span; below < end; below += 1) {
+      if (this.#freeAt(below, ahead, reverse) > now) return -1; // it flies where the stage was larger
+    }
     if (first) this.#claim.until = -Infinity;
-    const end = row + span;
     this.#clearAt.fill(now + (width + Math.max(gap, GAP_PX)) / speed, row, end);
     this.#goneAt.fill(now + duration, row, end);
     this.#speed.fill(speed, row, end);
@@ -88,8 +92,10 @@ export class Lanes {
     for (let row = 0; row < rows; row += 1) {
       run = until[row] <= now ? run + 1 : 0;
       if (run < span) continue;
-      until.fill(now + hold, row - span + 1, row + 1);
-      return (row - span + 1) * ROW_PX;
+      const start = row - span + 1;
+      this.#grow(start + tall(height));
+      (bottom ? this.#bottomUntil : this.#topUntil).fill(now + hold, start, start + tall(height));
+      return start * ROW_PX;
     }
     return -1;
   }
@@ -99,7 +105,7 @@ export class Lanes {
    * @param {number} rows
    */
   #span(height, rows) {
-    return Math.min(rows, Math.max(1, Math.ceil(height / ROW_PX)));
+    return Math.min(rows, tall(height));
   }
 
   /**
@@ -165,15 +171,17 @@ export class Lanes {
     }
   }
 
-  #grow() {
+  /** Remember at least so many rows. @param {number} rows */
+  #grow(rows) {
+    if (rows <= this.#goneAt.length) return;
     const grown = (/** @type {Float64Array<ArrayBuffer>} */ old) => {
-      const times = new Float64Array(this.#rows).fill(-Infinity);
+      const times = new Float64Array(rows).fill(-Infinity);
       times.set(old);
       return times;
     };
     [this.#clearAt, this.#goneAt, this.#speed] = [this.#clearAt, this.#goneAt, this.#speed].map(grown);
     [this.#topUntil, this.#bottomUntil] = [this.#topUntil, this.#bottomUntil].map(grown);
-    const reversed = new Uint8Array(this.#rows);
+    const reversed = new Uint8Array(rows);
     reversed.set(this.#reversed);
     this.#reversed = reversed;
   }
@@ -193,4 +201,9 @@ export class Lanes {
       }
     }
   }
+}
+
+/** In rows. @param {number} height px */
+function tall(height) {
+  return Math.max(1, Math.ceil(height / ROW_PX));
 }
