@@ -15,7 +15,7 @@ import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Composer } from "./composer.js";
-import { say, unsay, words } from "./i18n.js";
+import { number, say, unsay, words } from "./i18n.js";
 import { Look } from "./look.js";
 import { Me } from "./me.js";
 import { epochOf } from "./line.js";
@@ -52,6 +52,7 @@ const tabs = new Tabs({
   list: $("tabs"), close: $("close-room"), panel: $("panel"), on: { choose: go, close: closeRoom },
 });
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
+stage.words = (share) => words("stage.left", { share: number(share, { style: "percent" }) });
 new Hands({ sky: $("sky"), fliers: stage.fliers, menu, about: aboutFlying });
 new Backdrop($("backdrop"));
 

@@ -46,6 +46,7 @@ export const WORDS = {
 
   "stage": "Stage",
   "stage.off": "Danmaku are off",
+  "stage.left": "{share} left out",
   "stage.switch": "Danmaku on the stage",
   "stage.switch.title": "Danmaku on the stage: on or off",
   "stage.opacity": "Opacity",

@@ -44,6 +44,7 @@ export const WORDS = {
 
   "stage": "舞台",
   "stage.off": "弹幕已关闭",
+  "stage.left": "{share} 未显示",
   "stage.switch": "舞台弹幕",
   "stage.switch.title": "开关舞台弹幕",
   "stage.opacity": "不透明度",
