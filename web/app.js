@@ -15,6 +15,7 @@ import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Composer } from "./composer.js";
+import { showFilm } from "./film.js";
 import { number, say, unsay, words } from "./i18n.js";
 import { Look } from "./look.js";
 import { Me } from "./me.js";
@@ -54,7 +55,10 @@ const tabs = new Tabs({
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
 stage.words = (share) => words("stage.left", { share: number(share, { style: "percent" }) });
 new Hands({ sky: $("sky"), fliers: stage.fliers, menu, about: aboutFlying });
-new Backdrop($("backdrop"));
+const lake = new Backdrop($("backdrop"));
+showFilm($("film"), document.querySelector('meta[name="danmaku-video"]').content, {
+  turn: (rate) => stage.turn(rate), shown: () => lake.end(),
+});
 
 const composer = new Composer({ form: $("composer"), send, rules });
 const me = new Me({

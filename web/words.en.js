@@ -45,6 +45,7 @@ export const WORDS = {
   "look.theme.dark": "dark",
 
   "stage": "Stage",
+  "film": "Video",
   "stage.off": "Danmaku are off",
   "stage.left": "{share} left out",
   "stage.switch": "Danmaku on the stage",
