@@ -15,7 +15,8 @@ import { roomsIn, serverUrl, tokenIn } from "./address.js";
 import { Backdrop } from "./backdrop.js";
 import { ChatList } from "./chat.js";
 import { Composer } from "./composer.js";
-import { say, unsay, words } from "./i18n.js";
+import { showFilm } from "./film.js";
+import { number, say, unsay, words } from "./i18n.js";
 import { Look } from "./look.js";
 import { Me } from "./me.js";
 import { epochOf } from "./line.js";
@@ -52,8 +53,12 @@ const tabs = new Tabs({
   list: $("tabs"), close: $("close-room"), panel: $("panel"), on: { choose: go, close: closeRoom },
 });
 const stage = new Stage({ stage: $("stage"), sky: $("sky") });
+stage.words = (share) => words("stage.left", { share: number(share, { style: "percent" }) });
 new Hands({ sky: $("sky"), fliers: stage.fliers, menu, about: aboutFlying });
-new Backdrop($("backdrop"));
+const lake = new Backdrop($("backdrop"));
+showFilm($("film"), document.querySelector('meta[name="danmaku-video"]').content, {
+  turn: (rate) => stage.turn(rate), shown: () => lake.end(),
+});
 
 const composer = new Composer({ form: $("composer"), send, rules });
 const me = new Me({

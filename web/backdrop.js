@@ -38,6 +38,7 @@ export class Backdrop {
   #stars;
   #glints;
   #drawnAt = -Infinity;
+  #ended = false;
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
@@ -54,7 +55,13 @@ export class Backdrop {
   }
 
   #next() {
-    if (!this.#calm.matches) requestAnimationFrame((now) => this.#frame(now));
+    if (!this.#calm.matches && !this.#ended) requestAnimationFrame((now) => this.#frame(now));
+  }
+
+  /** Something else is shown there. */
+  end() {
+    this.#ended = true;
+    this.#canvas.hidden = true;
   }
 
   #frame(now) {

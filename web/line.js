@@ -13,8 +13,8 @@ import { number, say } from "./i18n.js";
 export function messageLine(template, message, own) {
   const { seq, id, uid, name, text, color, kind, ts, level, badges, times } = message;
   const item = template.cloneNode(true);
-  const [button, textSpan] = item.children;
-  const [nameSpan, marks] = button.children;
+  const [button, marks, textSpan] = item.children;
+  const [nameSpan] = button.children;
   nameSpan.textContent = name;
   button.style.setProperty("--hue", hueOf(uid || name));
   button.prepend(portrait(message));

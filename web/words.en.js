@@ -45,7 +45,9 @@ export const WORDS = {
   "look.theme.dark": "dark",
 
   "stage": "Stage",
+  "film": "Video",
   "stage.off": "Danmaku are off",
+  "stage.left": "{share} left out",
   "stage.switch": "Danmaku on the stage",
   "stage.switch.title": "Danmaku on the stage: on or off",
   "stage.opacity": "Opacity",

@@ -43,7 +43,9 @@ export const WORDS = {
   "look.theme.dark": "深色",
 
   "stage": "舞台",
+  "film": "视频",
   "stage.off": "弹幕已关闭",
+  "stage.left": "{share} 未显示",
   "stage.switch": "舞台弹幕",
   "stage.switch.title": "开关舞台弹幕",
   "stage.opacity": "不透明度",

@@ -23,14 +23,16 @@ PARTS: Final = (
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
-def of_page(connect: Iterable[str], ancestors: Iterable[str]) -> str:
-    """The page's: it connects to its own origin and to `connect`; `ancestors` may frame it."""
+def of_page(connect: Iterable[str], ancestors: Iterable[str], media: str = "") -> str:
+    """The page's: it connects to its own origin and to `connect`; `ancestors` may frame it; its
+    video is from the origin `media`."""
     return "; ".join(
         [
             *PARTS,
             "style-src 'self'",
             "img-src 'self' https:",  # viewers' avatars
             " ".join(["connect-src 'self'", *connect]),
+            *([f"media-src {media}"] if media else []),
             f"frame-ancestors {framers(ancestors)}",
         ]
     )

@@ -34,6 +34,7 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 PLACEHOLDER: Final = "{{ws}}"
+VIDEO: Final = "{{video}}"
 RULES: Final = "{{rules}}"
 ENTRIES: Final = {"/client/danmaku.js": "index.js", "/client/stage.js": "stage/index.js"}
 MODULES: Final = "/clients/js/src/"
@@ -120,10 +121,12 @@ def _page(index: str, config: Config, ws_port: int) -> Route:
         public = urlsplit(server.public_url and there)
         elsewhere = (f"{public.scheme}://{public.netloc}",) if server.public_url else ()
         connect = elsewhere or contentpolicy.sockets(host, None if passed else ws_port)
-        policy = contentpolicy.of_page(connect, server.frame_ancestors)
+        video = server.video
+        media = "/".join(video.split("/", 3)[:3])
+        policy = contentpolicy.of_page(connect, server.frame_ancestors, media)
         headers = {"Cache-Control": "no-cache", contentpolicy.HEADER: policy}
         page = index.replace(RULES, in_script(rules_for_page(config.limits)))
-        page = page.replace(PLACEHOLDER, html.escape(there))
+        page = page.replace(PLACEHOLDER, html.escape(there)).replace(VIDEO, html.escape(video))
         return Response(page, media_type=TYPES[".html"], headers=headers)
 
     return Route("/", serve, methods=["GET"])

@@ -80,6 +80,16 @@ def check_public_url(url: str) -> str | None:
     )
 
 
+def check_video(url: str) -> str | None:
+    # It goes into a page, its origin into the page's policy.
+    if not url or (
+        re.fullmatch(r"https?://[^/@]+/[A-Za-z0-9._~%!$&()*+,=:@/?-]*", url)
+        and _is_origin("/".join(url.split("/", 3)[:3]))
+    ):
+        return None
+    return f"expected a URL like https://site.example/live.webm, got {shown(url)}"
+
+
 def _is_origin(origin: str) -> bool:
     # As browsers write it (RFC 6454, 6.1): lower case, no path, no slash at the end. Any other
     # spelling would be accepted here and then match nobody.
@@ -194,6 +204,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     "server.path": check_path,
     "server.goim_room": check_goim_room,
     "server.public_url": check_public_url,
+    "server.video": check_video,
     "server.origins": check_origins,
     "server.frame_ancestors": check_frame_ancestors,
     "server.trusted_proxies": check_proxies,

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 LIVE: Final = frozenset(
     {
         *("server.public_url", "server.origins", "server.frame_ancestors", "server.drain_s"),
+        "server.video",
         *("limits.text_chars", "limits.room_chars", "limits.rooms", "limits.rooms_opened_per_s"),
         *("limits.rooms_per_connection", "limits.commands_per_s", "limits.commands_burst"),
         *("rooms.history", "rooms.history_ttl_s", "rooms.linger_s"),

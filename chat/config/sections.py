@@ -79,6 +79,7 @@ class Server(Section, frozen=True):
     goim_room: Annotated[str, Meta(max_length=64)] = "live:{}"
     shards: Annotated[int, Meta(ge=0, le=1024)] = 0
     public_url: str = ""
+    video: str = ""
     origins: tuple[str, ...] = ("*",)
     frame_ancestors: tuple[str, ...] = ()
     client_address: Literal["connection", "proxy-protocol", "x-forwarded-for"] = "connection"

@@ -49,7 +49,7 @@ http {{
 """
 
 STAGED = """<!doctype html>
-<meta charset="utf-8"><title>Elsewhere</title>
+<meta charset="utf-8"><title>Elsewhere</title><link rel="icon" href="data:,">
 <div id="box" style="height: 300px"></div>
 <script type="module" src="/page.js"></script>
 """
@@ -103,21 +103,30 @@ def nginx(folder: Path, node_port: int, port: int) -> Iterator[str]:
         process.wait(30)
 
 
+def complaints(page: Page) -> list[str]:
+    """What a page will complain of, such as what its policy did not let it do."""
+    found: list[str] = []
+
+    def note(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            found.append(said.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
 class Visit:
     """A page, what it dialled, and what it complained of."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self.page: Page = browser.new_context(ignore_https_errors=True).new_page()
         self.dialled: list[str] = []
-        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.complaints = complaints(self.page)
         self.page.on("websocket", lambda one: self.dialled.append(one.url))
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(url)
-
-    def _note(self, said: ConsoleMessage) -> None:
-        if said.type == "error":
-            self.complaints.append(said.text)
 
     def types(self, text: str) -> None:
         """Type, and see it come back."""
@@ -180,9 +189,6 @@ class TestBehindNginx:
             visit = Visit(browser, f"{url}?room=behind")
             visit.types("through nginx")
             assert visit.dialled == [f"wss://127.0.0.1:{port}/live/ws"]
-            visit.page.click(".brand")
-            expect(visit.page.locator("#connection")).to_have_attribute("data-state", "open")
-            assert visit.page.url == url
             request = visit.page.request
             said = request.post(
                 f"{url}v1/rooms/behind/messages",
@@ -190,6 +196,14 @@ class TestBehindNginx:
                 headers={"Authorization": f"Bearer {KEY}"},
             )
             assert said.status == 200
+            flying = visit.page.locator("#stage .danmaku", has_text="from a backend")
+            expect(flying).to_have_count(1)
+            visit.page.click(".brand")
+            expect(visit.page.locator("#connection")).to_have_attribute("data-state", "open")
+            assert visit.page.url == url
+            assert visit.asked
+            assert [one for one in visit.asked if not one.startswith(url)] == []
+            assert not visit.complaints
             assert request.get(f"{url}v1/rooms").status == 401
             docs = Visit(browser, f"{url}docs")
             expect(docs.page.locator(".swagger-ui .info .title")).to_contain_text("Danmaku")
@@ -220,12 +234,20 @@ class TestBehindNginx:
                 "text/javascript",
             )
             page = browser.new_context().new_page()
+            troubles = complaints(page)
+            beside: list[str] = []
+            page.on("request", lambda request: beside.append(request.url))
             page.goto(host.page("/", STAGED))
             expect(page).to_have_title("joined")
             console.page.get_by_label("Text").fill("from the console")
             console.page.get_by_role("button", name="Send").click()
             expect(page.locator(".danmaku", has_text="from the console")).to_have_count(1)
             expect(console.line("from the console")).to_have_count(1)
+            assert f"{url}client/stage.js" in beside
+            assert [
+                one for one in beside if not one.startswith((url, f"{host.origin}/", "data:"))
+            ] == []
+            assert not troubles
 
     def test_a_public_url_is_dialled_from_anywhere(self, tmp_path: Path) -> None:
         port = free_port()

@@ -1,5 +1,6 @@
 """How the page looks: its languages, colours and sizes, for eyes, keyboards and screen readers."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +113,11 @@ class TestLanguages:
         said(page, "你好").locator(".name").click()
         expect(page.get_by_role("menuitem")).to_have_text("向管理员举报")
 
+    def test_what_is_left_out_is_said_in_it(self, browser: Browser, node: Node) -> None:
+        page = visit(browser, f"{node.page}/?room=look:full", locale="zh-CN")
+        publish(node, "look:full", *["这一行很长" * 10] * 90)
+        expect(page.locator("#stage .left-out")).to_have_text(re.compile(r"^\d+% 未显示$"))
+
 
 class TestColours:
     def test_they_are_the_systems_until_a_switch_says_otherwise(
@@ -209,6 +215,23 @@ class TestSizes:
         box = page.locator("#composer").bounding_box()
         assert box is not None
         assert box["y"] + box["height"] == 844
+
+    def test_a_badge_is_in_one_piece_and_the_text_goes_on_behind_it(
+        self, browser: Browser, node: Node
+    ) -> None:
+        room = "look:badges"
+        badges = ["fan club 粉丝团", "a captain"]
+        publish(node, room, "one", name="一个名字非常非常长的观众", level=7, badges=badges)
+        page = visit(browser, f"{node.page}/?room={room}", viewport={"width": 320, "height": 568})
+        line = said(page, "one")
+        expect(line).to_have_count(1)
+        tops = [
+            line.evaluate("(line, one) => line.querySelector(one).getClientRects().length", one)
+            for one in (".level", ".badge", ".badge + .badge")
+        ]
+        assert tops == [1, 1, 1]
+        bottom = "(line, one) => Math.round(line.querySelector(one).getBoundingClientRect().bottom)"
+        assert abs(line.evaluate(bottom, ".badge + .badge") - line.evaluate(bottom, ".text")) < 12
 
     def test_stacked_accents_stay_in_their_line(self, browser: Browser, node: Node) -> None:
         room = "look:stacked"

@@ -91,6 +91,23 @@ class TestPage:
             assert 'content="wss://site.example:8443/chat/live/ws"' in text
             assert "connect-src 'self' wss://site.example:8443;" in text
 
+    def test_its_video_is_the_configured_one_and_its_origin_alone(
+        self, valkey: EmbeddedEngine, api: Api
+    ) -> None:
+        url = "https://media.example:8443/live.webm?a=1&b=2"
+        shown = Api(valkey.url, server={"video": url})
+        try:
+            answer = shown.get("/")
+        finally:
+            shown.close()
+        escaped = url.replace("&", "&amp;")
+        assert f'name="danmaku-video" content="{escaped}"' in answer.body.decode()
+        policy = answer.headers["content-security-policy"]
+        assert "media-src https://media.example:8443;" in policy
+        without = api.get("/")
+        assert 'name="danmaku-video" content=""' in without.body.decode()
+        assert "media-src" not in without.headers["content-security-policy"]
+
     def test_who_may_frame_it_is_configured(self, valkey: EmbeddedEngine) -> None:
         server = {"frame_ancestors": ("self", "https://site.example")}
         api = Api(valkey.url, server=server)

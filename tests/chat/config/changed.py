@@ -13,6 +13,7 @@ OTHERS: Final[dict[str, Any]] = {
     "server.dialects": ("danmaku",),
     "server.goim_room": "game:{}",
     "server.public_url": "https://chat.example",
+    "server.video": "https://site.example/live.webm",
     "server.origins": ("https://chat.example",),
     "server.frame_ancestors": ("self",),
     "server.client_address": "x-forwarded-for",

@@ -22,6 +22,7 @@ from chat.config.checks import (
     check_public_url,
     check_secret,
     check_url,
+    check_video,
     check_webhooks_url,
 )
 from chat.config.sections import TYPES
@@ -163,6 +164,41 @@ class TestPublicUrl:
         fault = check_public_url(url)
         assert fault is not None
         assert fault.startswith("expected a URL like https://chat.example or ")
+
+
+class TestVideo:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "https://a.example/live.webm",
+            "http://a:8080/a%20b.mp4?token=c&d=e",
+            "http://[::1]:8/x",
+        ],
+    )
+    def test_one_may_be(self, url: str) -> None:
+        assert check_video(url) is None
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "live.webm",
+            "https://a.example",
+            "https://A.example/x",
+            "https://user@a.example/x",
+            "https://a.example;script-src/x",
+            "https://a.example:0/x",
+            "https://a.example/x#t=1",
+            'https://a.example/"',
+            "https://a.example/x\n",
+            "data:video/webm;base64,AA",
+            "javascript:alert(1)",
+        ],
+    )
+    def test_one_may_not_be(self, url: str) -> None:
+        fault = check_video(url)
+        assert fault is not None
+        assert fault.startswith("expected a URL like https://site.example/live.webm, got ")
 
 
 class TestFrameAncestors:

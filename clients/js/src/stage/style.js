@@ -34,7 +34,7 @@ export const LINES = `
 .hand .danmaku { pointer-events: auto; cursor: pointer; }
 .left-out {
   position: absolute; top: 8px; right: 10px; z-index: 5; margin: 0; padding: 2px 9px; border-radius: 99px;
-  background: rgb(0 0 0 / 55%); color: rgb(255 255 255 / 85%); font-size: 12px; line-height: 1.5;
+  background: rgb(0 0 0 / 80%); color: rgb(255 255 255 / 90%); font-size: 12px; line-height: 1.5;
   font-variant-numeric: tabular-nums; pointer-events: none;
 }
 .left-out[hidden] { display: none; }
