@@ -165,6 +165,31 @@ class TestModeration:
         expect(said(viewer, "my spoiler")).to_have_count(1)
 
 
+class TestSpeaking:
+    def test_a_broadcast_reaches_the_rooms_or_the_users_that_are_named(
+        self, browser: Browser, node: Node, room: str, console: Console
+    ) -> None:
+        rooms = [f"{room[:50]}-{i}" for i in range(2)]
+        viewers = [enter(browser, node, one, f"u-told-{one[-1]}") for one in rooms]
+        console.go("broadcast")
+        form = console.page.get_by_role("form", name="Broadcast")
+        form.get_by_label("Names, one a line").fill("\n".join(rooms))
+        form.get_by_label("Text").fill("to both rooms")
+        form.get_by_label("Kind").select_option("system")
+        form.get_by_role("button", name="Send").click()
+        expect(console.told).to_have_text("Published: 2.")
+        for viewer in viewers:
+            expect(said(viewer, "to both rooms")).to_have_count(1)
+        form.get_by_label("To", exact=True).select_option("users")
+        form.get_by_label("Names, one a line").fill("u-told-1")
+        form.get_by_label("Text").fill("to one of them")
+        form.get_by_role("button", name="Send").click()
+        expect(console.told).to_have_text("Published: 1.")
+        message = viewers[1].locator("#chat .message", has_text="to one of them")
+        expect(message).to_have_count(1)
+        expect(viewers[0].locator("#chat .message", has_text="to one of them")).to_have_count(0)
+
+
 class TestRefusals:
     def test_what_is_refused_is_said_where_it_was_clicked_in_the_readers_language(
         self, browser: Browser, node: Node, room: str
