@@ -129,6 +129,10 @@ class Node:
             raise
         return self
 
+    def set(self, **settings: object) -> None:
+        """Settings from the next start on."""
+        self._settings |= settings
+
     def launch(self) -> None:
         """Start and do not wait."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("DANMAKU_")}

@@ -93,6 +93,18 @@ def room(request: Request, config: Config) -> str:
     return name
 
 
+def rooms(request: Request, config: Config, most: int) -> list[str]:
+    """The rooms in a path, with commas between, which no name has; each once."""
+    names = request.path_params["room"].split(",")
+    if len(names) > most:
+        raise BadBody([Problem(f"at most {most} rooms", "room")])
+    for name in names:
+        wrong = room_problem(name, config.limits.room_chars)
+        if wrong is not None:
+            raise BadBody([Problem(wrong, "room")])
+    return [*dict.fromkeys(names)]
+
+
 def uid(given: str, field: str = "uid") -> str:
     """A uid, which may be anybody's."""
     wrong = uid_problem(given, MAX_UID)

@@ -16,6 +16,8 @@ from chat.wire.schema import Clear, Delete, Msg, State
 
 TAG: Final = "live"
 MAX_SEARCH: Final = 64
+MOST_FOLLOWED: Final = 8
+"""Rooms of one stream."""
 SEEN: Final = r"[^\s\x1C-\x1F\x85]"
 """What is more than space, in every engine's opinion."""
 Item = dict[str, Any]
@@ -227,11 +229,11 @@ def paths(room: Item) -> dict[str, Item]:
             )
         },
         "/v1/rooms/{room}/live": {
-            "parameters": [room],
+            "parameters": [_followed()],
             "get": _stream(
                 "followRoom",
-                "Follow a room",
-                "A stream of server-sent events: `lines`, what takes a place in the room, and "
+                "Follow rooms",
+                "A stream of server-sent events: `lines`, what takes a place in a room, and "
                 "`room`, its viewers. Whoever follows is none of them.",
                 {"lines": LinesOut, "room": RoomDetailOut, "end": GoodbyeOut},
             ),
@@ -244,6 +246,12 @@ def _looked_for() -> Item:
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_SEARCH, "pattern": SEEN}
     words = "what uid or name have in them, without the spaces around it"
     return parameter("q", "query", schema, words, "u7") | {"required": True}
+
+
+def _followed() -> Item:
+    """One room, or several."""
+    schema = {"type": "array", "items": ref("Room"), "minItems": 1, "maxItems": MOST_FOLLOWED}
+    return parameter("room", "path", schema, "rooms' names, with commas between", ["live:42"])
 
 
 def _stream(name: str, summary: str, description: str, events: dict[str, type[Struct]]) -> Item:

@@ -97,7 +97,7 @@ def curl(path: str, method: str, given: list[Item], name: str) -> str:
     example = EXAMPLES[name]
     values = {parameter["name"]: _text(parameter.get("example")) for parameter in given}
     for parameter, value in values.items():
-        path = path.replace(f"{{{parameter}}}", quote(value, safe=":"))
+        path = path.replace(f"{{{parameter}}}", quote(value, safe=":,"))
     if example.query:
         path += f"?{urlencode({one: values[one] for one in example.query})}"
     parts = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
@@ -113,6 +113,8 @@ def curl(path: str, method: str, given: list[Item], name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list):  # as a path has them
+        return ",".join(map(_text, value))
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 

@@ -1,9 +1,9 @@
 """A room's lines for who follows it by HTTP: read from its history, once for all of them.
 
-Rules. A room is read while somebody follows it, twice a second, from where the last read ended; its
-viewers every fourth time. Who comes is told the room's end on its own, and takes from what all are
-told next what is behind that. So the API's process follows no stream of the bus, and a room that
-somebody watches costs the same however many do.
+Rules. A stream follows one room or several. A room is read while somebody follows it, twice a
+second, from where the last read ended; its viewers every fourth time. Who comes is told the room's
+end on its own, and takes from what all are told next what is behind that. So the API's process
+follows no stream of the bus, and a room that somebody watches costs the same however many do.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from chat.api import asked
 from chat.api.doors import Doors
-from chat.api.live_paths import LinesOut
+from chat.api.live_paths import MOST_FOLLOWED, LinesOut
 from chat.api.models import RemovedOut, RoomDetailOut
 from chat.api.streams import Stream, Streaming, Streams, Topic, frame
 from chat.bus.connect import StoreError
@@ -110,23 +110,33 @@ class RoomFeeds:
 
     async def follow(self, request: Request) -> Response:
         """The handler."""
-        room = asked.room(request, self._config)
+        rooms = asked.rooms(request, self._config, MOST_FOLLOWED)
         stream = self._streams.enter()
-        feed = self._feeds.setdefault(room, RoomFeed(self._doors, room))
-        feed.topic.join(stream)
+        feeds: list[RoomFeed] = []
+
+        def leave() -> None:
+            self._streams.leave(stream)
+            for feed in feeds:
+                self._leave(feed, stream)
+
         try:
-            await feed.begin(stream)
+            for room in rooms:
+                feeds.append(self._feeds.setdefault(room, RoomFeed(self._doors, room)))
+                await self._begin(feeds[-1], stream)
         except BaseException:
-            self._leave(feed, stream)
+            leave()
             raise
+        return Streaming(stream, leave)
+
+    async def _begin(self, feed: RoomFeed, stream: Stream) -> None:
+        feed.topic.join(stream)
+        await feed.begin(stream)
         if not feed.running:
             feed.running = True
             self._tasks.spawn(self._run(feed))
-        return Streaming(stream, lambda: self._leave(feed, stream))
 
     def _leave(self, feed: RoomFeed, stream: Stream) -> None:
         feed.topic.leave(stream)
-        self._streams.leave(stream)
         if not feed.topic:
             self._feeds.pop(feed.room, None)
 

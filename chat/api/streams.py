@@ -20,7 +20,8 @@ from chat.api.incoming import Drain, Unfinished
 from chat.api.live_paths import GoodbyeOut
 
 MOST_WAITING: Final = 64
-"""Frames that wait in a stream, of those that one tick in two seconds and a room's two make."""
+"""Frames that wait in a stream, of those that one tick in two seconds and a room's two make; those
+of eight rooms, three seconds."""
 RETRY_S: Final = 5.0
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """No cache keeps it, and nginx passes on what has come so far."""

@@ -87,6 +87,7 @@ class Watching:
     def start(self) -> None:
         """Tell of this node from now on."""
         self._tasks.spawn(self._run())
+        self._tasks.spawn(self._begin())
 
     async def stop(self) -> None:
         """It is gone."""
@@ -128,6 +129,10 @@ class Watching:
         self._streams.leave(stream)
 
     # --- every tick ----------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        with suppress(StoreError):  # then it is known when that has been silent
+            await self._doors.nodes.begun(self._name, self._node)
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time

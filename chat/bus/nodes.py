@@ -48,6 +48,15 @@ class Nodes:
         found = await self._store.servers.ask(key, lambda pipe, on: pipe.hgetall(key))
         return _sorted(found, now)[0]
 
+    async def begun(self, node: str, place: str) -> None:
+        """A node begins at a place: who was there before it, and did not say that it ends, is gone.
+        Names begin with their place; who is there all the same tells of itself again."""
+        key, before = self._key, f"{place}:".encode()
+        names = await self._store.servers.ask(key, lambda pipe, on: pipe.hkeys(key))
+        ended = [one for one in names if one.startswith(before) and one != node.encode()]
+        if ended:
+            await self._store.servers.ask(key, lambda pipe, on: pipe.hdel(key, *ended))
+
     async def gone(self, node: str) -> None:
         """A node is about to end."""
         key = self._key

@@ -29,7 +29,7 @@ class Console:
     def go(self, section: str) -> None:
         """Open a section, as its link does."""
         self.page.evaluate("to => { location.hash = to; }", quote(section))
-        part = section.partition("/")[0]
+        part = section.partition("/")[0].replace("watch", "rooms")
         current = self.page.locator(f".sections a[data-section={part}]")
         expect(current).to_have_attribute("aria-current", "page")
 

@@ -206,7 +206,7 @@ class TestEvening:
         expect(console.page.get_by_role("link", name=room)).to_be_visible()
         console.page.get_by_role("button", name="Disconnect").click()
         console.page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
-        expect(console.told).to_have_text("1 connections were closed.")
+        expect(console.told).to_have_text("Connections closed: 1.")
         expect(viewer.locator("#connection")).not_to_have_attribute("data-state", "open")
         expect(console.page.get_by_text("Not connected.")).to_be_visible()
         console.go("moderation/audit")

@@ -13,15 +13,19 @@ import { Toasts, button, field, form, input } from "./forms.js";
 import { Live } from "./live.js";
 import { moderation } from "./moderation.js";
 import { overview } from "./overview.js";
+import { worded } from "./refusals.js";
 import { room } from "./room.js";
 import { rooms } from "./rooms.js";
-import { LANGUAGES, languageNow, speak, t } from "./texts.js";
+import { LANGUAGES, knows, languageNow, speak, t } from "./texts.js";
 import { user, users } from "./users.js";
+import { watch } from "./watch.js";
 
+/* What has no link of its own in the bar, and in whose part it is. */
+const WITHIN = { watch: "rooms" };
 const SECTIONS = ["overview", "rooms", "users", "moderation", "broadcast"];
 
 const api = new Api(location);
-const evening = new Evening();
+let evening = new Evening();
 const app = document.getElementById("app");
 const toasts = new Toasts(document.getElementById("told"), document.getElementById("failed"));
 
@@ -30,21 +34,18 @@ let keyName = "";
 let view = null;
 let live = null;
 let shell = null;
+let ended = "";
 
 const context = {
   api,
-  evening,
+  get evening() {
+    return evening;
+  },
   toasts,
   may: (scope) => scopes.includes(scope),
-  /** Do something and say what came of it; whether it was done. */
+  /** Do something and say that it is done. Throws what the server refuses. */
   async act(work, told) {
-    try {
-      toasts.told(told(await work()));
-      return true;
-    } catch (error) {
-      toasts.failed(error);
-      return false;
-    }
+    toasts.told(told(await work()));
   },
 };
 
@@ -61,6 +62,8 @@ async function begin() {
 }
 
 function gate(error) {
+  leave();
+  if (error?.status === 401) api.keep("");
   const hidden = error instanceof Refused && error.status === 404;
   const box = form({
     label: t("key_title"), button: t("key_open"), toasts,
@@ -77,15 +80,10 @@ function gate(error) {
   app.replaceChildren(h("main", { class: "gate" },
     h("h1", {}, t("title")),
     hidden ? h("p", { class: "note" }, t("key_hidden")) : box,
-    error && !hidden && h("p", { class: "gate-problem", role: "alert" }, wordsOf(error)),
+    error && !hidden && h("p", { class: "gate-problem", role: "alert" }, error.status === 401 ? t("error.unauthorized") : worded(error)),
     error instanceof Away && button(t("reload"), begin),
     languageButton(begin)));
   box.elements.key?.focus();
-}
-
-function wordsOf(error) {
-  if (error instanceof Away) return t("away");
-  return error.status === 401 ? t("key_wrong") : error.message;
 }
 
 function forget() {
@@ -102,7 +100,8 @@ function enter() {
   const links = SECTIONS.map((one) => h("a", { href: `#${one}`, "data-section": one }, t(one)));
   const bus = h("p", { class: "bus-away", role: "alert", hidden: true }, t("bus_away"));
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
-  shell = { state, pill, links, bus, main };
+  const key = h("span", { class: "key" }, keyText());
+  shell = { state, pill, links, bus, main, key };
   document.documentElement.lang = languageNow();
   app.replaceChildren(
     h("a", { class: "skip", href: "#main", on: { click: (event) => {
@@ -113,7 +112,7 @@ function enter() {
       h("span", { class: "brand" }, h("img", { src: "web/icon.svg", alt: "", width: 28, height: 28 }),
         h("span", { class: "brand-name" }, "Danmaku")),
       pill,
-      h("span", { class: "key" }, t("key_of", { key: keyName, scopes: scopes.join(", ") || "–" })),
+      key,
       languageButton(() => {
         enter();
         follow();
@@ -124,6 +123,8 @@ function enter() {
   show();
   follow();
 }
+
+const keyText = () => t("key_of", { key: keyName, scopes: scopes.join(", ") || "–" });
 
 function languageButton(then) {
   const other = LANGUAGES.find((one) => one !== languageNow());
@@ -137,7 +138,7 @@ function leave() {
   view?.close?.();
   live?.close();
   view = live = null;
-  evening.forget();
+  evening = new Evening();
 }
 
 // -- the sections
@@ -145,11 +146,11 @@ function leave() {
 function show() {
   const [section, ...rest] = location.hash.slice(1).split("/");
   const name = decode(rest.join("/"));
-  const known = SECTIONS.includes(section) ? section : "overview";
+  const known = SECTIONS.includes(section) || Object.hasOwn(WITHIN, section) ? section : "overview";
   view?.close?.();
   view = made(known, name);
   for (const link of shell.links) {
-    if (link.dataset.section === known) link.setAttribute("aria-current", "page");
+    if (link.dataset.section === (WITHIN[known] ?? known)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   shell.main.replaceChildren(view.element);
@@ -160,6 +161,7 @@ function show() {
 function made(section, name) {
   switch (section) {
     case "rooms": return name ? room(context, name) : rooms(context);
+    case "watch": return watch(context, name);
     case "users": return name ? user(context, name) : users(context);
     case "moderation": return moderation(context, name || undefined);
     case "broadcast": return broadcast(context);
@@ -183,22 +185,37 @@ function follow() {
 }
 
 function heard(name, data) {
-  if (name === "hello") {
-    evening.forget();
-    scopes = data.scopes;
-    view?.again?.();
-    return;
-  }
+  if (name === "hello") return begun(data);
+  if (name === "end") ended = data.reason;
   evening.hear(name, data, performance.now());
   if (name === "nodes") shell.bus.hidden = data.bus;
   view?.heard[name]?.(data);
 }
 
-function changed({ state, error }) {
-  shell.pill.dataset.state = { open: "open", refused: "closed" }[state] ?? "connecting";
-  say(shell.state, error instanceof Refused ? `${t(state)}: ${error.message}` : t(state));
-  if (state === "refused" && error.status === 401) gate(error);
+/** A stream begins: figures, too, and what may be done is what may be done now. */
+function begun({ scopes: now }) {
+  evening.forget();
+  ended = "";
+  if (String(now) === String(scopes)) return view?.again?.();
+  scopes = now;
+  say(shell.key, keyText());
+  return show();
 }
+
+function changed({ state, error }) {
+  if (state === "refused" && error.status === 401) return gate(error);
+  shell.pill.dataset.state = { open: "open", refused: "closed" }[state] ?? "connecting";
+  say(shell.state, stateText(state, error));
+}
+
+/** A state, and why it is that. */
+function stateText(state, error) {
+  if (error instanceof Refused) return `${t(state)}: ${worded(error)}`;
+  return state !== "open" && knows(`ended.${ended}`) ? t(`ended.${ended}`) : t(state);
+}
+
+// A failure that had no place of its own.
+window.addEventListener("unhandledrejection", ({ reason }) => toasts.failed(reason));
 
 window.addEventListener("hashchange", () => {
   if (live) show();

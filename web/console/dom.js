@@ -25,7 +25,8 @@ export function say(element, text) {
 }
 
 /** A table that tells itself: `columns` are {title, cell(row, td), class?}; `key` names a row. `cell`
- *  is called with a cell to fill, anew for each change; what it returns is its text. */
+ *  is called with a cell to fill, anew for each change; what it returns is its text. Before the first
+ *  rows have come it does not say that there are none. */
 export class Table {
   constructor({ columns, key, label, empty }) {
     this._columns = columns;
@@ -34,10 +35,18 @@ export class Table {
     this._body = h("tbody");
     const titles = columns.map(({ title, class: kind }) =>
       h("th", { scope: "col", class: kind }, title || h("span", { class: "unseen" }, "–")));
-    this._empty = h("p", { class: "note" }, empty);
+    this._none = empty;
+    this._empty = h("p", { class: "note" }, "…");
     this._table = h("table", { "aria-label": label }, h("thead", {}, h("tr", {}, titles)), this._body);
-    this.element = h("div", { class: "table" }, this._table, this._empty);
-    this.update([]);
+    this.element = h("div", { class: "table" }, this._empty, this._table);
+    this._table.hidden = true;
+  }
+
+  /** The rows did not come: say why, above those of before. */
+  fail(why) {
+    say(this._empty, why);
+    this._empty.className = "problem";
+    this._empty.hidden = false;
   }
 
   update(rows) {
@@ -59,6 +68,8 @@ export class Table {
       last = kept;
     }
     for (const gone of before.values()) gone.remove();
+    say(this._empty, this._none);
+    this._empty.className = "note";
     this._empty.hidden = this._rows.size > 0;
     this._table.hidden = this._rows.size === 0;
   }

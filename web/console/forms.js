@@ -1,17 +1,17 @@
 /* Forms, buttons and questions, and how each says what came of it.
  *
- * Rule: whatever is done says so, and what the server refuses is said at the field it is about. What
- * cannot be undone is asked first. What a key may not do is a sentence, not a button.
+ * Rule: whatever is done says so, and what the server refuses is said at the field it is about, or at the
+ * button. What cannot be undone is asked first. What a key may not do is a sentence, not a button.
  */
 
-import { Away } from "./api.js";
 import { h, say } from "./dom.js";
+import { beside, pressed, unsaid, worded } from "./refusals.js";
 import { t } from "./texts.js";
 
 const TOLD_MS = 6000;
 let numbers = 0;
 
-/** Says what happened, at the foot of the page; a failure is read out at once. */
+/** Says what happened, at the foot of the page; so is a failure that has no better place. */
 export class Toasts {
   constructor(told, failed) {
     this._boxes = { told, failed };
@@ -23,7 +23,7 @@ export class Toasts {
   }
 
   failed(error) {
-    this._show("failed", error instanceof Away ? t("away") : worded(error));
+    this._show("failed", worded(error));
   }
 
   _show(box, text) {
@@ -34,15 +34,17 @@ export class Toasts {
   }
 }
 
-function worded(error) {
-  const fields = (error.problems ?? []).map(({ path, message }) => (path ? `${path}: ${message}` : message));
-  return fields.length ? fields.join("; ") : error.message;
-}
-
+/** `press` may be awaited; what it throws is said beside the button. */
 export function button(text, press, props = {}) {
   const { class: kind = "", ...rest } = props;
-  return h("button", { type: "button", class: `button ${kind}`, on: { click: press }, ...rest }, text);
+  const made = h("button", { type: "button", class: `button ${kind}`, ...rest }, text);
+  made.addEventListener("click", () => pressed(made, press));
+  return made;
 }
+
+/** In place of what did not load. */
+export const failed = (error, again) => [
+  h("p", { class: "problem", role: "alert" }, worded(error)), button(t("reload"), again)];
 
 /** What is there with a scope, else the sentence that says which is missing. */
 export function withScope(may, scope, make) {
@@ -76,7 +78,7 @@ export function field(label, control, hint = "") {
 }
 
 /** A form of rows: `submit(values)` is awaited, what it returns is told; what is refused stands at its
- *  field, or is told. `values` are strings by name, true or false for a check. `fields` are the names of
+ *  field, or at its button. `values` are strings by name, true or false for a check. `fields` are the names of
  *  controls that the server calls otherwise. */
 export function form({ rows, button: text, submit, toasts, label, kind = "", fields = {} }) {
   const go = h("button", { type: "submit", class: "button strong" }, text);
@@ -85,6 +87,7 @@ export function form({ rows, button: text, submit, toasts, label, kind = "", fie
     event.preventDefault();
     if (go.disabled) return;
     clear(made);
+    unsaid(go);
     go.disabled = true;
     try {
       const told = await submit(values(made));
@@ -92,7 +95,7 @@ export function form({ rows, button: text, submit, toasts, label, kind = "", fie
     } catch (error) {
       const first = place(made, error, fields);
       if (first) first.focus();
-      else toasts.failed(error);
+      else beside(go, error);
     } finally {
       go.disabled = false;
     }
@@ -122,7 +125,8 @@ function place(made, error, fields) {
     const control = name && made.elements.namedItem(fields[name] ?? name);
     if (!control || !control.id) continue;
     const wrong = document.getElementById(control.getAttribute("aria-describedby"));
-    say(wrong, wrong.textContent ? `${wrong.textContent}; ${message}` : message);
+    const told = t("field_wrong", { message });
+    say(wrong, wrong.textContent ? `${wrong.textContent}; ${told}` : told);
     control.setAttribute("aria-invalid", "true");
     first ??= control;
   }

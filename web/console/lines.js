@@ -4,19 +4,20 @@
  */
 
 import { h, say } from "./dom.js";
-import { t } from "./texts.js";
+import { pressed } from "./refusals.js";
+import { clock, t } from "./texts.js";
 
 const MOST = 300;
 const NEAR = 60;
 
 export class Lines {
   /** `pick(line)` is called for whoever is clicked, `remove(line)` for a line; null where neither may be. */
-  constructor({ pick, remove }) {
+  constructor({ pick, remove, label = t("lines") }) {
     this._pick = pick;
     this._remove = remove;
     this._seq = 0;
     this._list = h("ol");
-    this._log = h("div", { class: "lines", role: "log", "aria-label": t("lines"), tabindex: "0", hidden: true },
+    this._log = h("div", { class: "lines", role: "log", "aria-label": label, tabindex: "0", hidden: true },
       this._list);
     this._empty = h("p", { class: "note" }, t("lines_none"));
     this.element = h("div", {}, this._log, this._empty);
@@ -79,12 +80,8 @@ export class Lines {
       h("span", { class: "line-text", dir: "auto" }, text),
       this._remove && h("button", { type: "button", class: "line-remove",
         "aria-label": t("remove_of", { text: text.slice(0, 40), name }), title: t("remove"),
-        on: { click: () => this._remove(line) } }, "✕"));
+        on: { click: ({ currentTarget }) => pressed(currentTarget, () => this._remove(line)) } }, "✕"));
   }
-}
-
-export function clock(ts) {
-  return new Date(ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 }
 
 /** Fill a line of figures. */

@@ -3,6 +3,7 @@
 import { path } from "./api.js";
 import { Table, h, once } from "./dom.js";
 import { button, field, form, input } from "./forms.js";
+import { worded } from "./refusals.js";
 import { placeOf, sanction, spanField, untilText, whyField } from "./sanctions.js";
 import { t } from "./texts.js";
 
@@ -48,12 +49,13 @@ export function listOf(context, kind, room) {
       table.update(rows);
       more.hidden = next === null;
     } catch (error) {
-      toasts.failed(error);
+      table.fail(worded(error));
     }
   }
 
   async function lift(name) {
-    if (await act(() => api.call("DELETE", `${at}/${path(name)}`), () => t("lifted"))) load();
+    await act(() => api.call("DELETE", `${at}/${path(name)}`), () => t("lifted"));
+    await load();
   }
 
   const made = form({

@@ -3,10 +3,10 @@
 import { path } from "./api.js";
 import { Table, h, once } from "./dom.js";
 import { button, withScope } from "./forms.js";
-import { clock } from "./lines.js";
 import { listOf } from "./lists.js";
+import { worded } from "./refusals.js";
 import { actOn } from "./sanctions.js";
-import { t } from "./texts.js";
+import { clock, day, knows, named, t } from "./texts.js";
 import { wordsPanel } from "./wordlists.js";
 
 const PARTS = ["reports", "mutes", "bans", "words", "audit"];
@@ -38,7 +38,7 @@ const VIEWS = {
 const still = (element) => ({ element, heard: {} });
 
 function reports(context) {
-  const { api, act, toasts } = context;
+  const { api, act } = context;
   let waiting = -1;
   const table = new Table({
     label: t("reports"),
@@ -65,13 +65,14 @@ function reports(context) {
     try {
       table.update((await api.get("reports?limit=100")).reports);
     } catch (error) {
-      toasts.failed(error);
+      table.fail(worded(error));
     }
   }
   const remove = ({ room, seq }) =>
     act(() => api.call("DELETE", `${path("rooms", room)}/messages/${seq}`), () => t("removed_done"));
   const deal = async ({ id }) => {
-    if (await act(() => api.call("DELETE", path("reports", id)), () => t("dealt_done"))) load();
+    await act(() => api.call("DELETE", path("reports", id)), () => t("dealt_done"));
+    await load();
   };
 
   load();
@@ -87,7 +88,7 @@ function reports(context) {
   };
 }
 
-function audit({ api, toasts }) {
+function audit({ api }) {
   let entries = [];
   let next = null;
   const table = new Table({
@@ -95,9 +96,9 @@ function audit({ api, toasts }) {
     empty: t("audit_none"),
     key: ({ id }) => id,
     columns: [
-      { title: t("time"), class: "code-cell", cell: ({ ts }) => `${new Date(ts).toLocaleDateString()} ${clock(ts)}` },
+      { title: t("time"), class: "code-cell", cell: ({ ts }) => `${day(ts)} ${clock(ts)}` },
       { title: t("who"), cell: ({ name = "", actor = "", via = "" }) => `${name || actor} (${via})` },
-      { title: t("what"), cell: ({ action }) => action },
+      { title: t("what"), cell: ({ action }) => named("did", action) },
       { title: t("whom"), class: "text-cell", cell: whom },
       { title: t("why"), cell: ({ reason = "" }) => reason },
     ],
@@ -118,7 +119,7 @@ function audit({ api, toasts }) {
       take(page.entries);
       more.hidden = next === null || entries.length >= MOST;
     } catch (error) {
-      toasts.failed(error);
+      table.fail(worded(error));
     }
   }
 
@@ -137,13 +138,15 @@ export function order(a, b) {
   return ms - otherMs || n - otherN;
 }
 
+const settingName = (key) => (knows(key) ? t(key) : named("setting", key));
+
 /** To whom or what something was done, for people. */
 export function whom({ uid, address, seq, seconds, settings, owners, words, room }) {
   const said = [
     uid ?? address, seq && `#${seq}`, seconds && `${seconds} s`,
-    settings && Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(" "),
-    owners && `owners: ${owners.join(", ")}`,
-    words && Object.entries(words).map(([kind, { added, removed }]) => `${kind} +${added} −${removed}`).join(" "),
+    settings && Object.entries(settings).map(([key, value]) => `${settingName(key)}: ${JSON.stringify(value)}`).join(", "),
+    owners && owners.join(", "),
+    words && Object.entries(words).filter(([, { added, removed }]) => added || removed).map(([kind, { added, removed }]) => `${t(kind)} +${added} −${removed}`).join(" "),
     room && `@ ${room}`,
   ];
   return said.filter(Boolean).join(" ");

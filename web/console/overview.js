@@ -3,7 +3,7 @@
 import { Table, h, once, say } from "./dom.js";
 import { withScope } from "./forms.js";
 import { spark, told, toldBytes } from "./series.js";
-import { t } from "./texts.js";
+import { clock, named, t } from "./texts.js";
 
 const CARDS = [
   ["connections", "viewers"], ["published", "published"], ["delivered", "delivered"],
@@ -17,6 +17,7 @@ export function overview(context) {
   const cards = CARDS.map(([name, title]) => card(name, title));
   const reasons = reasonsTable(evening);
   const nodes = h("div", { class: "nodes" });
+  const gone = h("div", { class: "gone", role: "status" });
   const tables = new Map();
   const waiting = h("p", { class: "note" }, t("nothing_yet"));
 
@@ -28,6 +29,7 @@ export function overview(context) {
     const seen = names.filter((name) => evening.series.of(`reasons ${name}`).some(Boolean));
     reasons.update(seen.map((name) => ({ name, value: evening.sum.reasons[name] })));
     showNodes(nodes, tables, evening.nodes);
+    showGone(gone, evening.gone());
   }
 
   const element = h("div", { class: "view" }, h("h1", {}, t("overview")),
@@ -35,7 +37,7 @@ export function overview(context) {
       waiting,
       h("div", { class: "cards" }, cards.map((one) => one.element)),
       h("section", { class: "panel" }, h("h2", {}, t("reasons")), reasons.element),
-      h("section", { class: "panel" }, h("h2", {}, t("nodes")), nodes),
+      h("section", { class: "panel" }, h("h2", {}, t("nodes")), nodes, gone),
     ]));
   update();
   return { element, heard: { nodes: update } };
@@ -66,7 +68,7 @@ function reasonsTable(evening) {
     columns: [
       { title: t("reason"), cell: ({ name }) => {
         const [kind, reason] = name.split(".");
-        return `${t(`r.${kind}`)}: ${reason.replaceAll("_", " ")}`;
+        return `${t(`r.${kind}`)}: ${named("cause", reason)}`;
       } },
       { title: t("a_second"), class: "count-cell", cell: ({ value }) => told(value ?? 0) },
       { title: t("trend"), class: "wide", cell: ({ name }, td) => {
@@ -97,6 +99,13 @@ function showNodes(box, tables, nodes) {
     tables.get(name).element.remove();
     tables.delete(name);
   }
+}
+
+function showGone(list, gone) {
+  const told = gone.map(({ node, last }) => t("node_gone", { node, time: clock(Date.now() - performance.now() + last) }));
+  if (JSON.stringify(told) === list.dataset.told) return;
+  list.dataset.told = JSON.stringify(told);
+  list.replaceChildren(...told.map((one) => h("p", {}, one)));
 }
 
 function shardsTable(node) {

@@ -2,13 +2,14 @@
 
 import { path } from "./api.js";
 import { h } from "./dom.js";
-import { area, button, choice, field, form, input, lines, sure, withScope } from "./forms.js";
+import { area, button, choice, failed, field, form, input, lines, sure, withScope } from "./forms.js";
 import { Lines, figure } from "./lines.js";
 import { Live } from "./live.js";
 import { listOf } from "./lists.js";
+import { worded } from "./refusals.js";
 import { actOn } from "./sanctions.js";
 import { told } from "./series.js";
-import { t } from "./texts.js";
+import { named, t } from "./texts.js";
 import { wordsPanel } from "./wordlists.js";
 
 const ROLES = ["guest", "user", "vip", "moderator"];
@@ -21,13 +22,7 @@ export function room(context, name) {
   const at = path("rooms", name);
   const figures = { online: figure(t("online")), peak: figure(t("peak")), unique: figure(t("unique")), likes: figure(t("likes")) };
   const moderates = may("moderate");
-  const list = new Lines({
-    pick: moderates
-      ? ({ uid, name: who, seq }) => actOn(context, { uid, name: who, room: name, seq }) : null,
-    remove: moderates
-      ? ({ seq }) => act(() => api.call("DELETE", `${at}/messages/${seq}`), () => t("removed_done"))
-      : null,
-  });
+  const list = new Lines(acting(context, name));
   const rules = may("read") ? rulesPanel(context, name) : null;
   const state = h("span", { class: "note", role: "status" });
   const live = may("read") && new Live(api, `${at}/live`, {
@@ -38,7 +33,7 @@ export function room(context, name) {
       } else if (event === "room") showRoom(figures, data);
     },
     changed: ({ state: now, error }) => {
-      state.textContent = now === "open" ? "" : `${t(now)}${error ? `: ${error.message}` : ""}`;
+      state.textContent = now === "open" ? "" : `${t(now)}${error ? `: ${worded(error)}` : ""}`;
     },
   });
 
@@ -66,6 +61,17 @@ export function room(context, name) {
   return { element, heard: {}, close: () => live && live.close(), toasts };
 }
 
+/** What may be done at a room's lines. */
+export function acting(context, room) {
+  const { act, api, may } = context;
+  if (!may("moderate")) return { pick: null, remove: null };
+  return {
+    pick: ({ uid, name, seq }) => actOn(context, { uid, name, room, seq }),
+    remove: ({ seq }) =>
+      act(() => api.call("DELETE", `${path("rooms", room)}/messages/${seq}`), () => t("removed_done")),
+  };
+}
+
 function showRoom(figures, { online, peak, unique, likes }) {
   figures.online.tell(told(online));
   figures.peak.tell(told(peak));
@@ -84,7 +90,7 @@ function fold(title, make) {
 
 export const KINDS = ["", "system", "gift", "superchat"];
 export const kindField = () =>
-  field(t("kind"), choice("kind", KINDS.map((kind) => [kind, kind || t("kind_none")])));
+  field(t("kind"), choice("kind", KINDS.map((kind) => [kind, t(`kind.${kind}`)])));
 
 function sayForm({ api, toasts }, at) {
   const made = form({
@@ -117,8 +123,7 @@ function rulesPanel(context, name) {
       stale.hidden = true;
       box.replaceChildren(stale, pinned(known), may("moderate") ? edit() : view(known));
     } catch (error) {
-      context.toasts.failed(error);
-      box.replaceChildren(button(t("reload"), () => load()));
+      box.replaceChildren(...failed(error, () => load()));
     }
   }
 
@@ -160,16 +165,18 @@ function rulesPanel(context, name) {
 function ruleRows(settings) {
   const number = (key) => field(t(key), input(key, { type: "number", min: 0, value: settings[key] }));
   const check = (key) => field(t(key), h("input", { type: "checkbox", name: key, checked: settings[key] }));
-  const silence = SILENCE.map((one) =>
-    [one, one === "none" || one === "all" ? t(`silence_${one}`) : t("silence_below", { role: one })]);
+  const silence = SILENCE.map((one) => [one, silenceText(one)]);
   return [
     field(t("announcement"), area("announcement", { rows: 2, maxlength: 500 })), number("slow_s"),
     field(t("silence"), choice("silence", silence, settings.silence)), number("no_repeats_s"),
-    field(t("min_role"), choice("min_role", ROLES.map((role) => [role, role]), settings.min_role)),
+    field(t("min_role"), choice("min_role", ROLES.map((role) => [role, t(`role.${role}`)]), settings.min_role)),
     number("messages_per_s"), number("shown_per_s"), CHECKS.map(check),
     field(t("owners"), area("owners", { rows: 2 })),
   ].map((row) => fill(row, settings));
 }
+
+const silenceText = (one) =>
+  (one === "none" || one === "all" ? t(`silence_${one}`) : t("silence_below", { role: named("role", one) }));
 
 function fill(row, settings) {
   if (Array.isArray(row)) return row;
@@ -196,6 +203,7 @@ export function changes(settings, given) {
 
 function view(settings) {
   const shown = ["announcement", "silence", "min_role", ...NUMBERS];
+  const worn = { silence: silenceText(settings.silence), min_role: named("role", settings.min_role) };
   return h("dl", { class: "facts" }, shown.map((key) =>
-    h("div", {}, h("dt", {}, t(key)), h("dd", {}, String(settings[key] ?? "–")))));
+    h("div", {}, h("dt", {}, t(key)), h("dd", {}, String(worn[key] ?? settings[key] ?? "–")))));
 }

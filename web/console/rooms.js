@@ -1,9 +1,12 @@
 /* The rooms by size, as they change. */
 
 import { Table, h, once } from "./dom.js";
-import { field, form, input, withScope } from "./forms.js";
+import { button, field, form, input, withScope } from "./forms.js";
 import { spark, told } from "./series.js";
 import { t } from "./texts.js";
+import { MOST, roomsOf, watching } from "./watch.js";
+
+const LARGEST = 4;
 
 export function rooms(context) {
   const { may, evening, toasts } = context;
@@ -31,11 +34,16 @@ export function rooms(context) {
     kind: "inline", label: t("room_go"), button: t("go"), toasts,
     rows: [field(t("room_go"), input("room"))],
     submit: ({ room }) => {
-      if (room.trim()) location.hash = `#rooms/${encodeURIComponent(room.trim())}`;
+      const named = roomsOf(room);
+      if (named.length) location.hash = named.length > 1 ? watching(named) : `#rooms/${encodeURIComponent(named[0])}`;
     },
   });
+  const largest = () => (evening.rooms ?? []).slice(0, LARGEST).map(({ room }) => room);
+  const several = h("div", { class: "buttons" }, button(t("watch_largest", { count: LARGEST }), () => {
+    location.hash = watching(largest());
+  }), h("span", { class: "note" }, t("room_go_hint", { most: MOST })));
   const element = h("div", { class: "view" }, h("h1", {}, t("rooms")),
-    withScope(may, "read", () => [open, h("section", { class: "panel" }, table.element)]));
+    withScope(may, "read", () => [open, several, h("section", { class: "panel" }, table.element)]));
   update();
   return { element, heard: { rooms: update } };
 }

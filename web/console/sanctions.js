@@ -3,7 +3,7 @@
 import { path } from "./api.js";
 import { h } from "./dom.js";
 import { button, choice, dialog, field, input, sure } from "./forms.js";
-import { t } from "./texts.js";
+import { clock, day, t } from "./texts.js";
 
 export const SPANS = ["60", "600", "3600", "86400", "604800", "0"];
 
@@ -33,7 +33,8 @@ export function actOn(context, { uid, name, room, seq }) {
   const given = () => sanction({ seconds: value(span), reason: value(reason) });
   const one = (text, done, work, kind = "") =>
     button(t(text), async () => {
-      if (await act(work, () => t(done, { name }))) made.close();
+      await act(work, () => t(done, { name }));
+      made.close();
     }, { class: kind });
   const put = (kind) => () => api.call("PUT", `${placeOf(kind, room)}/${path(uid)}`, given());
   const lift = (kind) => () =>
@@ -41,11 +42,11 @@ export function actOn(context, { uid, name, room, seq }) {
   const kick = () =>
     api.call("POST", `${path("rooms", room)}/kicks`, { uid, reason: value(reason) || null });
   const clear = async () => {
-    made.close();
     if (!(await sure(t("clear_theirs_sure", { name }), t("clear_theirs")))) return;
     const whose = `?uid=${encodeURIComponent(uid)}`;
     await act(() => api.call("DELETE", `${path("rooms", room)}/messages${whose}`),
       () => t("removed_done"));
+    made.close();
   };
   const more = () => {
     made.close();
@@ -63,7 +64,22 @@ export function actOn(context, { uid, name, room, seq }) {
     [button(t("more_of"), more), button(t("close"), () => made.close())]);
 }
 
+/** A dialog to ban an address, everywhere. */
+export function banAddress({ act, api }, address) {
+  const span = spanField();
+  const reason = whyField();
+  const value = (row) => row.querySelector("select, input").value;
+  const ban = async () => {
+    const body = sanction({ seconds: value(span), reason: value(reason) });
+    await act(() => api.call("PUT", `bans/addresses/${path(address)}`, body),
+      () => t("banned_done", { name: address }));
+    made.close();
+  };
+  const made = dialog(t("act_on", { name: address }), [h("p", { class: "note" }, t("everywhere")), span, reason],
+    [button(t("ban_address"), ban, { class: "danger" }), button(t("close"), () => made.close())]);
+}
+
 /** When something ends, for people. */
 export function untilText(until) {
-  return until ? t("until", { time: new Date(until).toLocaleString() }) : t("for_good");
+  return until ? `${day(until)} ${clock(until)}` : t("for_good");
 }

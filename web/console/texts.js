@@ -24,7 +24,6 @@ export const TEXTS = {
   key_open: ["Open", "打开"],
   key_forget: ["Forget the key", "忘记密钥"],
   key_of: ["key {key}: {scopes}", "密钥 {key}：{scopes}"],
-  key_wrong: ["That is no key of this server's.", "这不是本服务器的密钥。"],
   key_form: ["A key is visible ASCII, without spaces.", "密钥只含可见 ASCII 字符，不含空格。"],
   key_hidden: ["There is no API at this address. Without a key it is at api.port only, for this machine.",
     "此地址没有 API。未设密钥时，只能在本机通过 api.port 访问。"],
@@ -35,9 +34,34 @@ export const TEXTS = {
   open: ["Live", "实时"],
   waiting: ["Reconnecting", "正在重连"],
   refused: ["Refused", "被拒绝"],
+  "ended.draining": ["The server went down: reconnecting", "服务器已停止，正在重连"],
+  "ended.slow": ["This browser was too slow: reconnecting", "浏览器接收过慢，正在重连"],
   bus_away: ["Redis does not answer: only this node is shown, and nothing can be changed.",
     "Redis 无响应：只显示本节点，暂时无法更改。"],
   away: ["The server does not answer.", "服务器没有响应。"],
+
+  // what the server refuses, by its code
+  sentence_with: ["{sentence} ({said})", "{sentence}（{said}）"],
+  refused_with: ["The server refuses this: {said}", "服务器拒绝了此操作：{said}"],
+  field_wrong: ["{message}", "此项无效（{message}）"],
+  "error.bad_request": ["The request is not valid.", "请求无效。"],
+  "error.unauthorized": ["That is no key of this server's.", "这不是本服务器的密钥。"],
+  "error.forbidden": ["This may not be done.", "不允许此操作。"],
+  "error.not_found": ["There is no such thing, or not any more.", "不存在或已不存在。"],
+  "error.method_not_allowed": ["The server cannot do this.", "服务器不支持此操作。"],
+  "error.timeout": ["It took too long.", "请求超时。"],
+  "error.id_reused": ["This id was given to another message.", "该 id 已用于另一条消息。"],
+  "error.too_large": ["That is too long.", "内容过大。"],
+  "error.unsupported_media_type": ["The server cannot read this.", "服务器无法读取此内容。"],
+  "error.room_busy": ["More is said in the room than it takes: try again.", "房间消息过多，请稍后再试。"],
+  "error.rate_limited": ["That was too often: try again later.", "操作过于频繁，请稍后再试。"],
+  "error.too_many_connections": ["Too many connections to the server: try again later.",
+    "服务器连接过多，请稍后再试。"],
+  "error.head_too_large": ["The request's head is too long.", "请求头过大。"],
+  "error.too_many_streams": ["As many consoles are open as there may be: close one.",
+    "打开的实时流已达上限，请关闭一个。"],
+  "error.unavailable": ["The server cannot do this now: try again.", "暂时无法操作，请重试。"],
+  "error.internal": ["The server failed on this.", "服务器内部错误。"],
 
   // figures
   viewers: ["Viewers", "在线"],
@@ -56,6 +80,35 @@ export const TEXTS = {
   "r.refused": ["refused", "拒绝"],
   "r.turned_away": ["turned away", "拒绝连接"],
   "r.closed": ["closed", "断开"],
+  "cause.slow": ["too slow a reader", "读取过慢"],
+  "cause.slow_low": ["too slow a reader, of low priority", "读取过慢（低优先级）"],
+  "cause.closed": ["connection closed", "连接已关闭"],
+  "cause.bad_request": ["not valid", "请求无效"],
+  "cause.rate_limited": ["too often", "过于频繁"],
+  "cause.too_many_rooms": ["too many rooms", "房间过多"],
+  "cause.unavailable": ["Redis away", "Redis 不可用"],
+  "cause.id_reused": ["id used before", "id 重复"],
+  "cause.read_only": ["guests may not type", "游客不可发言"],
+  "cause.role": ["role too low", "角色不足"],
+  "cause.banned": ["banned", "已封禁"],
+  "cause.muted": ["muted", "已禁言"],
+  "cause.silenced": ["room silenced", "房间禁言"],
+  "cause.word": ["word refused", "命中词库"],
+  "cause.slow_mode": ["slow mode", "慢速模式"],
+  "cause.repeated": ["said before", "重复内容"],
+  "cause.room_busy": ["room busy", "房间繁忙"],
+  "cause.hook": ["by a hook", "钩子拒绝"],
+  "cause.presend": ["by the presend callback", "预发送回调拒绝"],
+  "cause.unchecked": ["could not be checked", "无法检查"],
+  "cause.moderation": ["moderation refused", "管理操作被拒"],
+  "cause.full": ["server full", "服务器已满"],
+  "cause.per_address": ["too many of an address", "同一地址连接过多"],
+  "cause.timeout": ["too late", "超时"],
+  "cause.protocol": ["broke the protocol", "违反协议"],
+  "cause.heartbeat": ["no heartbeat", "无心跳"],
+  "cause.stalled": ["stalled", "停滞"],
+  "cause.largest_backlog": ["largest backlog", "积压最多"],
+  "cause.flooding": ["flooding", "刷屏"],
   nodes: ["Nodes and shards", "节点与分片"],
   node: ["Node", "节点"],
   shard: ["Shard", "分片"],
@@ -68,6 +121,7 @@ export const TEXTS = {
   backlog: ["Backlog", "积压"],
   lag: ["Loop lag", "循环延迟"],
   lives: ["Lives", "启动次数"],
+  node_gone: ["{node} is gone: it was last there at {time}.", "{node} 已离线，最后一次在线：{time}。"],
   streams_open: ["{count} of {most} live streams", "实时流 {count}/{most}"],
   nothing_yet: ["Waiting for figures …", "等待数据……"],
 
@@ -80,6 +134,12 @@ export const TEXTS = {
   trend: ["Trend", "趋势"],
   rooms_none: ["Nobody is in any room.", "没有人在任何房间里。"],
   room_go: ["Open a room by name", "按名称打开房间"],
+  room_go_hint: ["Or name up to {most}, with commas between.", "也可输入最多 {most} 个房间，用英文逗号分隔。"],
+  watch: ["Watched rooms", "多房间监看"],
+  watch_add: ["Watch it, too", "添加监看"],
+  watch_less: ["Watch {room} no more", "停止监看 {room}"],
+  watch_most: ["These are {most}, as many as one view has.", "已达 {most} 个上限。"],
+  watch_largest: ["Watch the {count} fullest", "监看人数最多的 {count} 个"],
   go: ["Open", "打开"],
   lines: ["Lines", "弹幕"],
   lines_none: ["Nothing has been said lately.", "最近没有人说话。"],
@@ -98,7 +158,7 @@ export const TEXTS = {
   cleared_done: ["All messages are deleted.", "所有消息已删除。"],
   rules: ["Rules", "规则"],
   slow_s: ["Slow mode (seconds)", "慢速模式（秒）"],
-  silence: ["Silence", "禁言"],
+  silence: ["Silence", "全员禁言"],
   silence_none: ["nobody", "无"],
   silence_all: ["everybody", "全体"],
   silence_below: ["below {role}", "{role} 以下"],
@@ -122,7 +182,6 @@ export const TEXTS = {
   text: ["Text", "内容"],
   name: ["Name", "名称"],
   kind: ["Kind", "类型"],
-  kind_none: ["chat", "普通"],
   send: ["Send", "发送"],
   sent: ["Sent.", "已发送。"],
 
@@ -166,14 +225,16 @@ export const TEXTS = {
   sanctions: ["Mutes and bans", "禁言与封禁"],
   sanctions_none: ["None that hold.", "没有生效的。"],
   everywhere: ["everywhere", "全站"],
-  until: ["until {time}", "至 {time}"],
+  until: ["Until", "截止"],
   for_good: ["for good", "永久"],
   disconnect: ["Disconnect", "断开连接"],
   disconnect_sure: ["Close all connections of {uid}?", "断开 {uid} 的所有连接？"],
-  disconnected: ["{count} connections were closed.", "已断开 {count} 个连接。"],
+  disconnected: ["Connections closed: {count}.", "已断开 {count} 个连接。"],
   addresses: ["Show addresses", "显示地址"],
   addresses_sure: ["Addresses are personal data: the audit will say that you asked.",
     "地址是个人数据：审计中会记录你的查询。"],
+  ban_address: ["Ban the address", "封禁此地址"],
+  ban_address_of: ["Ban the address {address}", "封禁地址 {address}"],
   address: ["Address", "地址"],
 
   // moderation
@@ -205,6 +266,29 @@ export const TEXTS = {
   "outcome.mask": ["Is shown as: {text}", "显示为：{text}"],
   "outcome.shadow": ["Only its sender sees it.", "仅发送者可见。"],
   hits: ["By: {words}", "命中：{words}"],
+  "did.mute": ["mute", "禁言"],
+  "did.unmute": ["unmute", "解除禁言"],
+  "did.ban": ["ban", "封禁"],
+  "did.unban": ["unban", "解除封禁"],
+  "did.kick": ["kick", "踢出"],
+  "did.delete": ["delete", "删除"],
+  "did.clear": ["clear", "清空"],
+  "did.settings": ["settings", "规则"],
+  "did.owners": ["owners", "房主"],
+  "did.words": ["words", "词库"],
+  "did.dealt": ["report dealt with", "处理举报"],
+  "did.addresses": ["addresses", "查询地址"],
+  "role.guest": ["guest", "游客"],
+  "role.user": ["user", "用户"],
+  "role.vip": ["vip", "贵宾"],
+  "role.moderator": ["moderator", "管理员"],
+  "role.owner": ["owner", "房主"],
+  "role.admin": ["admin", "超级管理员"],
+  "role.backend": ["backend", "后端"],
+  "kind.": ["chat", "普通"],
+  "kind.system": ["system", "系统"],
+  "kind.gift": ["gift", "礼物"],
+  "kind.superchat": ["superchat", "醒目留言"],
   audit: ["Audit", "审计"],
   audit_none: ["Nothing was done yet.", "还没有记录。"],
   time: ["Time", "时间"],
@@ -255,6 +339,19 @@ export function speak(wanted) {
     // for this page only
   }
 }
+
+/** What the server calls something, as the reader does; by its own name where there is no text. */
+export const named = (kind, name) => (knows(`${kind}.${name}`) ? t(`${kind}.${name}`) : name.replaceAll("_", " "));
+
+/** When something is, as the reader writes that. */
+export const day = (ts) => new Date(ts).toLocaleDateString(language);
+
+export function clock(ts) {
+  return new Date(ts).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
+/** Whether there is such a text. */
+export const knows = (name) => Object.hasOwn(TEXTS, name);
 
 /** The text of a name, with what stands in braces filled in. */
 export function t(name, fill = {}) {

@@ -2,10 +2,10 @@
 
 import { path } from "./api.js";
 import { Table, h, once } from "./dom.js";
-import { button, field, form, input, sure, withScope } from "./forms.js";
-import { actOn, placeOf, untilText } from "./sanctions.js";
+import { button, failed, field, form, input, sure, withScope } from "./forms.js";
+import { actOn, banAddress, placeOf, untilText } from "./sanctions.js";
 import { told } from "./series.js";
-import { t } from "./texts.js";
+import { named, t } from "./texts.js";
 
 export function users(context) {
   const { api, may, toasts } = context;
@@ -17,7 +17,7 @@ export function users(context) {
     columns: [
       { title: t("name"), class: "name-cell", cell: ({ uid, name }, td) => link(td, uid, name) },
       { title: t("uid"), class: "code-cell", cell: ({ uid }) => uid },
-      { title: t("role"), cell: ({ role }) => role },
+      { title: t("role"), cell: ({ role }) => named("role", role) },
       { title: t("connections"), class: "count-cell", cell: ({ count }) => told(count) },
       { title: t("in_rooms"), cell: ({ rooms }) => rooms.join(", ") },
     ],
@@ -47,26 +47,26 @@ function link(td, uid, name) {
 }
 
 export function user(context, uid) {
-  const { api, may, act, toasts } = context;
+  const { api, may, act } = context;
   const box = h("div", {}, h("p", { class: "note" }, "…"));
 
   async function load(addresses = false) {
     try {
       box.replaceChildren(...about(await api.get(`${path("users", uid)}${addresses ? "?addresses=true" : ""}`)));
     } catch (error) {
-      toasts.failed(error);
-      box.replaceChildren(button(t("reload"), () => load()));
+      box.replaceChildren(...failed(error, () => load()));
     }
   }
 
   const lift = async (kind, room) => {
-    if (await act(() => api.call("DELETE", `${placeOf(kind, room)}/${path(uid)}`), () => t("lifted"))) load();
+    await act(() => api.call("DELETE", `${placeOf(kind, room)}/${path(uid)}`), () => t("lifted"));
+    await load();
   };
   const disconnect = async () => {
     if (!(await sure(t("disconnect_sure", { uid }), t("disconnect")))) return;
-    const done = await act(() => api.call("DELETE", `${path("users", uid)}/connections`),
+    await act(() => api.call("DELETE", `${path("users", uid)}/connections`),
       ({ count }) => t("disconnected", { count }));
-    if (done) load();
+    await load();
   };
   const addresses = async () => {
     if (await sure(t("addresses_sure"), t("addresses"))) load(true);
@@ -81,7 +81,7 @@ export function user(context, uid) {
         button(t("addresses"), addresses), button(t("reload"), () => load())),
       h("p", { class: "note", role: "status" }, asked(found)),
       h("section", { class: "panel" }, h("h2", {}, `${t("connections")}: ${found.count}`),
-        connectionsOf(found)),
+        connectionsOf(context, found)),
       h("section", { class: "panel" }, h("h2", {}, t("sanctions")), sanctionsOf(held, lift)),
     ];
   }
@@ -93,7 +93,7 @@ export function user(context, uid) {
   return { element, heard: {} };
 }
 
-function connectionsOf({ connections }) {
+function connectionsOf(context, { connections }) {
   const table = new Table({
     label: t("connections"),
     empty: t("nowhere"),
@@ -104,9 +104,13 @@ function connectionsOf({ connections }) {
           h("a", { href: `#rooms/${encodeURIComponent(room)}`, dir: "auto" }, room)]));
         return rooms.length ? undefined : "–";
       } },
-      { title: t("role"), cell: ({ role }) => role },
+      { title: t("role"), cell: ({ role }) => named("role", role) },
       { title: t("shard"), class: "code-cell", cell: ({ shard }) => shard },
       { title: t("address"), class: "code-cell", cell: ({ address = "–" }) => address },
+      { title: "", class: "act-cell", cell: ({ address }, td) => {
+        if (address) once(td, () => button(t("ban_address"), () => banAddress(context, address), {
+          class: "danger", "aria-label": t("ban_address_of", { address }) }));
+      } },
     ],
   });
   table.update(connections);

@@ -8,10 +8,12 @@ import { Evening } from "../console/evening.js";
 import { EventReader } from "../console/events.js";
 import { Live } from "../console/live.js";
 import { order, whom } from "../console/moderation.js";
+import { worded } from "../console/refusals.js";
 import { changes } from "../console/room.js";
 import { sanction, placeOf, why } from "../console/sanctions.js";
 import { Series, points, summed, told, toldBytes } from "../console/series.js";
-import { TEXTS, t } from "../console/texts.js";
+import { merged } from "../console/wordlists.js";
+import { TEXTS, speak, t } from "../console/texts.js";
 
 const FOLDER = new URL("../console/", import.meta.url);
 const MODULES = readdirSync(FOLDER).filter((name) => name.endsWith(".js"));
@@ -167,6 +169,28 @@ describe("figures", () => {
     assert.deepEqual(evening.sum.reasons, {});
   });
 
+  test("a node that is told of no more is gone, until that is long ago; without Redis nobody knows", () => {
+    const evening = new Evening();
+    const hear = (names, now, bus = true) =>
+      evening.hear("nodes", { nodes: names.map((one) => ({ ...node(1, {}), node: one })), bus }, now);
+    const gone = () => evening.gone().map((one) => one.node);
+    hear(["a", "b"], 0);
+    assert.deepEqual(gone(), []);
+    hear(["a"], 2000);
+    assert.deepEqual(evening.gone(), [{ node: "b", last: 0 }]);
+    assert.equal(evening.sum.connections, 1);
+    hear(["a"], 4000, false);
+    assert.deepEqual(gone(), []);
+    evening.forget();
+    hear(["a"], 6000);
+    assert.deepEqual(gone(), ["b"]);
+    hear(["a", "b"], 8000);
+    assert.deepEqual(gone(), []);
+    hear(["a"], 10_000);
+    hear(["a"], 20 * 60_000);
+    assert.deepEqual(gone(), []);
+  });
+
   test("a room's lines a second are those between two looks, never below nothing", () => {
     const evening = new Evening();
     const hear = (seq, now) => evening.hear("rooms", { rooms: [{ room: "r", online: 2, seq }] }, now);
@@ -234,8 +258,36 @@ describe("the audit", () => {
 
   test("says to whom or what it was done", () => {
     assert.equal(whom({ uid: "u", seconds: 9, room: "r" }), "u 9 s @ r");
-    assert.equal(whom({ settings: { slow_s: 5, announcement: null } }), "slow_s=5 announcement=null");
-    assert.equal(whom({ words: { mask: { added: 1, removed: 2, now: 3 } } }), "mask +1 −2");
+    assert.equal(whom({ settings: { slow_s: 5, pinned: null } }), "Slow mode (seconds): 5, pinned: null");
+    assert.equal(whom({ words: { mask: { added: 1, removed: 2, now: 3 } } }), "Mask with * +1 −2");
+  });
+});
+
+describe("lists of words", () => {
+  test("keep what somebody else has changed meanwhile", () => {
+    const lists = (refuse) => ({ refuse, mask: [], shadow: [] });
+    const after = (known, wanted, now) => merged(lists(known), lists(wanted), lists(now)).refuse;
+    assert.deepEqual(after([], ["a", "b", "a"], []), ["a", "b"]);
+    assert.deepEqual(after(["a", "b"], ["b", "c"], ["a", "b"]), ["b", "c"]);
+    assert.deepEqual(after(["a"], ["a", "b"], ["a", "theirs"]), ["a", "theirs", "b"]);
+    assert.deepEqual(after(["a", "b"], ["a", "b"], ["b"]), ["b"]);
+    assert.deepEqual(after(["a"], [], ["a", "theirs"]), ["theirs"]);
+  });
+});
+
+describe("what the server refuses", () => {
+  const refused = (code, message) => new Refused(400, { code, message });
+
+  test("is told in its words, or by the sentence of the code in another language", (context) => {
+    context.after(() => speak("en"));
+    assert.equal(worded(refused("not_found", "there is no message 7")), "there is no message 7");
+    assert.equal(worded(new Refused(400, { problems: [{ path: "text", message: "empty" }] })), "text: empty");
+    speak("zh-CN");
+    assert.equal(worded(refused("not_found", "there is no message 7")), "不存在或已不存在。");
+    assert.equal(worded(refused("forbidden", "the key lacks “moderate”")), "不允许此操作。（the key lacks “moderate”）");
+    assert.equal(worded(refused("new_code", "what is new")), "服务器拒绝了此操作：what is new");
+    assert.equal(worded(new Refused(502)), "服务器拒绝了此操作：HTTP 502");
+    assert.equal(worded(new Away("x")), "服务器没有响应。");
   });
 });
 
@@ -249,11 +301,22 @@ describe("texts", () => {
     }
   });
 
+  test("every code that the API refuses with has a sentence", () => {
+    const guide = readFileSync(new URL("../../docs/api.md", import.meta.url), "utf8");
+    const [, table] = guide.match(/^## Errors$(.*?)^## /msu);
+    const rows = [...table.matchAll(/^\| [\d, ]+ \| ([^|]+) \|/gmu)].map(([, codes]) => codes);
+    const codes = rows.flatMap((row) => [...row.matchAll(/`(\w+)`/gu)].map(([, code]) => code));
+    assert.ok(codes.length > 12, codes.join());
+    for (const code of codes) assert.ok(`error.${code}` in TEXTS, code);
+  });
+
   test("all that are asked for are there, and none is for nobody", () => {
     const all = MODULES.filter((name) => name !== "texts.js").map(source).join("\n");
     const asked = new Set([...all.matchAll(/\bt\("([^"]+)"/gu)].map(([, name]) => name));
     for (const name of asked) assert.ok(name in TEXTS, name);
-    const begun = [...all.matchAll(/\bt\(`([\w.]+)\$\{/gu)].map(([, prefix]) => prefix);
+    const begun = [
+      ...[...all.matchAll(/\b(?:t|knows)\(`([\w.]+)\$\{/gu)].map(([, prefix]) => prefix),
+      ...[...all.matchAll(/\bnamed\("(\w+)"/gu)].map(([, kind]) => `${kind}.`)];
     const states = ["connecting", "open", "waiting", "refused"];
     for (const name of Object.keys(TEXTS)) {
       const said = all.includes(`"${name}"`) || states.includes(name);

@@ -167,7 +167,7 @@ class TestDocument:
                 *WHOLE["paths"][path].get("parameters", ()),
             ):
                 schema = resolved(one["schema"], WHOLE)
-                bounded = {"maxLength", "maximum", "pattern", "anyOf"} & schema.keys()
+                bounded = {"maxLength", "maximum", "maxItems", "pattern", "anyOf"} & schema.keys()
                 assert bounded or schema["type"] == "boolean" or one["name"] == "after", one
                 assert one["description"]
                 assert "example" in one or one["name"] == "after"

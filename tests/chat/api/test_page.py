@@ -2,13 +2,17 @@
 
 import json
 import re
+from typing import get_args
 from urllib.parse import urljoin
 
 import pytest
 
 from chat.api import page
+from chat.api.figures import CLOSED, DROPPED, REFUSED_BY, TURNED_AWAY
 from chat.ops.engine import EmbeddedEngine
+from chat.policy.roles import RANKS
 from chat.policy.text import rules_for_page
+from chat.wire.commands import Action
 from tests.chat.api.rig import WS_PORT, Api
 from tests.chat.api.wire import LAST, heard
 
@@ -127,6 +131,19 @@ class TestPage:
 
 
 class TestConsole:
+    def test_it_has_words_for_all_that_figures_and_the_audit_call_by_name(self) -> None:
+        texts = (page.web_folder() / "console" / "texts.js").read_text("utf-8")
+        reasons = {*DROPPED, *REFUSED_BY, *TURNED_AWAY, *CLOSED}
+        actions = {*get_args(Action), "owners", "words", "addresses", "dealt"}
+        named = {"cause": reasons, "did": actions, "role": RANKS}
+        missing = [
+            f"{kind}.{name}"
+            for kind, names in named.items()
+            for name in names
+            if f'"{kind}.{name}": [' not in texts
+        ]
+        assert missing == []
+
     FILES = sorted(path.name for path in (page.web_folder() / "console").iterdir())
 
     def test_it_may_call_its_own_origin_only_and_be_framed_by_nobody(

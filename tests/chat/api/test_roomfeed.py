@@ -1,8 +1,10 @@
 """Following a room by HTTP: what is there, what comes, what is taken back, and a room made anew."""
 
+from urllib.parse import quote
+
 import redis
 
-from chat.api.live_paths import LinesOut
+from chat.api.live_paths import MOST_FOLLOWED, LinesOut
 from chat.api.roomfeed import END, lines
 from chat.bus.keys import Keys
 from chat.bus.places import Page
@@ -90,7 +92,22 @@ class TestFollowing:
             assert [line["text"] for line in hear(other, 2)] == ["a", "b"]
 
     def test_no_room_can_be_called_so(self, keyless: Api) -> None:
-        assert keyless.get("/v1/rooms/a%20b/live").paths == ["room"]
+        for rooms in ("a%20b", "a,", "a,a%20b", ",".join("abcdefghi")):
+            assert keyless.get(f"/v1/rooms/{rooms}/live").paths == ["room"]
+
+    def test_several_rooms_come_by_one_stream(self, keyless: Api, room: str) -> None:
+        rooms = [f"{room}{i}" for i in range(MOST_FOLLOWED - 1)]
+        keyless.post(rooms[0], {"text": "before"})
+        names = quote(",".join([*rooms, rooms[0]]))  # twice is once
+        with following(keyless, f"/v1/rooms/{names}/live") as stream:
+            ends = [stream.until("lines") for _ in rooms]
+            assert [one["room"] for one in ends] == rooms
+            assert [texts(one) for one in ends] == [["before"], *([] for _ in rooms[1:])]
+            keyless.post(rooms[-1], {"text": "after"})
+            while texts(stream.until("lines", room=rooms[-1])) != ["after"]:
+                pass
+            counted = {stream.until("room")["room"] for _ in rooms}
+            assert counted <= set(rooms)
 
 
 class TestLines:

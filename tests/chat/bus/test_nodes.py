@@ -34,6 +34,16 @@ class TestNodes:
         await nodes.gone("nobody")
         assert await nodes.all() == {}
 
+    async def test_who_begins_where_another_was_takes_its_place(self, store: Store) -> None:
+        nodes = Nodes(store)
+        for name in ("host:1:7", "host:1:8", "host:12:7", "other:1:7"):
+            await nodes.tell(name, b"x")
+        await nodes.begun("host:1:8", "host:1")
+        assert sorted(await nodes.all()) == ["host:12:7", "host:1:8", "other:1:7"]
+        await nodes.begun("host:1:9", "host:1")
+        assert sorted(await nodes.all()) == ["host:12:7", "other:1:7"]
+        await nodes.begun("new:1:1", "new:1")
+
     async def test_who_says_nothing_for_long_is_none_and_is_taken_out(
         self, store: Store, raw: Any
     ) -> None:
