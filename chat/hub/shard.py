@@ -18,6 +18,7 @@ from chat.bus.entries import Changed, Control, Disconnected, Inquired, Replaced
 from chat.bus.inquiry import Inquiry
 from chat.bus.kept import Version
 from chat.bus.likes import LikeCounts
+from chat.bus.nodes import Nodes
 from chat.bus.publisher import Publisher
 from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
@@ -65,6 +66,8 @@ from shard.connections import Connections
 
 FIRST_S: Final = 1.0
 """How long a start waits for the secret of guests' keys; without it guests are new ones."""
+OTHERS_S: Final = 1.0
+"""How long an end waits to hear of other nodes."""
 
 
 class Shard:
@@ -274,9 +277,17 @@ class Shard:
         await self.rooms.resync(streams)
         await self._words.resync()
 
-    def drain(self) -> None:
-        self.handler.drain()
+    async def drain(self) -> None:
+        await self.handler.drain(await self._has_others())
         self.rooms.drain()
+
+    async def _has_others(self) -> bool:
+        """Whether there are other nodes, as far as Redis says so in time."""
+        if self._config.bus.url == "embedded":
+            return False
+        with suppress(StoreError, TimeoutError):
+            return await asyncio.wait_for(Nodes(self._store).has_others(), OTHERS_S)
+        return False
 
     async def stop(self) -> None:
         await self._tasks.stop()
