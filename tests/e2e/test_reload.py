@@ -181,6 +181,34 @@ class TestCommand:
         assert "no node runs here" in done.stderr
 
 
+class TestWhatTheApiSaysOfItself:
+    @pytest.mark.parametrize("path", ["/openapi.json", "/docs/openapi.json"])
+    def test_its_document_has_the_limits_and_keys_in_force(self, node: Filed, path: str) -> None:
+        key = "a-key-of-sixteen-or-more"
+
+        def said() -> tuple[int, int, bool]:
+            status, document = node.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+            assert status == 200
+            schemas = document["components"]["schemas"]
+            send = document["paths"]["/v1/rooms/{room}/messages"]["post"]
+            return (
+                schemas["Text"]["maxLength"],
+                schemas["Room"]["maxLength"],
+                {} in send["security"],
+            )
+
+        assert said() == (300, 64, True)
+        config = changed(node.config, "limits.text_chars", "limits.room_chars")
+        msgspec.structs.force_setattr(config.api, "key", key)
+        node.write(config)
+        assert node.reload().returncode == 0
+        limits = config.limits
+        assert said() == (limits.text_chars, limits.room_chars, False)
+        node.write(node.config)
+        assert node.reload().returncode == 0
+        assert said() == (300, 64, True)
+
+
 class TestHangup:
     def test_it_does_the_same(self, node: Filed) -> None:
         node.write(changed(node.config, "limits.text_chars", "bus.partitions"))
