@@ -49,7 +49,7 @@ from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
 from chat.policy.moderation import Moderation
 from chat.policy.outsiders import Outsiders
-from chat.policy.quotas import quotas
+from chat.policy.quotas import Quotas
 from chat.policy.rules import Rulebook
 from chat.policy.wordbook import Wordbook
 from chat.policy.words import words
@@ -161,10 +161,11 @@ class Shard:
             *(connections, users, members, replies, store, counts, clock, wall)
         )
         self._outsiders = Outsiders(config, counts, clock)
-        asked_first = quotas(store, limits, connections, clock, counts)
-        stages: list[tuple[Stage, int]] = [(one, MOST_KEYS) for one in asked_first]
-        stages += self._outsiders.stages
-        self._sending = Sending(self._publisher, acks.refused, stages, counts, clock)
+        self._quotas = Quotas(store, limits, connections, clock, counts)
+        stages: list[tuple[Stage, int]] = [(self._quotas, MOST_KEYS), *self._outsiders.stages]
+        self._sending = Sending(
+            *(self._publisher, acks.refused, stages, counts, clock), idle=not self._quotas.asks
+        )
         self._devices: Devices | None = None
         if config.auth.devices != "allow":
             self._devices = Devices(
@@ -240,6 +241,9 @@ class Shard:
         self._liking.set(rooms.like_kinds, self._store.retention)
         self._speech.set(auth.kind_roles, rooms.messages_per_s)
         self._rate.apply()
+        self._quotas.apply()
+        if self._quotas.asks:
+            self._sending.wake()
 
     async def start(self) -> None:
         self._rules.start()
