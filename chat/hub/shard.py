@@ -28,7 +28,7 @@ from chat.bus.tracing import Flushes, Take, Tracer
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
 from chat.counters import PUBLISH_US, REQUEST_US, ChatCount
-from chat.hub.acks import Acks
+from chat.hub.acks import Acks, whose
 from chat.hub.admission import Admission
 from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement
@@ -141,6 +141,7 @@ class Shard:
             clock,
             lambda: int(wall() * 1000),
             self._published,
+            whose,
         )
         self._publish_times = Histogram(PUBLISH_US, counts)
         self._request_times = Histogram(REQUEST_US, counts)
