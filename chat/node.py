@@ -48,7 +48,7 @@ from shard.listen import (
     raise_descriptor_limit,
 )
 from shard.settings import Settings
-from shard.supervisor import Supervisor, Worker
+from shard.supervisor import COMPANION_S, Supervisor, Worker
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,9 @@ FIRST_S = 1.0
 """How long a start waits for the secret of guests' keys, without which guests are new ones, and for
 the rules of everywhere, without which nobody is banned."""
 DRAIN_MARGIN_S = 3.0
-"""Seconds for closing handshakes, beyond which connections are cut."""
+"""Seconds for closing handshakes when all were let go, beyond which connections are cut."""
+END_MARGIN_S = 5.0
+"""Seconds for what a worker does before and after that, beyond which it is killed."""
 
 
 class CannotServe(Exception):
@@ -77,15 +79,22 @@ def serve(config: Config, read: Callable[[], Config] | None = None, file: str = 
                 print(f"danmaku: {problem}", file=sys.stderr)
             return 1
         log.info("starting, configured by %s", file or "the defaults")
-        supervisor.run(say_up, say_ending)
+        supervisor.run(say_up, partial(say_ending, config))
         log.info("the node has ended")
     return 0
 
 
-def say_ending(why: str) -> None:
-    """The node begins to end."""
+def say_ending(config: Config, why: str) -> None:
+    """The node begins to end. A service manager is told how long that may take, so that a long
+    drain is not cut short by its own patience."""
     log.info("ending, because of %s", why)
-    tell(STOPPING)
+    most_s = workers_end_s(config) + COMPANION_S + END_MARGIN_S
+    tell(STOPPING, f"EXTEND_TIMEOUT_USEC={int(most_s * 1_000_000)}")
+
+
+def workers_end_s(config: Config) -> float:
+    """How long workers may take to end; a reload may have changed it."""
+    return config.server.drain_s + DRAIN_MARGIN_S + END_MARGIN_S
 
 
 def prepare(
@@ -147,7 +156,7 @@ def prepare(
             )
         )
     reloading = Reloading(live, read or (lambda: config), run_dir.path / CONTROL, file)
-    supervisor = Supervisor(workers, engines, DRAIN_MARGIN_S + 5.0, operator=reloading)
+    supervisor = Supervisor(workers, engines, partial(workers_end_s, config), operator=reloading)
     api_port = api_listener.getsockname()[1]
 
     def say_up() -> None:

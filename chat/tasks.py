@@ -1,13 +1,18 @@
-"""asyncio tasks with an owner: started, looked after, ended."""
+"""asyncio tasks with an owner: started, looked after, ended.
+
+Rule: none is of the request in which it happened to begin, whose id its lines would have for ever.
+"""
 
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine
-from typing import Any, Final
+from contextvars import Context
+from typing import Any, Final, TypeVar
 
 log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 0.05
+Done = TypeVar("Done")
 
 
 class Tasks:
@@ -19,7 +24,7 @@ class Tasks:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = begin(work)
         self._running.add(task)
         task.add_done_callback(self._done)
 
@@ -42,6 +47,11 @@ class Tasks:
     async def stop(self) -> None:
         """End what is under way."""
         await end(self._running)
+
+
+def begin(work: Coroutine[Any, Any, Done]) -> "asyncio.Task[Done]":
+    """A task in a context of its own: of whoever owns it, and of nobody's request."""
+    return asyncio.get_running_loop().create_task(work, context=Context())
 
 
 async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:

@@ -50,8 +50,8 @@ class Service(Protocol):
     async def start(self) -> None:
         """Called before the first connection is accepted."""
 
-    def drain(self) -> None:
-        """Tell every client to go, and close."""
+    async def drain(self) -> None:
+        """Tell every client to go, and close; newcomers are turned away already."""
 
     async def stop(self) -> None:
         """Called after the last connection ended."""

@@ -36,14 +36,14 @@ def run(
     counts: "memoryview[int]",
     rows: int,
     build: Callable[[ConnectionGroup], Service],
-    drain_s: float = 5.0,
+    close_s: float = 5.0,
     serving: Callable[[], None] = lambda: None,
     levels: Levels | None = None,
     shard: int = 0,
 ) -> None:
-    """Serve until SIGTERM, then drain for at most `drain_s` seconds. `serving` is called when the
-    first connection can be answered. It is the `shard`th of `levels`, if others have the listener,
-    too."""
+    """Serve until SIGTERM, then until the service has drained, and for at most `close_s` seconds
+    more until all connections are closed. `serving` is called when the first connection can be
+    answered. It is the `shard`th of `levels`, if others have the listener, too."""
     # Normal traffic makes no cycles (a test holds that), so looking for them is kept rare.
     gc.set_threshold(50_000, 20, 1_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -54,7 +54,7 @@ def run(
                 counts,
                 rows,
                 build,
-                drain_s,
+                close_s,
                 serving,
                 levels or Levels(1),
                 shard,
@@ -68,7 +68,7 @@ async def _serve(
     counts: "memoryview[int]",
     rows: int,
     build: Callable[[ConnectionGroup], Service],
-    drain_s: float,
+    close_s: float,
     serving: Callable[[], None],
     levels: Levels,
     shard: int,
@@ -95,8 +95,8 @@ async def _serve(
     try:
         await stop.wait()
         group.turn_newcomers_away()
-        service.drain()
-        await _drained(group, loop.time() + drain_s)
+        await service.drain()
+        await _drained(group, loop.time() + close_s)
     finally:
         ticking.cancel()
         loop.remove_reader(group.fileno())

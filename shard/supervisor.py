@@ -92,7 +92,7 @@ class Unattended:
 class Supervisor:
     """Runs workers, and looks after companions that have been begun, until it is told to end.
 
-    grace_s  seconds workers get after SIGTERM before they are killed
+    grace_s  seconds workers get after SIGTERM before they are killed, asked when it comes to that
     clock    seconds, monotonic
     """
 
@@ -100,7 +100,7 @@ class Supervisor:
         self,
         workers: Iterable[Worker],
         companions: Iterable[Companion] = (),
-        grace_s: float = 15.0,
+        grace_s: Callable[[], float] = lambda: 15.0,
         clock: Callable[[], float] = time.monotonic,
         operator: Operator | None = None,
     ) -> None:
@@ -246,7 +246,7 @@ class Supervisor:
         """SIGTERM to all, SIGKILL to who is left after the grace or at a second signal."""
         self._signal_all(signal.SIGTERM)
         self._signal_all(signal.SIGCONT)  # a stopped one would not hear of it
-        deadline = self._clock() + self._grace_s
+        deadline = self._clock() + self._grace_s()
         while any(worker.pid for worker in self._workers):
             left = deadline - self._clock()
             if left <= 0 or self._wait(min(left, POLL_S)):

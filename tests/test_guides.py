@@ -31,6 +31,23 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor[1:] in anchors(there), target + anchor
 
 
+def test_workloads_they_name_can_be_run() -> None:
+    workloads = {path.stem for path in (ROOT / "bench/workloads").glob("*.py")}
+    named = {
+        name
+        for page in PAGES
+        for said in re.findall(r"`python -m bench ([a-z_\d ]+)", page.read_text("utf-8"))
+        for name in said.split()
+    }
+    assert len(named) > 5
+    assert named <= workloads
+    sizing = (DOCS / "operations.md").read_text("utf-8").partition("## How large")[2]
+    commands = re.findall(r"\| ((?:`[a-z_\d]+(?: --rounds 1)?`[^|`]*)+)\|$", sizing, re.MULTILINE)
+    assert len(commands) > 10
+    for name in re.findall(r"`([a-z_\d]+)", " ".join(commands)):
+        assert name in workloads or name in ("danmaku", "redis", "pidstat"), name
+
+
 @pytest.mark.parametrize("name", ["security", "coming-from", "quickstart", "concepts"])
 def test_keys_they_name_are_keys(name: str) -> None:
     text = (DOCS / f"{name}.md").read_text("utf-8")

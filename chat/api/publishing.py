@@ -21,8 +21,11 @@ from chat.bus.tracing import Tracer
 from chat.policy.limits import backend_limits
 from chat.policy.rates import told_s
 from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY
+from shard.logids import REQUEST
 
 BATCH: Final = 500
+NAMED: Final = 8
+"""Requests that a line of the log about messages of more of them names."""
 
 
 def wall_ms() -> int:
@@ -56,6 +59,7 @@ class _Batch:
     """Messages of one request that wait for their outcomes."""
 
     left: int
+    request: str = field(default_factory=REQUEST.get)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,7 +82,7 @@ class Publishing:
         self._tracer = tracer
         loop = asyncio.get_running_loop()
         self._publisher: Publisher[tuple[_Batch, int]] = Publisher(
-            store, self._done, timeout_s, loop.time, wall_ms
+            *(store, self._done, timeout_s, loop.time, wall_ms), whose=_whose
         )
 
     async def close(self) -> None:
@@ -169,6 +173,13 @@ def tally(published: PublishedOut, receipts: Sequence[Receipt]) -> None:
         if published.epoch != receipt.epoch:
             published.epoch, published.first = receipt.epoch, receipt.seq
         published.last = receipt.seq
+
+
+def _whose(tags: Sequence[tuple[_Batch, int]]) -> dict[str, str]:
+    """Which requests messages are of, the first few of them."""
+    requests = [*dict.fromkeys(batch.request for batch, _ in tags if batch.request)]
+    more = [f"{len(requests) - NAMED} more"] if len(requests) > NAMED else []
+    return {"request": ",".join(requests[:NAMED] + more)} if requests else {}
 
 
 def _is_its_own(outcome: Unpublished) -> bool:

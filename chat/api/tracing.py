@@ -1,6 +1,7 @@
 """A span for each request that publishes; there only where traces are sent.
 
-Rules. Stands behind the guard: who is not let in makes no spans. Requests that do not publish pass.
+Rules. Stands behind the guard: who is not let in makes no spans. A span has the request's id, by
+which lines of the log are found. Requests that do not publish pass.
 """
 
 from typing import Final
@@ -9,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chat.bus.tracing import Tracer
+from shard.logids import REQUEST
 
 PUBLISHING: Final = ("/messages", "/broadcast", "/publish")
 """What the paths that publish by POST end in."""
@@ -37,6 +39,7 @@ class Tracing:
                 await send(message)
 
             span.set_attribute("http.request.method", "POST")
+            span.set_attribute("http.request.header.x-request-id", [REQUEST.get()])
             span.set_attribute("url.path", scope["path"])
             try:
                 await self._app(scope, receive, answer)

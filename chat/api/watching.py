@@ -10,7 +10,6 @@ this node's own figures, and the answer says so.
 
 import asyncio
 import logging
-import os
 import socket
 from contextlib import suppress
 from typing import Any, Final
@@ -41,7 +40,7 @@ from chat.api.parts import Parts
 from chat.api.roomfeed import RoomFeeds
 from chat.api.streams import Stream, Streaming, Streams, Topic, frame
 from chat.bus.connect import StoreError
-from chat.bus.nodes import TELL_S
+from chat.bus.nodes import TELL_S, own_name
 from chat.config.sections import Config, Scope
 from chat.tasks import Tasks
 from chat.wire.schema import UNREADABLE
@@ -64,8 +63,7 @@ class Watching:
     ) -> None:
         self._doors = doors
         self._node = f"{socket.gethostname()}:{ws_port}"
-        # The supervisor's process: the same when the API's begins again.
-        self._name = f"{self._node}:{os.getppid()}"
+        self._name = own_name(ws_port)
         self._figures = Figures(metrics.board)
         self._streams = Streams(config.api.live_streams, drain)
         self._topics: dict[Scope, Topic] = {

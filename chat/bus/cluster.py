@@ -21,7 +21,7 @@ from chat.bus.connect import StoreError
 from chat.bus.majority import majority
 from chat.bus.servers import Server, Servers
 from chat.config.busurl import BusUrl
-from chat.tasks import Tasks
+from chat.tasks import Tasks, begin
 
 REFRESH_S: Final = 0.25
 CONFIRM_S: Final = 2.0
@@ -100,7 +100,7 @@ class ClusterServers(Servers):
     def _refresh(self) -> "asyncio.Task[None]":
         """Ask for the table, once for all who want it at a time."""
         if self._refreshing is None:
-            self._refreshing = asyncio.get_running_loop().create_task(self._load())
+            self._refreshing = begin(self._load())
             self._refreshing.add_done_callback(self._refreshed)
         return self._refreshing
 

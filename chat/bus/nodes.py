@@ -6,6 +6,8 @@ as nodes' own need not agree. One that says nothing for STALE_S is none any more
 Danger: anybody who reaches Redis can write into the hash. What is no field of ours is passed over.
 """
 
+import os
+import socket
 from typing import Final
 
 from chat.bus.store import Store
@@ -16,6 +18,12 @@ STALE_S: Final = 10.0
 """Silence after which a node is gone: five times that."""
 GONE_S: Final = 2 * STALE_S
 """How long the hash outlives who wrote into it last."""
+
+
+def own_name(port: int) -> str:
+    """What this node is called, in a process of its: by machine, viewers' port and supervisor,
+    which stays the same when one of its processes begins again."""
+    return f"{socket.gethostname()}:{port}:{os.getppid()}"
 
 
 class Nodes:
@@ -56,6 +64,12 @@ class Nodes:
         ended = [one for one in names if one.startswith(before) and one != node.encode()]
         if ended:
             await self._store.servers.ask(key, lambda pipe, on: pipe.hdel(key, *ended))
+
+    async def has_others(self) -> bool:
+        """Whether any but this one has told something lately. Asked in a process of its."""
+        machine, _, supervisor = own_name(0).rsplit(":", 2)
+        names = [name.rsplit(":", 2) for name in await self.all()]
+        return any((one[0], one[-1]) != (machine, supervisor) for one in names)
 
     async def gone(self, node: str) -> None:
         """A node is about to end."""

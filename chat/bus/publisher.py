@@ -22,6 +22,7 @@ from chat.bus.breaker import Breaker, Circuit
 from chat.bus.connect import LimitedError, RefusedError, ReusedError, StoreError
 from chat.bus.names import new_epoch
 from chat.bus.store import Outgoing, Receipt, Store
+from chat.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ Tag = TypeVar("Tag")
 
 
 Done = Callable[[Sequence[tuple[Tag, Outcome]]], None]
+Whose = Callable[[Sequence[Tag]], dict[str, str]]
 
 
 class Publisher(Generic[Tag]):
@@ -56,6 +58,7 @@ class Publisher(Generic[Tag]):
     done   called with (tag, outcome) pairs once per flush; tags are what `submit` was given
     clock  seconds, monotonic; wall_ms milliseconds since 1970
     tried  called once per flush with the seconds it took
+    whose  what a line of the log about messages of these tags is about, as `shard.logids` names it
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Publisher(Generic[Tag]):
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
         tried: Callable[[float], None] = lambda seconds: None,
+        whose: Whose[Tag] = lambda tags: {},
     ) -> None:
         self._lanes: defaultdict[int, _Lane[Tag]] = defaultdict(
-            lambda: _Lane(store, done, timeout_s, clock, wall_ms, tried)
+            lambda: _Lane(store, done, timeout_s, clock, wall_ms, tried, whose)
         )
         self._lane_of = store.lane
 
@@ -98,6 +102,7 @@ class _Lane(Generic[Tag]):
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
         tried: Callable[[float], None],
+        whose: Whose[Tag],
     ) -> None:
         self.breaker = Breaker()
         self._store = store
@@ -106,6 +111,7 @@ class _Lane(Generic[Tag]):
         self._clock = clock
         self._wall_ms = wall_ms
         self._tried = tried
+        self._whose = whose
         self._queue: list[tuple[Outgoing, Tag]] = []
         self._flushing: asyncio.Task[None] | None = None
 
@@ -120,7 +126,7 @@ class _Lane(Generic[Tag]):
             return
         self._queue.append((message, tag))
         if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush_all())
+            self._flushing = begin(self._flush_all())
 
     async def close(self) -> None:
         if self._flushing is not None:
@@ -142,33 +148,37 @@ class _Lane(Generic[Tag]):
 
     async def _flush(self, batch: list[tuple[Outgoing, Tag]]) -> None:
         began = self._clock()
-        outcomes = await self._publish([message for message, _ in batch])
+        outcomes = await self._publish(batch)
         self._tried(self._clock() - began)
         self._tell([(tag, outcome) for (_, tag), outcome in zip(batch, outcomes, strict=True)])
 
-    async def _publish(self, messages: Sequence[Outgoing]) -> Sequence[Outcome]:
+    async def _publish(self, batch: Sequence[tuple[Outgoing, Tag]]) -> Sequence[Outcome]:
+        messages, tags = [message for message, _ in batch], [tag for _, tag in batch]
         try:
             found = await self._store.publish(
                 messages, new_epoch(), self._wall_ms(), self._timeout_s
             )
         except Exception as error:
             # Also what is a fault of ours: every message gets an outcome, the breaker a verdict.
-            return [self._failed(error, len(messages))] * len(messages)
+            return [self._failed(error, tags)] * len(tags)
         errors = [one for one in found if isinstance(one, StoreError)]
         if len(errors) == len(found) and not any(isinstance(one, RefusedError) for one in errors):
-            return [self._failed(errors[0], len(errors))] * len(errors)
+            return [self._failed(errors[0], tags)] * len(tags)
         self.breaker.succeeded()
-        errors = [one for one in errors if not isinstance(one, ReusedError | LimitedError)]
-        if errors:
-            log.warning("%d messages not published: %s", len(errors), errors[0])
+        failed = [(tag, one) for tag, one in zip(tags, found, strict=True) if _is_trouble(one)]
+        if failed:
+            self._say(failed[0][1], [tag for tag, _ in failed])
         return [one if isinstance(one, Receipt) else _refused(one) for one in found]
 
-    def _failed(self, error: Exception, count: int) -> Unpublished:
+    def _failed(self, error: Exception, tags: Sequence[Tag]) -> Unpublished:
         now = self._clock()
         self.breaker.failed(now)
-        ours = not isinstance(error, StoreError)
-        log.warning("%d messages not published: %s", count, error, exc_info=error if ours else None)
+        self._say(error, tags, None if isinstance(error, StoreError) else error)
         return Unpublished(max(0.5, self.breaker.retry_after(now)), "unavailable")
+
+    def _say(self, error: object, tags: Sequence[Tag], ours: Exception | None = None) -> None:
+        about = self._whose(tags)
+        log.warning("%d messages not published: %s", len(tags), error, exc_info=ours, extra=about)
 
     def _refuse(self, items: list[tuple[Outgoing, Tag]], after: float, reason: str) -> None:
         self._tell([(tag, Unpublished(after, reason)) for _, tag in items])
@@ -178,6 +188,11 @@ class _Lane(Generic[Tag]):
             self._done(results)
         except Exception:
             log.exception("%d outcomes were not told", len(results))
+
+
+def _is_trouble(outcome: Receipt | StoreError | None) -> bool:
+    """Whether it is to be said: what its sender did, or a limit, is not."""
+    return isinstance(outcome, StoreError) and not isinstance(outcome, ReusedError | LimitedError)
 
 
 def _refused(error: StoreError | None) -> Unpublished:

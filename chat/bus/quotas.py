@@ -30,10 +30,14 @@ class Quota:
     ) -> None:
         self._store = store
         self._kind = kind
-        self._args = (per_s, burst)
+        self.set(per_s, burst)
         self._clock = clock
         self._script = Script(store.servers, "quotas")
         self._breakers: defaultdict[int, Breaker] = defaultdict(Breaker)
+
+    def set(self, per_s: float, burst: int) -> None:
+        """So many from now on; what was taken counts on."""
+        self._args = (per_s, burst)
 
     async def take(self, names: Sequence[str]) -> list[float]:
         """One message of each name, which may come several times: 0.0, and it is counted, or the

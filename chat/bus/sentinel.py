@@ -19,7 +19,7 @@ from chat.bus.connect import FAILURES, StoreError, connect, store_error
 from chat.bus.majority import majority
 from chat.bus.servers import Server, Servers
 from chat.config.busurl import BusUrl
-from chat.tasks import Tasks
+from chat.tasks import Tasks, begin
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class SentinelServers(Servers):
         if self._only is not None:
             return self._only
         if self._finding is None:  # whoever else asks meanwhile gets the same answer
-            self._finding = asyncio.get_running_loop().create_task(self._find())
+            self._finding = begin(self._find())
             self._finding.add_done_callback(self._found)
         return await asyncio.shield(self._finding)
 

@@ -2,8 +2,9 @@
 
     python -m chat.config.catalogue > docs/configuration.md
 
-Rules. Nothing is said here of a key: its type, bounds and default come from `sections`, its meaning
-is the comment above it in config.toml. A test keeps the page equal.
+Rules. Nothing is said here of a key: its type, bounds and default come from `sections`, whether it
+may change while a node runs from `live`, its meaning is the comment above it in config.toml. A test
+keeps the page equal.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import inspect
 
+from chat.config.live import LIVE
 from chat.config.load import VARIABLES
 from chat.config.sections import SECRETS, SECTIONS, TYPES
 
@@ -35,6 +37,10 @@ danmaku doctor --config my.toml             # is it sound, and does it go with t
 A variable is written as the file would write it: `9000`, `true`, `["https://a.example"]`; the
 quotes around a text may be left out. With `_FILE` behind its name it says which file has the value,
 without the last line break: `DANMAKU_AUTH_SECRET_FILE=/run/secrets/auth`.
+
+A key marked *live* is applied by `danmaku reload`, SIGHUP to the supervisor or `systemctl reload`;
+any other *needs a restart*, and a reload that meets a change of one names it
+([running.md](running.md#beside-the-bus-changing-the-configuration)).
 
 An unknown section, key or variable, a value of the wrong kind or out of bounds, and keys that do
 not go together stop the start, all of them told at once by their paths. Values of keys marked
@@ -92,10 +98,11 @@ def _section(name: str, told: Shipped) -> Iterator[str]:
     for path in (path for path in TYPES if path.partition(".")[0] == name):
         key = path.partition(".")[2]
         default = getattr(SECTIONS[name](), key)
-        secret = " · *secret*" if path in SECRETS else ""
+        marks = " · *live*" if path in LIVE else " · *needs a restart*"
+        marks += " · *secret*" if path in SECRETS else ""
         variable = next(one for one, of in VARIABLES.items() if of == path)
         yield f"### {path}\n"
-        yield f"{kind(TYPES[path])} · default `{written(default)}`{secret} · `{variable}`\n"
+        yield f"{kind(TYPES[path])} · default `{written(default)}`{marks} · `{variable}`\n"
         yield from _text(told.keys[path])
 
 

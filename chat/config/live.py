@@ -27,6 +27,8 @@ LIVE: Final = frozenset(
         "server.video",
         *("limits.text_chars", "limits.room_chars", "limits.rooms", "limits.rooms_opened_per_s"),
         *("limits.rooms_per_connection", "limits.commands_per_s", "limits.commands_burst"),
+        *("limits.user_messages_per_s", "limits.user_messages_burst"),
+        *("limits.address_messages_per_s", "limits.address_messages_burst"),
         *("rooms.history", "rooms.history_ttl_s", "rooms.linger_s"),
         *("rooms.like_kinds", "rooms.messages_per_s", "rooms.shown_per_s"),
         *("rooms.hooks_budget_ms", "rooms.hooks_failing"),

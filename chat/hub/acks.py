@@ -17,6 +17,7 @@ from chat.policy.rates import told_s
 from chat.wire.schema import Ack, Error, ErrorCode, Ref, ServerEvent
 from pool.handle import Handle
 from shard.connections import Connections
+from shard.logids import about
 
 
 class Sender(Struct, frozen=True, gc=False):
@@ -25,6 +26,17 @@ class Sender(Struct, frozen=True, gc=False):
     handle: Handle
     room: str
     ref: Ref | UnsetType
+
+
+def whose(senders: Sequence[Sender]) -> dict[str, str]:
+    """What a line of the log about these messages is about: their room and connection, where there
+    is one only."""
+    rooms, handles = {one.room for one in senders}, {one.handle for one in senders}
+    room = rooms.pop() if len(rooms) == 1 else None
+    if len(handles) > 1 or not handles:
+        return about(room)
+    handle = handles.pop()
+    return about(room, f"{handle.generation:x}-{handle.fd:x}")
 
 
 class Acks:

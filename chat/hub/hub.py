@@ -301,9 +301,10 @@ class Hub:
             return False
         return self._members.lately_sent(fd, since)
 
-    def drain(self) -> None:
-        """Tell everyone to come back, each at its own moment in the window, and close."""
-        drain(self._connections, self._variants, self._config.server.drain_s, self._chance)
+    async def drain(self, others: bool) -> None:
+        """Let everyone go in steps within the window; `others` is whether other nodes take them."""
+        drain_s = self._config.server.drain_s
+        await drain(self._connections, self._variants, drain_s, others, self._chance)
 
     # --- commands ------------------------------------------------------------------------------
 

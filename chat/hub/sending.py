@@ -148,8 +148,9 @@ class Sending:
     stages   are asked in this order, each about so many at once at most; those that one refuses the
              next ones do not see
     clock    seconds, monotonic
+    idle     whether the first stage is not to be asked until `wake`
 
-    direct   without stages, what takes a message instead of `submit`
+    direct   without stages that are asked, what takes a message instead of `submit`
     """
 
     def __init__(
@@ -159,8 +160,10 @@ class Sending:
         stages: Sequence[tuple[Stage, int]],
         counts: "memoryview[int]",
         clock: Callable[[], float],
+        idle: bool = False,
     ) -> None:
-        self.direct = None if stages else publisher.submit
+        self._first = int(idle)
+        self.direct = None if stages[self._first :] else publisher.submit
         self._publisher = publisher
         self._refused = refused
         self._lanes = [_Lane(stage, batch) for stage, batch in stages]
@@ -181,7 +184,12 @@ class Sending:
         attempt.color, attempt.mode, attempt.size = said.color, said.mode, said.size
         attempt.id = outgoing.message_id or ""
         self._waiting += 1
-        self._enter(0, [_Waiting(attempt, said, outgoing, sender, self._clock())])
+        self._enter(self._first, [_Waiting(attempt, said, outgoing, sender, self._clock())])
+
+    def wake(self) -> None:
+        """The first stage is asked from now on. Not the other way round: who is in it might be
+        overtaken by what the same connection says next."""
+        self._first, self.direct = 0, None
 
     async def close(self) -> None:
         """Wait for what is under way, for a moment; what is not through by then is refused."""

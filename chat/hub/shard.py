@@ -18,6 +18,7 @@ from chat.bus.entries import Changed, Control, Disconnected, Inquired, Replaced
 from chat.bus.inquiry import Inquiry
 from chat.bus.kept import Version
 from chat.bus.likes import LikeCounts
+from chat.bus.nodes import Nodes
 from chat.bus.publisher import Publisher
 from chat.bus.quotas import MOST_KEYS
 from chat.bus.reader import Reader
@@ -27,7 +28,7 @@ from chat.bus.tracing import Flushes, Take, Tracer
 from chat.bus.wordlists import WordLists
 from chat.config.sections import Config
 from chat.counters import PUBLISH_US, REQUEST_US, ChatCount
-from chat.hub.acks import Acks
+from chat.hub.acks import Acks, whose
 from chat.hub.admission import Admission
 from chat.hub.devices import Devices
 from chat.hub.enforcement import Enforcement
@@ -48,7 +49,7 @@ from chat.policy.gate import CommandRate, Gate, membership, rights, rules, text
 from chat.policy.guestkeys import GuestKeys
 from chat.policy.moderation import Moderation
 from chat.policy.outsiders import Outsiders
-from chat.policy.quotas import quotas
+from chat.policy.quotas import Quotas
 from chat.policy.rules import Rulebook
 from chat.policy.wordbook import Wordbook
 from chat.policy.words import words
@@ -65,6 +66,8 @@ from shard.connections import Connections
 
 FIRST_S: Final = 1.0
 """How long a start waits for the secret of guests' keys; without it guests are new ones."""
+OTHERS_S: Final = 1.0
+"""How long an end waits to hear of other nodes."""
 
 
 class Shard:
@@ -138,6 +141,7 @@ class Shard:
             clock,
             lambda: int(wall() * 1000),
             self._published,
+            whose,
         )
         self._publish_times = Histogram(PUBLISH_US, counts)
         self._request_times = Histogram(REQUEST_US, counts)
@@ -158,10 +162,11 @@ class Shard:
             *(connections, users, members, replies, store, counts, clock, wall)
         )
         self._outsiders = Outsiders(config, counts, clock)
-        asked_first = quotas(store, limits, connections, clock, counts)
-        stages: list[tuple[Stage, int]] = [(one, MOST_KEYS) for one in asked_first]
-        stages += self._outsiders.stages
-        self._sending = Sending(self._publisher, acks.refused, stages, counts, clock)
+        self._quotas = Quotas(store, limits, connections, clock, counts)
+        stages: list[tuple[Stage, int]] = [(self._quotas, MOST_KEYS), *self._outsiders.stages]
+        self._sending = Sending(
+            *(self._publisher, acks.refused, stages, counts, clock), idle=not self._quotas.asks
+        )
         self._devices: Devices | None = None
         if config.auth.devices != "allow":
             self._devices = Devices(
@@ -237,6 +242,9 @@ class Shard:
         self._liking.set(rooms.like_kinds, self._store.retention)
         self._speech.set(auth.kind_roles, rooms.messages_per_s)
         self._rate.apply()
+        self._quotas.apply()
+        if self._quotas.asks:
+            self._sending.wake()
 
     async def start(self) -> None:
         self._rules.start()
@@ -274,9 +282,17 @@ class Shard:
         await self.rooms.resync(streams)
         await self._words.resync()
 
-    def drain(self) -> None:
-        self.handler.drain()
+    async def drain(self) -> None:
+        await self.handler.drain(await self._has_others())
         self.rooms.drain()
+
+    async def _has_others(self) -> bool:
+        """Whether there are other nodes, as far as Redis says so in time."""
+        if self._config.bus.url == "embedded":
+            return False
+        with suppress(StoreError, TimeoutError):
+            return await asyncio.wait_for(Nodes(self._store).has_others(), OTHERS_S)
+        return False
 
     async def stop(self) -> None:
         await self._tasks.stop()

@@ -64,7 +64,6 @@ class Speech:
         self._book = book
         self._gate = gate
         self._sending = sending
-        self._publish = sending.direct
         self._counts = counts
         self._wall = wall
         self.set(kind_roles, messages_per_s)
@@ -106,8 +105,8 @@ class Speech:
         limits = room_limits(rules.settings, role, priority, self._messages_per_s)
         outgoing = Outgoing(send.room, who.uid, pack(said), message_id, limits=limits)
         sender = Sender(self._connections.handle(fd), send.room, send.ref)
-        if self._publish is not None:
-            self._publish(outgoing, sender)
+        if (publish := self._sending.direct) is not None:
+            publish(outgoing, sender)
         else:
             self._sending.submit(attempt, said, outgoing, sender)
         return None

@@ -194,7 +194,7 @@ class Hooks:
         except Failed as error:
             slow = isinstance(error, TooSlow)
             self._counts[ChatCount.HOOKS_SLOW if slow else ChatCount.HOOKS_FAILED] += 1
-            self._failing.say(f"{hook} of rooms.hooks failed", error)
+            self._failing.say(f"{hook} of rooms.hooks failed", error, *args[1:2])
             return self._failing.verdict()
 
     async def _call(self, hook: Any, *args: Any) -> Any:

@@ -14,6 +14,7 @@ from chat.counters import ChatCount
 from chat.policy.gate import PASS, Attempt, Check, Refusal, Verdict
 from chat.policy.text import clean_text
 from chat.wire.schema import ErrorCode
+from shard.logids import about
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +63,13 @@ class Failing:
         message = "this cannot be checked now; try again"
         return Refusal(ErrorCode.UNAVAILABLE, message, round(retry_after, 2))
 
-    def say(self, what: str, error: Exception) -> None:
-        """Something has failed; its cause is logged with where that came from."""
+    def say(self, what: str, error: Exception, room: str | None = None) -> None:
+        """Something has failed, in a room if in one; its cause is logged with where that came
+        from."""
         now = self._clock()
         if now - self._logged < LOG_S:
             self._unsaid += 1
             return
         more = f" ({self._unsaid} more since the last such line)" if self._unsaid else ""
-        log.warning("%s: %s%s", what, error, more, exc_info=error.__cause__)
+        log.warning("%s: %s%s", what, error, more, exc_info=error.__cause__, extra=about(room))
         self._logged, self._unsaid = now, 0

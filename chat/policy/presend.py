@@ -132,7 +132,9 @@ class Presend:
         except Exception as error:
             self._judge(False)
             self._counts[ChatCount.PRESEND_FAILED] += 1
-            self._failing.say(f"no answer from {public_url(self._url)}", _worded(error))
+            rooms = {attempt.room for attempt in attempts}
+            room = rooms.pop() if len(rooms) == 1 else None
+            self._failing.say(f"no answer from {public_url(self._url)}", _worded(error), room)
             return self._unchecked(len(attempts))
         except asyncio.CancelledError:
             self._judge(False)

@@ -25,23 +25,49 @@ Name = Callable[[Attempt], str]
 
 
 class Quotas:
-    """A stage of the way to the publisher.
-
-    quotas  each with the name it goes by, and its words; asked in this order
-    """
+    """A stage of the way to the publisher; it lets all pass while no quota is configured."""
 
     def __init__(
-        self, quotas: Sequence[tuple[Quota, Name, str]], counts: "memoryview[int]"
+        self,
+        store: Store,
+        limits: Limits,
+        connections: Connections,
+        clock: Callable[[], float],
+        counts: "memoryview[int]",
     ) -> None:
-        self._quotas = quotas
+        self._limits = limits
+        self._user = Quota(store, "user", *_of_user(limits), clock)
+        self._address = Quota(store, "address", *_of_address(limits), clock)
+        self._household = partial(_household, connections)
         self._counts = counts
+        self._quotas: list[tuple[Quota, Name, str]] = []
+        self.apply()
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is any quota."""
+        return bool(self._quotas)
+
+    def apply(self) -> None:
+        """The limits have changed."""
+        kinds: list[tuple[Quota, tuple[int, int], Name, str]] = [
+            (self._user, _of_user(self._limits), _uid, "user"),
+            (self._address, _of_address(self._limits), self._household, "address"),
+        ]
+        self._quotas = []
+        for quota, rate, name, whose in kinds:
+            quota.set(*rate)
+            if per_s := rate[0]:
+                words = f"at most {per_s} messages a second of one {whose}"
+                self._quotas.append((quota, name, words))
 
     async def __call__(self, attempts: Sequence[Attempt]) -> list[Verdict]:
         verdicts: list[Verdict] = [PASS] * len(attempts)
+        quotas = self._quotas  # which a reload may change while one is asked
         standing: Sequence[int] = range(len(attempts))
         # Before anything is waited for: a connection may be another's, or nobody's, afterwards.
-        names = [[name(one) for one in attempts] for _, name, _ in self._quotas]
-        for (quota, _, words), of in zip(self._quotas, names, strict=True):
+        names = [[name(one) for one in attempts] for _, name, _ in quotas]
+        for (quota, _, words), of in zip(quotas, names, strict=True):
             waits = await quota.take([of[i] for i in standing])
             for i, wait in zip(standing, waits, strict=True):
                 if wait:
@@ -51,24 +77,12 @@ class Quotas:
         return verdicts
 
 
-def quotas(
-    store: Store,
-    limits: Limits,
-    connections: Connections,
-    clock: Callable[[], float],
-    counts: "memoryview[int]",
-) -> tuple[Quotas, ...]:
-    """The stage of the quotas that are configured; none where nothing is to be asked."""
-    per_user, per_address = limits.user_messages_per_s, limits.address_messages_per_s
-    found: list[tuple[Quota, Name, str]] = []
-    if per_user:
-        quota = Quota(store, "user", per_user, limits.user_messages_burst, clock)
-        found.append((quota, _uid, f"at most {per_user} messages a second of one user"))
-    if per_address:
-        quota = Quota(store, "address", per_address, limits.address_messages_burst, clock)
-        words = f"at most {per_address} messages a second of one address"
-        found.append((quota, partial(_household, connections), words))
-    return (Quotas(found, counts),) if found else ()
+def _of_user(limits: Limits) -> tuple[int, int]:
+    return limits.user_messages_per_s, limits.user_messages_burst
+
+
+def _of_address(limits: Limits) -> tuple[int, int]:
+    return limits.address_messages_per_s, limits.address_messages_burst
 
 
 def _household(connections: Connections, attempt: Attempt) -> str:

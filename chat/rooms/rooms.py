@@ -117,7 +117,7 @@ class Rooms:
         self._online.inherit(self.by_name)
 
     def drain(self) -> None:
-        """Everybody is told to go: report nobody any more."""
+        """Everybody was let go: report nobody any more."""
         self._online.leave(list(self.by_name.values()))
 
     # --- opening and closing -------------------------------------------------------------------

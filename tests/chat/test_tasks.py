@@ -6,7 +6,26 @@ import weakref
 
 import pytest
 
-from chat.tasks import Tasks, end
+from chat.tasks import Tasks, begin, end
+from shard.logids import REQUEST
+
+
+class TestBegin:
+    async def test_it_is_of_no_request_however_it_came_about(self) -> None:
+        found: list[str] = []
+
+        async def look() -> None:
+            found.append(REQUEST.get())
+
+        before = REQUEST.set("a-request")
+        try:
+            tasks = Tasks("test")
+            tasks.spawn(look())
+            await begin(look())
+            await tasks.finish(10)
+        finally:
+            REQUEST.reset(before)
+        assert found == ["", ""]
 
 
 class TestEnd:

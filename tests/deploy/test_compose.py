@@ -13,7 +13,7 @@ import yaml
 
 from bench.local import Node
 from chat.config.load import load_config
-from chat.node import DRAIN_MARGIN_S
+from chat.node import workers_end_s
 from shard.listen import RESERVED_DESCRIPTORS
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -89,7 +89,7 @@ class TestCompose:
         for node in NODES.values():
             assert node["ulimits"]["nofile"] >= NODE.limits.connections + RESERVED_DESCRIPTORS
             assert node["sysctls"]["net.core.somaxconn"] >= NODE.server.accept_backlog
-            assert int(node["stop_grace_period"].removesuffix("s")) > DRAIN_MARGIN_S + 5
+            assert int(node["stop_grace_period"].removesuffix("s")) > workers_end_s(NODE)
 
     def test_its_root_is_read_only_and_it_has_no_rights(self) -> None:
         for node in NODES.values():

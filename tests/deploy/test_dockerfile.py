@@ -22,7 +22,7 @@ def values(name: str) -> list[tuple[str, ...]]:
 
 
 def test_every_instruction_is_one_of_dockers() -> None:
-    build = {"FROM", "RUN", "ENV", "WORKDIR", "COPY"}
+    build = {"FROM", "RUN", "ENV", "WORKDIR", "COPY", "ARG"}
     run = {"USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
     assert {step.cmd.upper() for step in STEPS} == build | run
 
@@ -44,6 +44,30 @@ def test_all_that_is_installed_is_copied() -> None:
     for package in packages:
         assert where.get(package, package).partition(".")[0].partition("/")[0] in copied, package
     assert {settings["project"]["readme"], *settings["project"]["license-files"]} <= copied
+
+
+def installed(**environ: str) -> list[str]:
+    """What the step that installs gives pip, run by a shell as Docker runs it."""
+    (step,) = [
+        step for step in STEPS if step.cmd.upper() == "RUN" and "pip install" in step.value[0]
+    ]
+    command = step.value[0].replace("/opt/danmaku/bin/", "called ")
+    done = subprocess.run(
+        ["sh", "-euc", f'called() {{ printf "%s|" "$@"; echo; }}\n{command}'],
+        env=environ, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()[0].split("|")[:-1]
+
+
+def test_an_extra_is_installed_where_it_is_asked_for() -> None:
+    (argument,) = [step.value for step in STEPS if step.cmd.upper() == "ARG"]
+    assert argument == ('EXTRAS=""',), "none by default"
+    assert installed(EXTRAS="") == ["pip", "install", "."]
+    assert installed(EXTRAS="otel") == ["pip", "install", ".[otel]"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "otel" in settings["project"]["optional-dependencies"]
+    for page in ("docs/operations.md", "docs/deploying.md", "deploy/Dockerfile"):
+        assert "--build-arg EXTRAS=otel" in (ROOT / page).read_text()
 
 
 def test_it_runs_as_a_user_with_a_number_and_no_rights() -> None:

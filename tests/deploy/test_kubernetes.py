@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from chat.config.load import load_config
-from chat.node import DRAIN_MARGIN_S
+from chat.node import workers_end_s
 from shard.handshake import PROBES
 
 FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
@@ -104,8 +104,7 @@ class TestNodes:
         config = load_config(FOLDER / "config.toml", {})
         _, waited = container["lifecycle"]["preStop"]["exec"]["command"]
         grace = pod["terminationGracePeriodSeconds"]
-        assert grace > int(waited) + DRAIN_MARGIN_S + 5
-        assert grace > config.server.drain_s
+        assert grace > int(waited) + workers_end_s(config)
         probe = container["readinessProbe"]
         assert int(waited) > probe["periodSeconds"] * probe["failureThreshold"]
 

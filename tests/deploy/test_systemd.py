@@ -12,7 +12,8 @@ import pytest
 
 from bench.local import Node
 from chat.config.load import IN_FILES
-from chat.node import DRAIN_MARGIN_S
+from chat.config.sections import Config
+from chat.node import workers_end_s
 from shard.supervisor import COMPANION_S
 
 UNIT = Path(__file__).parents[2] / "deploy/systemd/danmaku.service"
@@ -80,7 +81,7 @@ class TestUnit:
         assert done.returncode == 0, done.stdout
 
     def test_it_waits_as_long_as_a_node_may_take_to_end(self) -> None:
-        assert int(setting("TimeoutStopSec")) > DRAIN_MARGIN_S + 5 + COMPANION_S
+        assert int(setting("TimeoutStopSec")) > workers_end_s(Config()) + COMPANION_S
 
 
 class TestNode:
@@ -94,7 +95,7 @@ class TestNode:
             with Node(tmp_path) as node:
                 assert manager.recv(4096) == b"READY=1\nSTATUS=2 shards, bus embedded"
                 assert node.stop() == 0
-            assert manager.recv(4096) == b"STOPPING=1"
+            assert manager.recv(4096) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=24000000"
             manager.setblocking(False)
             with pytest.raises(BlockingIOError):
                 manager.recv(4096)

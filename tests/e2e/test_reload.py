@@ -181,6 +181,72 @@ class TestCommand:
         assert "no node runs here" in done.stderr
 
 
+class TestWhatTheApiSaysOfItself:
+    @pytest.mark.parametrize("path", ["/openapi.json", "/docs/openapi.json"])
+    def test_its_document_has_the_limits_and_keys_in_force(self, node: Filed, path: str) -> None:
+        key = "a-key-of-sixteen-or-more"
+
+        def said() -> tuple[int, int, bool]:
+            status, document = node.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+            assert status == 200
+            schemas = document["components"]["schemas"]
+            send = document["paths"]["/v1/rooms/{room}/messages"]["post"]
+            return (
+                schemas["Text"]["maxLength"],
+                schemas["Room"]["maxLength"],
+                {} in send["security"],
+            )
+
+        assert said() == (300, 64, True)
+        config = changed(node.config, "limits.text_chars", "limits.room_chars")
+        msgspec.structs.force_setattr(config.api, "key", key)
+        node.write(config)
+        assert node.reload().returncode == 0
+        limits = config.limits
+        assert said() == (limits.text_chars, limits.room_chars, False)
+        node.write(node.config)
+        assert node.reload().returncode == 0
+        assert said() == (300, 64, True)
+
+
+class TestQuotas:
+    async def test_they_begin_change_and_end_while_viewers_are_connected(self, node: Filed) -> None:
+        async def spoken(viewer: Viewer, count: int) -> list[str]:
+            """What viewers are answered who say so many things at once."""
+            before = len(viewer.of("ack")) + len(viewer.of("error"))
+            for i in range(count):
+                command = {"t": "send", "room": "live:quota", "text": f"{i}", "ref": i}
+                await viewer.socket.send(json.dumps(command))
+            await viewer.until(
+                lambda viewer: len(viewer.of("ack") + viewer.of("error")) == before + count
+            )
+            answers = [one for one in viewer.events if one["t"] in ("ack", "error")]
+            said = sorted(answers[before:], key=lambda one: int(one["ref"]))  # a refusal is quicker
+            return [str(one.get("code", "ack")) for one in said]
+
+        def reload(**limits: int) -> None:
+            config = msgspec.structs.replace(
+                node.config, limits=msgspec.structs.replace(node.config.limits, **limits)
+            )
+            node.write(config)
+            done = node.reload()
+            assert (done.returncode, done.stderr) == (0, "")
+
+        viewer = await Viewer.open(node.ws, "live:quota")
+        assert await spoken(viewer, 6) == ["ack"] * 6
+        reload(user_messages_per_s=1, user_messages_burst=2)
+        answers = await spoken(viewer, 6)
+        assert answers[:2] == ["ack"] * 2
+        assert "rate_limited" in answers
+        reload(user_messages_per_s=10_000, user_messages_burst=10_000)
+        assert await spoken(viewer, 6) == ["ack"] * 6
+        reload(address_messages_per_s=1, address_messages_burst=1)
+        assert "rate_limited" in await spoken(viewer, 6)
+        reload()
+        assert await spoken(viewer, 6) == ["ack"] * 6
+        await viewer.close()
+
+
 class TestHangup:
     def test_it_does_the_same(self, node: Filed) -> None:
         node.write(changed(node.config, "limits.text_chars", "bus.partitions"))

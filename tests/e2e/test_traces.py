@@ -68,7 +68,7 @@ async def test_from_the_request_to_each_shards_flush(
             viewers = [await Viewer.open(node.ws, ROOM) for _ in range(40)]  # on both shards
             path = f"/v1/rooms/{ROOM}/messages"
             assert node.request("POST", path, {"text": "untraced"}, {})[0] == 200
-            headers = {"traceparent": CALLER}
+            headers = {"traceparent": CALLER, "X-Request-Id": "a-request"}
             assert node.request("POST", path, {"text": "traced"}, headers)[0] == 200
             for viewer in viewers:
                 await viewer.until(partial(told, viewer))
@@ -84,6 +84,9 @@ async def test_from_the_request_to_each_shards_flush(
     by_name = {span.name: (process, span) for process, span in ours()}
     process, request = by_name["POST /v1/rooms/{room}/messages"]
     assert (process, request.parent_span_id.hex()) == ("api", PARENT)
+    about = {one.key: one.value for one in request.attributes}
+    [found] = about["http.request.header.x-request-id"].array_value.values
+    assert found.string_value == "a-request"
     process, publish = by_name["publish"]
     assert (process, publish.parent_span_id) == ("api", request.span_id)
     flushes = [(process, span) for process, span in ours() if span.name == "flush"]

@@ -146,7 +146,7 @@ if "terminal" in options:
     os.close(int(options["terminal"]))
 operator = Operator() if "operator" in options else None
 grace_s = float(options.get("grace", 1000))
-Supervisor(workers, [Companion()], grace_s=grace_s, operator=operator).run(
+Supervisor(workers, [Companion()], grace_s=lambda: grace_s, operator=operator).run(
     lambda: say("up", gc.get_freeze_count() > 1000),
     lambda why: "tells" in options and say("ending", why),
 )

@@ -47,7 +47,7 @@ class Telltale(Echo):
         if self.ticks == 2 and "trouble" in sys.argv:
             raise KeyError("a tick's trouble")
 
-    def drain(self):
+    async def drain(self):
         print("drain", flush=True)
         for fd in self._connections.open_connections():
             self._connections.close(fd, CloseCode.RESTART)
@@ -56,7 +56,7 @@ class Telltale(Echo):
         print("stop", flush=True)
 
 row = Scoreboard(FIELDS, 1).row(0)
-process.run(listener, SETTINGS, row, 1024, Telltale, drain_s=float(sys.argv[1]))
+process.run(listener, SETTINGS, row, 1024, Telltale, close_s=float(sys.argv[1]))
 if "counts" in sys.argv:
     for one in (TURN_US, LOOP_LAG_US):
         print(one.name, sum(row[one.first : one.sum]) > 0, row[one.sum] > 0)
@@ -64,8 +64,8 @@ if "counts" in sys.argv:
 
 
 @contextmanager
-def telltale(drain_s: float, *words: str) -> Iterator[tuple[Server, str]]:
-    process, url = start("-c", TELLTALE, str(drain_s), *words)
+def telltale(close_s: float, *words: str) -> Iterator[tuple[Server, str]]:
+    process, url = start("-c", TELLTALE, str(close_s), *words)
     try:
         yield process, url
     finally:

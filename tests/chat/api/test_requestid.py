@@ -4,11 +4,13 @@ import logging
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from chat.api.requestid import TAKEN
 from chat.ops.engine import EmbeddedEngine
+from chat.ops.logs import ids_of
 from shard.logids import REQUEST
 from tests.chat.api.rig import Api
 
@@ -62,3 +64,30 @@ class TestLog:
             os.kill(own_valkey.pid, signal.SIGCONT)
             log.removeHandler(ear)
         assert [request for request, line in heard if "not healthy" in line] == ["first", "second"]
+
+    def test_so_has_a_line_about_messages_that_were_not_published(
+        self, stoppable: Api, own_valkey: EmbeddedEngine
+    ) -> None:
+        heard: list[str] = []
+
+        class Ear(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if "not published" in record.getMessage():
+                    heard.append(ids_of(record).get("request", ""))
+
+        def post(name: str) -> int:
+            return stoppable.post("a", {"text": "a"}, **{NAME: name}).status
+
+        ear, log = Ear(), logging.getLogger("chat.bus.publisher")
+        log.addHandler(ear)
+        assert own_valkey.pid is not None
+        os.kill(own_valkey.pid, signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(3) as callers:
+                statuses = list(callers.map(post, ["one", "two", "three"]))
+        finally:
+            os.kill(own_valkey.pid, signal.SIGCONT)
+            log.removeHandler(ear)
+        assert statuses == [503] * 3
+        named = [name for line in heard for name in line.split(",")]
+        assert sorted(named) == ["one", "three", "two"], "each once, and none on others' lines"

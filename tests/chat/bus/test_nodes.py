@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.bus.nodes import GONE_S, STALE_S, Nodes
+from chat.bus.nodes import GONE_S, STALE_S, Nodes, own_name
 from chat.bus.store import Store
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.rig import a_store
@@ -43,6 +43,17 @@ class TestNodes:
         await nodes.begun("host:1:9", "host:1")
         assert sorted(await nodes.all()) == ["host:12:7", "other:1:7"]
         await nodes.begun("new:1:1", "new:1")
+
+    async def test_this_node_is_not_another_whatever_its_port(self, store: Store) -> None:
+        nodes = Nodes(store)
+        assert not await nodes.has_others()
+        await nodes.tell(own_name(8000), b"x")
+        assert not await nodes.has_others()
+        for name in ("elsewhere:8000:7", f"{own_name(8000)}0", "x"):
+            await nodes.tell(name, b"x")
+            assert await nodes.has_others()
+            await nodes.gone(name)
+        assert not await nodes.has_others()
 
     async def test_who_says_nothing_for_long_is_none_and_is_taken_out(
         self, store: Store, raw: Any

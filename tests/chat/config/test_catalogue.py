@@ -9,6 +9,7 @@ import pytest
 from msgspec import Meta
 
 from chat.config.catalogue import kind, page, prose, read, shipped
+from chat.config.live import LIVE
 from chat.config.load import VARIABLES
 from chat.config.sections import SECTIONS, TYPES
 
@@ -29,6 +30,14 @@ def test_every_key_and_variable_is_there_once() -> None:
     text = page()
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(TYPES)
     assert sorted(re.findall(r" · `(DANMAKU_\w+)`$", text, re.MULTILINE)) == sorted(VARIABLES)
+
+
+def test_it_says_of_each_key_what_a_reload_does_with_it() -> None:
+    lines = re.findall(r"^### (.*)\n\n(.* · `DANMAKU_\w+`)$", page(), re.MULTILINE)
+    assert [path for path, _ in lines] == list(TYPES)
+    for path, line in lines:
+        assert (" · *live* · " in line) == (path in LIVE)
+        assert (" · *needs a restart* · " in line) == (path not in LIVE)
 
 
 def test_every_key_has_a_reason_and_every_section_is_read() -> None:

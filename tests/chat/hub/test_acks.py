@@ -9,7 +9,7 @@ from msgspec import UNSET
 from chat.bus.publisher import Unpublished
 from chat.bus.store import Receipt
 from chat.counters import FIELDS, ChatCount
-from chat.hub.acks import Acks, Sender
+from chat.hub.acks import Acks, Sender, whose
 from chat.hub.replies import Replies
 from chat.policy.gate import Refusal
 from chat.wire.schema import Ack, Error, ErrorCode, ServerEvent
@@ -117,3 +117,11 @@ def test_a_limit_of_the_room_is_told_by_its_name_and_until_when(
     assert (error.code, error.ref, error.retry_after) == (code, 1, 2.31)
     assert desk.counts[count] == 1
     assert desk.counts[ChatCount.REFUSED_UNAVAILABLE] == 0
+
+
+def test_a_line_of_the_log_names_the_room_and_connection_where_there_is_one() -> None:
+    one, other = Sender(Handle(31, 10), "a", 1), Sender(Handle(31, 10), "b", 2)
+    assert whose([one, one]) == {"room": "a", "connection": "a-1f"}
+    assert whose([one, other]) == {"connection": "a-1f"}
+    assert whose([one, sender(7)]) == {"room": "a"}
+    assert whose([other, sender(7)]) == {}

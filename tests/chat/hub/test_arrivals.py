@@ -183,7 +183,7 @@ class TestConnecting:
             door("u7")
             async with shard.viewer(token("u7")) as viewer:
                 await until(lambda: "u7" in Doorman.asked)
-                shard.hub.drain()
+                await shard.hub.drain(others=False)
                 assert await viewer.closed() == 4000
 
 

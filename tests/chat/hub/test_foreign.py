@@ -385,6 +385,6 @@ class TestDismissed:
         async with Speaker(shard) as one:
             await one.ask("connect")
             await until(lambda: shard.group.connections == 1)
-            shard.hub.drain()
+            await shard.hub.drain(others=False)
             assert await one.closed() == 3001
             assert len(one.told) == 1

@@ -27,7 +27,7 @@ NO = Refusal(ErrorCode.FORBIDDEN, "no")
 class Desk:
     """What was published and refused of what was sent."""
 
-    def __init__(self, *stages: Stage, batch: int = 200) -> None:
+    def __init__(self, *stages: Stage, batch: int = 200, idle: bool = False) -> None:
         self.published: list[tuple[Sender, Outgoing]] = []
         self.refused: list[tuple[Sender, Refusal]] = []
         self.counts = Scoreboard(FIELDS, 1).row(0)
@@ -38,6 +38,7 @@ class Desk:
             [(stage, batch) for stage in stages],
             self.counts,
             lambda: self.clock,
+            idle,
         )
 
     def submit(self, outgoing: Outgoing, sender: Sender) -> None:
@@ -83,6 +84,33 @@ class TestWithoutStages:
 
     def test_with_one_there_is_no_way_around_it(self) -> None:
         assert Desk(allow).sending.direct is None
+
+    async def test_one_that_is_idle_is_passed_by_until_it_is_woken(self) -> None:
+        held = Held()
+        desk = Desk(held, idle=True)
+        assert desk.sending.direct == desk.submit
+        desk.sending.wake()
+        assert desk.sending.direct is None
+        desk.send(1, "a")
+        await until(lambda: held.answers)
+        assert held.asked == [["a"]]
+        held.answers[0].set_result(PASS)
+        await until(lambda: desk.texts == ["a"])
+
+    async def test_nothing_overtakes_what_was_under_way_when_it_is_woken(self) -> None:
+        first, last = Held(), Held()
+        desk = Desk(first, last, idle=True)
+        desk.send(1, "a")
+        await until(lambda: last.answers)
+        desk.sending.wake()
+        desk.send(1, "b")
+        await until(lambda: first.answers)
+        first.answers[0].set_result(PASS)
+        last.answers[0].set_result(PASS)
+        await until(lambda: len(last.answers) == 2)
+        assert (first.asked, last.asked) == ([["b"]], [["a"], ["b"]])
+        last.answers[1].set_result(PASS)
+        await until(lambda: desk.texts == ["a", "b"])
 
 
 class TestBatches:

@@ -143,6 +143,7 @@ class TestFailures:
             assert verdicts[1].retry_after
         assert desk.counted == counted
         [record] = caplog.records
+        assert vars(record)["room"] == "a"
         assert record.getMessage() == (
             "on_message of rooms.hooks failed: ValueError: a bug of the operator's"
         )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from chat.bus.store import Store
@@ -11,7 +12,7 @@ from chat.counters import FIELDS, ChatCount
 from chat.ops.engine import EmbeddedEngine
 from chat.policy.gate import Attempt, Refusal
 from chat.policy.identity import USER, Identity
-from chat.policy.quotas import Quotas, quotas
+from chat.policy.quotas import Quotas
 from chat.wire.schema import ErrorCode
 from pool.scoreboard import Scoreboard
 from shard.connections import Connections
@@ -44,8 +45,7 @@ class Desk:
 
     def stage(self, limits: Limits) -> Quotas:
         connections = cast(Connections, self)
-        [stage] = quotas(self.store, limits, connections, lambda: 1_000.0, self.counts)
-        return stage
+        return Quotas(self.store, limits, connections, lambda: 1_000.0, self.counts)
 
 
 @pytest.fixture
@@ -59,9 +59,23 @@ def by(uid: str, fd: int = 7) -> Attempt:
     return Attempt("r", "x", Identity(uid, uid, USER), fd)
 
 
-def test_without_a_limit_there_is_no_stage() -> None:
-    unused: Any = None
-    assert quotas(unused, Limits(), unused, unused, unused) == ()
+async def test_without_a_limit_nothing_is_asked_until_there_is_one(desk: Desk) -> None:
+    limits = Limits()
+    stage = desk.stage(limits)
+    assert not stage.asks
+    assert await stage([by("u")] * 3) == [None] * 3
+    for key, value in (("user_messages_per_s", 1), ("user_messages_burst", 2)):
+        msgspec.structs.force_setattr(limits, key, value)
+    stage.apply()
+    assert stage.asks
+    verdicts = await stage([by("u")] * 3)
+    assert verdicts[:2] == [None] * 2, "what was said before was not counted"
+    assert isinstance(verdicts[2], Refusal)
+    assert verdicts[2].message == "at most 1 messages a second of one user"
+    msgspec.structs.force_setattr(limits, "user_messages_per_s", 0)
+    stage.apply()
+    assert not stage.asks
+    assert await stage([by("u")] * 3) == [None] * 3
 
 
 async def test_a_user_is_one_wherever_it_is(desk: Desk) -> None:
