@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,12 @@ async def test_archives_have_what_was_said_and_are_asked(
     assert sorted(texts) == ["in live:1", "in lobby", "in other"]
 
     def kept() -> int:
-        with sqlite3.connect(table) as database:
+        with suppress(sqlite3.OperationalError), sqlite3.connect(table) as database:
             return int(database.execute("SELECT count(*) FROM messages").fetchone()[0])
+        return 0
 
     async with running("sh", "-c", f"{bus} {to_sqlite}", cwd=tmp_path):
-        await until(lambda: table.exists() and table.stat().st_size and kept() == 2)
+        await until(lambda: table.exists() and kept() == 2)
     asked = re.sub(r"^sqlite3", f"{sys.executable} -m sqlite3", query)
     if sys.version_info < (3, 12):  # which has that
         if shutil.which("sqlite3") is None:

@@ -179,6 +179,8 @@ class TestSubscriptions:
             again = await one.ask("subscribe", **back)
             assert (again["recovered"], again["epoch"]) == (True, epoch)
             await publish(shard.store, ROOM, *"abcd")
+            room = shard.service.rooms.by_name[ROOM]
+            await until(lambda: room.position.seq == 4)  # as far as a page of history goes
             found = await one.ask("subscribe", **back, offset=2)
             assert (found["recovered"], found["epoch"]) == (True, "e00001")
             since = {"offset": 3, "epoch": epoch}
