@@ -31,6 +31,8 @@ API: Final = "api"
 UNNAMED: Final = frozenset({"", "default", "local"})
 """What a caller is called whose key has no name, or who has none."""
 MOST: Final = 2**53
+END: Final = "end"
+"""Before which a page of the newest is."""
 
 S = TypeVar("S", bound=Struct)
 
@@ -114,11 +116,23 @@ def uid(given: str, field: str = "uid") -> str:
 
 
 def after(request: Request) -> str:
-    """The ID of a stream's entry behind which a page begins."""
-    given = request.query_params.get("after", BEGINNING)
-    if not is_id(given):
-        raise BadBody([Problem('expected the "next" of the page before', "after")])
-    return given
+    """The ID of a stream's entry behind which a page begins; "" is before all."""
+    return _entry_id(request.query_params.get("after") or BEGINNING, "after")
+
+
+def before(request: Request) -> str | None:
+    """The ID of a stream's entry before which a page ends; None is behind all."""
+    given = request.query_params["before"]
+    return None if given == END else _entry_id(given, "before")
+
+
+def _entry_id(given: str, field: str) -> str:
+    """An ID, of which Redis lets the second part be left out: the first of that millisecond."""
+    full = given if "-" in given else f"{given}-0"
+    if not is_id(full):
+        wanted = 'the "next" of the page before, or a time in ms since 1970'
+        raise BadBody([Problem(f"expected {wanted}", field)])
+    return full
 
 
 def reason(request: Request) -> str:

@@ -127,6 +127,11 @@ def schemas(limits: Limits) -> dict[str, Any]:
             "pattern": "^[0-9]{1,18}-[0-9]{1,18}$",
             "description": "Where something stands in a stream.",
         },
+        "EntryPlace": {
+            "type": "string",
+            "pattern": "^[0-9]{1,18}(-[0-9]{1,18})?$",
+            "description": "Where something stands in a stream, or a time in ms since 1970.",
+        },
         "Data": _data(),
     }
 

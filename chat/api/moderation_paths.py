@@ -205,13 +205,13 @@ def _list(name: str, what: str, answer: type[msgspec.Struct]) -> Item:
 
 
 def _log(name: str, summary: str, answer: type[msgspec.Struct], more: Sequence[Item] = ()) -> Item:
-    behind = parameter("after", "query", ref("EntryId"), "the `next` of the page before", "0-0")
+    behind = parameter("after", "query", ref("EntryPlace"), "the `next` of the page before", "0-0")
     words = "Newest last. Page on with `after` = `next`."
     return _moderate(name, summary, words, answer, parameters=[*_paging(behind), *more])
 
 
 def _before() -> Item:
-    schema = {"anyOf": [{"const": "end"}, ref("EntryId")]}
+    schema = {"anyOf": [{"const": "end"}, ref("EntryPlace")]}
     words = "newest first, from `end` or the `next` of the page before; with `after` down to there"
     return parameter("before", "query", schema, words, "end")
 

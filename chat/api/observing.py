@@ -42,8 +42,6 @@ from chat.wire.schema import UNREADABLE
 from shard.logids import REQUEST
 
 MAX_PAGE: Final = 1000
-END: Final = "end"
-"""Before which a page of the newest is."""
 MOST_ROOMS: Final = 100
 """Of a user's rooms in which mutes and bans are looked for."""
 
@@ -142,16 +140,12 @@ class Observing:
 
     async def audit(self, request: Request) -> Response:
         limit = asked.number(request, "limit", 100, 1, MAX_PAGE)
-        before = request.query_params.get("before")
-        if before is None:
-            entries, more = await self._doors.audit.page(asked.after(request), limit)
+        after = asked.after(request)
+        if "before" in request.query_params:
+            before = asked.before(request)
+            entries, more = await self._doors.audit.page_before(before, limit, after)
         else:
-            if before != END and not is_id(before):
-                raise BadBody(
-                    [Problem('expected "end", or the "next" of the page before', "before")]
-                )
-            at = None if before == END else before
-            entries, more = await self._doors.audit.page_before(at, limit, asked.after(request))
+            entries, more = await self._doors.audit.page(after, limit)
         return answer(AuditOut(audit_entries(entries), more))
 
     # --- reports -------------------------------------------------------------------------------

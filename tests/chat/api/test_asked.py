@@ -69,6 +69,8 @@ class TestPlaces:
     def test_a_page_begins_at_the_beginning_or_behind_an_entry(self) -> None:
         assert asked.after(request()) == "0-0"
         assert asked.after(request("after=1764000000123-4")) == "1764000000123-4"
+        assert asked.after(request("after=1764000000123")) == "1764000000123-0"
+        assert asked.after(request("after=")) == "0-0"
         with pytest.raises(BadBody):
             asked.after(request("after=now"))
 

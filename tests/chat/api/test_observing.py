@@ -198,6 +198,17 @@ class TestAudit:
         between = api.get(f"/v1/audit?before=end&after={page['next']}").json
         assert ([one["uid"] for one in between["entries"]], between["next"]) == (["n3"], None)
 
+    def test_a_place_may_be_a_time(self, api: Api) -> None:
+        for uid in ("n1", "n2"):
+            api.send("PUT", f"/v1/mutes/{uid}", {})
+        older, newest = api.get("/v1/audit?limit=1000").json["entries"][-2:]
+        for beginning in ("0", "0-0", ""):
+            assert api.get(f"/v1/audit?after={beginning}").json == api.get("/v1/audit").json
+        behind = newest["id"].split("-")[0]
+        assert api.get(f"/v1/audit?after={int(behind) + 1}").json["entries"] == []
+        assert older in api.get(f"/v1/audit?before={int(behind) + 1}").json["entries"]
+        assert newest in api.get(f"/v1/audit?after={int(behind) - 1}&limit=1000").json["entries"]
+
     @pytest.mark.parametrize("query", ["before=", "before=x", "before=end&before=0-0"])
     def test_before_is_the_end_or_an_id(self, api: Api, query: str) -> None:
         assert api.get(f"/v1/audit?{query}").paths == ["before"]
@@ -292,7 +303,7 @@ class TestAudit:
         api.send("PUT", f"/v1/mutes/{uid}")
         assert newest(api)["uid"] == uid
 
-    @pytest.mark.parametrize("after", ["x", "1", "-", "+", f"{2**63}-0", "1-1 "])
+    @pytest.mark.parametrize("after", ["x", "-1", "1-", "-", "+", f"{2**63}-0", "1-1 "])
     def test_what_is_no_next_is_refused(self, api: Api, after: str) -> None:
         for path in ("/v1/audit", "/v1/reports"):
             answer = api.get(f"{path}?after={quoted(after)}")
