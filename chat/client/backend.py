@@ -105,7 +105,9 @@ def refused(answer: httpx.Response, url: str, with_key: bool) -> Refused:
         had = "the key is none of this server's" if with_key else "a key is needed here"
         message = f"{had}: give one with --key or in DANMAKU_API_KEY"
     again = again or answer.headers.get("Retry-After")
-    return Refused(status, f"{message}; try again in {again} s" if again else message, told)
+    if again:
+        message = f"{message.removesuffix('; try again')}; try again in {again} s"
+    return Refused(status, message, told)
 
 
 def _parsed(answer: httpx.Response) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
-from tests.deploy.proxies import BOUND_S, Site, behind, proxy
+from tests.deploy.proxies import BOUND_S, FOLDER, Site, behind, proxy
 
 BANNED = 4504
 NAMES = ("nginx", "haproxy", "caddy")
@@ -168,6 +169,24 @@ async def test_a_node_that_drains_is_taken_out(
         if name == "haproxy":  # the one that asks
             await until(lambda: statuses(tmp_path / "proxy/admin") == ["UP", "DOWN"])
         assert len(seen) == 1, "nobody was turned away, and all are where somebody stays"
+
+
+def seconds(pattern: str, text: str) -> list[int]:
+    found = [int(one) for one in re.findall(pattern, text)]
+    assert found, pattern
+    return found
+
+
+def test_the_pause_between_two_nodes_outlasts_every_proxys() -> None:
+    page = (FOLDER.parents[1] / "docs/deploying.md").read_text()
+    (pause,) = seconds(r"(?m)^  sleep (\d+) ", page)
+    nginx, haproxy, caddy = [
+        (FOLDER / name).read_text() for name in ("nginx.conf", "haproxy.cfg", "Caddyfile")
+    ]
+    (every,), (times,) = seconds(r"check inter (\d+)s", haproxy), seconds(r" rise (\d+)", haproxy)
+    left_out = {*seconds(r" fail_timeout=(\d+)s;", nginx), every * times}
+    left_out.update(seconds(r"fail_duration (\d+)s", caddy))
+    assert max(left_out) <= pause, "a node that is back takes viewers before the next one goes"
 
 
 @pytest.fixture

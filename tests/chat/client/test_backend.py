@@ -110,10 +110,11 @@ class TestRefusals:
         found = refused(server)
         assert (str(found), found.problems) == ("no", ("slow_s: expected int", "too much"))
 
-    def test_when_to_try_again(self, server: CannedServer) -> None:
-        server.will_say(
-            503, error("unavailable", "the bus does not answer"), **{"Retry-After": "2"}
-        )
+    @pytest.mark.parametrize(
+        "message", ["the bus does not answer", "the bus does not answer; try again"]
+    )
+    def test_when_to_try_again_is_said_once(self, server: CannedServer, message: str) -> None:
+        server.will_say(503, error("unavailable", message), **{"Retry-After": "2"})
         found = refused(server)
         assert str(found) == "the bus does not answer; try again in 2 s"
 
