@@ -47,7 +47,7 @@ class TestServer(EmbeddedEngine):
     __test__ = False
 
     def __init__(self, binary: Path | None = None, **more: str) -> None:
-        super().__init__(tcp_port=0, binary=binary)
+        super().__init__(tcp_port=free_port(), binary=binary)
         self._more = {name.replace("_", "-"): value for name, value in more.items()}
 
     def settings(self) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Program:
         **environment: str,
     ) -> None:
         self._log = folder / "log"
-        become = partial(_be_a_server, cores)
+        become = partial(_be_a_server, cores, most_descriptors(), ctypes.CDLL(None))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(part) for part in command], env=os.environ | environment,
@@ -91,8 +91,9 @@ class Program:
             self._process.wait()
 
 
-def _be_a_server(cores: Sequence[int]) -> None:
-    """In the child before it becomes the program: end with the harness, keep to these cores."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _be_a_server(cores: Sequence[int], descriptors: int, libc: ctypes.CDLL) -> None:
+    """In the child before it becomes the program: end with the harness, keep to these cores. What
+    may fail in a process of several threads was done before."""
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     pin(0, *cores)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most_descriptors(),) * 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
