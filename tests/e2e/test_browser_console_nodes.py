@@ -16,6 +16,8 @@ from tests.e2e.test_browser_moderation import enter, say
 OTHER = "other-0123456789abcdef"
 NUMBER = re.compile(r"-\s?\d")
 """What a figure never is: less than nothing."""
+NOTHING = re.compile("^(0|–)$")
+"""What a figure is before anything happened, and before anything was told."""
 
 pytestmark = [
     pytest.mark.browser,
@@ -114,7 +116,7 @@ class TestRestarts:
         published = page.locator("[data-figure=published] .number")
         for i in range(5):
             say(viewer, f"line {i}")
-        expect(published).not_to_have_text("0")
+        expect(published).not_to_have_text(NOTHING)
         page.evaluate(
             """() => {
               window.shown = [];
@@ -132,10 +134,11 @@ class TestRestarts:
         expect(pill).to_have_text("Live")
         expect(page.locator("td.good")).to_have_count(2)
         expect(viewer.locator("#connection")).to_have_attribute("data-state", "open")
+        expect(published).to_have_text("0")  # told since the restart, not left from before it
         say(viewer, "again")
-        expect(published).not_to_have_text(re.compile("^(0|–)$"))
+        expect(published).not_to_have_text(NOTHING)
         shown = page.evaluate("window.shown")
-        assert len(shown) > 4
+        assert shown
         assert [text for text in shown if text and NUMBER.search(text)] == []
 
     def test_a_key_that_may_less_after_it_is_told_so_and_one_that_is_gone_asks_for_another(
