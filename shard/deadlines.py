@@ -51,7 +51,7 @@ class Deadlines:
         self._table = table
         self._settings = settings
         self._answers = tuple(offer.wire.answers_pings for offer in settings.terms.offers)
-        self._chance = chance
+        self._jitter = chance.random
         self._wheel = TimingWheel(table.due)
         self._half_open: dict[int, int] = {}
 
@@ -77,14 +77,16 @@ class Deadlines:
         # One tick more: the current one has partly gone by.
         self._wheel.file(fd, self._tick + self._settings.handshake_ticks + 1)
 
-    def opened(self, fd: int) -> None:
+    def opened(self, fd: int) -> None:  # hot: once per viewer that connects
         """A connection is open: it is pinged when it has been silent."""
         ping = self._settings.ping_ticks
         if self._half_open:
             self._half_open.pop(fd, None)
         # Jitter: those who came together are not pinged together. It lies in `seen`, because a
         # visit before its time only files again.
-        seen = max(0, self._tick - int(self._chance.random() * ping / 2))
+        seen = self._tick - int(self._jitter() * ping / 2)
+        if seen < 0:  # max() would cost more than all else here
+            seen = 0
         self._table.seen[fd] = seen
         self._wheel.file(fd, seen + ping)
 

@@ -150,13 +150,17 @@ class Replies:
 
     def _snapshot(self, dialect: Dialect, room: Room) -> bytes | None:
         """The `joined` of a room as it is."""
-        kept = room.snapshots.get(dialect)
-        seq, online = room.position.seq, room.online
+        kept, seq = room.snapshots.get(dialect), room.position.seq
         # In a large room a count that is 1 % old does.
-        if kept is None or kept.seq != seq or abs(kept.online - online) * 100 > online:
-            written = dialect.joined(event_of(dialect, room), None)
-            kept = room.snapshots[dialect] = Snapshot(seq, online, written)
-        return kept.written
+        if kept is not None and kept.seq == seq:
+            if kept.joins:
+                kept.joins -= 1
+                return kept.written
+            if abs(kept.online - room.online) * 100 <= room.online:
+                return kept.written
+        written = dialect.joined(event_of(dialect, room), None)
+        room.snapshots[dialect] = Snapshot(seq, room.online, written, room.online // 100)
+        return written
 
     def _resumed(self, dialect: Dialect, answer: Answer) -> bytes | None:
         if dialect not in answer.written:

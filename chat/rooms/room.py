@@ -41,11 +41,13 @@ class Waiter(Protocol):
 
 @dataclass(slots=True)
 class Snapshot:
-    """A written `joined` event that many joins share, and what it was made of."""
+    """A written `joined` event that many joins share, and what it was made of; so many more `joins`
+    may be told it without another look at who is there."""
 
     seq: int
     online: int
     written: bytes | None
+    joins: int = 0
 
 
 class Room:

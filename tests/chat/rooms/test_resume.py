@@ -1,6 +1,7 @@
 """Coming back: exactly what was missed, or an honest no."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -341,6 +342,16 @@ class TestSnapshots:
             for count, viewer in enumerate((one, two), 1):
                 await viewer.do("join", room=ROOM)
                 assert (await viewer.hear("joined"))["online"] == count
+
+    async def test_for_a_crowd_they_are_made_once_in_a_hundredth_of_it(self, shard: Shard) -> None:
+        room = shard.service.rooms.by_name[ROOM]
+        told = []
+        for room.elsewhere in range(500, 520):  # as many more come
+            written = shard.hub._replies._snapshot(JSON, room)
+            assert written is not None
+            told.append((json.loads(written)["online"], room.online))
+        assert all(0 <= now - known <= now / 100 for known, now in told)
+        assert 2 <= len({known for known, _ in told}) <= 5
 
     async def test_a_new_epoch_at_the_same_seq_is_another_room(self, shard: Shard) -> None:
         assert (await self.joined(shard))["epoch"] == "e00001"
