@@ -25,7 +25,7 @@
     {prefix}:{p}:health          string   written to see that it can be
     {prefix}:{p}:life            string   what a Redis that comes back empty has not
     {prefix}:{p}:liked:SHARD     string   the number of the last likes a shard has had counted
-    {prefix}:{p}:device:UID      string   the connection a user has, where it may have only one
+    {prefix}:{p}:device:UID      string   the only connection a user may have, and since when
     {prefix}:{p}:quota:KIND:WHO  string   when a user's or address's quota is used up, ms
     {prefix}:guests              string   the secret of guests' keys, where none is configured
     {prefix}:broadcast           stream   notices to everyone and to users; m entry

@@ -6,7 +6,8 @@
 Rules. For bearers of tokens. Who comes is let in at once, and asked for in Redis then, with all who
 came in the same turn. While Redis does not answer everybody stays; it is counted, and made good
 when leases are kept, of a tenth of the connections every second. That is also how one finds out
-that it was replaced whom no word of it reached.
+that it was replaced whom no word of it reached. Who is newer is told by when a connection became
+the user's, not by which question came to Redis first.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from chat.bus.connect import StoreError
-from chat.bus.devices import Asked, Leases
+from chat.bus.devices import Asked, Leases, Other
 from chat.bus.entries import Replaced, pack
 from chat.counters import ChatCount
 from chat.hub.users import Users
@@ -42,12 +43,13 @@ What = Literal["take", "keep", "free"]
 
 
 class Device(Struct, eq=False):
-    """A user's connection. `claimed`: whether Redis has said that it has the user; None at first,
-    False when it was asked and did not answer."""
+    """A user's connection, `since` a time of the loop's clock, in seconds. `claimed`: whether Redis
+    has said that it has the user; None at first, False when it was asked and did not answer."""
 
     handle: Handle
     uid: str
     conn: str
+    since: float
     claimed: bool | None = None
     retried: bool = False
 
@@ -85,7 +87,8 @@ class Devices:
     def claim(self, fd: int, uid: str) -> None:
         """A connection is a user's from now on, unless it is told otherwise."""
         handle = self._connections.handle(fd)
-        device = Device(handle, uid, self._users.name(handle))
+        now = asyncio.get_running_loop().time()
+        device = Device(handle, uid, self._users.name(handle), now)
         self._held[fd % KEEP_TICKS][fd] = device
         self._ask(self._claims_by, device)
 
@@ -129,25 +132,23 @@ class Devices:
         while self._asked:
             some = [self._asked.popleft() for _ in range(min(MOST, len(self._asked)))]
             answers = await self._leases.settle(
-                [Asked(what, device.uid, device.conn) for what, device in some]
+                [Asked(what, device.uid, device.conn, device.since) for what, device in some]
             )
             elsewhere: list[str] = []
             for (what, device), other in zip(some, answers, strict=True):
                 if what != "free":
-                    elsewhere += self._answered(what, device, other)
+                    elsewhere += self._answered(device, other)
             if elsewhere:
                 with suppress(StoreError):  # then they find out themselves
                     await self._notify(pack(Replaced(elsewhere)))
 
-    def _answered(self, what: str, device: Device, other: str | StoreError) -> list[str]:
+    def _answered(self, device: Device, other: Other | StoreError) -> list[str]:
         """What follows; the names of other shards' connections that are to go."""
         if isinstance(other, StoreError):
             self._unchecked(device)
-        elif not other:
+        elif not other.has:
             device.claimed = True
-        elif what == "take":
-            device.claimed = True
-            return self._replace(other)
+            return self._replace(other.conn) if other.conn else []
         elif self._claims_by == "take":
             self._send_away(device.handle)
         elif device.retried or device.claimed:

@@ -11,7 +11,7 @@ from msgspec import structs
 from chat.bus import inquiry as inquiry_module
 from chat.bus.audit import Audit
 from chat.bus.crowds import Crowds
-from chat.bus.devices import Asked, Leases
+from chat.bus.devices import Asked, Leases, Other
 from chat.bus.entries import Ruled, pack
 from chat.bus.groups import ALL, NEW, Groups, Taken
 from chat.bus.inquiry import Found, Inquiry
@@ -93,8 +93,8 @@ async def test_all_that_a_shard_asks_for_may_be_asked(store: Store) -> None:
     await rules.fetch("r", ["a"])
     await rules.load([None, "r"])
     await Audit(store, 100).write(b"x")
-    devices = [Asked(what, "u7", "s1-0-a") for what in ("take", "keep", "free")]
-    assert await Leases(store).settle(devices) == [""] * 3
+    devices = [Asked(what, "u7", "s1-0-a", 0.0) for what in ("take", "keep", "free")]
+    assert await Leases(store).settle(devices) == [Other()] * 3
     await store.wake("s1")
     await store.notify(b"x")
     assert await store.clock_ms()
