@@ -57,14 +57,7 @@ from chat.wire.commands import (
 )
 from chat.wire.dialects.dialect import BadCommand, Dialect, Missed
 from chat.wire.foreign import Asked, Beat, Connect, Invalid, Subscribe, Told, Unsubscribe
-from chat.wire.schema import (
-    Error,
-    ErrorCode,
-    Left,
-    Pong,
-    ServerEvent,
-    Welcome,
-)
+from chat.wire.schema import Error, ErrorCode, Left, Pong, ServerEvent, Welcome
 from chat.wire.variants import Variants
 from shard.closecodes import CloseCode
 from shard.connections import Connections
@@ -174,9 +167,7 @@ class Hub:
                 status = HTTPStatus.FORBIDDEN if banned else HTTPStatus.UNAUTHORIZED
                 return answer(status, str(refused))
             return refused.code, str(refused)
-        joins = wanted.joins
-        if len(joins) > (most := self._config.limits.rooms_per_connection):
-            joins = joins[: most + 1]  # what is beyond would all be refused alike
+        joins = wanted.joins[: self._config.limits.rooms_per_connection + 1]  # see _open_rooms
         self._rate.begin(fd, len(joins))
         if dialect.watches and not joins:
             return answer(HTTPStatus.BAD_REQUEST, "name a room to watch: ?room=lobby")
@@ -206,11 +197,14 @@ class Hub:
         closed: Mapping[str, Refusal],
     ) -> list[bytes] | Error:
         """What a newcomer is told, its rooms joined but for those `closed` to it; or why a watcher
-        is not served."""
+        is not served. One room too many stands for all that are, and is refused."""
         first = dialect.event(welcome)
         written, size = ([first], len(first)) if first else ([], 0)
-        for join in joins:
+        most = self._config.limits.rooms_per_connection
+        for number, join in enumerate(joins):
             refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
+            if number == most:
+                refusal = Refusal(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once")
             if refusal is not None:
                 found: Room | Answer | Error | None = error(refusal, join.ref)
             else:

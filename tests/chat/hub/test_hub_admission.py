@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -281,11 +282,20 @@ async def head_of(shard: Shard, target: str) -> str:
     return head
 
 
+@pytest.mark.parametrize(
+    ("first", "codes"),
+    [
+        ([], []),
+        (["a b"], ["bad_room"]),
+        (["a b", "c d", ".", ".."], ["bad_room"] * 3),
+    ],
+)
 async def test_an_address_with_very_many_rooms_is_answered_in_proportion(
-    valkey: EmbeddedEngine, prefix: str
+    first: list[str], codes: list[str], valkey: EmbeddedEngine, prefix: str
 ) -> None:
-    query = "?" + "&".join(f"room={i}" for i in range(100))
+    names = [*first, *map(str, range(100))]
+    query = "?" + "&".join(f"room={quote(name)}" for name in names)
     limits = {"rooms_per_connection": 3}
     async with Shard(valkey.url, prefix, limits=limits) as shard, shard.viewer(query) as viewer:
-        await until(lambda: len(viewer.of("joined")) == 3)
-        assert [error["code"] for error in viewer.of("error")] == ["too_many_rooms"]
+        await until(lambda: len(viewer.of("joined")) + len(viewer.of("error")) == 4)
+        assert [error["code"] for error in viewer.of("error")] == [*codes, "too_many_rooms"]
