@@ -114,6 +114,12 @@ class ChatCount(IntEnum):
     MODERATED_CLEAR = _BASE + 76
     MODERATED_SETTINGS = _BASE + 77
 
+    REFUSED_BAD_ROOM = _BASE + 78
+    REFUSED_NOT_JOINED = _BASE + 79
+    REFUSED_TEXT_EMPTY = _BASE + 80
+    REFUSED_TEXT_TOO_LONG = _BASE + 81
+    REFUSED_NAME = _BASE + 82
+
 
 PUBLISH_US: Final = Buckets("publish_us", _BASE + len(ChatCount), doubling(250, 14))
 """How long batches took to be published, in microseconds, 250 µs to two seconds."""

@@ -90,6 +90,7 @@ REFUSED: Final = (
         {
             "token": ChatCount.REFUSED_TOKEN,
             "guest_key": ChatCount.REFUSED_GUEST_KEY,
+            "name": ChatCount.REFUSED_NAME,
             "device": ChatCount.REFUSED_DEVICE,
         },
         "reason",
@@ -101,7 +102,11 @@ REFUSED: Final = (
         {
             "bad_request": ChatCount.REFUSED_BAD_REQUEST,
             "rate_limited": ChatCount.REFUSED_RATE_LIMITED,
+            "bad_room": ChatCount.REFUSED_BAD_ROOM,
+            "not_joined": ChatCount.REFUSED_NOT_JOINED,
             "too_many_rooms": ChatCount.REFUSED_TOO_MANY_ROOMS,
+            "text_empty": ChatCount.REFUSED_TEXT_EMPTY,
+            "text_too_long": ChatCount.REFUSED_TEXT_TOO_LONG,
             "unavailable": ChatCount.REFUSED_UNAVAILABLE,
             "id_reused": ChatCount.REFUSED_ID_REUSED,
             "read_only": ChatCount.REFUSED_READ_ONLY,

@@ -143,7 +143,11 @@ class Admission:
                 self._counts[ChatCount.REFUSED_TOKEN] += 1
                 raise
         if auth.guest is UNSET:
-            return self._users.rename(fd, name or "")
+            try:
+                return self._users.rename(fd, name or "")
+            except Refused:
+                self._counts[ChatCount.REFUSED_NAME] += 1
+                raise
         who = self._users.readmit(fd, auth.guest, name)
         self._count_guest(returned=who is not None)
         if who is None:

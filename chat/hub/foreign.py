@@ -10,6 +10,7 @@ it twice: so that join settles first.
 
 from msgspec import UnsetType
 
+from chat.counters import ChatCount
 from chat.hub.users import Users
 from chat.policy.identity import Refused
 from chat.rooms.members import Members
@@ -50,12 +51,14 @@ class Foreign:
         members: Members,
         resume: Resume,
         paging: Paging,
+        counts: "memoryview[int]",
     ) -> None:
         self._connections = connections
         self._users = users
         self._members = members
         self._resume = resume
         self._paging = paging
+        self._counts = counts
         self._left: dict[int, set[Room]] = {}
 
     def close(self, fd: int) -> None:
@@ -83,7 +86,7 @@ class Foreign:
                 return Pong(command.ref)
             case Renew(room, token, ref):
                 if self._members.named(fd, room) is None:
-                    return Error(ErrorCode.NOT_JOINED, "not in this room", ref)
+                    return self._not_joined(ref)
                 return self._vouched(fd, room, token, ref)
             case Stats():
                 return self._count(fd, command)
@@ -144,5 +147,9 @@ class Foreign:
         else:
             room = self._members.named(fd, stats.room)
             if room is None:
-                return Error(ErrorCode.NOT_JOINED, "not in this room", stats.ref)
+                return self._not_joined(stats.ref)
         return Counted(room.name, room.online, stats.ref)
+
+    def _not_joined(self, ref: Ref | UnsetType) -> Error:
+        self._counts[ChatCount.REFUSED_NOT_JOINED] += 1
+        return Error(ErrorCode.NOT_JOINED, "not in this room", ref)

@@ -141,7 +141,7 @@ class Hub:
             within_s=config.heartbeat.handshake_s,
         )
         self._unintroduced = self.introductions.waiting
-        self.foreign = Foreign(connections, users, members, resume, paging)
+        self.foreign = Foreign(connections, users, members, resume, paging, counts)
         self._strikes: dict[int, int] = {}
 
     # --- the connections' handler --------------------------------------------------------------
@@ -202,9 +202,12 @@ class Hub:
         written, size = ([first], len(first)) if first else ([], 0)
         most = self._config.limits.rooms_per_connection
         for number, join in enumerate(joins):
-            refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
+            refusal: Refusal | None
             if number == most:
+                self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
                 refusal = Refusal(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once")
+            else:
+                refusal = closed.get(join.room) or self._enforcement.bars(fd, join.room)
             if refusal is not None:
                 found: Room | Answer | Error | None = error(refusal, join.ref)
             else:
@@ -383,6 +386,7 @@ class Hub:
     def _leave(self, fd: int, leave: Leave) -> ServerEvent:
         room = self._members.named(fd, leave.room)
         if room is None:
+            self._counts[ChatCount.REFUSED_NOT_JOINED] += 1
             return Error(ErrorCode.NOT_JOINED, "not in this room", leave.ref)
         self._resume.leave(fd, room)
         return Left(leave.room, leave.ref)

@@ -103,8 +103,7 @@ class Liking:
         if refusal is None and room is not None:
             refusal = self._gather(room, command)
         if refusal is not None:
-            if refusal.code in REFUSED:
-                self._counts[REFUSED[refusal.code]] += 1
+            self._counts[REFUSED[refusal.code]] += 1
             return error(refusal, command.ref)
         self._counts[ChatCount.LIKES] += command.count
         return None if command.ref is UNSET else Done(command.room, ACTION, command.ref)

@@ -77,6 +77,7 @@ class Reporting:
         """Put a report in the queue; why not, or None and it is answered later."""
         room = self._members.named(fd, command.room)
         if room is None or not self._members.has(fd, room):
+            self._counts[ChatCount.REFUSED_NOT_JOINED] += 1
             return Error(ErrorCode.NOT_JOINED, "join the room first", command.ref)
         reporter = self._users.of(fd).uid
         wait = self._rates.wait(reporter, self._clock())
@@ -105,6 +106,7 @@ class Reporting:
         message = await self._message(room, command.seq)
         of = message and message.id.removesuffix(f"-{command.seq}")
         if message is None or command.epoch not in (UNSET, of):
+            self._counts[ChatCount.REFUSED_BAD_REQUEST] += 1
             return _no_message(command)
         reason = UNSET if command.reason is UNSET else clean_text(command.reason) or UNSET
         reported = Reported(int(self._wall() * 1000), reporter, message, reason)

@@ -24,6 +24,10 @@ from chat.wire.schema import CHAT_PRIORITY, KIND_PRIORITY, STAFF_PRIORITY, Error
 from shard.connections import Connections
 
 REFUSED: Final = {
+    ErrorCode.BAD_REQUEST: ChatCount.REFUSED_BAD_REQUEST,
+    ErrorCode.NOT_JOINED: ChatCount.REFUSED_NOT_JOINED,
+    ErrorCode.TEXT_EMPTY: ChatCount.REFUSED_TEXT_EMPTY,
+    ErrorCode.TEXT_TOO_LONG: ChatCount.REFUSED_TEXT_TOO_LONG,
     ErrorCode.READ_ONLY: ChatCount.REFUSED_READ_ONLY,
     ErrorCode.BANNED: ChatCount.REFUSED_BANNED,
     ErrorCode.MUTED: ChatCount.REFUSED_MUTED,
@@ -32,7 +36,7 @@ REFUSED: Final = {
     ErrorCode.WORD_REFUSED: ChatCount.REFUSED_WORD,
     ErrorCode.UNAVAILABLE: ChatCount.REFUSED_UNAVAILABLE,
 }
-"""Refusals of the gate that are counted."""
+"""What refusals of the gate are counted as."""
 MESSAGES_IN: Final = ChatCount.MESSAGES_IN
 
 
@@ -82,8 +86,7 @@ class Speech:
         attempt = Attempt(send.room, send.text, who, fd, role)
         refusal = self._gate.passes(attempt) or self._no_kind(send, role)
         if refusal is not None:
-            if refusal.code in REFUSED:
-                self._counts[REFUSED[refusal.code]] += 1
+            self._counts[REFUSED[refusal.code]] += 1
             return error(refusal, send.ref)
         now_ms, priority = int(self._wall() * 1000), self._priority(send, role)
         said = Said(

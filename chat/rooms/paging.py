@@ -114,6 +114,7 @@ class Paging:
         later."""
         room = self._members.named(fd, wanted.room)
         if room is None:
+            self._counts[ChatCount.REFUSED_NOT_JOINED] += 1
             return Error(ErrorCode.NOT_JOINED, "not in this room", wanted.ref)
         waits = self._resume.waits(fd, room)
         if not waits and not self._members.has(fd, room):
@@ -208,6 +209,7 @@ class Paging:
         """The answer; None when the read has to be made again."""
         room, wanted = question.room, question.wanted
         if not self._members.has(question.fd, room):
+            self._counts[ChatCount.REFUSED_NOT_JOINED] += 1
             return Error(ErrorCode.NOT_JOINED, "not in this room any more", wanted.ref)
         if (found := _without_reading(room, wanted)) is not None:
             return found

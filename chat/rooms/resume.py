@@ -90,6 +90,7 @@ class Resume:
         """
         room = self._rooms.by_name.get(join.room)
         if room is None and (fault := room_problem(join.room, self._limits.room_chars)) is not None:
+            self._counts[ChatCount.REFUSED_BAD_ROOM] += 1
             return Error(ErrorCode.BAD_ROOM, fault, join.ref)
         if room is None or self._members.of(fd):  # else it has room for one that is open
             refusal = self._refusal(fd, room, join.ref, patient)
@@ -139,6 +140,7 @@ class Resume:
         rooms = self._members.of(fd)
         most = self._limits.rooms_per_connection
         if len(rooms) >= most and room not in rooms:
+            self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1
             return Error(ErrorCode.TOO_MANY_ROOMS, f"at most {most} rooms at once", ref)
         if room is None and self._rooms.full:
             self._counts[ChatCount.REFUSED_TOO_MANY_ROOMS] += 1

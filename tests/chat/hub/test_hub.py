@@ -322,3 +322,39 @@ class TestNonsense:
         async with shard.viewer(binary=True) as viewer:
             await viewer.raw('{"t":"ping"}')
             assert await viewer.closed() == 1003
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ({"t": "join", "room": "a b"}, ChatCount.REFUSED_BAD_ROOM),
+        ({"t": "join", "room": "third"}, ChatCount.REFUSED_TOO_MANY_ROOMS),
+        ({"t": "send", "room": "elsewhere", "text": "x"}, ChatCount.REFUSED_NOT_JOINED),
+        ({"t": "leave", "room": "elsewhere"}, ChatCount.REFUSED_NOT_JOINED),
+        ({"t": "history", "room": "elsewhere"}, ChatCount.REFUSED_NOT_JOINED),
+        ({"t": "report", "room": "elsewhere", "seq": 1}, ChatCount.REFUSED_NOT_JOINED),
+        ({"t": "like", "room": "elsewhere"}, ChatCount.REFUSED_NOT_JOINED),
+        ({"t": "report", "room": ROOM, "seq": 9}, ChatCount.REFUSED_BAD_REQUEST),
+        ({"t": "like", "room": ROOM, "kind": "ninth"}, ChatCount.REFUSED_BAD_REQUEST),
+        ({"t": "send", "room": ROOM, "text": "\u3164"}, ChatCount.REFUSED_TEXT_EMPTY),
+        ({"t": "send", "room": ROOM, "text": "x" * 301}, ChatCount.REFUSED_TEXT_TOO_LONG),
+        ({"t": "send", "room": ROOM, "text": "x", "kind": "gift"}, ChatCount.REFUSED_ROLE),
+        ({"t": "auth", "name": "\u3164"}, ChatCount.REFUSED_NAME),
+        ({"t": "auth", "token": "none"}, ChatCount.REFUSED_TOKEN),
+        ({"t": "nothing"}, ChatCount.REFUSED_BAD_REQUEST),
+    ],
+)
+async def test_what_is_refused_is_counted_by_why(
+    command: dict[str, Any], reason: ChatCount, valkey: EmbeddedEngine, prefix: str
+) -> None:
+    limits = {"rooms_per_connection": 2}
+    more: dict[str, Any] = {"rooms": {"like_kinds": ["like"]}, "limits": limits}
+    async with Shard(valkey.url, prefix, **more) as shard, shard.viewer() as viewer:
+        for room in (ROOM, "other"):
+            await viewer.ask("join", room=room)
+        refused = [one for one in ChatCount if one.name.startswith("REFUSED_")]
+        before = {one: shard.count(one) for one in refused}
+        asked = dict(command)
+        assert (await viewer.ask(asked.pop("t"), **asked))["t"] == "error"
+        now = {one: shard.count(one) - before[one] for one in refused}
+        assert {one: count for one, count in now.items() if count} == {reason: 1}
