@@ -121,7 +121,7 @@ def serve(
     from chat.ops import logs
 
     try:
-        loaded = load_config(path, environ)
+        loaded = load_config(path, environ, waits=True)
     except ConfigError as error:
         sound = sound_part(path, environ) or sound_part(None, environ)
         if sound and sound.log.format == "json":
@@ -306,7 +306,7 @@ def load(path: Path | None) -> "Config":
     from chat.config.load import ConfigError, load_config
 
     try:
-        return load_config(*where(path))
+        return load_config(*where(path), waits=True)
     except ConfigError as error:
         fail("the configuration is refused", *error.problems, status=2)
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from chat.config.files import BadFile, read_file
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
@@ -42,12 +44,11 @@ class PublicKey(NamedTuple):
 def read_keys(path: str) -> tuple[PublicKey, ...]:
     """The keys in a file. Raises BadKeys."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = read_file(Path(path), MOST_BYTES)  # read at every reload, and by every process
+    except BadFile as error:
+        raise BadKeys(str(error)) from None
     except (OSError, ValueError) as error:
         raise BadKeys(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MOST_BYTES:
-        raise BadKeys(f"is larger than {MOST_BYTES} bytes")
     return parse_keys(data)
 
 

@@ -24,6 +24,7 @@ import msgspec
 from chat.config import words
 from chat.config.apikeys import read_keys
 from chat.config.checks import CHECKS
+from chat.config.files import BadFile, read_file
 from chat.config.rules import RULES
 from chat.config.sections import KEYS, SECRETS, SECTIONS, TYPES, Config
 
@@ -39,6 +40,8 @@ VARIABLES: Final = {PREFIX + path.replace(".", "_").upper(): path for path in TY
 IN_FILES: Final = {f"{variable}_FILE": variable for variable in VARIABLES}
 MOST_BYTES: Final = 262_144
 """Of a file that has the value of one key."""
+MOST_CONFIG_BYTES: Final = 1_048_576
+"""Of the file that has all keys; the documented one has some 40,000."""
 
 
 class ConfigError(Exception):
@@ -49,12 +52,13 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """The defaults, under the file at `path` (TOML), under the environment.
+def load_config(path: Path | None, environ: Mapping[str, str], waits: bool = False) -> Config:
+    """The defaults, under the file at `path` (TOML), under the environment; `waits`: the files may
+    be pipes, and are waited for.
 
     Raises ConfigError listing every problem of both at once.
     """
-    draft = _Draft()
+    draft = _Draft(waits)
     if path is not None:
         draft.take_file(path)
     draft.take_environ(environ)
@@ -76,19 +80,22 @@ def sound_part(path: Path | None, environ: Mapping[str, str]) -> Config | None:
 class _Draft:
     """What has been read so far, and what was wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: bool = False) -> None:
+        self._waits = waits
         self.values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         self.problems: list[str] = []
         self.doubtful: set[str] = set()  # paths with a problem: rules that span keys skip them
 
     def take_file(self, path: Path) -> None:
         try:
-            text = path.read_bytes().decode()
+            text = read_file(path, MOST_CONFIG_BYTES, self._waits).decode()
             tables = tomllib.loads(text)
         except FileNotFoundError:
             fault = "no such file"
         except OSError as error:
             fault = f"cannot be read: {error.strerror}"
+        except BadFile as error:
+            fault = str(error)
         except UnicodeDecodeError as error:
             fault = f"not UTF-8: byte {error.start} is no text"
         except RecursionError:
@@ -136,11 +143,11 @@ class _Draft:
 
     def take_named_file(self, path: str, file: Path, source: str) -> None:
         try:
-            raw = _read(file)
+            raw = _text(read_file(file, MOST_BYTES, self._waits))
         except OSError as error:
             fault = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
             self.refuse(path, f"{file} cannot be read: {fault}{source}")
-        except ValueError as error:
+        except (BadFile, ValueError) as error:
             self.refuse(path, f"{file} {error}{source}")
         else:
             self.take(path, _from_environ(path, raw), source)
@@ -204,15 +211,11 @@ def _is_text(raw: str) -> bool:
     return True
 
 
-def _read(file: Path) -> str:
+def _text(found: bytes) -> str:
     """What stands in a file, without the line break an editor puts at the end.
 
-    Raises OSError, and ValueError for what cannot be a key's value.
+    Raises ValueError for what cannot be a key's value.
     """
-    with file.open("rb") as opened:
-        found = opened.read(MOST_BYTES + 1)
-    if len(found) > MOST_BYTES:
-        raise ValueError(f"is longer than {MOST_BYTES} bytes")
     try:
         text = found.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:

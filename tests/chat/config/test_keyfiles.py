@@ -140,7 +140,7 @@ class TestFiles:
                 read_keys(path)
         large = tmp_path / "large"
         large.write_bytes(public_pem(RSA) + b"\n" * MOST_BYTES)
-        with pytest.raises(BadKeys, match="larger than"):
+        with pytest.raises(BadKeys, match="longer than"):
             read_keys(str(large))
 
     def test_a_good_one_is_read(self, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What `danmaku reload` prints and ends with; a real node is asked in tests/e2e/test_reload.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ class TestFinding:
         file.write_text(f'[node]\nrun_dir = "{tmp_path}/run"\n[limits]\ntext_chars = 0\n')
         assert reload(file, {}) == FAILED
         assert f"no node runs here in node.run_dir {tmp_path}/run" in capsys.readouterr().err
+
+    def test_a_pipe_is_refused_without_a_wait(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert reload(tmp_path / "pipe", {}) == REFUSED
+        assert "is a pipe" in capsys.readouterr().err
 
     def test_a_port_that_was_given_counts(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
