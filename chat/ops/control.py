@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chat.wire.schema import UNREADABLE
 from shard.channel import MESSAGE_BYTES, signal_me
 
 MOST_ASKERS: Final = 16
@@ -102,7 +103,7 @@ def _read(question: bytes) -> str:
     """What is asked for; "" for what is no question."""
     try:
         found: dict[str, Any] = msgspec.json.decode(question, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""
     return str(found.get("ask", ""))
 

@@ -24,6 +24,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from chat.wire.schema import UNREADABLE
 from chat.workers.filelock import CannotArchive, lock
 from chat.workers.records import Cursor, Key, Missing, Record, line_of, line_of_missing
 
@@ -122,7 +123,7 @@ class JsonLines:
             return msgspec.json.decode(self._side.read_bytes(), type=Checkpoint)
         except FileNotFoundError:
             return Checkpoint(secrets.token_hex(6), 0, {})
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise CannotArchive(
                 f"{self._side} is no cursor of an archive ({error}): remove it, and the archive "
                 "itself will be read"
@@ -157,7 +158,7 @@ class JsonLines:
             cursor = self.cursors.get(partition)
             if new and (cursor is None or cursor.before(entry)):
                 self.cursors[partition] = Cursor(entry, -1)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
+        except (*UNREADABLE, KeyError, TypeError, AttributeError):
             raise CannotArchive(f"{self._path} has a line that is none of an archive's") from None
 
     def _mark(self) -> None:

@@ -45,7 +45,10 @@ class TestAsking:
         asking.join(30)
         assert msgspec.json.decode(answers[0]) == {"it": "is done"}
 
-    @pytest.mark.parametrize("question", [b"x", b"[]", b'{"ask"', b"\xff", b"1"])
+    @pytest.mark.parametrize(
+        "question",
+        [b"x", b"[]", b'{"ask"', b"\xff", b"1", b'{"ask":"\xff"}', b'{"ask":' + b"[" * 9_000],
+    )
     def test_what_is_no_question_is_an_empty_one(
         self, control: Control, tmp_path: Path, question: bytes
     ) -> None:

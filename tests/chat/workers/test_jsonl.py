@@ -132,12 +132,13 @@ def test_only_the_end_of_a_long_file_is_read(path: Path, monkeypatch: pytest.Mon
     assert len(lines(path)) == 49
 
 
-def test_what_is_no_archive_is_left_as_it_is(path: Path) -> None:
-    path.write_text('{"some":"thing"}\n')
+@pytest.mark.parametrize("other", [b'{"some":"thing"}', b'"\xff"', b"[" * 9_000])
+def test_what_is_no_archive_is_left_as_it_is(path: Path, other: bytes) -> None:
+    path.write_bytes(other + b"\n")
     with pytest.raises(CannotArchive, match="none of an archive's"):
         JsonLines(path)
     path.write_text("")
-    (path.parent / "a.jsonl.cursor").write_text("nonsense")
+    (path.parent / "a.jsonl.cursor").write_bytes(other)
     with pytest.raises(CannotArchive, match="remove it"):
         JsonLines(path)
 
