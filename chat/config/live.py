@@ -42,6 +42,8 @@ LIVE: Final = frozenset(
     }
 )
 """Keys that a reload applies. Any other needs a restart."""
+SHOWN_CHARS: Final = 200
+"""Of a value: those of all keys, before and after, fit a message of the control socket."""
 
 
 def value(config: Config, path: str) -> Any:
@@ -62,7 +64,8 @@ def printable(config: Config, path: str) -> str:
         return repr(public_url(found))
     if path in SECRETS:
         return "***" if found else "none"
-    return repr(list(found) if isinstance(found, tuple) else found)
+    shown = repr(list(found) if isinstance(found, tuple) else found)
+    return shown if len(shown) <= SHOWN_CHARS else f"{shown[: SHOWN_CHARS - 1]}…"
 
 
 class Live:

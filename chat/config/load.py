@@ -40,8 +40,10 @@ VARIABLES: Final = {PREFIX + path.replace(".", "_").upper(): path for path in TY
 IN_FILES: Final = {f"{variable}_FILE": variable for variable in VARIABLES}
 MOST_BYTES: Final = 262_144
 """Of a file that has the value of one key."""
-MOST_CONFIG_BYTES: Final = 1_048_576
+MOST_CONFIG_BYTES: Final = 262_144
 """Of the file that has all keys; the documented one has some 40,000."""
+MOST_PROBLEMS: Final = 100
+"""So many are told, as somebody's other file may have a mistake in each line."""
 
 
 class ConfigError(Exception):
@@ -56,7 +58,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], waits: bool = Fal
     """The defaults, under the file at `path` (TOML), under the environment; `waits`: the files may
     be pipes, and are waited for.
 
-    Raises ConfigError listing every problem of both at once.
+    Raises ConfigError listing the problems of both at once.
     """
     draft = _Draft(waits)
     if path is not None:
@@ -113,7 +115,7 @@ class _Draft:
         if section not in SECTIONS:
             near = KEYS if not isinstance(table, dict) else {name: f"[{name}]" for name in SECTIONS}
             kind = "section" if isinstance(table, dict) else "key outside the sections"
-            hint = words.did_you_mean(section, near)
+            hint = self.hint(section, near)
             self.problems.append(f"{words.name(section)}: unknown {kind}{hint}")
         elif not isinstance(table, dict):
             self.problems.append(f"{section}: expected a table, got {words.got(table)}")
@@ -130,7 +132,7 @@ class _Draft:
             elif path is None:
                 known = IN_FILES if variable.endswith("_FILE") else VARIABLES
                 near = {name.removeprefix(PREFIX): name for name in known}
-                hint = words.did_you_mean(variable.removeprefix(PREFIX).upper(), near)
+                hint = self.hint(variable.removeprefix(PREFIX).upper(), near)
                 self.problems.append(f"{words.name(variable)}: unknown variable{hint}")
             elif not _is_text(environ[variable]):
                 self.refuse(path, f"not UTF-8 (from {variable})")
@@ -156,7 +158,7 @@ class _Draft:
         if path not in TYPES:
             section, _, key = path.partition(".")
             own = {name: f"{section}.{name}" for name in SECTIONS[section].__struct_fields__}
-            hint = words.did_you_mean(key, KEYS | own)
+            hint = self.hint(key, KEYS | own)
             self.problems.append(f"{words.name(path)}: unknown key{hint}")
             return
         if path == "api.keys":
@@ -187,6 +189,11 @@ class _Draft:
         self.doubtful.add(path)
         self.problems.append(f"{path}: {fault}")
 
+    def hint(self, word: str, known: Mapping[str, str]) -> str:
+        """What an unknown word may have been meant to be: half a millisecond's work, which is not
+        done for what is not told."""
+        return "" if len(self.problems) >= MOST_PROBLEMS else words.did_you_mean(word, known)
+
     def config(self) -> Config:
         """What is sound, and defaults for the rest."""
         sections: dict[str, Any] = {name: SECTIONS[name](**self.values[name]) for name in SECTIONS}
@@ -199,7 +206,9 @@ class _Draft:
             if fault is not None:
                 self.problems.append(f"{paths[0]}: {fault}")
         if self.problems:
-            raise ConfigError(self.problems)
+            more = len(self.problems) - MOST_PROBLEMS
+            told = self.problems[:MOST_PROBLEMS]
+            raise ConfigError([*told, f"and {more} more"] if more > 0 else told)
         return config
 
 

@@ -15,6 +15,7 @@ from chat.config.load import ConfigError, load_config, sound_part
 from chat.ops.control import NoAnswer, ask
 from chat.ops.reloading import ANSWER_S, Change, Reloaded
 from chat.ops.rundir import control_of_node
+from chat.wire.schema import UNREADABLE
 
 APPLIED: Final = 0
 FAILED: Final = 1
@@ -39,6 +40,9 @@ def reload(path: Path | None, environ: Mapping[str, str], port: int | None = Non
         result = msgspec.json.decode(ask(control, "reload", WAIT_S), type=Reloaded)
     except NoAnswer as why:
         print(f"danmaku: {why}", file=sys.stderr)
+        return FAILED
+    except UNREADABLE as error:
+        print(f"danmaku: {control}: no answer to a reload: {error}", file=sys.stderr)
         return FAILED
     print(*told(result), sep="\n", file=sys.stderr if result.problems else sys.stdout)
     return status(result)

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.config.live import LIVE, Live, differing, printable, value
+from chat.config.live import LIVE, SHOWN_CHARS, Live, differing, printable, value
 from chat.config.sections import SECRETS, TYPES, Config
 from tests.chat.config.changed import SECRET, changed
 
@@ -90,3 +91,12 @@ class TestPrinting:
         assert printable(Config(), "server.origins") == "['*']"
         assert printable(Config(), "auth.guests") == "'type'"
         assert printable(Config(), "auth.secret") == "none"
+
+    def test_a_long_one_is_cut(self) -> None:
+        config = changed(Config(), "server.origins")
+        many = tuple(f"https://site-{number}.example" for number in range(10_000))
+        msgspec.structs.force_setattr(config.server, "origins", many)
+        shown = printable(config, "server.origins")
+        assert shown.startswith("['https://site-0.example', ")
+        assert shown.endswith("…")
+        assert len(shown) == SHOWN_CHARS

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chat.config import words
 from chat.config.load import VARIABLES, ConfigError, load_config
 from chat.config.sections import SECTIONS, TYPES, Config
 from tests.chat.config.refusals import problems_of, refusal
@@ -189,6 +191,16 @@ class TestProblems:
             '"loud" (from DANMAKU_LOG_LEVEL)',
             "rooms.history: 10 is less than rooms.history_on_join, 30",
         ]
+
+    def test_of_very_many_some_are_told_and_the_rest_are_counted(
+        self, toml: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hints = Mock(return_value="")
+        monkeypatch.setattr(words, "did_you_mean", hints)
+        toml.write_text("".join(f"[section{i}]\n" for i in range(1_000)))
+        problems = problems_of(toml, {})
+        assert problems[99:] == ["section99: unknown section", "and 900 more"]
+        assert hints.call_count == 100
 
     def test_the_message_is_all_of_them(self) -> None:
         assert str(ConfigError(["a: one", "b: two"])) == "a: one\nb: two"

@@ -1,12 +1,15 @@
 """What `danmaku reload` prints and ends with; a real node is asked in tests/e2e/test_reload.py."""
 
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from chat.ops.reload import APPLIED, FAILED, REFUSED, RESTART, reload, status, told
 from chat.ops.reloading import Change, Reloaded
+from shard.channel import MESSAGE_BYTES
 
 LIVE = [Change("limits.text_chars", "300", "200"), Change("auth.guests", "'type'", "'read'")]
 LATER = [Change("server.port", "8000", "9000")]
@@ -71,11 +74,29 @@ class TestFinding:
     def test_a_socket_nobody_listens_at_is_said(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        import socket
-
         (tmp_path / "run").mkdir()
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as left:
             left.bind(str(tmp_path / "run/control.sock"))
         environ = {"DANMAKU_NODE_RUN_DIR": f"{tmp_path}/run"}
         assert reload(None, environ) == FAILED
         assert "Connection refused" in capsys.readouterr().err
+
+    def test_what_is_no_answer_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "run").mkdir()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(str(tmp_path / "run/control.sock"))
+            other.listen()
+
+            def answer() -> None:
+                way, _ = other.accept()
+                with way:
+                    way.recv(MESSAGE_BYTES)
+                    way.send(b'{"file":"cu')
+
+            answering = threading.Thread(target=answer)
+            answering.start()
+            assert reload(None, {"DANMAKU_NODE_RUN_DIR": f"{tmp_path}/run"}) == FAILED
+            answering.join()
+        assert "no answer to a reload" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from chat.config.sections import Config
 from chat.ops import reloading
 from chat.ops.reloading import ANSWER_S, Change, Heard, Reloaded, Reloading, answer_with
 from chat.ops.servicemanager import READY, RELOADING
-from shard.channel import Channel, Line
+from shard.channel import MESSAGE_BYTES, Channel, Line
 from tests.chat.config.changed import changed
 
 
@@ -169,6 +169,7 @@ class TestRefusing:
         }
         assert "nobody could be told" in result.trouble[0]
         assert node.live.config == Config()
+        assert len(msgspec.json.encode(result)) < MESSAGE_BYTES
 
 
 class TestWhoDoesNotAnswer:
