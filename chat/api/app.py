@@ -5,10 +5,11 @@ raised and becomes a response in `_failures`. Starlette routes and streams; bodi
 `bodies`, because a client wants every problem at once and a bulk stream never fits in memory.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from chat.api import asked, openapi, page
 from chat.api.answers import answer, failure
-from chat.api.bodies import BadBody, read_broadcast, read_messages
+from chat.api.bodies import BadBody, Steps, read_broadcast, read_messages
 from chat.api.centrifugal import Centrifugal
 from chat.api.doors import Doors
 from chat.api.guard import Guard
@@ -56,6 +57,7 @@ from chat.policy.orders import Missing, NotDone
 from chat.wire.schema import ErrorCode, Msg, Removed, Sequenced
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -126,7 +128,8 @@ class Api:
             idle_s = self._config.api.stream_idle_s
             return answer(await lines.publish(Incoming(request, idle_s, self._drain)))
         asked.want_json(kind, JSON, NDJSON)
-        messages = read_messages(await asked.document(request, self._config, self._drain), limits)
+        body = await asked.document(request, self._config, self._drain)
+        messages = await in_turns(read_messages(body, limits))
         published = PublishedOut(0, 0)
         tally(published, await self._doors.publishing.publish([room], messages))
         return answer(published)
@@ -134,7 +137,7 @@ class Api:
     async def broadcast(self, request: Request) -> Response:
         asked.want_json(content_type(request), JSON)
         body = await asked.document(request, self._config, self._drain)
-        broadcast, messages = read_broadcast(body, self._config.limits)
+        broadcast, messages = await in_turns(read_broadcast(body, self._config.limits))
         if broadcast.rooms is not None:
             published = PublishedOut(0, 0)
             rooms = list(dict.fromkeys(broadcast.rooms))
@@ -204,6 +207,17 @@ class Api:
         return Response(
             self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+
+async def in_turns(steps: Steps[T]) -> T:
+    """What comes with the last step, with a turn of others' behind each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as last:
+            found: T = last.value
+            return found
+        await asyncio.sleep(0)
 
 
 def _viewers(crowd: Crowd) -> tuple[str, int, int, int | None, int]:

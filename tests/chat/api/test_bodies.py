@@ -2,6 +2,7 @@
 however lines are cut into chunks, they are the same lines, while no more than one is held."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -11,20 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chat.api import bodies
 from chat.api.bodies import (
     MAX_LISTED,
     MAX_QUOTED,
+    STEP,
     BadBody,
     LineSplitter,
-    read_broadcast,
+    Steps,
     read_fields,
     read_line,
-    read_messages,
 )
 from chat.api.models import MessageIn, Problem
 from chat.api.rulings import SanctionIn
 from chat.config.sections import Limits
 from chat.policy.text import is_clean, room_problem
+from tests.chat.api.reading import read_broadcast, read_messages
 
 LIMITS = Limits(text_chars=10, room_chars=8)
 
@@ -175,6 +178,25 @@ class TestPaths:
     def test_no_more_than_a_hundred_are_listed(self) -> None:
         assert len(problems_of([{"text": ""}] * 150)) == MAX_LISTED
         assert len(problems_of({f"x{i}": 1 for i in range(150)})) == MAX_LISTED
+
+    def test_nothing_is_checked_that_is_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        checked: list[str] = []
+        real = bodies.message_of
+
+        def counted(document: Any, path: str, limits: Limits) -> MessageIn:
+            checked.append(path)
+            return real(document, path, limits)
+
+        monkeypatch.setattr(bodies, "message_of", counted)
+        assert len(problems_of([{"text": ""}] * 1_000)) == MAX_LISTED
+        assert len(checked) == MAX_LISTED
+
+    @pytest.mark.parametrize("reading", [bodies.read_messages, bodies.read_broadcast])
+    def test_others_have_a_turn_after_each_step(self, reading: Callable[..., Steps[Any]]) -> None:
+        many: Any = [{"text": "x"}] * (3 * STEP)
+        if reading is bodies.read_broadcast:
+            many = {"rooms": ["r"], "messages": many}
+        assert len(list(reading(encoded(many), LIMITS))) == 3
 
     def test_null_is_as_good_as_absent_in_a_broadcast(self) -> None:
         document = {"all": True, "rooms": None, "users": None, "messages": None}

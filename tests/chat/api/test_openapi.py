@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from chat.api.app import create_app
-from chat.api.bodies import BadBody, read_broadcast, read_messages
+from chat.api.bodies import BadBody
 from chat.api.incoming import Drain
 from chat.api.metrics import API_FIELDS, Metrics
 from chat.api.openapi import document, operations, queries
@@ -20,6 +20,7 @@ from chat.config.sections import Config, Limits
 from chat.counters import FIELDS
 from chat.ops.engine import EmbeddedEngine
 from pool.scoreboard import Scoreboard
+from tests.chat.api.reading import read_broadcast, read_messages
 from tests.chat.api.rig import NDJSON, Api, messages_of, quoted
 from tests.chat.rig import configured
 

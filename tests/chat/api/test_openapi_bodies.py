@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from chat.api.bodies import BadBody, read_broadcast, read_fields, read_messages
+from chat.api.bodies import BadBody, read_fields
 from chat.api.rulings import KickIn, SanctionIn, SettingsIn
 from chat.api.word_paths import CheckIn
 from chat.config.sections import Limits
 from chat.policy.text import clean_text
+from tests.chat.api.reading import read_broadcast, read_messages
 from tests.chat.api.test_bodies import near_broadcasts, near_messages
 from tests.chat.api.test_openapi import SCHEMAS, validator
 

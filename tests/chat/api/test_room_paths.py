@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from chat.api.bodies import BadBody, read_broadcast
+from chat.api.bodies import BadBody
 from chat.api.models import MAX_NOTICES
 from chat.api.room_paths import STRUCTS, paths
 from chat.config.sections import Limits
+from tests.chat.api.reading import read_broadcast
 from tests.chat.api.rig import Api
 from tests.chat.api.test_openapi import DOCUMENT, SCHEMAS, validator
 
