@@ -7,6 +7,8 @@
  * owner. What says that there is no network is a hint, and no end.
  * Danger: a browser hides the server's pings. Silence may be a quiet room or a dead link, so after
  * 2.5 heartbeats of it we ask.
+ * Danger: in Node an error that a socket's handler throws ends the process, and a proxy may send
+ * anything. What is no frame or no event is ignored, whatever it is.
  * Danger: a token may have to be waited for, and the link be closed or tried anew meanwhile. What is
  * waited for is of one attempt, and nobody's any more after it.
  */
@@ -222,17 +224,27 @@ export class Link {
     this.#askedAt = null;
     for (const event of events) {
       if (this.#socket !== socket) return; // a listener closed it
-      if (event.t === "welcome") this.#welcomed(event);
-      else if (event.t === "bye") this.#bye = event;
-      this.#on.event(event);
-      if (event.t === "welcome" && this.#socket === socket) this.#on.state({ state: "open" });
+      try {
+        this.#take(event);
+      } catch (error) { // listeners' own errors never come here
+        console.warn(`danmaku: an event that nobody can read was ignored: ${error}`);
+      }
     }
+  }
+
+  /** @param {WireEvent} event */
+  #take(event) {
+    const socket = this.#socket;
+    if (event.t === "welcome") this.#welcomed(event);
+    else if (event.t === "bye") this.#bye = event;
+    this.#on.event(event);
+    if (event.t === "welcome" && this.#socket === socket) this.#on.state({ state: "open" });
   }
 
   /** @param {WireEvent} event */
   #welcomed(event) {
     this.#welcomedAt = this.#env.now();
-    this.#heartbeatMs = event.heartbeat * 1000;
+    if (event.heartbeat > 0) this.#heartbeatMs = event.heartbeat * 1000;
     this.#guest = event.guest ?? this.#guest;
     this.answered();
     this.#spent = null;
@@ -279,7 +291,7 @@ export class Link {
   #comeBack(reason, code = 0) {
     this.#env.clearTimeout(this.#comeback);
     const told = this.#bye?.reconnect_in;
-    const delay = told === undefined ? backoffMs(this.#failures, this.#env.random) : told * 1000;
+    const delay = typeof told === "number" && told >= 0 ? told * 1000 : backoffMs(this.#failures, this.#env.random);
     this.#failures += 1;
     this.#comeback = this.#env.setTimeout(() => this.#open(), delay);
     this.#on.state({ state: "connecting", reason, code, returnAt: this.#env.now() + delay });

@@ -433,3 +433,34 @@ test("a frame that is not JSON, or an event of a newer server, is survived", (t)
   world.hear({ t: "confetti", room: "r", seq: 9 }, { t: "msg", room: "r", seq: 6 }, { t: "new" }, msgs(6));
   assert.deepEqual(world.seqs(), [[6]]);
 });
+
+describe("what a proxy may make of it", () => {
+  const BAD = [
+    null, 5, "x", [], {}, { t: "msgs", room: "r", epoch: "e", seq: 6, to: 6 },
+    msgs(6, 6, { m: [null] }), msgs(6, 6, { m: [{ text: "x" }] }), msgs(6, 6, { m: [{ uid: 5, text: "x" }] }),
+    { t: "joined", room: "r" }, { t: "error" }, { t: "welcome" },
+  ];
+  for (const bad of BAD) {
+    test(`${JSON.stringify(bad)} throws nothing at the socket, and hides nothing behind it`, (t) => {
+      t.mock.method(console, "warn", () => {});
+      world.enter();
+      world.hear(bad, { t: "online", room: "r", count: 7 });
+      assert.equal(world.seen("online").at(-1).count, 7);
+    });
+  }
+
+  test("a heartbeat that is no number leaves the one before", () => {
+    world.enter({ heartbeat: "soon" });
+    world.advance(75_000 + 2_000);
+    assert.equal(world.sent("ping").length, 1);
+  });
+
+  for (const told of [-1, "soon", null]) {
+    test(`a wait of ${told} is a back-off's`, () => {
+      world.enter();
+      world.hear({ t: "bye", reason: "x", reconnect_in: told });
+      world.lose(4000);
+      assert.equal(world.state.returnAt, world.time + 250);
+    });
+  }
+});
