@@ -7,9 +7,8 @@ again, because everything asked here may be repeated. Each path part is percent-
 Danger: an error's text goes to a terminal or a log. The key must not be in it.
 """
 
-import json
 from collections.abc import Iterator
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 from urllib.parse import quote
 
 import httpx
@@ -26,6 +25,13 @@ class Refused(ClientError):
         super().__init__(message)
         self.status = status
         self.problems = problems
+
+
+class Answer(dict[str, Any]):
+    """A JSON object of the API's. What it lacks is a ClientError: it is another server's."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise ClientError(f"what answers says nothing of {name!r}; is it the API?")
 
 
 class Backend:
@@ -61,7 +67,7 @@ class Backend:
     def ask(
         self, method: str, *path: str, body: object = None, query: dict[str, Any] | None = None
     ) -> Any:
-        """The answer to `method /v1/…`. Raises Refused, and ClientError where none comes."""
+        """The Answer to `method /v1/…`. Raises Refused, and ClientError where none comes."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             where = "/".join(quote(part, safe="") for part in ("v1", *path))
@@ -72,14 +78,18 @@ class Backend:
             return _parsed(answer)
         raise refused(answer, self._url, self._key)
 
-    def pages(self, name: str, *path: str, after: str = "", limit: int = 1000) -> Iterator[Any]:
+    def pages(self, name: str, *path: str, after: str = "", limit: int = 1000) -> Iterator[Answer]:
         """All of a list that comes in pages, called `name` in the answers."""
         while True:
             page = self.ask("GET", *path, query={"after": after or None, "limit": limit})
-            yield from page[name]
-            if page["next"] is None:
+            items, behind = page[name], page["next"]
+            objects = isinstance(items, list) and all(isinstance(one, Answer) for one in items)
+            if not objects or behind == after:
+                raise ClientError(f"what answers has no pages of {name!r}; is it the API?")
+            yield from items
+            if behind is None:
                 return
-            after = page["next"]
+            after = behind
 
 
 def unanswered(error: Exception, url: str, timeout_s: float) -> ClientError:
@@ -99,7 +109,7 @@ def refused(answer: httpx.Response, url: str, with_key: bool) -> Refused:
         message, problems = str(error["message"]), error.get("problems", [])
         told = tuple(": ".join(filter(None, (p.get("path"), p["message"]))) for p in problems)
         again = error.get("retry_after")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Refused(status, f"{url} answers HTTP {status}; is it the API's address?")
     if status == 401:
         had = "the key is none of this server's" if with_key else "a key is needed here"
@@ -112,11 +122,14 @@ def refused(answer: httpx.Response, url: str, with_key: bool) -> Refused:
 
 def _parsed(answer: httpx.Response) -> Any:
     try:
-        return answer.json()
-    except json.JSONDecodeError:
+        found = answer.json(object_hook=Answer)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Answer):
         raise ClientError(
-            f"{answer.url.copy_with(path='/')} answers no JSON; is it the API?"
-        ) from None
+            f"{answer.url.copy_with(path='/', query=None)} answers no JSON object; is it the API?"
+        )
+    return found
 
 
 def _is_http(url: str) -> bool:

@@ -354,7 +354,8 @@ def audit(
     key: Key = "",
 ) -> None:
     """Show what moderators did, oldest first."""
-    after = f"{int((time.time() - hours * 3600) * 1000)}-0" if hours else ""
+    since = time.time() - hours * 3600
+    after = f"{int(since * 1000)}-0" if hours and since > 0 else ""
     with open_api(api, key) as backend:
         for entry in backend.pages("entries", "audit", after=after):
             if json:

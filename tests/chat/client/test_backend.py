@@ -14,6 +14,7 @@ from chat.client.link import ClientError
 from shard.listen import listen
 
 KEY = "a-key-that-nobody-may-see"
+DEEP = b"[" * 9_000
 
 
 class Canned(BaseHTTPRequestHandler):
@@ -90,9 +91,11 @@ class TestAsking:
 
     def test_pages_follow_one_another_to_the_last(self, server: CannedServer) -> None:
         for numbers, following in (([1, 2], "b"), ([], "c"), ([3], None)):
-            server.will_say(200, {"entries": numbers, "next": following})
+            entries = [{"number": number} for number in numbers]
+            server.will_say(200, {"entries": entries, "next": following})
         with Backend(server.url) as backend:
-            assert list(backend.pages("entries", "audit", after="a")) == [1, 2, 3]
+            found = [one["number"] for one in backend.pages("entries", "audit", after="a")]
+        assert found == [1, 2, 3]
         assert [path.partition("after=")[2][0] for path, _ in server.asked] == ["a", "b", "c"]
 
 
@@ -118,16 +121,39 @@ class TestRefusals:
         found = refused(server)
         assert str(found) == "the bus does not answer; try again in 2 s"
 
-    @pytest.mark.parametrize("body", [b"<html>", [], {"error": "x"}, {"error": {}}, b"\xff"])
+    @pytest.mark.parametrize("body", [b"<html>", [], {"error": "x"}, {"error": {}}, b"\xff", DEEP])
     def test_whoever_is_not_the_api(self, server: CannedServer, body: Any) -> None:
         server.will_say(404, body)
         found = refused(server)
         assert str(found) == f"{server.url} answers HTTP 404; is it the API's address?"
 
-    def test_an_answer_that_is_no_json(self, server: CannedServer) -> None:
-        server.will_say(200, b"hello")
+    @pytest.mark.parametrize("body", [b"hello", b"", b"null", b"[]", b"5", b"\xff", DEEP])
+    def test_an_answer_that_is_none_of_the_api_s(self, server: CannedServer, body: bytes) -> None:
+        server.will_say(200, body)
         with Backend(server.url) as backend, pytest.raises(ClientError, match="no JSON"):
             backend.ask("GET", "audit")
+
+    def test_what_an_answer_does_not_have(self, server: CannedServer) -> None:
+        server.will_say(200, {"other": {}})
+        with Backend(server.url) as backend:
+            found = backend.ask("GET", "words")
+        for of in (found, found["other"]):
+            with pytest.raises(ClientError, match="nothing of 'mask'; is it the API"):
+                of["mask"]
+
+    @pytest.mark.parametrize(
+        "page",
+        [
+            {"entries": None, "next": None},
+            {"entries": [5], "next": None},
+            {"entries": []},
+            {"entries": [], "next": "a"},
+        ],
+    )
+    def test_pages_that_are_none_or_have_no_end(self, server: CannedServer, page: Any) -> None:
+        server.will_say(200, page)
+        with Backend(server.url) as backend, pytest.raises(ClientError, match="is it the API"):
+            list(backend.pages("entries", "audit", after="a"))
 
 
 class TestNobodyThere:

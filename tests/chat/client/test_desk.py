@@ -46,6 +46,7 @@ class TestUse:
             *((one, "u", "--reason", "x") for one in ("unmute", "unban", "kick", "clear")),
             *(("delete", "r", "1"), ("clear", "r"), ("settings", "r"), ("audit",)),
             *(("words", "show"), ("words", "check", "x"), ("words", "add", "mask", "x")),
+            *(("audit", "--hours", hours) for hours in ("1e9", "1e308", "inf")),
         ],
     )
     def test_without_a_node_each_says_so(self, command: tuple[str, ...]) -> None:
