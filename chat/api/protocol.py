@@ -21,11 +21,11 @@ It does so by `flow.resume_reading`, so that is where it is stopped.
 """
 
 import asyncio
-import urllib.parse
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote_from_bytes, unquote
 
 import httptools
 import uvicorn
@@ -36,6 +36,7 @@ from uvicorn.server import ServerState
 from chat.api.answers import failure
 from chat.api.passed import PASSED, Passed
 from chat.api.places import Places
+from shard.handshake import PRINTABLE
 
 SLICE: Final = 1024
 """Bytes parsed at once: some fifty of the shortest requests, which is what may wait."""
@@ -133,6 +134,7 @@ class Protocol(HttpToolsProtocol):
         self._at = 0
         self._untold = 0
         self._told = self._in_head = self._over = False
+        self._in_message = self._in_line = False
         self._answering: Cycle | None = None
         self._wrong: Refusal | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -208,8 +210,10 @@ class Protocol(HttpToolsProtocol):
         while self._at < len(self._read) and not self.flow.read_paused:
             if self._over or self.transport.is_closing():
                 return
-            piece = self._read[self._at : self._at + SLICE]
+            piece: bytes | memoryview = self._read[self._at : self._at + SLICE]
             self._at += len(piece)
+            if self._in_line or not self._in_message:
+                piece = self._in_ascii(bytes(piece))
             self._told = False
             try:
                 self.parser.feed_data(piece)
@@ -224,8 +228,15 @@ class Protocol(HttpToolsProtocol):
             if self._untold > HEAD_BYTES:
                 self._refuse(HEAD_TOO_LARGE)
 
+    def _in_ascii(self, piece: bytes) -> bytes:
+        """What is here of a first line, encoded where it is raw UTF-8; httptools takes none."""
+        line, end, rest = piece.partition(b"\n")
+        self._in_line = not end
+        return quote_from_bytes(line, PRINTABLE).encode() + end + rest
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_message = True
         self._told = self._in_head = True
         self._within(HEAD_S, self._head_overdue)
 
@@ -266,8 +277,9 @@ class Protocol(HttpToolsProtocol):
         url = httptools.parse_url(self.url)
         self.scope["method"] = self.parser.get_method().decode("ascii")
         self.scope["http_version"] = self.parser.get_http_version()
-        self.scope["raw_path"] = url.path
-        self.scope["path"] = urllib.parse.unquote(url.path.decode("ascii"))
+        path = url.path or b"/"  # of a URL that is a host and no more
+        self.scope["raw_path"] = path
+        self.scope["path"] = unquote(path.decode("ascii"))
         self.scope["query_string"] = url.query or b""
         if self._passed is not None:
             self.scope[PASSED] = True  # type: ignore[typeddict-unknown-key]
@@ -275,6 +287,10 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._told = True
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
 
     # --- answering -----------------------------------------------------------------------------
 

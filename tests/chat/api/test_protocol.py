@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chat.api.protocol import SLICE
 from chat.ops.engine import EmbeddedEngine
+from shard.handshake import Elsewhere, Terms, respond
 from tests.chat.api.rig import NDJSON, Api, chunk, lines, messages_of, until
 from tests.chat.api.wire import LAST, Wire, answered, head, heard, is_cut_off, statuses
 from tests.chat.rig import BOUND_S
@@ -102,6 +103,39 @@ def made_request(kind: str, size: int) -> tuple[bytes, int]:
     return begin + body + b"0\r\n" + trailer + b"\r\n", size + 1
 
 
+class TestTargets:
+    @pytest.mark.parametrize("step", [1, 3, 1_000_000])
+    async def test_raw_utf_8_is_taken_as_what_it_would_be_encoded(self, step: int) -> None:
+        """A header's bytes, and a body's, stay what they are."""
+        asked = "POST /v1/弹?q=花 HTTP/1.1\r\nX: 花\r\nContent-Length: 3\r\n\r\n花".encode()
+        wire = Wire()
+        for _ in range(3):
+            for at in range(0, len(asked), step):
+                wire.feed(asked[at : at + step])
+            await wire.run()
+        await wire.end()
+        assert len(wire.scopes) == 3
+        for scope in wire.scopes:
+            assert scope["path"] == "/v1/弹"
+            assert scope["raw_path"] == b"/v1/%E5%BC%B9"
+            assert scope["query_string"] == b"q=%E8%8A%B1"
+            assert dict(scope["headers"])[b"x"].decode() == "花"
+        assert wire.bodies == [("花".encode(), False)] * 3
+
+    @pytest.mark.parametrize("target", [b"http://host", b"http://host?x=1"])
+    async def test_a_url_that_is_a_host_and_no_more_is_its_root(self, target: bytes) -> None:
+        wire = Wire()
+        wire.feed(b"GET %b HTTP/1.1\r\nHost: host\r\n\r\n" % target)
+        await wire.end()
+        [scope] = wire.scopes
+        assert (scope["path"], scope["raw_path"]) == ("/", b"/")
+
+    @pytest.mark.parametrize("target", ["/弹", "http://host"])
+    def test_a_shard_passes_both_on(self, target: str) -> None:
+        reply = respond(f"GET {target} HTTP/1.1\r\nHost: host\r\n\r\n".encode(), Terms())
+        assert isinstance(reply, Elsewhere)
+
+
 class TestHalfClosing:
     def test_who_has_said_all_still_gets_every_answer(self, api: Api, room: str) -> None:
         body = lines({"text": "a"})
@@ -180,7 +214,7 @@ class TestBrokenRequests:
         [
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
             b"hello\r\n\r\n",
-            b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",

@@ -39,6 +39,7 @@ class Wire(asyncio.Transport):
         self.ended = False
         self.bodies: list[tuple[bytes, bool]] = []
         """What each request brought, and whether it was cut."""
+        self.scopes: list[Scope] = []
         config = uvicorn.Config(
             self._app, lifespan="off", log_config=None, ws="none", interface="asgi3"
         )
@@ -48,6 +49,7 @@ class Wire(asyncio.Transport):
         self.protocol.connection_made(self)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
         body, message = b"", await receive()
         while message["type"] == "http.request":
             body += message["body"]
