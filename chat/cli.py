@@ -227,6 +227,8 @@ def archive(
 ) -> None:
     """Keep everything that is said in a file, until Ctrl-C; goes on where the file ends."""
     loaded = load(config)
+    for one in rooms or ():
+        check_rooms(one, loaded.limits.room_chars)
 
     from chat.ops import logs
     from chat.ops.rundir import bus_of_node
@@ -291,6 +293,16 @@ def token(
     except OSError as error:
         fail(f"{key} cannot be read: {error.strerror}")
     print(made)
+
+
+def check_rooms(text: str, most: int) -> None:
+    """Raises BadParameter for what names no room and is no beginning of names, as `live:*` is."""
+    from chat.policy.text import room_problem
+
+    begins = text.removesuffix("*")
+    # What names begin with may itself be none: "" is.
+    if room_problem(text if begins == text else f"{begins}-", most + 1):
+        raise typer.BadParameter(f"{text!r} is no room, as live:42 is, nor many, as live:* is")
 
 
 def parse_role(text: str) -> tuple[str, str]:

@@ -253,6 +253,20 @@ class TestArchive:
         assert done.exit_code == 1
         assert "no node runs here on port 8000" in done.output
 
+    @pytest.mark.parametrize("rooms", ["", "a*b", "live:**", "a b", "x" * 70 + "*"])
+    def test_rooms_that_there_cannot_be_are_refused(self, rooms: str) -> None:
+        done = run("archive", "--to", "a.txt", "--rooms", "live:*", "--rooms", rooms)
+        assert done.exit_code == 2
+        assert "Usage" in done.output
+
+    @pytest.mark.parametrize("rooms", ["*", "live:*", ".*", "弹幕"])
+    def test_rooms_that_there_may_be_are_taken(
+        self, rooms: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DANMAKU_BUS_URL", NOWHERE)
+        done = run("archive", "--to", "a.txt", "--rooms", rooms)
+        assert "a.txt ends neither in .jsonl nor in .sqlite" in done.output
+
 
 class TestToken:
     @pytest.fixture
