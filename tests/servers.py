@@ -19,17 +19,17 @@ from redis.exceptions import RedisError
 
 from bench.local import free_port
 from chat.ops.engine import EmbeddedEngine, EngineError, find_binary
+from tests.patience import PATIENCE_S
 
 DEAD_MS = 2_000
 """Silence after which a server is taken for dead."""
-BOUND_S = 30.0
 MASTERS = 3
 NAME = "mymaster"
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
     """Returns when `condition` holds; what a server cannot answer yet does not."""
-    deadline = time.monotonic() + BOUND_S
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
             if condition():

@@ -74,7 +74,7 @@ class TestDeflate:
         with served(ACCEPT + text(JOINED), frame + frame, messages(9)) as (viewers, heard):
             viewers.ask("deflate")
             viewers.ask("connect 1 1 /ws?room=a")
-            seen = viewers.ask("wait messages 3 5000")
+            seen = viewers.ask("wait messages 3 60000")
         assert (seen["messages"], seen["gaps"], seen["repeats"]) == (3, 0, 1)
         assert b"Sec-WebSocket-Extensions: permessage-deflate\r\n" in heard[0]
 
@@ -88,7 +88,7 @@ class TestCounting:
     def test_messages_are_counted_and_history_is_not(self) -> None:
         with served(ACCEPT + text(JOINED), messages(8, 9), messages(10)) as (viewers, _):
             assert viewers.ask("connect 1 1 /ws?room=a")["ok"] == 1
-            seen = viewers.ask("wait messages 3 5000")
+            seen = viewers.ask("wait messages 3 60000")
         assert (seen["reached"], seen["frames"], seen["messages"]) == (True, 3, 3)
         assert (seen["gaps"], seen["repeats"]) == (0, 0)
 
@@ -96,7 +96,7 @@ class TestCounting:
         frames = messages(9, 9), messages(12, 14), messages(14)
         with served(ACCEPT + text(JOINED), *frames) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
-            seen = viewers.ask("wait messages 5 5000")
+            seen = viewers.ask("wait messages 5 60000")
         assert (seen["gaps"], seen["repeats"]) == (2, 2)
 
     def test_what_a_batch_covers_and_does_not_show_is_no_gap(self) -> None:
@@ -105,7 +105,7 @@ class TestCounting:
         frames = messages(8, 10, 11), text(f"[{empty},{shed}]"), messages(16)
         with served(ACCEPT + text(JOINED), *frames) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
-            seen = viewers.ask("wait messages 4 5000")
+            seen = viewers.ask("wait messages 4 60000")
         assert (seen["frames"], seen["gaps"], seen["repeats"]) == (4, 0, 0)
 
     def test_batches_are_found_among_other_events(self) -> None:
@@ -115,7 +115,7 @@ class TestCounting:
         frame = text("[" + ",".join(events) + "]")
         with served(ACCEPT + text(JOINED), frame, messages(11)) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
-            seen = viewers.ask("wait messages 4 5000")
+            seen = viewers.ask("wait messages 4 60000")
         assert (seen["frames"], seen["messages"], seen["acks"], seen["pongs"]) == (3, 4, 1, 1)
         assert (seen["gaps"], seen["repeats"]) == (0, 0)
 
@@ -123,13 +123,13 @@ class TestCounting:
         stream = ACCEPT + text(JOINED) + messages(8, 9) + text("x" * 300) + messages(10)
         with served(*(bytes([one]) for one in stream)) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
-            seen = viewers.ask("wait messages 3 5000")
+            seen = viewers.ask("wait messages 3 60000")
         assert (seen["frames"], seen["messages"], seen["gaps"]) == (4, 3, 0)
 
     def test_a_large_binary_frame_is_one_frame(self) -> None:
         with served(ACCEPT + encode(BINARY, b"y" * 100_000)) as (viewers, _):
             viewers.ask("connect 1 1 /")
-            seen = viewers.ask("wait frames 1 5000")
+            seen = viewers.ask("wait frames 1 60000")
         assert (seen["frames"], seen["bytes"]) == (1, 100_000)
 
     def test_latency_is_the_age_of_the_stamp_in_the_text(self) -> None:
@@ -137,7 +137,7 @@ class TestCounting:
         marked = text(f"[{batch(8, said=f'@{stamp} hi')}]")
         with served(ACCEPT + text(JOINED), marked) as (viewers, _):
             viewers.ask("connect 1 1 /ws?room=a")
-            viewers.ask("wait messages 1 5000")
+            viewers.ask("wait messages 1 60000")
             seen = viewers.ask("latency")
         assert seen["samples"] == 1
         assert 3_000_000 <= seen["max_us"] < 60_000_000
@@ -151,7 +151,7 @@ class TestAnotherProtocol:
         with served(ACCEPT, *frames) as (viewers, _):
             viewers.ask("words PONG +OK @")
             assert viewers.ask("connect 1 1 /")["ok"] == 1
-            seen = viewers.ask("wait acks 2 5000")
+            seen = viewers.ask("wait acks 2 60000")
             oldest = viewers.ask("latency")["max_us"]
         assert (seen["frames"], seen["messages"], seen["acks"], seen["gaps"]) == (4, 2, 2, 0)
         assert oldest >= 3_000_000
@@ -160,7 +160,7 @@ class TestAnotherProtocol:
         with served(ACCEPT, text("@1")) as (viewers, _):
             viewers.ask("words - - @")
             assert viewers.ask("connect 1 1 /")["ok"] == 1
-            assert viewers.ask("wait messages 1 5000")["acks"] == 0
+            assert viewers.ask("wait messages 1 60000")["acks"] == 0
 
     def test_ones_own_message_may_be_the_answer(self) -> None:
         with served(ACCEPT) as (viewers, heard):
@@ -171,7 +171,7 @@ class TestAnotherProtocol:
         with served(ACCEPT, text("@1 #99999"), text(f"@2 {own.decode()}")) as (viewers, _):
             viewers.ask("words - $me @")
             viewers.ask("connect 1 1 /")
-            seen = viewers.ask("wait messages 2 5000")
+            seen = viewers.ask("wait messages 2 60000")
         assert (seen["messages"], seen["acks"]) == (2, 1)
 
     def test_what_is_typed_has_a_stamp_of_one_length_and_line_ends(self) -> None:
@@ -193,7 +193,7 @@ class TestEventStreams:
         stream = self.HEAD + joined.encode() + b":\n\n" + said.encode()
         with served(*(bytes([one]) for one in stream)) as (viewers, heard):
             assert viewers.ask("connect 1 1 /sse?room=a")["ok"] == 1
-            seen = viewers.ask("wait messages 2 5000")
+            seen = viewers.ask("wait messages 2 60000")
         assert (seen["frames"], seen["messages"], seen["pings"]) == (2, 2, 1)
         assert (seen["gaps"], seen["repeats"]) == (0, 0)
         assert b"Upgrade" not in heard[0]
@@ -209,13 +209,13 @@ class TestConnections:
     def test_a_close_frame_is_counted_with_its_code(self) -> None:
         with served(ACCEPT, encode(CLOSE, (4001).to_bytes(2, "big"))) as (viewers, _):
             viewers.ask("connect 1 1 /")
-            seen = viewers.ask("wait closed 1 5000")
+            seen = viewers.ask("wait closed 1 60000")
         assert (seen["closed"], seen["close_code"], seen["open"]) == (1, 4001, 0)
 
     def test_pings_are_answered_with_masked_pongs(self) -> None:
         with served(ACCEPT + encode(PING, b"abc") + text("x")) as (viewers, heard):
             viewers.ask("connect 1 1 /")
-            assert viewers.ask("wait frames 1 5000")["pings"] == 1
+            assert viewers.ask("wait frames 1 60000")["pings"] == 1
         mask = bytes.fromhex("5ac31f77")
         pong = b"\x8a\x83" + mask + bytes(a ^ b for a, b in zip(b"abc", mask, strict=False))
         assert b"".join(heard).endswith(pong)
@@ -224,7 +224,7 @@ class TestConnections:
         with served(ACCEPT + text("x")) as (viewers, heard):
             assert viewers.ask(r"greet SUB r 1\nPING\n") == {"greeting": 21}
             viewers.ask("connect 1 1 /")
-            viewers.ask("wait frames 1 5000")
+            viewers.ask("wait frames 1 60000")
         mask, said = bytes.fromhex("5ac31f77"), b"SUB r 1\r\nPING\r\n"
         masked = bytes(byte ^ mask[at & 3] for at, byte in enumerate(said))
         assert b"".join(heard).endswith(b"\x81\x8f" + mask + masked)
@@ -233,7 +233,7 @@ class TestConnections:
         with served(ACCEPT + text("x")) as (viewers, heard):
             assert viewers.ask("greet_bytes 00ff7f") == {"greeting": 9}
             viewers.ask("connect 1 1 /")
-            viewers.ask("wait frames 1 5000")
+            viewers.ask("wait frames 1 60000")
         assert b"".join(heard).endswith(bytes.fromhex("82835ac31f775a3c60"))
 
     def test_each_may_greet_with_a_number_of_its_own_and_joins_by_it(self) -> None:
@@ -256,7 +256,7 @@ def test_the_floor_delivers_to_every_connection() -> None:
         assert us.answer()["ok"] == 20
         sent = floor.ask("flush 3 0")
         assert (sent["sends"], sent["refused"]) == (60, 0)
-        assert us.ask("wait frames 60 5000")["bytes"] == 60 * 128
+        assert us.ask("wait frames 60 60000")["bytes"] == 60 * 128
         beaten = floor.ask("beat 1 2")
         assert (beaten["pings"], beaten["pongs"]) == (10, 10)
         us.ask("drop 20")
@@ -274,7 +274,7 @@ def test_the_floor_relays_to_every_member_of_the_room() -> None:
         assert us.answer()["ok"] == 20
         floor.ask(f"relay 5 {6 + len('I said')}")
         us.ask("emit text 20 0 I said")
-        seen = us.ask("wait messages 100 5000")
+        seen = us.ask("wait messages 100 60000")
         relayed = floor.answer()
     assert (seen["messages"], seen["bytes"]) == (100, 100 * len("I said"))
     assert (relayed["frames"], relayed["sends"], relayed["torn"]) == (20, 100, 0)

@@ -11,8 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from chat.client.link import Env
-
-PATIENCE_S = 15.0
+from tests.patience import PATIENCE_S
 
 GUEST = "guest:k3j2h1g0b5f1a2c3d4e5f"
 DEFAULTS = {"color": 0xFFFFFF, "mode": "scroll", "size": 25}

@@ -15,7 +15,7 @@ import brotli
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-BOUND_S = 15.0
+from tests.patience import PATIENCE_S
 
 
 class Packet(NamedTuple):
@@ -78,7 +78,7 @@ class GoimClient:
 
     async def until(self, found: Callable[[], Any], what: str = "") -> Any:
         """Wait for something that came."""
-        async with asyncio.timeout(BOUND_S), self._news:
+        async with asyncio.timeout(PATIENCE_S), self._news:
             while not (result := found()):
                 assert self.close is None or what == "the close", f"closed by {self.close}: {what}"
                 await self._news.wait()

@@ -36,11 +36,11 @@ from pool.scoreboard import Scoreboard
 from shard.counters import Count
 from shard.group import ConnectionGroup
 from shard.listen import listen
+from tests.patience import PATIENCE_S, eventually
 from tests.shard.descriptors import no_holes_below
 from tests.whole import whole
 
-BOUND_S = 15.0
-"""A condition that has not come true by then never will."""
+BOUND_S = PATIENCE_S
 ROWS = 4096
 
 Event = dict[str, Any]
@@ -52,10 +52,7 @@ moments = count(1_000)
 
 async def until(condition: Callable[[], object], what: str = "what was waited for") -> None:
     """Let the loop run until `condition` holds."""
-    deadline = asyncio.get_running_loop().time() + BOUND_S
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, f"{what} never came"
-        await asyncio.sleep(0.001)
+    await eventually(condition, what, 0.001)
 
 
 def new_prefix() -> str:

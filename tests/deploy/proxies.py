@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bench.local import Node, free_port
+from tests.patience import PATIENCE_S
 
 FOLDER = Path(__file__).parents[2] / "deploy/proxies"
-BOUND_S = 30.0
 PR_SET_PDEATHSIG = 1
 ADDRESSES = {"nginx": "x-forwarded-for", "haproxy": "proxy-protocol", "caddy": "x-forwarded-for"}
 """How each tells the nodes who connected."""
@@ -75,7 +75,7 @@ def proxy(name: str, folder: Path, nodes: list[Node]) -> Iterator[Site]:
     finally:
         process.terminate()
         try:
-            process.wait(BOUND_S)
+            process.wait(PATIENCE_S)
         finally:
             process.kill()
 
@@ -87,7 +87,7 @@ def end_with_parent() -> None:
 def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Until it listens. Fails with what it said."""
     listening = f"{port:04X} 00000000:0000 0A"
-    deadline = time.monotonic() + BOUND_S
+    deadline = time.monotonic() + PATIENCE_S
     while listening not in Path("/proc/net/tcp").read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()

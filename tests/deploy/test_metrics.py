@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.local import Node
 from tests.deploy.queries import BY, DEPLOY, MATCHER, SELECTOR, WORD, expressions
-from tests.e2e.viewers import PATIENCE_S, Viewer
+from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 SECRET = "a secret of at least thirty-two bytes"
 KEY = "k" * 40

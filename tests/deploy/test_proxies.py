@@ -15,7 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
-from tests.deploy.proxies import BOUND_S, FOLDER, Site, behind, proxy
+from tests.deploy.proxies import FOLDER, Site, behind, proxy
+from tests.patience import PATIENCE_S
 
 BANNED = 4504
 NAMES = ("nginx", "haproxy", "caddy")
@@ -47,14 +48,14 @@ async def enter(
     site: Site, path: str, address: str = "127.0.0.2", **headers: str
 ) -> AsyncIterator[ClientConnection]:
     """A viewer who connects from `address`, a host of this machine's own."""
-    with socket.create_connection(("127.0.0.1", site.port), BOUND_S, (address, 0)) as plain:
+    with socket.create_connection(("127.0.0.1", site.port), PATIENCE_S, (address, 0)) as plain:
         plain.setblocking(False)
         async with connect(
             site.wss(path),
             sock=plain,
             ssl=site.context,
             additional_headers=headers,
-            open_timeout=BOUND_S,
+            open_timeout=PATIENCE_S,
             close_timeout=1,
         ) as viewer:
             yield viewer
@@ -63,7 +64,7 @@ async def enter(
 async def heard(viewer: ClientConnection, *kinds: str) -> dict[str, Any]:
     """The first event of each kind, when all have come."""
     found: dict[str, Any] = {}
-    async with asyncio.timeout(BOUND_S):
+    async with asyncio.timeout(PATIENCE_S):
         async for frame in viewer:
             for event in json.loads(frame):
                 found.setdefault(event["t"], event)
@@ -74,7 +75,7 @@ async def heard(viewer: ClientConnection, *kinds: str) -> dict[str, Any]:
 
 async def close_code(viewer: ClientConnection) -> int | None:
     """What the viewer is closed with."""
-    async with asyncio.timeout(BOUND_S):
+    async with asyncio.timeout(PATIENCE_S):
         await viewer.wait_closed()
     return viewer.close_code
 
@@ -102,7 +103,7 @@ def test_an_event_stream_is_not_held_up(served: Served, path: str) -> None:
     room = f"{path.strip('/') or 'whole'}:watched"
     request = f"GET {path}/sse?room={room} HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with (
-        socket.create_connection(("127.0.0.1", served.site.port), BOUND_S) as plain,
+        socket.create_connection(("127.0.0.1", served.site.port), PATIENCE_S) as plain,
         served.site.context.wrap_socket(plain, server_hostname="localhost") as stream,
     ):
         stream.sendall(request.encode())
@@ -209,7 +210,7 @@ def header(name: str) -> str:
 def leaves(node: Node, name: str) -> bool:
     """Whether a node says so, or is gone."""
     try:
-        with socket.create_connection(("127.0.0.1", node.port), BOUND_S) as asked:
+        with socket.create_connection(("127.0.0.1", node.port), PATIENCE_S) as asked:
             asked.sendall(f"{header(name)}GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             return not asked.recv(4096).startswith(b"HTTP/1.1 200")
     except OSError:
@@ -218,7 +219,7 @@ def leaves(node: Node, name: str) -> bool:
 
 def connection_to(node: Node, name: str) -> socket.socket:
     """A viewer who was let in by the node itself, as a proxy's, and says nothing more."""
-    made = socket.create_connection(("127.0.0.1", node.port), BOUND_S)
+    made = socket.create_connection(("127.0.0.1", node.port), PATIENCE_S)
     made.sendall(
         f"{header(name)}GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -231,7 +232,7 @@ def connection_to(node: Node, name: str) -> socket.socket:
 def statuses(admin: Path) -> list[str]:
     """What HAProxy thinks of its servers."""
     with socket.socket(socket.AF_UNIX) as asked:
-        asked.settimeout(BOUND_S)
+        asked.settimeout(PATIENCE_S)
         asked.connect(str(admin))
         asked.sendall(b"show stat\n")
         with asked.makefile() as answer:
@@ -240,6 +241,6 @@ def statuses(admin: Path) -> list[str]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_S):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - nothing to wait for
             await asyncio.sleep(0.02)

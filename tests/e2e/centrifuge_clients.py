@@ -18,11 +18,11 @@ from typing import Any, Protocol, Self
 import centrifuge
 
 from chat.tasks import Tasks
+from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
 HAS_NODE = NODE is not None and (HERE / "node_modules" / "centrifuge").exists()
-PATIENCE_S = 30.0
 
 Event = dict[str, Any]
 

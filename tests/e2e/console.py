@@ -9,9 +9,6 @@ from bench.local import Node
 
 KEY = "evening-0123456789abcdef"
 READER = "reader-0123456789abcdef"
-BOUND_MS = 30_000
-
-expect.set_options(timeout=BOUND_MS)
 
 
 @dataclass

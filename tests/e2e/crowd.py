@@ -16,6 +16,7 @@ from collections import Counter
 from contextlib import suppress
 
 from shard.listen import raise_descriptor_limit
+from tests.patience import PATIENCE_S
 
 REQUEST = (
     b"GET /ws?room=crowd HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
@@ -24,7 +25,6 @@ REQUEST = (
 )
 PER_SOURCE = 5_000
 """Connections per source address: each has 28,000 ports, of which some are in use."""
-PATIENCE_S = 60.0
 ABORT = struct.pack("ii", 1, 0)
 
 

@@ -11,6 +11,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from tests.patience import PATIENCE_S
+
 CHUNK: Final = 65536
 RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER by which a close is a reset."""
@@ -64,7 +66,7 @@ class Cuttable:
 
     def _connect(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection(("127.0.0.1", self._target), timeout=10)
+            server = socket.create_connection(("127.0.0.1", self._target), timeout=PATIENCE_S)
         except OSError:
             client.close()
             return

@@ -20,11 +20,11 @@ from playwright.sync_api import Browser, Locator, Page
 from bench.local import Node
 from bench.site import File, Site, clip, site
 from tests.e2e.test_browser import chromium
+from tests.patience import until
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "embed.md").read_text("utf-8")
 [POLICY] = re.findall(r"```\nContent-Security-Policy: (.*?)```", DOCUMENT, re.DOTALL)
 SECRET = "a secret of more than thirty-two bytes"
-PATIENCE_S = 30.0
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Live</title>
@@ -70,13 +70,6 @@ SHARE = """async (url) => {
 }"""
 
 rooms = count()
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.05)
 
 
 def token(uid: str, **claims: Any) -> str:

@@ -8,7 +8,6 @@ import json
 import selectors
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any, Protocol
 
 from bench.local import Node
 from tests.e2e.test_browser import chromium
+from tests.patience import PATIENCE_S, until
 
 PACKAGE = Path(__file__).parents[2] / "clients" / "js"
 NODE = shutil.which("node")
 INSTALLED = (PACKAGE / "node_modules" / "ws").exists()
-PATIENCE_S = 30.0
 
 OPEN = """
   const [url, names, { codec, asks, ...options }] = args;
@@ -35,13 +34,6 @@ SEEN = (
     *("connection", "welcome", "authed", "expiring", "bye", "error", "joined", "refused", "left"),
     *("messages", "delete", "clear", "state", "gap", "shed", "likes"),
 )
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.02)
 
 
 class Runtime(Protocol):

@@ -7,10 +7,10 @@ import signal
 from collections.abc import Callable
 from typing import Any, Self
 
+from tests.patience import PATIENCE_S
 from tests.whole import Event, whole
 
 CURL = shutil.which("curl")
-PATIENCE_S = 15.0
 
 
 class Curl:

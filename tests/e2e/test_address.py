@@ -3,36 +3,30 @@
 import http.client
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from bench.local import Node
+from tests.patience import PATIENCE_S, until
 
-BOUND_S = 30.0
 KEY = "a-key-of-the-tests"
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} never came"
-        time.sleep(0.05)
+def connection(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
 
 
 def ask(
     port: int, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=BOUND_S)
-    try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
+    with closing(connection(port)) as asked:
+        asked.request(method, path, body, headers)
+        answer = asked.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return answer.status, found, answer.read()
-    finally:
-        connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +110,16 @@ def test_while_the_api_is_down_it_is_said_and_its_next_life_is_found(tmp_path: P
     with Node(tmp_path, api_key=KEY) as node:
         assert ask(node.port, "GET", "/")[0] == 200
         [pid] = node.pids("api")
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: is_dead(pid), "its death")
-        status, headers, _ = ask(node.port, "GET", "/")
-        assert status == 503
-        assert int(headers["retry-after"]) > 0
-        assert ask(node.port, "GET", "/healthz")[0] == 200
+        os.kill(node.pid, signal.SIGSTOP)  # nobody begins its next life meanwhile
+        try:
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: is_dead(pid), "its death")
+            status, headers, _ = ask(node.port, "GET", "/")
+            assert status == 503
+            assert int(headers["retry-after"]) > 0
+            assert ask(node.port, "GET", "/healthz")[0] == 200
+        finally:
+            os.kill(node.pid, signal.SIGCONT)
         until(lambda: ask(node.port, "GET", "/")[0] == 200, "the next life")
         assert metric(node, "requests_refused_total") >= 1
 
@@ -130,14 +128,15 @@ def test_an_api_that_stands_still_holds_up_no_viewer(tmp_path: Path) -> None:
     with Node(tmp_path, server_shards=1) as node:
         [pid] = node.pids("api")
         os.kill(pid, signal.SIGSTOP)
-        waiting = []
-        try:
-            for _ in range(3):
-                waiting.append(http.client.HTTPConnection("127.0.0.1", node.port, timeout=BOUND_S))
-                waiting[-1].request("GET", "/")
-            assert ask(node.port, "GET", "/healthz")[0] == 200
-        finally:
-            os.kill(pid, signal.SIGCONT)
-        for one in waiting:
-            assert one.getresponse().status == 200
-            one.close()
+        with ExitStack() as opened:
+            waiting = [connection(node.port) for _ in range(3)]
+            for one in waiting:
+                opened.callback(one.close)
+            try:
+                for one in waiting:
+                    one.request("GET", "/")
+                assert ask(node.port, "GET", "/healthz")[0] == 200
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            for one in waiting:
+                assert one.getresponse().status == 200

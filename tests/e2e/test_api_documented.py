@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.local import Node
+from tests.patience import PATIENCE_S
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 SECTION = re.compile(r"^### (.+?)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -25,7 +26,6 @@ EXAMPLES = [
 ]
 KEY = "s3cret"
 CURL = shutil.which("curl")
-PATIENCE_S = 60
 OTHERS = {"epoch", "id", "request", "ts", "until", "peak_at", "next", "uptime", "answered", "known"}
 """Fields that have other values every time."""
 

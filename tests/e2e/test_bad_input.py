@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.local import Node
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -114,7 +115,7 @@ class TestConnections:
 
 
 def raw(node: Node) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", node.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", node.port), timeout=PATIENCE_S)
 
 
 def read_all(connection: socket.socket) -> bytes:

@@ -19,8 +19,9 @@ from chat.bus.redaction import Redaction
 from chat.bus.store import open_store
 from chat.config.sections import Config
 from chat.ops.engine import EmbeddedEngine
+from tests.patience import PATIENCE_S
 
-expect.set_options(timeout=30_000)  # a bound, for a machine that is very busy
+expect.set_options(timeout=1000 * PATIENCE_S)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -185,6 +186,6 @@ class TestPage:
             path = "/v1/rooms/page:back/messages"
             assert node.request("POST", path, {"text": "while away"})[0] == 200
             line = page.locator("#chat .message", has_text="while away")
-            expect(line).to_have_count(1, timeout=30_000)
+            expect(line).to_have_count(1)
             expect(page.locator("#connection")).to_have_attribute("data-state", "open")
             expect(page.locator("#chat .message", has_text="before")).to_have_count(1)

@@ -17,8 +17,8 @@ from bench.local import Node, free_port
 from bench.peers.program import find
 from bench.site import File, site
 from tests.e2e.console import open_console
-from tests.e2e.test_address import until
 from tests.e2e.test_browser import CHROMIUM, chromium
+from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-of-the-tests"
@@ -63,7 +63,7 @@ def documented() -> list[str]:
 
 def answers(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 10).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
     except ConnectionRefusedError:
         return False
     return True

@@ -70,7 +70,7 @@ class TestJoins:
         newcomer = open_page(browser, node, "crowd:joins")
         name = newcomer.locator("#me").inner_text()
         expect(came).to_have_text(f"{name} came in")
-        expect(came).to_have_text("", timeout=10_000)
+        expect(came).to_have_text("")
 
 
 class TestDuplicates:

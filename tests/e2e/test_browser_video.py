@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 from bench.axe import AXE, broken
 from bench.local import Node
 from bench.site import File, Site, clip, site
-from tests.e2e.test_address import until
 from tests.e2e.test_browser import CHROMIUM, chromium, open_page
+from tests.patience import until
 
 pytestmark = [
     pytest.mark.browser,

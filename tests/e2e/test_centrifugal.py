@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
 from tests.e2e.centrifuge_clients import HAS_NODE, KINDS, Client, Line, Refused, a_client
+from tests.patience import PATIENCE_S
 
 SECRET = "a secret of at least thirty-two bytes"
 HISTORY = 200
@@ -155,7 +156,7 @@ class TestLive:
         for client in clients:
             await client.connect()
         before = node.counted(PINGS)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while await asyncio.to_thread(node.counted, PINGS) < before + 4 * len(clients):
                 pass
         for client in clients:
@@ -241,7 +242,7 @@ class TestModerated:
         await client.subscribe(room)
         me = client.of("connected")[0]["data"]["uid"]
         await order(node, "PUT", f"/rooms/{room}/mutes/{me}", {"seconds": 600})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await client.publish(room, "?")
@@ -312,7 +313,7 @@ class TestSlow:
         await client.until_texts(room, "0")
         line.open.clear()
         said, before = 0, node.counted(LEFT_OUT)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while node.counted(LEFT_OUT) == before:
                 numbers = range(said + 1, said + 21)
                 said += len(numbers)

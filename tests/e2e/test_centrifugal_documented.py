@@ -11,11 +11,11 @@ import pytest
 
 from bench.local import Node
 from tests.e2e.centrifuge_clients import HAS_NODE, HERE, NODE
+from tests.patience import PATIENCE_S
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "centrifugal.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```(python|javascript)\n(.*?)```", DOCUMENT, re.DOTALL))
 [DIALECTS] = re.findall(r"^dialects = (.*)$", DOCUMENT, re.MULTILINE)
-PATIENCE_S = 30.0
 
 
 @pytest.mark.skipif(not HAS_NODE, reason="npm has not installed centrifuge: run `make test`")

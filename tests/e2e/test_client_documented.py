@@ -21,12 +21,11 @@ from bench.local import Node
 from chat.client import Client
 from chat.wire import schema
 from chat.wire.schema import Delete, Likes, Msg
-from tests.e2e.test_failures import until
+from tests.patience import PATIENCE_S, eventually
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", DOCUMENT, re.DOTALL))
 SECRET = "a secret of more than thirty-two bytes"
-PATIENCE_S = 30.0
 
 BARE = """
 import sys
@@ -64,7 +63,7 @@ class TestThePackage:
         assert events - inside <= set(chat.client.__all__)
 
     def test_it_needs_no_more_than_the_document_says(self) -> None:
-        subprocess.run([sys.executable, "-c", BARE], timeout=30, check=True)
+        subprocess.run([sys.executable, "-c", BARE], timeout=PATIENCE_S, check=True)
 
 
 async def run(
@@ -157,7 +156,7 @@ async def kept(file: Path, seqs: dict[str, int]) -> None:
         places = json.loads(file.read_bytes()) if file.exists() else {}
         return {room: place["seq"] for room, place in places.items()}.items() >= seqs.items()
 
-    await until(there)
+    await eventually(there)
 
 
 async def test_one_has_no_event_loop(node: Node) -> None:

@@ -23,9 +23,9 @@ from tests.e2e.jsclient import (
     Runtime,
     in_chromium,
     in_node,
-    until,
 )
 from tests.e2e.test_browser import CHROMIUM
+from tests.patience import PATIENCE_S, until
 
 GONE = 600
 """More than `rooms.history` keeps."""
@@ -332,7 +332,7 @@ class TestReadme:
             cwd=PACKAGE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            printed, _ = running.communicate(timeout=30)
+            printed, _ = running.communicate(timeout=PATIENCE_S)
         finally:
             running.kill()
         assert running.returncode == 0, "nothing keeps it alive that was closed"

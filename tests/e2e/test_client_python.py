@@ -23,12 +23,11 @@ from chat.client import (
     Unsent,
 )
 from tests.e2e.cuttable import Cuttable
-from tests.e2e.jsclient import until
 from tests.e2e.test_client_js import order, said, say
+from tests.patience import PATIENCE_S, until
 
 GONE = 600
 """More than `rooms.history` keeps."""
-PATIENCE_S = 60.0
 rooms = count()
 
 

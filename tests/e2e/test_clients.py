@@ -14,6 +14,7 @@ import websocket
 
 from bench.local import Node
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -22,7 +23,7 @@ HAS_WS = (HERE / "node_modules" / "ws").exists()
 
 class TestWebsocketClient:
     def test_it_joins_types_and_sees_its_line(self, node: Node) -> None:
-        socket = websocket.create_connection(f"{node.ws}?room=client:a", timeout=10)
+        socket = websocket.create_connection(f"{node.ws}?room=client:a", timeout=PATIENCE_S)
         try:
             events = Received(lambda: json.loads(socket.recv()))
             assert events.next("joined")["room"] == "client:a"
@@ -35,7 +36,7 @@ class TestWebsocketClient:
 
     def test_it_speaks_msgpack(self, node: Node) -> None:
         socket = websocket.create_connection(
-            f"{node.ws}?room=client:b", timeout=10, subprotocols=["danmaku.msgpack"]
+            f"{node.ws}?room=client:b", timeout=PATIENCE_S, subprotocols=["danmaku.msgpack"]
         )
         try:
             assert socket.getsubprotocol() == "danmaku.msgpack"
@@ -61,7 +62,7 @@ class TestAiohttp:
             await socket.send_json({"t": "send", "room": "client:c", "text": "hi", "ref": 2})
             seen: dict[str, Any] = {}
             while not {"joined", "msgs"} <= seen.keys():
-                for event in await socket.receive_json(timeout=10):
+                for event in await socket.receive_json(timeout=PATIENCE_S):
                     seen[event["t"]] = event
                     if event["t"] == "error":
                         # Typed before the room was open; a client that waits is let type.
@@ -80,7 +81,7 @@ class TestNodeWs:
             [str(NODE), str(HERE / "node_client.mjs"), node.ws, "client:d", "从 node"],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -135,7 +136,7 @@ class TestCompression:
             seen: dict[str, Any] = {}
             await socket.send_json({"t": "ping", "ref": "r" * 60})
             while not {"joined", "pong"} <= seen.keys():
-                for event in await socket.receive_json(timeout=10):
+                for event in await socket.receive_json(timeout=PATIENCE_S):
                     seen[event["t"]] = event
             assert seen["pong"]["ref"] == "r" * 60
 

@@ -18,13 +18,13 @@ from playwright.sync_api import Page, expect
 from bench.local import Node
 from chat.client import Client, Msg
 from tests.e2e.test_browser import CHROMIUM, chromium
+from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 DOCUMENT = (HERE.parents[1] / "docs" / "clients.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```(?:html|js|python|sh)\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
 PACKAGE = HERE.parents[1] / "clients" / "js"
 NODE, CURL = shutil.which("node"), shutil.which("curl")
-PATIENCE_S = 30.0
 
 NAMED = {
     found[1]: example

@@ -15,8 +15,8 @@ import pytest
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
 from tests.e2e.test_clients_documented import running, said
-from tests.e2e.test_failures import until
 from tests.e2e.test_quickstart_documented import done
+from tests.patience import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +95,7 @@ async def test_archives_have_what_was_said_and_are_asked(
     bus = f"DANMAKU_BUS_URL={engine.url}"
     lines, table = tmp_path / "chat.jsonl", tmp_path / "chat.sqlite"
     async with running("sh", "-c", f"{bus} {to_lines}", cwd=tmp_path):
-        await until(lambda: lines.exists() and lines.read_text().count("in ") == 3)
+        await eventually(lambda: lines.exists() and lines.read_text().count("in ") == 3)
     texts = [json.loads(line)["text"] for line in lines.read_text().splitlines()]
     assert sorted(texts) == ["in live:1", "in lobby", "in other"]
 
@@ -105,7 +105,7 @@ async def test_archives_have_what_was_said_and_are_asked(
         return 0
 
     async with running("sh", "-c", f"{bus} {to_sqlite}", cwd=tmp_path):
-        await until(lambda: table.exists() and kept() == 2)
+        await eventually(lambda: table.exists() and kept() == 2)
     asked = re.sub(r"^sqlite3", f"{sys.executable} -m sqlite3", query)
     if sys.version_info < (3, 12):  # which has that
         if shutil.which("sqlite3") is None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.local import Node
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
-BOUND_S = 15.0
 RIGHT_S = 10.0
 """A count is right within two reports. What only three silent ones would mend takes longer."""
 
@@ -29,7 +29,7 @@ async def close(*viewers: Viewer) -> None:
 
 
 async def seen(
-    node: Node, room: str, condition: Callable[[Any], bool], bound_s: float = BOUND_S
+    node: Node, room: str, condition: Callable[[Any], bool], bound_s: float = PATIENCE_S
 ) -> dict[str, Any]:
     """The room as the API shows it, when that is as it should be."""
     found: dict[str, Any] = {}
@@ -102,7 +102,7 @@ class TestCounts:
             await seen(node, "r", lambda room: room.get("online") == len(viewers))
             os.kill(node.pids("shard")[0], signal.SIGKILL)
             gone: list[Viewer] = []
-            async with asyncio.timeout(BOUND_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not gone:
                     await asyncio.sleep(0.01)
                     gone = [viewer for viewer in viewers if viewer.closed]

@@ -15,6 +15,7 @@ import pytest
 from bench.local import Node
 from shard.listen import RESERVED_DESCRIPTORS, raise_descriptor_limit
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 GROWTH_BYTES = 48 << 20
 """What a shard's own memory may grow by: some 2 KB for each of twenty thousand."""
@@ -68,7 +69,7 @@ def crowds(node: Node, mood: str, *sizes: int) -> Iterator[list[subprocess.Popen
         yield started
     finally:
         for one in started:
-            one.communicate(timeout=60)
+            one.communicate(timeout=PATIENCE_S)
 
 
 def statuses(crowd: list[subprocess.Popen[str]]) -> Counter[int]:

@@ -10,7 +10,8 @@ import pytest
 
 from bench.local import Node
 from tests.e2e.test_cli import danmaku, run
-from tests.e2e.viewers import PATIENCE_S, Viewer
+from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 KEY = "a-key-of-the-operator"
 READER = "a-key-that-reads-only"

@@ -12,7 +12,8 @@ from websockets.asyncio.client import connect
 from bench.local import Node
 from chat.hub.devices import RETRY_S
 from chat.ops.engine import EmbeddedEngine
-from tests.e2e.viewers import PATIENCE_S, Viewer
+from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 SECRET = "a secret of at least thirty-two bytes"
 

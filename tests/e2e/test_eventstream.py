@@ -15,6 +15,7 @@ import pytest
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
 from tests.e2e.streams import CURL, Curl
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(CURL is None, reason="no curl: apt install curl")
 
@@ -50,7 +51,7 @@ async def speaking(node: Node, room: str) -> AsyncIterator[list[str]]:
 
 
 def ask(node: Node, method: str, path: str, **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=PATIENCE_S)
     try:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, headers=names)

@@ -5,13 +5,13 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.local import Node, counters, free_port
 from chat.counters import GAUGES
 from chat.ops.engine import EmbeddedEngine
-from tests.e2e.viewers import PATIENCE_S, Event, Viewer
+from tests.e2e.viewers import Event, Viewer
+from tests.patience import PATIENCE_S, eventually
 
 STOPPED_S = 10.0
 NOTICE = {"all": True, "message": {"text": "to all"}}
@@ -20,17 +20,10 @@ NOTICE = {"all": True, "message": {"text": "to all"}}
 def status(url: str) -> int:
     """How a GET is answered."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-async def until(condition: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + PATIENCE_S
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, "it did not come"
-        await asyncio.sleep(0.02)
 
 
 async def viewers_on_both_shards(node: Node, room: str) -> tuple[list[Viewer], list[Viewer]]:
@@ -84,8 +77,8 @@ class TestKilledShard:
             assert before["connections"] == len(a + b)
             for pid in node.pids("shard"):
                 os.kill(pid, signal.SIGKILL)
-            await until(lambda: node.said().count("again in") == 2)
-            await until(lambda: node.counted("starts") == 4)
+            await eventually(lambda: node.said().count("again in") == 2)
+            await eventually(lambda: node.counted("starts") == 4)
             after = metrics(node)
             for gauge in ("connections", "rooms", "streams", "slow_readers", "backlog_bytes"):
                 assert after[gauge] == 0
@@ -109,13 +102,13 @@ class TestKilledShard:
         """The group whose connections broke."""
         done, _ = await asyncio.wait(
             {asyncio.create_task(group[0].socket.wait_closed()) for group in (a, b)},
-            timeout=10,
+            timeout=PATIENCE_S,
             return_when=asyncio.FIRST_COMPLETED,
         )
         assert done
         lost = a if a[0].socket.close_code is not None else b
         for viewer in lost:
-            await asyncio.wait_for(viewer.socket.wait_closed(), 10)
+            await asyncio.wait_for(viewer.socket.wait_closed(), PATIENCE_S)
         return lost
 
 
@@ -186,7 +179,7 @@ class TestAbsentValkey:
             killed = node.pids("shard")
             os.kill(killed[0], signal.SIGKILL)
             node.until_said("again in")
-            await until(lambda: len(node.pids("shard")) == 2)
+            await eventually(lambda: len(node.pids("shard")) == 2)
             with EmbeddedEngine(tcp_port=port):
                 a, b = await viewers_on_both_shards(node, "live:late")
                 assert (await a[0].type("live:late", "at last"))["t"] == "ack"
@@ -250,7 +243,7 @@ class TestStoppedEngine:
             os.kill(engine, signal.SIGSTOP)
             killed = node.pids("shard")[0]
             os.kill(killed, signal.SIGKILL)
-            await until(lambda: killed not in node.pids("shard") and len(node.pids("shard")) == 2)
+            await eventually(lambda: len({*node.pids("shard")} - {killed}) == 2)
             node.until_said(f"the engine, process {engine}, runs and does not answer")
             # Told to end, it is also told to go on; it ends by itself.
             assert node.stop() == 0
@@ -266,7 +259,7 @@ class TestKilledSupervisor:
             pids = [*node.pids("shard"), *node.pids("api"), *engine_pids(node)]
             assert len(pids) == 4
             os.kill(node.pid, signal.SIGKILL)
-            await until(lambda: not any(map(alive, pids)))
+            await eventually(lambda: not any(map(alive, pids)))
             assert (run_dir / "engine.log").exists()
         (run_dir / "engine.sock").touch()
         with Node(tmp_path, node_run_dir=run_dir, server_port=port) as node:

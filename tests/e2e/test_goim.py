@@ -18,8 +18,8 @@ import jwt
 import pytest
 
 from bench.local import Node
-from tests.e2e.viewers import PATIENCE_S
 from tests.faults.proxy import Proxy
+from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 DOCUMENT = (HERE.parents[1] / "docs" / "goim.md").read_text("utf-8")
@@ -87,7 +87,7 @@ class Viewer:
 
     async def until(self, found: Callable[[], Any], what: str) -> Any:
         try:
-            async with asyncio.timeout(4 * PATIENCE_S), self._news:
+            async with asyncio.timeout(PATIENCE_S), self._news:
                 while not (result := found()):
                     await self._news.wait()
         except TimeoutError:

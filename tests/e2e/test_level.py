@@ -6,17 +6,17 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.local import Node
 from tests.e2e.crowd import REQUEST
 from tests.e2e.test_crowds import crowds, statuses
+from tests.patience import PATIENCE_S, until
 
 SHARDS = 4
 SLACK = 16
-BOUND_S = 20.0
 
 
 def filled(node: Node) -> list[int]:
@@ -24,13 +24,6 @@ def filled(node: Node) -> list[int]:
     _, metrics = node.request("GET", "/metrics")
     found = re.findall(r'^danmaku_connections\{shard="\d"\} (\S+)$', metrics, re.MULTILINE)
     return [int(float(count)) for count in found]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not condition():
-        assert time.monotonic() < deadline, "what was waited for never came"
-        time.sleep(0.02)
 
 
 def level(node: Node, viewers: int) -> bool:
@@ -41,7 +34,7 @@ def level(node: Node, viewers: int) -> bool:
 
 
 def dial(node: Node) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", node.port), BOUND_S)
+    connection = socket.create_connection(("127.0.0.1", node.port), PATIENCE_S)
     connection.sendall(REQUEST)
     return connection
 
@@ -55,7 +48,8 @@ def answer(connection: socket.socket) -> bytes:
 def stopped(pid: int) -> Iterator[None]:
     """The process stands still, and goes on afterwards."""
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    state = Path(f"/proc/{pid}/stat")
+    until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "the standstill")
     try:
         yield
     finally:
@@ -66,7 +60,7 @@ def restarted(node: Node, number: int) -> int:
     """A shard is killed; its successor, once it serves those who come next."""
     before = node.pids("shard")
     os.kill(before[number], signal.SIGKILL)
-    until(lambda: serves_alone(node, number))
+    until(lambda: serves_alone(node, number), "its next life")
     [successor] = set(node.pids("shard")) - set(before)
     return successor
 
@@ -97,7 +91,7 @@ class TestLevelled:
             restarted(node, 1)
             with crowds(node, "upgrade", lost) as second:
                 assert statuses(second) == {101: lost}
-                until(lambda: sum(filled(node)) == 400)
+                until(lambda: sum(filled(node)) == 400, "the last of them")
                 # All of them, unless it was starved for a while: the others do not wait for it.
                 assert filled(node)[1] > lost / 2
 
@@ -147,7 +141,7 @@ class TestNobodyWaits:
             assert statuses(first) == {101: 40}
             os.kill(node.pid, signal.SIGTERM)
             told = b""
-            deadline = time.monotonic() + BOUND_S
+            deadline = time.monotonic() + PATIENCE_S
             while not told.startswith(b"HTTP/1.1 503"):
                 assert time.monotonic() < deadline
                 with dial(node) as connection:

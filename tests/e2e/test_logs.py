@@ -14,6 +14,7 @@ import pytest
 
 from bench.local import Node
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 HOOKS = """
 import traceback
@@ -101,5 +102,5 @@ def serve(environ: dict[str, str], folder: Path) -> "subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, "-m", "chat.cli", "serve"],
         env=environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip

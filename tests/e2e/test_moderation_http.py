@@ -10,7 +10,8 @@ import jwt
 import pytest
 
 from bench.local import Node
-from tests.e2e.viewers import PATIENCE_S, Viewer
+from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 SECRET = "a secret of at least thirty-two bytes"
 

@@ -11,13 +11,13 @@ import pytest
 from bench.local import Node
 from tests.e2e.test_clients_documented import running, said
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/quickstart.md").read_text("utf-8")
 SHELL = re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
 (PYTHON,) = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
 SERVE, PACKAGE, EXPORT, TAIL, SEND, POST, SECRET, WITH_SECRET, ALICE, ORDER, REAL = SHELL
-ENDED_S = 60.0
 
 
 def given(example: str, node: Node) -> str:
@@ -32,7 +32,7 @@ def given(example: str, node: Node) -> str:
 async def done(example: str, folder: Path) -> str:
     """What commands print that end well."""
     async with running("sh", "-ec", example, cwd=folder) as program:
-        async with asyncio.timeout(ENDED_S):
+        async with asyncio.timeout(PATIENCE_S):
             output, _ = await program.communicate()
         assert program.returncode == 0, output.decode()
         return output.decode()

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from chat.policy.tokens import sign
 from tests.chat.config.changed import SECRET, changed
 from tests.chat.config.keys import P256, public_pem
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S, until
 
-BOUND_S = 60.0
 OLD = "the-secret-of-before-with-32-bytes-or-more"
 
 
@@ -72,22 +71,15 @@ class Filed(Node):
         self.file.write_text(toml(config))
 
     def ask(self) -> Reloaded:
-        answer = ask(self.run_dir / "control.sock", "reload", BOUND_S)
+        answer = ask(self.run_dir / "control.sock", "reload", PATIENCE_S)
         return msgspec.json.decode(answer, type=Reloaded)
 
     def reload(self) -> "subprocess.CompletedProcess[str]":
         """What a person types."""
         return subprocess.run(
             [sys.executable, "-m", "chat.cli", "reload", "--config", str(self.file)],
-            capture_output=True, text=True, timeout=BOUND_S, check=False,
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
-
-
-def until(true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + BOUND_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 @pytest.fixture

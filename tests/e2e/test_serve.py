@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.local import Node, free_port
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 
 class TestStart:
@@ -59,6 +60,6 @@ def serve(folder: Path, toml: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "chat.cli", "serve", "--config", str(config)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from bench.local import Node
-from tests.e2e.viewers import PATIENCE_S
+from tests.patience import PATIENCE_S
 from tests.whole import whole
 
 BATCH = 1000
@@ -23,7 +23,7 @@ class TestSlowReader:
             url = f"{node.ws}?room=slow"
             async with (
                 connect(url, compression=None, max_queue=1) as slow,
-                asyncio.timeout(4 * PATIENCE_S),
+                asyncio.timeout(PATIENCE_S),
             ):
                 assert "joined" in await read_until(slow, "joined")
                 posted = dropped = 0

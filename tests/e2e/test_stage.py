@@ -14,7 +14,6 @@ from bench.site import site
 from tests.e2e.embedded import (
     DOCUMENT,
     ON_TOP,
-    PATIENCE_S,
     SAME_PLACE,
     SHARE,
     UNCHANGED,
@@ -23,9 +22,9 @@ from tests.e2e.embedded import (
     address,
     embedding,
     opened_theatre,
-    until,
 )
 from tests.e2e.test_browser import CHROMIUM
+from tests.patience import until
 
 [EXAMPLE] = re.findall(r"```html\n(.*?)```", DOCUMENT, re.DOTALL)
 SCRIPT = re.compile(r'<script type="module">(.*?)</script>', re.DOTALL)
@@ -257,7 +256,7 @@ class TestRoom:
             os.kill(pid, signal.SIGKILL)
         until(lambda: on.run("() => window.joined"), "the room")
         on.say("afterwards")
-        on.line("afterwards").wait_for(state="attached", timeout=PATIENCE_S * 1000)
+        on.line("afterwards").wait_for(state="attached")
 
     def test_a_client_that_is_there_is_shared_and_outlives_it(self, embed: Any) -> None:
         on = embed()

@@ -10,15 +10,14 @@ from playwright.sync_api import expect
 
 from tests.e2e.embedded import (
     OVERLAPS,
-    PATIENCE_S,
     Embedded,
     Theatre,
     embedding,
     opened_theatre,
     token,
-    until,
 )
 from tests.e2e.test_browser import CHROMIUM
+from tests.patience import until
 
 pytestmark = [
     pytest.mark.browser,
@@ -204,7 +203,7 @@ class TestLook:
         on.say("a rocket", kind="gift", name="giver")
         on.say("after it")
         log = on.page.get_by_role("log")
-        expect(log).to_have_text("giver: a rocket", timeout=PATIENCE_S * 1000)
+        expect(log).to_have_text("giver: a rocket")
         quiet = embed(log=False, note=False, menu=False)
         assert quiet.page.get_by_role("log").count() == 0
         assert quiet.page.locator(".keys, .left-out").count() == 0

@@ -11,7 +11,8 @@ from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
 from tests.chat.client.terminal import Terminal
 from tests.e2e.test_cli import run
-from tests.e2e.viewers import PATIENCE_S, Viewer
+from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 KEY = "a-key-of-the-operator"
 

@@ -12,8 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from bench.local import Node
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 15.0
 Event = dict[str, Any]
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from bench.local import Node
 from tests.e2e.viewers import Viewer
+from tests.patience import PATIENCE_S
 
 SECRET = "0123456789abcdef0123456789abcdef"
 VIEWERS = 12
-LATEST_S = 15.0
 
 
 def token(uid: str) -> str:
@@ -42,7 +42,7 @@ async def put(node: Node, path: str, lists: dict[str, list[str]]) -> None:
 
 async def until_answered(viewer: Viewer, room: str, text: str, kind: str) -> None:
     """Type until the answer is of this kind: `ack`, or an error's code."""
-    latest = time.monotonic() + LATEST_S
+    latest = time.monotonic() + PATIENCE_S
     answer: dict[str, Any] = {}
     while time.monotonic() < latest:
         answer = await viewer.type(room, text)

@@ -12,9 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.patience import PATIENCE_S
 from tests.whole import whole
-
-PATIENCE_S = 15.0
 
 Event = dict[str, Any]
 
@@ -86,12 +85,10 @@ class Viewer:
     def closed(self) -> bool:
         return self._reading.done()
 
-    async def until(
-        self, condition: Callable[[Self], object], patience: float = PATIENCE_S
-    ) -> None:
-        """Wait until `condition` holds of this viewer; fails after `patience` seconds."""
+    async def until(self, condition: Callable[[Self], object]) -> None:
+        """Wait until `condition` holds of this viewer."""
         try:
-            async with asyncio.timeout(patience), self._news:
+            async with asyncio.timeout(PATIENCE_S), self._news:
                 await self._news.wait_for(lambda: condition(self))
         except TimeoutError:
             raise AssertionError(f"it did not come; last were {self.events[-3:]}") from None

@@ -26,10 +26,8 @@ from shard.handler import Opening
 from shard.handshake import END_OF_HEADERS, Request
 from shard.listen import listen
 from shard.settings import Settings
+from tests.patience import PATIENCE_S
 from tests.shard.wire import REQUEST, Message, client_frame, server_frames, terms
-
-BOUND_S = 20.0
-"""A condition that has not come true by then never will."""
 
 
 class Client:
@@ -254,7 +252,7 @@ class Rig:
 
     def run_until(self, condition: Callable[[], object]) -> None:
         """Turn until `condition` holds."""
-        deadline = time.monotonic() + BOUND_S
+        deadline = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < deadline, "what was waited for never came"
             self.step(wait_ms=5)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-TIMEOUT_S = 20.0
+from tests.patience import PATIENCE_S
 
 Server = subprocess.Popen[str]
 
@@ -28,5 +28,5 @@ def stop(process: Server) -> None:
 
 def stopped(process: Server) -> None:
     """Wait for its clean end."""
-    _, errors = process.communicate(timeout=TIMEOUT_S)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (0, "")

@@ -15,11 +15,10 @@ from shard.door import CROWDED, FULL, LONG, MAX_PIECES, PIECES, UNPROXIED, Door
 from shard.handshake import Accepted, Answer
 from shard.listen import listen
 from shard.settings import Settings
+from tests.patience import PATIENCE_S
 from tests.shard.descriptors import descriptors_exhausted
 from tests.shard.wire import REQUEST, client_frame, terms
 
-BOUND_MS = 20_000
-"""Whoever has not arrived by then never will."""
 ROWS = 4096
 STRANGER, PROXY = "127.0.0.7", "127.0.0.9"
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
@@ -51,7 +50,7 @@ class Porch:
         """A client that has connected from `source`."""
         client = socket.socket()
         self.clients.append(client)
-        client.settimeout(BOUND_MS / 1000)
+        client.settimeout(PATIENCE_S)
         client.bind((source, 0))
         client.connect(self.listener.getsockname())
         return client
@@ -60,7 +59,7 @@ class Porch:
         """Those who got in, once somebody waits."""
         waiting = select.poll()
         waiting.register(self.listener, select.POLLIN)
-        assert waiting.poll(BOUND_MS), "nobody came"
+        assert waiting.poll(1000 * PATIENCE_S), "nobody came"
         fds, trouble = self.door.arrivals(connections, most)
         self.inside += fds
         return fds, trouble

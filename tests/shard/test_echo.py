@@ -7,7 +7,8 @@ import pytest
 import websocket
 from websockets.sync.client import connect
 
-from tests.shard.servers import TIMEOUT_S, start, stop
+from tests.patience import PATIENCE_S
+from tests.shard.servers import start, stop
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +31,18 @@ class TestWebsockets:
         with connect(url, max_size=None, compression=compression) as client:
             assert len(client.protocol.extensions) == (compression is not None)
             client.send("x" * size)
-            assert client.recv(TIMEOUT_S) == "x" * size
+            assert client.recv(PATIENCE_S) == "x" * size
             client.send(b"\xff" * size)
-            assert client.recv(TIMEOUT_S) == b"\xff" * size
+            assert client.recv(PATIENCE_S) == b"\xff" * size
 
     def test_fragments_come_back_as_one(self, url: str) -> None:
         with connect(url) as client:
             client.send(["弹", "", "幕"])
-            assert client.recv(TIMEOUT_S) == "弹幕"
+            assert client.recv(PATIENCE_S) == "弹幕"
 
     def test_a_ping_is_answered(self, url: str) -> None:
         with connect(url) as client:
-            assert client.ping(b"anyone?").wait(TIMEOUT_S)
+            assert client.ping(b"anyone?").wait(PATIENCE_S)
 
     def test_the_close_code_comes_back(self, url: str) -> None:
         with connect(url) as client:
@@ -51,7 +52,7 @@ class TestWebsockets:
 
 class TestWebsocketClient:
     def test_text_binary_and_close(self, url: str) -> None:
-        client = websocket.create_connection(url, timeout=TIMEOUT_S)
+        client = websocket.create_connection(url, timeout=PATIENCE_S)
         client.send("弹幕")
         assert client.recv() == "弹幕"
         client.send_binary(b"\x00\xff")
@@ -69,11 +70,11 @@ class TestAiohttp:
         ):
             assert client.compress == compress
             await client.send_str("弹幕")
-            assert await client.receive_str(timeout=TIMEOUT_S) == "弹幕"
+            assert await client.receive_str(timeout=PATIENCE_S) == "弹幕"
             await client.send_bytes(b"\x00\xff")
-            assert await client.receive_bytes(timeout=TIMEOUT_S) == b"\x00\xff"
+            assert await client.receive_bytes(timeout=PATIENCE_S) == b"\x00\xff"
             await client.ping(b"anyone?")
-            answer = await client.receive(TIMEOUT_S)
+            answer = await client.receive(PATIENCE_S)
             assert (answer.type, answer.data) == (aiohttp.WSMsgType.PONG, b"anyone?")
             await client.close(code=4321)
             assert client.close_code == 4321

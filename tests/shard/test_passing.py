@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shard.passing import BUSY, DOWN, PASSED, Passing
+from tests.patience import PATIENCE_S
 
-BOUND_S = 20.0
 MOST = 100_000
 """So many messages fit in no queue."""
 
@@ -19,7 +19,7 @@ class Taker:
 
     def __init__(self, path: Path) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.settimeout(BOUND_S)
+        self.listener.settimeout(PATIENCE_S)
         self.listener.bind(str(path))
         self.listener.listen(8)
         self.way: socket.socket | None = None
@@ -28,7 +28,7 @@ class Taker:
         """The next message, and what was handed over with it."""
         if self.way is None:
             self.way, _ = self.listener.accept()
-            self.way.settimeout(BOUND_S)
+            self.way.settimeout(PATIENCE_S)
         data, fds, flags, _ = socket.recv_fds(self.way, 1 << 18, 4)
         assert not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
         [fd] = fds
@@ -56,7 +56,7 @@ def passing(path: Path) -> Iterator[Passing]:
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """A client, and the server's end of it."""
     client, server = socket.socketpair()
-    client.settimeout(BOUND_S)
+    client.settimeout(PATIENCE_S)
     with client, server:
         yield client, server
 

@@ -13,7 +13,8 @@ from pool.scoreboard import Scoreboard
 from shard.counters import FIELDS, TURN_US
 from shard.frames import CLOSE
 from shard.process import timed
-from tests.shard.servers import TIMEOUT_S, Server, start, stop, stopped
+from tests.patience import PATIENCE_S
+from tests.shard.servers import Server, start, stop, stopped
 from tests.shard.wire import REQUEST, close_frame, server_frames
 
 TELLTALE = """
@@ -86,7 +87,7 @@ def line(process: Server, pattern: str) -> str:
 def raw_client(url: str) -> socket.socket:
     """A client that is let in and then does nothing by itself."""
     port = int(url.rstrip("/").rpartition(":")[2])
-    client = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+    client = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
     client.sendall(REQUEST.replace(b"/ws", b"/"))
     return client
 
@@ -104,7 +105,7 @@ def response(client: socket.socket) -> bytes:
 def asked(url: str, path: str) -> bytes:
     """The status of a GET."""
     port = int(url.rstrip("/").rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as client:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as client:
         client.sendall(f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         return response(client).split()[1]
 
@@ -115,7 +116,7 @@ class TestRunning:
             ticks = [int(line(process, r"tick (\d+)")) for _ in range(3)]
             assert ticks == [ticks[0], ticks[0] + 1, ticks[0] + 2]
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=TIMEOUT_S)
+            _, errors = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0
             assert errors.startswith("a tick failed\n")
             assert errors.count("KeyError:") == 1

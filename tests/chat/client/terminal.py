@@ -12,7 +12,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S
+
 SIZE = struct.pack("HHHH", 40, 140, 0, 0)
 
 

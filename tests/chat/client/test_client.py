@@ -28,7 +28,6 @@ from chat.wire.schema import (
 )
 from tests.chat.fakenode import (
     GUEST,
-    PATIENCE_S,
     Event,
     FakeNode,
     World,
@@ -38,6 +37,7 @@ from tests.chat.fakenode import (
     joined,
     msg,
 )
+from tests.patience import PATIENCE_S
 
 
 def client_of(node: FakeNode, *rooms: str, world: World | None = None, **more: Any) -> Client:

@@ -9,7 +9,8 @@ import pytest
 from chat.client.client import Client
 from chat.client.link import ClientError
 from chat.wire.schema import Gap
-from tests.chat.fakenode import PATIENCE_S, FakeNode
+from tests.chat.fakenode import FakeNode
+from tests.patience import PATIENCE_S
 
 NOWHERE = "ws://127.0.0.1:1/ws"
 

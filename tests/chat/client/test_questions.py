@@ -11,7 +11,8 @@ from chat.client.client import Client, SendRefused
 from chat.client.link import Env
 from chat.client.questions import ATTEMPTS, CommandRefused, Unanswered, Unsent, until_answered
 from chat.wire.schema import Error, ErrorCode, Joined, Left, Msg
-from tests.chat.fakenode import PATIENCE_S, Event, FakeNode, World, error, msg
+from tests.chat.fakenode import Event, FakeNode, World, error, msg
+from tests.patience import PATIENCE_S
 
 
 def client_of(node: FakeNode, *rooms: str, world: World | None = None, **more: Any) -> Client:

@@ -25,6 +25,7 @@ from chat.client.terminal import (
 )
 from chat.wire.schema import Authed, Clear, Delete, Gap, Joins, Likes, Msg, Notice, State
 from tests.chat import fakenode as wire
+from tests.patience import PATIENCE_S
 
 ESCAPE = "\x1b[2J"
 
@@ -227,7 +228,7 @@ class TestWatchingAPipe:
         await asyncio.sleep(0)
         assert not gone.is_set()
         os.close(reading)
-        async with asyncio.timeout(wire.PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await gone.wait()
         os.close(writing)
 

@@ -11,7 +11,8 @@ import pytest
 from chat.ops.engine import EmbeddedEngine, EngineError, find_binary
 from chat.ops.rundir import RunDirError, open_run_dir
 from shard.companion import Sign
-from tests.chat.ops.engines import script, wait_until
+from tests.chat.ops.engines import script
+from tests.patience import until
 
 pytestmark = pytest.mark.skipif(find_binary() is None, reason="no Valkey or Redis server here")
 
@@ -47,17 +48,17 @@ class TestSteps:
     ) -> None:
         assert (engine.ended(), engine.sign()) == (None, Sign.READY)
         engine.kill()
-        wait_until(lambda: engine.ended() is not None)
+        until(lambda: engine.ended() is not None, "its end")
         assert (engine.ended() or "").startswith("ended with status -9; it said last:")
         assert engine.sign() is Sign.SILENT
         url = engine.url
         engine.begin()
         with pytest.raises(EngineError, match="running already"):
             engine.begin()
-        wait_until(lambda: engine.sign() is Sign.READY)
+        until(lambda: engine.sign() is Sign.READY, "its answer")
         assert engine.url == url
         engine.end()
-        wait_until(lambda: engine.ended() is not None)
+        until(lambda: engine.ended() is not None, "its end")
         engine.close()
         with pytest.raises(EngineError, match="not been started"):
             _ = engine.url
@@ -67,12 +68,12 @@ class TestSteps:
         os.kill(engine.pid, signal.SIGSTOP)
         assert (engine.ended(), engine.sign()) == (None, Sign.SILENT)
         os.kill(engine.pid, signal.SIGCONT)
-        wait_until(lambda: engine.sign() is Sign.READY)
+        until(lambda: engine.sign() is Sign.READY, "its answer")
 
     def test_data_in_another_engines_hands_is_an_error_at_once(self, tmp_path: Path) -> None:
         with EmbeddedEngine(str(tmp_path / "a")) as engine, EmbeddedEngine() as other:
             other.kill()
-            wait_until(lambda: other.ended() is not None)
+            until(lambda: other.ended() is not None, "its end")
             other.data_dir = engine.data_dir
             with pytest.raises(EngineError, match="in use by another engine"):
                 other.begin()
@@ -90,7 +91,7 @@ class TestSteps:
         try:
             assert engine.sign() is Sign.BUSY
             loaded.touch()
-            wait_until(lambda: engine.sign() is Sign.READY)
+            until(lambda: engine.sign() is Sign.READY, "its answer")
         finally:
             engine.stop()
 
