@@ -14,17 +14,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import jwt
 from playwright.sync_api import Browser, Locator, Page
 
 from bench.local import Node
 from bench.site import File, Site, clip, site
-from tests.e2e.test_browser import chromium
+from tests.e2e.browsers import SECRET, chromium
 from tests.patience import until
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "embed.md").read_text("utf-8")
 [POLICY] = re.findall(r"```\nContent-Security-Policy: (.*?)```", DOCUMENT, re.DOTALL)
-SECRET = "a secret of more than thirty-two bytes"
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Live</title>
@@ -70,10 +68,6 @@ SHARE = """async (url) => {
 }"""
 
 rooms = count()
-
-
-def token(uid: str, **claims: Any) -> str:
-    return jwt.encode({"sub": uid, "exp": int(time.time()) + 3600, **claims}, SECRET, "HS256")
 
 
 def address(node: Node, text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.local import Node
-from tests.e2e.test_browser import chromium
+from tests.e2e.browsers import chromium
 from tests.patience import PATIENCE_S, until
 
 PACKAGE = Path(__file__).parents[2] / "clients" / "js"

@@ -2,53 +2,23 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from bench.local import Node
 from chat.bus.redaction import Redaction
 from chat.bus.store import open_store
 from chat.config.sections import Config
 from chat.ops.engine import EmbeddedEngine
-from tests.patience import PATIENCE_S
+from tests.e2e.browsers import IN_CHROMIUM, chromium, enter
 
-expect.set_options(timeout=1000 * PATIENCE_S)
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@contextmanager
-def chromium(*more: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", *more],
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-def open_page(browser: Browser, node: Node, room: str) -> Page:
-    page = browser.new_context().new_page()
-    page.goto(f"{node.page}/?room={room}")
-    expect(page.locator("#connection")).to_have_attribute("data-state", "open")
-    return page
+pytestmark = IN_CHROMIUM
 
 
 def take_back(url: str, room: str, seq: int | None = None, uid: str | None = None) -> None:
@@ -69,7 +39,7 @@ def take_back(url: str, room: str, seq: int | None = None, uid: str | None = Non
 class TestPage:
     def test_what_one_types_flies_in_the_other(self, node: Node) -> None:
         with chromium() as browser:
-            one, other = (open_page(browser, node, "page:fly") for _ in range(2))
+            one, other = (enter(browser, node, "page:fly") for _ in range(2))
             one.fill("#input", "前方高能 <b>not bold</b>")
             one.click("#send")
             line = other.locator("#chat .message", has_text="前方高能 <b>not bold</b>")
@@ -82,7 +52,7 @@ class TestPage:
 
     def test_a_backend_message_flies_too(self, node: Node) -> None:
         with chromium() as browser:
-            page = open_page(browser, node, "page:api")
+            page = enter(browser, node, "page:api")
             status, _ = node.request("POST", "/v1/rooms/page:api/messages", {"text": "from afar"})
             assert status == 200
             expect(page.locator("#chat .message", has_text="from afar")).to_have_count(1)
@@ -92,7 +62,7 @@ class TestPage:
     ) -> None:
         room = "page:gone"
         with Node(tmp_path, bus_url=engine.url) as node, chromium() as browser:
-            page = open_page(browser, node, room)
+            page = enter(browser, node, room)
             page.fill("#input", "my own")
             page.click("#send")
             expect(page.locator("#chat .message[data-uid]")).to_have_attribute("data-seq", "1")
@@ -124,7 +94,7 @@ class TestPage:
     @pytest.mark.parametrize("room", ["हिन्दी", "ห้องแชท", "e\u0301", "葛\U000e0100城"])
     def test_a_room_may_have_a_name_of_any_script(self, node: Node, room: str) -> None:
         with chromium() as browser:
-            page = open_page(browser, node, quote(room))
+            page = enter(browser, node, quote(room))
             page.fill("#input", f"hello {room}")
             page.click("#send")
             expect(page.locator("#chat .message")).to_have_attribute("data-seq", "1")
@@ -157,7 +127,7 @@ class TestPage:
 
     def test_text_is_cleaned_and_measured_before_it_is_sent(self, node: Node) -> None:
         with chromium() as browser:
-            page = open_page(browser, node, "page:text")
+            page = enter(browser, node, "page:text")
             lines = page.locator("#chat .message .text")
             for typed, said in (
                 ("half\ud83d", "half"),
@@ -177,7 +147,7 @@ class TestPage:
 
     def test_it_comes_back_by_itself_when_its_shard_is_killed(self, node: Node) -> None:
         with chromium() as browser:
-            page = open_page(browser, node, "page:back")
+            page = enter(browser, node, "page:back")
             page.fill("#input", "before")
             page.click("#send")
             expect(page.locator("#chat .message", has_text="before")).to_have_count(1)

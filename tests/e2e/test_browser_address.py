@@ -16,17 +16,14 @@ from bench.harness import Unavailable
 from bench.local import Node, free_port
 from bench.peers.program import find
 from bench.site import File, site
+from tests.e2e.browsers import IN_CHROMIUM, chromium
 from tests.e2e.console import open_console
-from tests.e2e.test_browser import CHROMIUM, chromium
 from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-of-the-tests"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 NGINX = """
 daemon off;

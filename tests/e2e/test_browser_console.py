@@ -1,34 +1,19 @@
 """The console in a real browser: an evening run from it, on a node of two shards."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.local import Node
+from tests.e2e.browsers import IN_CHROMIUM, SECRET, enter, said, say
 from tests.e2e.console import KEY, READER, Console, open_console
-from tests.e2e.test_browser import CHROMIUM, chromium
-from tests.e2e.test_browser_moderation import SECRET, enter, said, say
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Two shards that know tokens, a key that opens everything and one that may only read."""
-    reader = f'[{{name = "reader", key = "{READER}", scopes = ["read"]}}]'
-    settings = {"auth_secret": SECRET, "api_key": KEY, "api_keys": reader}
-    with Node(tmp_path_factory.mktemp("node"), **settings) as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+SETTINGS = {
+    "auth_secret": SECRET,
+    "api_key": KEY,
+    "api_keys": f'[{{name = "reader", key = "{READER}", scopes = ["read"]}}]',
+}
 
 
 @pytest.fixture

@@ -1,36 +1,19 @@
 """Everything a moderator does by clicks in the console, on a node of two shards, and who did it."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser, expect
 
 from bench.local import Node
+from tests.e2e.browsers import IN_CHROMIUM, SECRET, enter, said, say
 from tests.e2e.console import KEY, Console, open_console
-from tests.e2e.test_browser import CHROMIUM, chromium
-from tests.e2e.test_browser_moderation import SECRET, enter, said, say
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 SCOPES = '["metrics", "read", "moderate", "publish"]'
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Two shards that know tokens, and a key with a name."""
-    keys = f'[{{name = "desk", key = "{KEY}", scopes = {SCOPES}}}]'
-    folder = tmp_path_factory.mktemp("node")
-    with Node(folder, auth_secret=SECRET, api_keys=keys) as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+SETTINGS = {
+    "auth_secret": SECRET,
+    "api_keys": f'[{{name = "desk", key = "{KEY}", scopes = {SCOPES}}}]',
+}
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from playwright.sync_api import Browser, Locator, expect
 
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
+from tests.e2e.browsers import IN_CHROMIUM, enter, say
 from tests.e2e.console import KEY, open_console
-from tests.e2e.test_browser import CHROMIUM, chromium
-from tests.e2e.test_browser_moderation import enter, say
 
 OTHER = "other-0123456789abcdef"
 NUMBER = re.compile(r"-\s?\d")
@@ -19,16 +18,7 @@ NUMBER = re.compile(r"-\s?\d")
 NOTHING = re.compile("^(0|–)$")
 """What a figure is before anything happened, and before anything was told."""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture

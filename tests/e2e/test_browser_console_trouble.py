@@ -12,20 +12,10 @@ from playwright.sync_api import Browser, expect
 from bench.axe import AXE, broken
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
+from tests.e2e.browsers import IN_CHROMIUM, enter, said, say
 from tests.e2e.console import KEY, open_console
-from tests.e2e.test_browser import CHROMIUM, chromium
-from tests.e2e.test_browser_moderation import enter, said, say
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture

@@ -1,26 +1,15 @@
 """The page among many: likes, who comes in, and what many say at once, on a node of two shards."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from bench.local import Node
-from tests.e2e.test_browser import CHROMIUM, chromium, open_page
+from tests.e2e.browsers import IN_CHROMIUM, enter
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 FLOOD = 40
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def set_in(node: Node, room: str, **settings: bool) -> None:
@@ -31,18 +20,18 @@ class TestLikes:
     def test_taps_are_shown_at_once_and_to_everybody_and_to_who_comes_later(
         self, browser: Browser, node: Node
     ) -> None:
-        one, other = (open_page(browser, node, "crowd:likes") for _ in range(2))
+        one, other = (enter(browser, node, "crowd:likes") for _ in range(2))
         for _ in range(3):
             one.click("#like")
         expect(one.locator("#likes")).to_have_text("3")
         expect(other.locator("#likes")).to_have_text("3")
         other.click("#like")
-        for page in (one, other, open_page(browser, node, "crowd:likes")):
+        for page in (one, other, enter(browser, node, "crowd:likes")):
             expect(page.locator("#likes")).to_have_text("4")
         assert node.request("GET", "/v1/rooms/crowd:likes")[1]["likes"] == {"like": 4}
 
     def test_another_room_has_its_own(self, browser: Browser, node: Node) -> None:
-        page = open_page(browser, node, "crowd:mine")
+        page = enter(browser, node, "crowd:mine")
         page.click("#like")
         expect(page.locator("#likes")).to_have_text("1")
         page.fill("#room", "crowd:another")
@@ -52,7 +41,7 @@ class TestLikes:
     def test_the_button_is_one_for_the_keyboard_and_for_who_cannot_see_it(
         self, browser: Browser, node: Node
     ) -> None:
-        page = open_page(browser, node, "crowd:keys")
+        page = enter(browser, node, "crowd:keys")
         button = page.get_by_role("button", name=re.compile("^Like"))
         button.focus()
         page.keyboard.press("Enter")
@@ -63,11 +52,11 @@ class TestJoins:
     def test_who_comes_in_is_told_on_a_line_that_goes_away(
         self, browser: Browser, node: Node
     ) -> None:
-        page = open_page(browser, node, "crowd:joins")
+        page = enter(browser, node, "crowd:joins")
         came = page.locator("#came")
         expect(came).to_have_text("")
         set_in(node, "crowd:joins", join_notices=True)
-        newcomer = open_page(browser, node, "crowd:joins")
+        newcomer = enter(browser, node, "crowd:joins")
         name = newcomer.locator("#me").inner_text()
         expect(came).to_have_text(f"{name} came in")
         expect(came).to_have_text("")
@@ -75,7 +64,7 @@ class TestJoins:
 
 class TestDuplicates:
     def test_what_many_say_at_once_stands_there_once(self, browser: Browser, node: Node) -> None:
-        page = open_page(browser, node, "crowd:flood")
+        page = enter(browser, node, "crowd:flood")
         set_in(node, "crowd:flood", merge_duplicates=True)
         said = [{"uid": f"u{i}", "text": "666"} for i in range(FLOOD)]
         assert node.request("POST", "/v1/rooms/crowd:flood/messages", said)[0] == 200

@@ -2,32 +2,20 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
+from tests.e2e.browsers import IN_CHROMIUM, SECRET, enter, said, say, token
 from tests.e2e.cuttable import Cuttable
-from tests.e2e.test_browser import CHROMIUM, chromium, open_page
-from tests.e2e.test_browser_moderation import SECRET, enter, said, say, token
 
 PER_S = 1000
 FLOOD_S = 10
 BATCH = 100
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+pytestmark = IN_CHROMIUM
 
 
 def test_the_network_is_cut_and_mended(browser: Browser, node: Node) -> None:
@@ -59,7 +47,7 @@ def test_a_server_that_is_restarted_beneath(
     browser: Browser, engine: EmbeddedEngine, tmp_path: Path
 ) -> None:
     with Node(tmp_path, bus_url=engine.url) as node:
-        page = open_page(browser, node, "life:restart")
+        page = enter(browser, node, "life:restart")
         say(page, "before")
         expect(said(page, "before")).to_have_count(1)
         assert node.stop() == 0
@@ -90,7 +78,7 @@ def test_a_newer_token_in_the_address_is_shown_at_once(browser: Browser, tmp_pat
 
 def test_a_thousand_messages_a_second(browser: Browser, node: Node) -> None:
     room = "life:flood"
-    page = open_page(browser, node, room)
+    page = enter(browser, node, room)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
 

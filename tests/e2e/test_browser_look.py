@@ -1,16 +1,14 @@
 """How the page looks: its languages, colours and sizes, for eyes, keyboards and screen readers."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from bench.axe import AXE, broken
 from bench.local import Node
-from tests.e2e.test_browser import CHROMIUM, chromium, open_page
-from tests.e2e.test_browser_moderation import SECRET, enter, said, say
+from tests.e2e.browsers import IN_CHROMIUM, SECRET, enter, said, say, visit
 
 SIZES = [(320, 568), (390, 844), (844, 390), (768, 1024), (1440, 900), (2560, 1440)]
 KEYBOARD = [(390, 280), (844, 180), (667, 150)]
@@ -35,30 +33,9 @@ UNTRANSLATED = """() => {
 }"""
 """What the page says by itself in Latin letters: nothing, when it speaks Chinese."""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Two shards that know tokens."""
-    with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-def visit(browser: Browser, url: str, **context: Any) -> Page:
-    page = browser.new_context(**context).new_page()
-    page.goto(url)
-    expect(page.locator("#connection")).to_have_attribute("data-state", "open")
-    return page
+SETTINGS = {"auth_secret": SECRET}
 
 
 def publish(node: Node, room: str, *texts: str, **fields: Any) -> None:
@@ -305,7 +282,7 @@ class TestAccessibility:
         assert broken(page) == []  # sent out
 
     def test_axe_would_find_something(self, browser: Browser, node: Node) -> None:
-        page = open_page(browser, node, "look:axe")
+        page = enter(browser, node, "look:axe")
         page.evaluate("document.querySelector('label[for=input]').remove()")
         page.evaluate("document.getElementById('input').removeAttribute('placeholder')")
         assert any(one.startswith("label:") for one in broken(page))

@@ -1,66 +1,22 @@
 """The page for moderators and those they moderate, in a real browser, on a node of two shards."""
 
 import re
-import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
 
-import jwt
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bench.local import Node
-from tests.e2e.test_browser import CHROMIUM, chromium
+from tests.e2e.browsers import IN_CHROMIUM, SECRET, enter, said, say
 
-SECRET = "a secret of at least thirty-two bytes"
+pytestmark = IN_CHROMIUM
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Two shards that know tokens."""
-    with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+SETTINGS = {"auth_secret": SECRET}
 
 
 @pytest.fixture
 def room(request: pytest.FixtureRequest) -> str:
     return f"page:{request.node.originalname}"[:64]
-
-
-def token(uid: str, **claims: Any) -> str:
-    return jwt.encode({"sub": uid, "exp": int(time.time()) + 3600, **claims}, SECRET, "HS256")
-
-
-def enter(
-    browser: Browser | BrowserContext, node: Node, room: str, uid: str = "", **claims: Any
-) -> Page:
-    """A page of a guest, or of a user with a token; in a browser of its own, or in a context."""
-    page = (browser.new_context() if isinstance(browser, Browser) else browser).new_page()
-    named = f"#token={token(uid, **claims)}" if uid else ""
-    page.goto(f"{node.page}/?room={room}{named}")
-    expect(page.locator("#connection")).to_have_attribute("data-state", "open")
-    return page
-
-
-def say(page: Page, text: str) -> None:
-    page.fill("#input", text)
-    page.click("#send")
-
-
-def said(page: Page, text: str) -> Locator:
-    return page.locator("#chat .message[data-uid]", has_text=text)
 
 
 def choose(page: Page, text: str, label: str) -> None:

@@ -1,14 +1,11 @@
 """A chat one can live in: history, keys, several rooms, pictures, on a node of two shards."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.local import Node
-from tests.e2e.test_browser import CHROMIUM, chromium, open_page
-from tests.e2e.test_browser_moderation import said, say
+from tests.e2e.browsers import IN_CHROMIUM, enter, said, say
 
 SAID = 430
 """More than one page, less than is kept."""
@@ -25,16 +22,7 @@ ANCHORED = """text => {
 }"""
 """Where on the screen a line is."""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+pytestmark = IN_CHROMIUM
 
 
 def publish(node: Node, room: str, *texts: str, **fields: Any) -> None:
@@ -68,7 +56,7 @@ class TestHistory:
     ) -> None:
         room, every = "read:back", [f"line {n}" for n in range(SAID)]
         publish(node, room, *every)
-        page = open_page(browser, node, room)
+        page = enter(browser, node, room)
         expect(said(page, f"line {SAID - 1}")).to_be_in_viewport()
         first = texts(page)[0]
         assert first != "line 0"
@@ -94,7 +82,7 @@ class TestHistory:
     ) -> None:
         with Node(tmp_path, rooms_history=60, rooms_history_on_join=40) as node:
             publish(node, "kept", *(f"line {n}" for n in range(SAID)))
-            page = open_page(browser, node, "kept")
+            page = enter(browser, node, "kept")
             expect(said(page, f"line {SAID - 1}")).to_be_in_viewport()
             to_the_top(page, "Nothing older is kept")
             shown = texts(page)
@@ -108,7 +96,7 @@ class TestHistory:
         publish(node, room, "the first", uid="a")
         publish(node, room, *(f"vile {n}" for n in range(250)), uid="b")
         publish(node, room, *(f"line {n}" for n in range(40)), uid="a")
-        page = open_page(browser, node, room)
+        page = enter(browser, node, room)
         expect(said(page, "line 39")).to_be_in_viewport()
         deleted = node.request("DELETE", f"/v1/rooms/{room}/messages?uid=b")
         assert deleted[0] == 200
@@ -122,7 +110,7 @@ class TestKeys:
     ) -> None:
         room = "read:keys"
         publish(node, room, *(f"line {n}" for n in range(60)))
-        page = open_page(browser, node, room)
+        page = enter(browser, node, room)
         expect(said(page, "line 59")).to_be_in_viewport()
         expect(page.locator("#chat .name[tabindex='0']")).to_have_count(1)
         page.locator("#me").focus()
@@ -152,7 +140,7 @@ class TestKeys:
     def test_the_focus_is_not_lost_with_a_line(self, browser: Browser, node: Node) -> None:
         room = "read:lost"
         publish(node, room, "one", "two", "three")
-        page = open_page(browser, node, room)
+        page = enter(browser, node, room)
         said(page, "two").locator(".name").focus()
         assert node.request("DELETE", f"/v1/rooms/{room}/messages/2")[0] == 200
         expect(said(page, "two")).to_have_count(0)
@@ -163,7 +151,7 @@ class TestRooms:
     def test_each_is_a_tab_with_its_own_chat_likes_and_words(
         self, browser: Browser, node: Node
     ) -> None:
-        page = open_page(browser, node, "read:one")
+        page = enter(browser, node, "read:one")
         say(page, "in one")
         page.click("#like")
         expect(page.locator("#likes")).to_have_text("1")
@@ -199,7 +187,7 @@ class TestRooms:
         expect(tabs).to_have_count(2)
 
     def test_an_address_may_name_several(self, browser: Browser, node: Node) -> None:
-        page = open_page(browser, node, "read:b&room=read:a")
+        page = enter(browser, node, "read:b&room=read:a")
         expect(page.get_by_role("tab")).to_have_text(["read:b", "read:a"])
         expect(page.get_by_role("tab").first).to_have_attribute("aria-selected", "true")
         assert page.title().startswith("#read:b")
@@ -207,7 +195,7 @@ class TestRooms:
     def test_what_is_taken_back_is_gone_in_rooms_that_are_not_seen(
         self, browser: Browser, node: Node
     ) -> None:
-        page = open_page(browser, node, "read:seen&room=read:unseen")
+        page = enter(browser, node, "read:seen&room=read:unseen")
         publish(node, "read:unseen", "vile", "fine")
         expect(page.locator(".tab-count:visible")).to_contain_text("2")
         assert node.request("DELETE", "/v1/rooms/read:unseen/messages/1")[0] == 200

@@ -9,19 +9,10 @@ from playwright.sync_api import Browser, Page, expect
 from bench.axe import AXE, broken
 from bench.local import Node
 from bench.site import File, Site, clip, site
-from tests.e2e.test_browser import CHROMIUM, chromium, open_page
+from tests.e2e.browsers import IN_CHROMIUM, enter
 from tests.patience import until
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,7 @@ def fly(page: Page, text: str) -> None:
 
 def test_it_plays_behind_what_flies(browser: Browser, node: Node, host: Site) -> None:
     host.files["/live.webm"] = clip(browser)
-    page = open_page(browser, node, "video:plays")
+    page = enter(browser, node, "video:plays")
     film = page.locator("#film")
     expect(film).to_be_visible()
     expect(page.locator("#backdrop")).to_be_hidden()
@@ -73,7 +64,7 @@ def test_it_plays_behind_what_flies(browser: Browser, node: Node, host: Site) ->
 
 def test_danmaku_stand_while_it_is_paused(browser: Browser, node: Node, host: Site) -> None:
     host.files["/live.webm"] = clip(browser)
-    page = open_page(browser, node, "video:paused")
+    page = enter(browser, node, "video:paused")
     comes(page, "document.querySelector('#film').currentTime > 0.1")
     fly(page, "stands")
     page.evaluate("film.pause()")
@@ -99,7 +90,7 @@ def test_without_a_picture_there_is_the_lake(
     host.files.pop("/live.webm", None)
     if file:
         host.files["/live.webm"] = file
-    page = open_page(browser, node, "video:none")
+    page = enter(browser, node, "video:none")
     comes(page, "film.error !== null")
     expect(page.locator("#film")).to_be_hidden()
     expect(page.locator("#backdrop")).to_be_visible()
@@ -108,7 +99,7 @@ def test_without_a_picture_there_is_the_lake(
 
 def test_the_lake_is_alive(browser: Browser, tmp_path: Path) -> None:
     with Node(tmp_path) as node:
-        page = open_page(browser, node, "video:lake")
+        page = enter(browser, node, "video:lake")
         lake = page.locator("#backdrop")
         expect(lake).to_be_visible()
         assert page.evaluate("film.currentSrc") == ""

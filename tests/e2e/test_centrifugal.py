@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -24,25 +24,19 @@ HISTORY = 200
 THERE = [kind for kind in KINDS if HAS_NODE or "script" not in kind]
 PINGS, LEFT_OUT = "pings", "dropped_slow"
 DIALECTS = '["danmaku", "centrifugal"]'
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """One shard, so that who reads slowly is where its backlog is looked for."""
-    with Node(
-        tmp_path_factory.mktemp("node"),
-        server_dialects=DIALECTS,
-        server_shards=1,
-        auth_secret=SECRET,
-        heartbeat_ping_s=1,
-        heartbeat_timeout_s=1,
-        limits_backlog_soft_bytes=65536,
-        limits_backlog_hard_bytes=1048576,
-        limits_send_buffer_bytes=16384,
-        limits_commands_burst=200,
-        rooms_history=HISTORY,
-    ) as node:
-        yield node
+SETTINGS = {
+    "server_dialects": DIALECTS,
+    "server_shards": 1,
+    "auth_secret": SECRET,
+    "heartbeat_ping_s": 1,
+    "heartbeat_timeout_s": 1,
+    "limits_backlog_soft_bytes": 65536,
+    "limits_backlog_hard_bytes": 1048576,
+    "limits_send_buffer_bytes": 16384,
+    "limits_commands_burst": 200,
+    "rooms_history": HISTORY,
+}
+"""Of one shard, so that who reads slowly is where its backlog is looked for."""
 
 
 @pytest.fixture(params=KINDS)

@@ -8,13 +8,11 @@ import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
 import jwt
-import pytest
 
 import chat.client
 from bench.local import Node
@@ -26,6 +24,7 @@ from tests.patience import PATIENCE_S, eventually
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", DOCUMENT, re.DOTALL))
 SECRET = "a secret of more than thirty-two bytes"
+SETTINGS = {"auth_secret": SECRET}
 
 BARE = """
 import sys
@@ -47,12 +46,6 @@ except ImportError:
 sys.exit("nothing was taken away")
 """
 """Takes away whatever else is installed, and imports the client."""
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
-        yield node
 
 
 class TestThePackage:

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from bench.local import Node
+from tests.e2e.browsers import CHROMIUM
 from tests.e2e.cuttable import Cuttable
 from tests.e2e.jsclient import (
     INSTALLED,
@@ -24,12 +25,12 @@ from tests.e2e.jsclient import (
     in_chromium,
     in_node,
 )
-from tests.e2e.test_browser import CHROMIUM
 from tests.patience import PATIENCE_S, until
 
 GONE = 600
 """More than `rooms.history` keeps."""
 SECRET = "a secret of more than thirty-two bytes"
+SETTINGS = {"auth_secret": SECRET}
 SCRIPT = PACKAGE / "dist" / "danmaku.global.js"
 QUEUE = 20
 ROOMS = 50
@@ -44,13 +45,6 @@ pytestmark = [
     pytest.mark.skipif(not INSTALLED, reason="npm has not installed ws: run `make test`"),
 ]
 rooms = count()
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """Two shards that know tokens."""
-    with Node(tmp_path_factory.mktemp("node"), auth_secret=SECRET) as node:
-        yield node
 
 
 @pytest.fixture(

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from bench.local import Node
 from chat.client import Client, Msg
-from tests.e2e.test_browser import CHROMIUM, chromium
+from tests.e2e.browsers import CHROMIUM, chromium
 from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent

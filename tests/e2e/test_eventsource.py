@@ -8,16 +8,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 
 from bench.local import Node
-from tests.e2e.test_browser import CHROMIUM, chromium
+from tests.e2e.browsers import IN_CHROMIUM, chromium
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
+pytestmark = IN_CHROMIUM
 
 PAGE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script>
 const seen = [], closes = [];

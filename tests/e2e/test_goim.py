@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -117,12 +117,6 @@ class Viewer:
 
     async def text(self, text: str) -> None:
         await self.until(lambda: text in self.texts, text)
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with Node(tmp_path_factory.mktemp("node"), **SETTINGS) as node:
-        yield node
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
 from bench.site import site
+from tests.e2e.browsers import IN_CHROMIUM
 from tests.e2e.embedded import (
     DOCUMENT,
     ON_TOP,
@@ -20,31 +19,13 @@ from tests.e2e.embedded import (
     Embedded,
     Theatre,
     address,
-    embedding,
-    opened_theatre,
 )
-from tests.e2e.test_browser import CHROMIUM
 from tests.patience import until
 
 [EXAMPLE] = re.findall(r"```html\n(.*?)```", DOCUMENT, re.DOTALL)
 SCRIPT = re.compile(r'<script type="module">(.*?)</script>', re.DOTALL)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with opened_theatre(tmp_path_factory.mktemp("node")) as theatre:
-        yield theatre
-
-
-@pytest.fixture
-def embed(theatre: Theatre) -> Iterator[Callable[..., Embedded]]:
-    with embedding(theatre) as embed:
-        yield embed
+pytestmark = IN_CHROMIUM
 
 
 class TestDocumented:

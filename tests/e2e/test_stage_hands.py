@@ -2,39 +2,17 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
+from tests.e2e.browsers import IN_CHROMIUM, token
 from tests.e2e.embedded import (
     OVERLAPS,
-    Embedded,
-    Theatre,
-    embedding,
-    opened_theatre,
-    token,
 )
-from tests.e2e.test_browser import CHROMIUM
 from tests.patience import until
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with opened_theatre(tmp_path_factory.mktemp("node")) as theatre:
-        yield theatre
-
-
-@pytest.fixture
-def embed(theatre: Theatre) -> Iterator[Callable[..., Embedded]]:
-    with embedding(theatre) as embed:
-        yield embed
+pytestmark = IN_CHROMIUM
 
 
 class TestHands:

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -14,18 +12,12 @@ from tests.e2e.viewers import Viewer
 from tests.patience import PATIENCE_S
 
 SECRET = "0123456789abcdef0123456789abcdef"
+SETTINGS = {"auth_secret": SECRET}
 VIEWERS = 12
 
 
 def token(uid: str) -> str:
     return jwt.encode({"sub": uid, "exp": int(time.time()) + 3_600}, SECRET, "HS256")
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    folder: Path = tmp_path_factory.mktemp("words")
-    with Node(folder, auth_secret=SECRET) as node:
-        yield node
 
 
 async def on_both_shards(node: Node, room: str, uid: str) -> list[Viewer]:

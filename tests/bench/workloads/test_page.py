@@ -5,7 +5,7 @@ import pytest
 from bench.axe import AXE
 from bench.workloads import Settings
 from bench.workloads.page import run
-from tests.e2e.test_browser import CHROMIUM
+from tests.e2e.browsers import CHROMIUM
 
 
 @pytest.mark.browser
