@@ -30,8 +30,9 @@ from shard.listen import listen
 SAMPLE = re.compile(r"(?P<name>danmaku_\w+)\{(?P<labels>[^}]*)\} (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 UP = "Danmaku is up"
-START_S = 60.0
-STOP_S = 60.0
+START_S = 120.0
+STOP_S = 120.0
+ANSWER_S = 60.0
 """Bounds, for a machine that is very busy."""
 PLACES = 16
 OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -187,7 +188,7 @@ class Node:
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
         """One HTTP call; (status, parsed JSON or text)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=ANSWER_S)
         try:
             data = None if body is None else json.dumps(body)
             kind = {"Content-Type": "application/json"} if data else {}

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from bench.local import Node
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SECRET = "a secret of at least thirty-two bytes"
@@ -26,6 +26,14 @@ IN_CHROMIUM = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
 ]
 """The marks of what needs it."""
+
+SKY = """
+window.flew = [];
+new MutationObserver((changes) => changes.forEach(({ addedNodes }) =>
+  addedNodes.forEach((one) => one.matches?.(".danmaku") && flew.push(one.textContent))))
+  .observe(document, { childList: true, subtree: true });
+"""
+"""Notes what flies, which is gone again before a busy machine looks for it."""
 
 expect.set_options(timeout=1000 * PATIENCE_S)
 
@@ -47,6 +55,7 @@ def visit(browser: Browser | BrowserContext, url: str, **context: Any) -> Page:
     """A page at an address, once it is connected; in a context made so, or in one that is there."""
     made = browser.new_context(**context) if isinstance(browser, Browser) else browser
     page = made.new_page()
+    page.add_init_script(SKY)
     page.goto(url)
     expect(page.locator("#connection")).to_have_attribute("data-state", "open")
     return page
@@ -58,6 +67,11 @@ def enter(
     """A page of a guest, or of a user with a token; in a browser of its own, or in a context."""
     named = f"#token={token(uid, **claims)}" if uid else ""
     return visit(browser, f"{node.page}/?room={room}{named}")
+
+
+def until_flown(page: Page, text: str) -> None:
+    """Wait until a line with this text is in the sky of a page, or was."""
+    until(lambda: any(text in one for one in page.evaluate("flew")), f"{text} in the sky")
 
 
 def token(uid: str, **claims: Any) -> str:

@@ -16,7 +16,7 @@ from bench.harness import Unavailable
 from bench.local import Node, free_port
 from bench.peers.program import find
 from bench.site import File, site
-from tests.e2e.browsers import IN_CHROMIUM, chromium
+from tests.e2e.browsers import IN_CHROMIUM, SKY, chromium, until_flown
 from tests.e2e.console import open_console
 from tests.patience import PATIENCE_S, until
 
@@ -121,6 +121,7 @@ class Visit:
         self.dialled: list[str] = []
         self.asked: list[str] = []
         self.complaints = complaints(self.page)
+        self.page.add_init_script(SKY)
         self.page.on("websocket", lambda one: self.dialled.append(one.url))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(url)
@@ -131,7 +132,7 @@ class Visit:
         self.page.fill("#input", text)
         self.page.click("#send")
         expect(self.page.locator("#chat .message", has_text=text)).to_have_count(1)
-        self.page.wait_for_selector("#stage .danmaku", state="attached")
+        until_flown(self.page, text)
         assert not self.complaints
 
 
@@ -193,8 +194,7 @@ class TestBehindNginx:
                 headers={"Authorization": f"Bearer {KEY}"},
             )
             assert said.status == 200
-            flying = visit.page.locator("#stage .danmaku", has_text="from a backend")
-            expect(flying).to_have_count(1)
+            until_flown(visit.page, "from a backend")
             visit.page.click(".brand")
             expect(visit.page.locator("#connection")).to_have_attribute("data-state", "open")
             assert visit.page.url == url

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from bench.axe import AXE, broken
 from bench.local import Node
 from bench.site import File, Site, clip, site
-from tests.e2e.browsers import IN_CHROMIUM, enter
+from tests.e2e.browsers import IN_CHROMIUM, enter, until_flown
 from tests.patience import until
 
 pytestmark = IN_CHROMIUM
@@ -36,7 +36,7 @@ def comes(page: Page, expression: str) -> None:
 def fly(page: Page, text: str) -> None:
     page.fill("#input", text)
     page.click("#send")
-    page.wait_for_selector(f"#stage .danmaku:has-text('{text}')", state="attached")
+    until_flown(page, text)
 
 
 def test_it_plays_behind_what_flies(browser: Browser, node: Node, host: Site) -> None:
