@@ -40,7 +40,7 @@ class TestSettle:
         with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
             try:
                 with pytest.raises(RuntimeError, match=f"{busy.pid}.* did not become idle"):
-                    settle(os.getpid(), busy.pid, quiet_s=0.05, timeout_s=0.2)
+                    settle(os.getpid(), busy.pid, quiet_s=2.0, timeout_s=2.0)
             finally:
                 busy.kill()
         settle(os.getpid())

@@ -243,7 +243,7 @@ class TestComingBack:
 
 class TestWhoOneIs:
     def test_a_token_is_renewed_before_it_ends(self, network: Cuttable, open_client: Open) -> None:
-        client = open_client(tokens=[token("u7", 5), token("u7")])
+        client = open_client(tokens=[token("u7", 50), token("u7")])
         authed = client.until("authed")
         assert client.events("expiring")
         assert authed["expires"] > client.run("return Date.now() / 1000;") + 1000

@@ -37,7 +37,7 @@ def keyed(valkey: EmbeddedEngine) -> Iterator[Api]:
 @pytest.fixture
 def stoppable(own_valkey: EmbeddedEngine) -> Iterator[Api]:
     """On a Valkey of its own, which it does not wait for long."""
-    api = Api(own_valkey.url, bus={"timeout_ms": 150})
+    api = Api(own_valkey.url, bus={"timeout_ms": 1000})
     yield api
     api.close()
 

@@ -299,7 +299,7 @@ class TestByHand:
             assert answer.headers["allow"] == "POST"
 
     def test_without_the_bus_it_says_so(self, own_valkey: EmbeddedEngine) -> None:
-        api = Api(own_valkey.url, server={"dialects": DIALECTS}, bus={"timeout_ms": 150})
+        api = Api(own_valkey.url, server={"dialects": DIALECTS}, bus={"timeout_ms": 1000})
         try:
             body = b'{"channel": "a", "data": "x"}'
             assert api.call("POST", "/api/publish", body).status == 200

@@ -67,7 +67,7 @@ def test_a_body_that_is_refused_is_no_failure_of_ours(traced: Api, spans: Spans)
 
 
 def test_a_bus_that_is_away_is(own_valkey: EmbeddedEngine, spans: Spans) -> None:
-    api = Api(own_valkey.url, spans.tracer, bus={"timeout_ms": 150})
+    api = Api(own_valkey.url, spans.tracer, bus={"timeout_ms": 1000})
     own_valkey.stop()
     assert api.post(new_room(), HELLO, traceparent=CALLER).status == 503
     until(lambda: len(spans.ended) == 2, "both spans")

@@ -242,7 +242,7 @@ async def test_each_file_has_all_unless_they_share_a_group(store: Store, tmp_pat
         await one.until(6)
         await one.end()
     shared = [tmp_path / f"{name}.jsonl" for name in "cd"]
-    c, d = (Running(store, path, group="g", lease_s=0.6) for path in shared)
+    c, d = (Running(store, path, group="g", lease_s=3.0) for path in shared)
     await until(lambda: len(c.archive.consumer.held) == len(d.archive.consumer.held) == 2)
     await say(store, 3, 4)
     await until(lambda: c.archive.messages + d.archive.messages >= 12)

@@ -189,7 +189,7 @@ async def test_nothing_is_lost_while_the_service_is_in_trouble(
 
 async def test_two_share_and_when_one_dies_nothing_is_lost(store: Store, service: Service) -> None:
     config = config_for(service, "message")
-    a, b = Worker(store, config, 0.6), Worker(store, config, 0.6)
+    a, b = Worker(store, config, 3.0), Worker(store, config, 3.0)
     await until(lambda: len(a.webhooks.consumer.held) == len(b.webhooks.consumer.held) == 2)
     await say(store, 2)
     await until(lambda: len(once(service)) == 16)
