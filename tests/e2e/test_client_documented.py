@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from bench.local import Node
 from chat.client import Client
 from chat.wire import schema
 from chat.wire.schema import Delete, Likes, Msg
+from tests.e2e.test_clients_documented import running, said
 from tests.patience import PATIENCE_S, eventually
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "client.md").read_text("utf-8")
@@ -59,39 +61,24 @@ class TestThePackage:
         subprocess.run([sys.executable, "-c", BARE], timeout=PATIENCE_S, check=True)
 
 
+@asynccontextmanager
 async def run(
     name: str, node: Node, *until: str, folder: Path | None = None
-) -> asyncio.subprocess.Process:
+) -> AsyncIterator[Process]:
     """An example, as it is but for this node's port, once it has printed all of `until`."""
     claims = {"sub": "mod", "role": "moderator", "exp": int(time.time()) + 600}
     given = {"DANMAKU_TOKEN": jwt.encode(claims, SECRET, "HS256")}
     program = EXAMPLES[name].replace(":8000", f":{node.port}")
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-c", program), stdout=PIPE, stderr=STDOUT,
-        env={**os.environ, **given}, cwd=folder,
-    )  # fmt: skip
-    await printed(running, *until)
-    return running
+    async with running(sys.executable, "-c", program, cwd=folder, **given) as begun:
+        await said(begun, *until)
+        yield begun
 
 
-async def printed(running: asyncio.subprocess.Process, *texts: str) -> str:
-    """What it has said when it had said all of these."""
-    assert running.stdout is not None
-    left, seen = list(texts), ""
-    async with asyncio.timeout(PATIENCE_S):
-        while left:
-            line = (await running.stdout.readline()).decode()
-            assert line, f"it ended before it said {left}: {seen}"
-            seen += line
-            left = [text for text in left if text not in line]
-    return seen
-
-
-async def ended(running: asyncio.subprocess.Process) -> str:
+async def ended(program: Process) -> str:
     """What it has still printed, when it has ended well."""
     async with asyncio.timeout(PATIENCE_S):
-        rest, _ = await running.communicate()
-    assert running.returncode == 0, rest.decode()
+        rest, _ = await program.communicate()
+    assert program.returncode == 0, rest.decode()
     return rest.decode()
 
 
@@ -104,42 +91,42 @@ async def news(client: Client, kind: type | UnionType) -> Any:
 
 
 async def test_one_follows_a_room_and_says_something(node: Node) -> None:
-    follower = await run("follow", node, "published as", "says: hello from Python")
-    async with Client(node.ws, "lobby") as client:
+    following = run("follow", node, "published as", "says: hello from Python")
+    async with following as follower, Client(node.ws, "lobby") as client:
         await client.send("lobby", "look")
-        await printed(follower, "says: look")
+        await said(follower, "says: look")
         await client.send("lobby", "bye all")
-    assert "says: bye all" in await ended(follower)
+        assert "says: bye all" in await ended(follower)
 
 
 async def test_one_moderates(node: Node) -> None:
-    async with Client(node.ws, "lobby") as client:
-        moderator = await run("moderator", node)
+    async with Client(node.ws, "lobby") as client, run("moderator", node) as moderator:
         ack = await client.send("lobby", "buy followers now")
-        await printed(moderator, "muted guest-")
+        await said(moderator, "muted guest-")
         assert (await news(client, Delete)).target == ack.seq
-    await ended(moderator)
+        await ended(moderator)
 
 
 async def test_a_bridge_goes_on_where_it_was(node: Node, tmp_path: Path) -> None:
     async with Client(node.ws, "lobby", "annex") as client:
-        bridge = await run("bridge", node, folder=tmp_path)
-        places = [await client.send("lobby", "passed on"), await client.send("annex", "here, too")]
-        await printed(bridge, "lobby: passed on", "annex: here, too")
-        await kept(tmp_path / "positions.json", {place.room: place.seq for place in places})
-        bridge.terminate()
-        await bridge.wait()
+        async with run("bridge", node, folder=tmp_path) as bridge:
+            places = [await client.send("lobby", "passed on")]
+            places.append(await client.send("annex", "here, too"))
+            await said(bridge, "lobby: passed on", "annex: here, too")
+            await kept(tmp_path / "positions.json", {place.room: place.seq for place in places})
+            bridge.terminate()
+            await bridge.wait()
         missed = [f"missed {i}" for i in range(40)]  # more than who joins anew is shown
         for text in missed:
             await client.send("lobby", text)
-        bridge = await run("bridge", node, folder=tmp_path)
-        seen = await printed(bridge, *(f"lobby: {text}" for text in missed))
-        assert "passed on" not in seen
-        last = await client.send("lobby", "and this")
-        await printed(bridge, "lobby: and this")
-        await kept(tmp_path / "positions.json", {"lobby": last.seq})
-        bridge.terminate()
-        await bridge.wait()
+        async with run("bridge", node, folder=tmp_path) as bridge:
+            seen = await said(bridge, *(f"lobby: {text}" for text in missed))
+            assert "passed on" not in seen
+            last = await client.send("lobby", "and this")
+            await said(bridge, "lobby: and this")
+            await kept(tmp_path / "positions.json", {"lobby": last.seq})
+            bridge.terminate()
+            await bridge.wait()
 
 
 async def kept(file: Path, seqs: dict[str, int]) -> None:
@@ -156,10 +143,10 @@ async def test_one_has_no_event_loop(node: Node) -> None:
     async with Client(node.ws, "lobby", "annex") as client:
         before = [await client.send("lobby", f"number {i}") for i in range(5)]
         numbered = [f"{ack.seq} number {i}" for i, ack in enumerate(before)]
-        script = await run("script", node, *numbered, "a script was here")
-        told = {"and here": False, "3 likes": False}
-        while not all(told.values()):
-            event = await news(client, Msg | Likes)
-            told["and here"] |= isinstance(event, Msg) and event.text == "and here"
-            told["3 likes"] |= isinstance(event, Likes) and event.counts == {"like": 3}
-    await ended(script)
+        async with run("script", node, *numbered, "a script was here") as script:
+            told = {"and here": False, "3 likes": False}
+            while not all(told.values()):
+                event = await news(client, Msg | Likes)
+                told["and here"] |= isinstance(event, Msg) and event.text == "and here"
+                told["3 likes"] |= isinstance(event, Likes) and event.counts == {"like": 3}
+            await ended(script)

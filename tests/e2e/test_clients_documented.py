@@ -56,10 +56,11 @@ def test_every_row_has_a_page() -> None:
 
 
 @asynccontextmanager
-async def running(*command: str, cwd: Path | None = None) -> AsyncIterator[Process]:
+async def running(*command: str, cwd: Path | None = None, **environ: str) -> AsyncIterator[Process]:
     """A program, ended at the latest when the block is left."""
     bin_folder = Path(sys.executable).parent
     env = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONUNBUFFERED": "1"}
+    env |= environ
     program = await asyncio.create_subprocess_exec(
         *command,
         stdin=PIPE,
