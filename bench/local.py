@@ -80,6 +80,14 @@ def _ports(process: int) -> Iterator[int]:
     return cycle(random.sample(ports, len(ports)))
 
 
+def lives(pid: int) -> bool:
+    """Whether a process has not ended, be it reaped or not: then it has let go of its sockets."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Node:
     """`danmaku serve` with `settings` given as environment variables.
 
@@ -121,7 +129,9 @@ class Node:
         return f"http://127.0.0.1:{self.api_port}"
 
     def start(self) -> Self:
-        """Start and wait until it says that every part of it answers."""
+        """Start and wait until it says that every part of it answers. What is left of a life that
+        was killed has let go of its ports by then."""
+        self._until_gone()
         self.launch()
         try:
             self.until_said(UP)
@@ -167,6 +177,13 @@ class Node:
         """Process ids of workers called `name` ("shard", "api"), the running ones."""
         found = re.findall(rf"{name}[ \d]* runs as process (\d+)", self.said())
         return [pid for pid in map(int, found) if Path(f"/proc/{pid}").exists()]
+
+    def _until_gone(self) -> None:
+        """Wait until no worker of the life before lives."""
+        deadline = time.monotonic() + STOP_S
+        while self.log.exists() and any(map(lives, self.pids(r"(?:shard|api|webhooks)"))):
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """End the supervisor as the kernel does when memory is short; its workers follow it."""

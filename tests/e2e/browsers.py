@@ -69,6 +69,16 @@ def enter(
     return visit(browser, f"{node.page}/?room={room}{named}")
 
 
+def until_said(page: Page, text: str, shown: str) -> None:
+    """Say something until it is shown so: shards know of a rule within a second."""
+
+    def is_shown() -> bool:
+        say(page, text)
+        return said(page, shown).count() > 0
+
+    until(is_shown, shown, 0.5)
+
+
 def until_flown(page: Page, text: str) -> None:
     """Wait until a line with this text is in the sky of a page, or was."""
     until(lambda: any(text in one for one in page.evaluate("flew")), f"{text} in the sky")

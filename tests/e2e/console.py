@@ -30,6 +30,12 @@ class Console:
         current = self.page.locator(f".sections a[data-section={part}]")
         expect(current).to_have_attribute("aria-current", "page")
 
+    def save(self, form: Locator) -> None:
+        """Press a form's button, and have the server's answer: what was told before may stand there
+        still."""
+        with self.page.expect_response(lambda one: one.request.method in ("PUT", "PATCH")):
+            form.get_by_role("button", name="Save").click()
+
     def row(self, text: str) -> Locator:
         """The row of a table with a text."""
         return self.page.locator("tbody tr", has_text=text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.local import Node
+from bench.local import Node, lives
 from tests.patience import PATIENCE_S, until
 
 KEY = "a-key-of-the-tests"
@@ -98,14 +98,6 @@ class TestWithoutAKey:
             assert ask(node.api_port, "GET", path)[0] == 200, path
 
 
-def is_dead(pid: int) -> bool:
-    """Whether it has let go of its sockets."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def test_while_the_api_is_down_it_is_said_and_its_next_life_is_found(tmp_path: Path) -> None:
     with Node(tmp_path, api_key=KEY) as node:
         assert ask(node.port, "GET", "/")[0] == 200
@@ -113,7 +105,7 @@ def test_while_the_api_is_down_it_is_said_and_its_next_life_is_found(tmp_path: P
         os.kill(node.pid, signal.SIGSTOP)  # nobody begins its next life meanwhile
         try:
             os.kill(pid, signal.SIGKILL)
-            until(lambda: is_dead(pid), "its death")
+            until(lambda: not lives(pid), "its death")
             status, headers, _ = ask(node.port, "GET", "/")
             assert status == 503
             assert int(headers["retry-after"]) > 0

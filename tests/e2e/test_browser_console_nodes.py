@@ -166,7 +166,8 @@ class TestRestarts:
             page.on("request", lambda one: asked.append(one.url))
             assert page.evaluate("sessionStorage.length") == 0
             page.get_by_label("API key").fill(OTHER)
-            page.keyboard.press("Enter")
+            with page.expect_request(re.compile("/rooms/.*/live$")):
+                page.keyboard.press("Enter")
             expect(page.locator(".connection")).to_have_text("Live")
             expect(page.get_by_role("heading", level=1)).to_contain_text("con:keys")
             # Nothing was tried again meanwhile, by the console or by the room.

@@ -12,7 +12,7 @@ pytestmark = IN_CHROMIUM
 FLOOD = 40
 
 
-def set_in(node: Node, room: str, **settings: bool) -> None:
+def set_in(node: Node, room: str, **settings: bool | str) -> None:
     assert node.request("PATCH", f"/v1/rooms/{room}/settings", settings)[0] == 200
 
 
@@ -55,7 +55,8 @@ class TestJoins:
         page = enter(browser, node, "crowd:joins")
         came = page.locator("#came")
         expect(came).to_have_text("")
-        set_in(node, "crowd:joins", join_notices=True)
+        set_in(node, "crowd:joins", join_notices=True, announcement="it is told")
+        expect(page.locator("#rules-now")).to_contain_text("it is told")  # its shard knows, too
         newcomer = enter(browser, node, "crowd:joins")
         name = newcomer.locator("#me").inner_text()
         expect(came).to_have_text(f"{name} came in")
