@@ -1,4 +1,4 @@
-"""The stock clients of Centrifugo, unchanged, behind one set of words; and a line to cut them off.
+"""The stock clients of Centrifugo, unchanged, behind one set of words.
 
 Rules. What a client is told is kept in `events`, in order, as the JavaScript client names it. The
 JavaScript ones run in Node, the Python ones here. Nothing of a client is replaced: faults are made
@@ -9,9 +9,7 @@ import asyncio
 import itertools
 import json
 import shutil
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -19,6 +17,7 @@ import centrifuge
 
 from chat.tasks import Tasks
 from tests.patience import PATIENCE_S
+from tests.relay import Relay
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -35,67 +34,9 @@ class Refused(Exception):
         self.code, self.message = code, message
 
 
-class Line:
-    """An address behind which a node is, that may be cut, or held so that nothing comes through."""
-
-    def __init__(self, port: int) -> None:
-        self.open = asyncio.Event()
-        self.open.set()
-        self._port = port
-        self._tasks = Tasks("line")
-        self._ends: set[asyncio.StreamWriter] = set()
-        self._server: asyncio.Server
-
-    async def __aenter__(self) -> Self:
-        # Small: what is held is to be held at the node, not here.
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, limit=1 << 14)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = f"ws://127.0.0.1:{port}/connection/websocket"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-        await self._tasks.stop()
-
-    def cut(self) -> None:
-        """End all connections as a lost network does."""
-        for end in self._ends:
-            end.transport.abort()
-        self._ends.clear()
-
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.spawn(self._serve(reader, writer))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inside = socket.socket()
-        inside.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        inside.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(inside, ("127.0.0.1", self._port))
-        except OSError:
-            inside.close()
-            writer.transport.abort()
-            return
-        theirs, ours = await asyncio.open_connection(sock=inside, limit=1 << 14)
-        self._ends |= {writer, ours}
-        try:
-            await asyncio.gather(self._pass(reader, ours), self._pass(theirs, writer, held=True))
-        finally:
-            self._ends -= {writer, ours}
-            for end in (ours, writer):
-                end.close()
-
-    async def _pass(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, held: bool = False
-    ) -> None:
-        with suppress(ConnectionError):
-            while data := await source.read(1 << 14):
-                if held:
-                    await self.open.wait()
-                sink.write(data)
-                await sink.drain()
-        sink.close()
+def url_by(line: Relay) -> str:
+    """Where a client dials that is to be cut off."""
+    return f"ws://127.0.0.1:{line.port}/connection/websocket"
 
 
 class Client:

@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bench.local import Node
 from chat.ops.engine import EmbeddedEngine
-from tests.e2e.centrifuge_clients import HAS_NODE, KINDS, Client, Line, Refused, a_client
+from tests.e2e.centrifuge_clients import HAS_NODE, KINDS, Client, Refused, a_client, url_by
 from tests.patience import PATIENCE_S
+from tests.relay import Relay
 
 SECRET = "a secret of at least thirty-two bytes"
 HISTORY = 200
@@ -54,15 +55,15 @@ def room(request: pytest.FixtureRequest, kind: str) -> str:
 
 
 @pytest.fixture
-async def line(node: Node) -> AsyncIterator[Line]:
-    async with Line(node.port) as line:
+async def line(node: Node) -> AsyncIterator[Relay]:
+    async with Relay(node.port) as line:
         yield line
 
 
 @pytest.fixture
-async def client(kind: str, line: Line) -> AsyncIterator[Client]:
+async def client(kind: str, line: Relay) -> AsyncIterator[Client]:
     """A guest, connected."""
-    client = await a_client(kind, line.url)
+    client = await a_client(kind, url_by(line))
     await client.connect()
     yield client
     await client.close()
@@ -144,9 +145,9 @@ class TestLive:
         assert await code(client.ask("presence", room=room)) == 108
         assert await code(client.ask("rpc", method="anything")) == 108
 
-    async def test_they_are_pinged_and_stay(self, node: Node, line: Line) -> None:
+    async def test_they_are_pinged_and_stay(self, node: Node, line: Relay) -> None:
         """Each second here, and they would go after three without."""
-        clients = [await a_client(kind, line.url) for kind in THERE]
+        clients = [await a_client(kind, url_by(line)) for kind in THERE]
         for client in clients:
             await client.connect()
         before = node.counted(PINGS)
@@ -168,7 +169,7 @@ async def code(asking: Any) -> int:
 
 class TestCut:
     async def test_it_recovers_all_of_it_once(
-        self, node: Node, client: Client, line: Line, room: str
+        self, node: Node, client: Client, line: Relay, room: str
     ) -> None:
         await client.subscribe(room)
         await say(node, room, "1", "2")
@@ -189,7 +190,7 @@ class TestCut:
         await client.until_texts(room, *"1234567")
 
     async def test_from_where_nobody_had_spoken_too(
-        self, node: Node, client: Client, line: Line, room: str
+        self, node: Node, client: Client, line: Relay, room: str
     ) -> None:
         await client.subscribe(room)
         line.open.clear()
@@ -200,7 +201,7 @@ class TestCut:
         assert (await client.told("subscribed", 2))["recovered"]
 
     async def test_what_is_gone_is_said_to_be(
-        self, node: Node, client: Client, line: Line, room: str
+        self, node: Node, client: Client, line: Relay, room: str
     ) -> None:
         await client.subscribe(room)
         await say(node, room, "1")
@@ -217,7 +218,7 @@ class TestCut:
 
 class TestModerated:
     async def test_what_is_taken_back_is_told_and_in_no_history(
-        self, node: Node, client: Client, line: Line, room: str
+        self, node: Node, client: Client, line: Relay, room: str
     ) -> None:
         await client.subscribe(room)
         await say(node, room, "good", "bad")
@@ -261,16 +262,18 @@ class TestModerated:
 
 
 class TestRefused:
-    async def test_a_token_that_is_none(self, kind: str, line: Line) -> None:
-        client = await a_client(kind, line.url, "not.a.token")
+    async def test_a_token_that_is_none(self, kind: str, line: Relay) -> None:
+        client = await a_client(kind, url_by(line), "not.a.token")
         try:
             await client.ask("connect")
             assert (await client.told("disconnected"))["code"] == 3500
         finally:
             await client.close()
 
-    async def test_one_that_is_over_is_changed_for_a_newer_one(self, kind: str, line: Line) -> None:
-        client = await a_client(kind, line.url, token("u7", -60), token("u7"))
+    async def test_one_that_is_over_is_changed_for_a_newer_one(
+        self, kind: str, line: Relay
+    ) -> None:
+        client = await a_client(kind, url_by(line), token("u7", -60), token("u7"))
         try:
             assert (await client.connect())["data"]["uid"] == "u7"
             assert client.of("error")[0]["error"]["code"] == 109
@@ -286,8 +289,8 @@ class TestRefused:
         assert await code(client.publish("elsewhere", "x")) == 103
         assert (await client.subscribe("not a room"))["code"] == 107
 
-    async def test_a_token_for_another_room(self, kind: str, line: Line, room: str) -> None:
-        client = await a_client(kind, line.url, token("u7"))
+    async def test_a_token_for_another_room(self, kind: str, line: Relay, room: str) -> None:
+        client = await a_client(kind, url_by(line), token("u7"))
         try:
             await client.connect()
             good = token("u7", channel=room)
@@ -300,7 +303,7 @@ class TestRefused:
 
 class TestSlow:
     async def test_it_is_sent_away_and_recovers(
-        self, node: Node, client: Client, line: Line, room: str
+        self, node: Node, client: Client, line: Relay, room: str
     ) -> None:
         await client.subscribe(room)
         await say(node, room, "0")
@@ -330,8 +333,8 @@ class TestDrained:
     async def test_they_come_back_and_recover(self, tmp_path: Path, engine: EmbeddedEngine) -> None:
         settings = {"bus_url": engine.url, "server_dialects": DIALECTS, "server_shards": 1}
         node = Node(tmp_path, **settings)
-        async with Line(node.port) as line:
-            clients = [await a_client(kind, line.url) for kind in THERE]
+        async with Relay(node.port) as line:
+            clients = [await a_client(kind, url_by(line)) for kind in THERE]
             with node:
                 for client in clients:
                     await client.connect()

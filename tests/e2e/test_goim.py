@@ -18,8 +18,8 @@ import jwt
 import pytest
 
 from bench.local import Node
-from tests.faults.proxy import Proxy
 from tests.patience import PATIENCE_S
+from tests.relay import Relay
 
 HERE = Path(__file__).parent
 DOCUMENT = (HERE.parents[1] / "docs" / "goim.md").read_text("utf-8")
@@ -120,14 +120,6 @@ class Viewer:
 
 
 @pytest.fixture
-async def proxy() -> AsyncIterator[tuple[Proxy, int]]:
-    proxy = Proxy()
-    port = await proxy.start()
-    yield proxy, port
-    await proxy.stop()
-
-
-@pytest.fixture
 def room() -> int:
     return next(ROOMS)
 
@@ -182,15 +174,11 @@ async def test_live(node: Node, room: int, client: Client) -> None:
 
 
 @each
-async def test_cut_and_reconnected(
-    node: Node, room: int, client: Client, proxy: tuple[Proxy, int]
-) -> None:
-    between, port = proxy
-    between.target = node.port
-    async with watching(client, port, room) as viewer:
+async def test_cut_and_reconnected(node: Node, room: int, client: Client) -> None:
+    async with Relay(node.port) as between, watching(client, between.port, room) as viewer:
         await say(node, room, "before")
         await viewer.text("before")
-        between.cut_all()
+        between.cut()
         await viewer.nth("close")
         await viewer.nth("open", 2)
         await viewer.again("ONLINE_RANK_COUNT")
@@ -227,11 +215,13 @@ async def test_moderated(node: Node, room: int, client: Client) -> None:
 @each
 async def test_refused(node: Node, room: int, client: Client) -> None:
     viewer = await Viewer.open(client, node.port, room, "no token of ours")
-    await viewer.nth("close")
-    await say(node, room, "not for it")
-    await viewer.nth("close", 2)
-    assert viewer.of("word") == viewer.of("online") == []
-    await viewer.close()
+    try:
+        await viewer.nth("close")
+        await say(node, room, "not for it")
+        await viewer.nth("close", 2)
+        assert viewer.of("word") == viewer.of("online") == []
+    finally:
+        await viewer.close()
 
 
 async def test_the_documented_example(node: Node, room: int) -> None:

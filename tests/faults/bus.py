@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from chat.ops.engine import EmbeddedEngine
 from chat.ops.rundir import SOCKET
-from tests.faults.proxy import Proxy
+from tests.relay import Relay
 
 ASK_S: Final = 3.0
 MENDED_S: Final = 20.0
@@ -123,7 +123,7 @@ class Single:
         self._proxied = proxied
         self.master = self._server("first")
         self.replica: Valkey | None = None
-        self.proxy = Proxy()
+        self.proxy = Relay()
         self.url = ""
 
     def _server(self, name: str) -> Valkey:
@@ -136,8 +136,9 @@ class Single:
     async def ready(self) -> None:
         if self._proxied:
             assert self.master.tcp_port is not None
-            self.proxy.target = self.master.tcp_port
-            self.url = f"redis://127.0.0.1:{await self.proxy.start()}/0"
+            self.proxy.to = self.master.tcp_port
+            await self.proxy.start()
+            self.url = f"redis://127.0.0.1:{self.proxy.port}/0"
 
     def adopt(self, supervisor: int) -> None: ...
 
@@ -176,8 +177,8 @@ class Single:
         await self.replica.do("replicaof", "no", "one")
         self.master, self.replica = self.replica, None
         assert self.master.tcp_port is not None
-        self.proxy.target = self.master.tcp_port
-        self.proxy.cut_all()
+        self.proxy.to = self.master.tcp_port
+        self.proxy.cut()
 
     async def mend(self) -> None:
         self.master.signal(signal.SIGCONT)

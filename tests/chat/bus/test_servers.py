@@ -15,8 +15,8 @@ from chat.bus.store import MIN_ID, Receipt, Store
 from chat.bus.topology import open_servers
 from chat.ops.engine import EmbeddedEngine, find_binary
 from tests.chat.bus.desk import Desk as Reading
-from tests.chat.relay import Relay
 from tests.chat.rig import BOUND_S, a_store, outgoing, until
+from tests.relay import Relay
 
 ROOM = "r"
 
@@ -29,12 +29,16 @@ def second_valkey() -> Iterator[EmbeddedEngine]:
         yield engine
 
 
+def url_of(relay: Relay) -> str:
+    return f"redis://127.0.0.1:{relay.port}"
+
+
 class Desk:
     """A store behind an address, the server there now, and the one there next."""
 
     def __init__(self, relay: Relay, first: EmbeddedEngine, second: EmbeddedEngine) -> None:
         self.relay = relay
-        self.store: Store = a_store(relay.url, "x", partitions=1)
+        self.store: Store = a_store(url_of(relay), "x", partitions=1)
         self.first: Any = redis.from_url(first.url, protocol=2)
         self.second: Any = redis.from_url(second.url, protocol=2)
         self._next = second.socket_path
@@ -262,7 +266,7 @@ class TestAskingAgain:
 
 async def test_a_feed_follows_its_address_to_another_server(desk: Desk) -> None:
     """One that took over what was published, as a replica that was promoted has."""
-    reading = Reading(desk.relay.url, "x")
+    reading = Reading(url_of(desk.relay), "x")
     await reading.start()
     reading.subscribe("s")
     await desk.first.xadd("x:s", {"m": "s/a"}, id="5-0")
