@@ -30,6 +30,7 @@ class Cuttable:
         self.mute = False
         self._target = target
         self._whole = True
+        self._cuts = 0
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,8 +42,9 @@ class Cuttable:
 
     def cut(self) -> None:
         """Every connection is reset, and new ones are hung up on."""
-        self._whole = False
         with self._lock:
+            self._whole = False
+            self._cuts += 1
             gone, self._open = self._open, set()
         for one in gone:
             with suppress(OSError):
@@ -59,12 +61,16 @@ class Cuttable:
             while True:
                 client, _ = self._listener.accept()
                 self.accepted += 1
-                if self._whole:
-                    self._connect(client)
+                with self._lock:
+                    whole, cuts = self._whole, self._cuts
+                if whole:
+                    self._connect(client, cuts)
                 else:
                     client.close()
 
-    def _connect(self, client: socket.socket) -> None:
+    def _connect(self, client: socket.socket, cuts: int) -> None:
+        """Dial for a client; if it was cut meanwhile, when there were so many cuts before, both are
+        closed, also when nobody is left to do so."""
         try:
             server = socket.create_connection(("127.0.0.1", self._target), timeout=PATIENCE_S)
         except OSError:
@@ -72,7 +78,13 @@ class Cuttable:
             return
         server.settimeout(None)
         with self._lock:
-            self._open |= {client, server}
+            whole = cuts == self._cuts
+            if whole:
+                self._open |= {client, server}
+        if not whole:
+            server.close()
+            client.close()
+            return
         for source, sink in ((client, server), (server, client)):
             threading.Thread(target=self._pass, args=(source, sink, client), daemon=True).start()
 

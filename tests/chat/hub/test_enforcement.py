@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from chat.policy.rules import Sanction, pack_sanction
 from chat.wire.commands import Moderate
 from tests.chat.hub.test_hub_admission import SECRET, token
 from tests.chat.rig import Shard, Viewer, until
+from tests.patience import PATIENCE_S
 
 ROOM = "live:42"
 API = Actor("api", "api", BACKEND, "api")
@@ -73,13 +75,12 @@ async def watch(shard: Shard, query: str) -> tuple[int, str]:
 
     def ask() -> tuple[int, str]:
         where = urlsplit(shard.address)
-        connection = HTTPConnection(str(where.hostname), where.port, timeout=10)
-        connection.request("GET", f"/sse{query}")
-        response = connection.getresponse()
-        status = response.status
-        text = response.read().decode() if status != 200 else ""
-        connection.close()
-        return status, text
+        asked = HTTPConnection(str(where.hostname), where.port, timeout=PATIENCE_S)
+        with closing(asked) as connection:
+            connection.request("GET", f"/sse{query}")
+            with connection.getresponse() as response:
+                text = response.read().decode() if response.status != 200 else ""
+                return response.status, text
 
     return await asyncio.to_thread(ask)
 
