@@ -128,7 +128,8 @@ class Api:
             idle_s = self._config.api.stream_idle_s
             return answer(await lines.publish(Incoming(request, idle_s, self._drain)))
         asked.want_json(kind, JSON, NDJSON)
-        body = await asked.document(request, self._config, self._drain)
+        instead = f"stream more as lines, {NDJSON}"
+        body = await asked.document(request, self._config, self._drain, instead)
         messages = await in_turns(read_messages(body, limits))
         published = PublishedOut(0, 0)
         tally(published, await self._doors.publishing.publish([room], messages))

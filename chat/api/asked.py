@@ -43,10 +43,11 @@ def want_json(kind: str, *kinds: str) -> None:
         raise HTTPException(415, f"the content type must be {' or '.join(kinds or (JSON,))}")
 
 
-async def document(request: Request, config: Config, drain: Drain) -> bytes:
-    """A request's body, whole. Raises Interrupted, and HTTPException for one too large."""
+async def document(request: Request, config: Config, drain: Drain, instead: str = "") -> bytes:
+    """A request's body, whole. Raises Interrupted, and HTTPException for one too large, with what
+    one may do `instead`."""
     limits = config.api
-    return await Incoming(request, limits.body_idle_s, drain).whole(limits.body_bytes)
+    return await Incoming(request, limits.body_idle_s, drain).whole(limits.body_bytes, instead)
 
 
 async def fields(

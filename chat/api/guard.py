@@ -5,6 +5,8 @@ that the request needs and within its rate, and nothing else counts. Without, on
 call. "This machine" is also every web page open in a browser on it, so then a foreign Origin is
 refused, and a Host that is no loopback name (DNS rebinding). Whoever comes by the WebSocket port
 may be anybody, whatever its address: without a key there is nothing there but the page.
+
+Danger: a proxy before us may read a request of two meanings in the other one. It is refused.
 """
 
 import ipaddress
@@ -42,6 +44,8 @@ BEARER: Final = "`Authorization: Bearer <key>`"
 THEIR_WAYS: Final = f"`X-API-Key: <key>`, `Authorization: apikey <key>` or {BEARER}"
 POLICY: Final = (HEADER.lower().encode(), NOTHING.encode())
 """Of what says nothing of its own."""
+ONCE: Final = (b"host", b"authorization", b"transfer-encoding")
+"""Headers of which two would be two meanings; the parser refuses two lengths."""
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -107,6 +111,9 @@ class Guard:
                 self._metrics.key_requests.labels(scope[CALLER].name, status).inc()
 
     def _refusal(self, scope: Scope) -> Response | None:
+        ambiguity = _ambiguity(scope)
+        if ambiguity:
+            return failure(400, "bad_request", ambiguity)
         if not self._keys and _hidden(scope):
             return self._too_many(scope) or failure(404, "not_found", HIDDEN)
         if not scope["path"].startswith((*PROTECTED, *self._centrifugal)):
@@ -166,6 +173,22 @@ def _key(headers: dict[bytes, bytes], centrifugal: bool) -> bytes | None:
     kind, _, given = headers.get(b"authorization", b"").partition(b" ")
     kinds = (b"bearer", b"apikey") if centrifugal else (b"bearer",)
     return given.strip() if kind.lower() in kinds else None
+
+
+def _ambiguity(scope: Scope) -> str:
+    """Why others could read a request in another way (RFC 9112, sections 3.2 and 6.1); "": they
+    could not."""
+    names = [name for name, _ in scope["headers"] if name in ONCE]
+    for name in ONCE:
+        if names.count(name) > 1:
+            return f"a request has one {name.decode().title()}"
+    if b"host" not in names and scope.get("http_version") == "1.1":
+        return "a request names its Host"
+    if b"transfer-encoding" in names:
+        coding = dict(scope["headers"])[b"transfer-encoding"].strip().lower()
+        if coding != b"chunked":
+            return "a body is sent chunked, in no other Transfer-Encoding"
+    return ""
 
 
 def _hidden(scope: Scope) -> bool:

@@ -122,16 +122,16 @@ class Incoming:
         self._since: float | None = None
         self._ended = False
 
-    async def whole(self, most: int) -> bytes:
+    async def whole(self, most: int, instead: str = "") -> bytes:
         """All of it, without a byte order mark. Raises Interrupted, and HTTPException beyond `most`
-        bytes."""
+        bytes, with what one may do `instead`."""
         body = bytearray()
         if self._length > most:
-            raise _too_large(most)
+            raise _too_large(most, instead)
         while (chunk := await self.chunk()) is not None:
             body += chunk
             if len(body) > most:
-                raise _too_large(most)
+                raise _too_large(most, instead)
         return bytes(body.removeprefix(BOM))
 
     async def chunk(self, until: float = math.inf) -> bytes | None:
@@ -170,8 +170,8 @@ class Incoming:
         raise Stalled(f"nothing of the body came for {self._idle_s} s")
 
 
-def _too_large(most: int) -> HTTPException:
-    return HTTPException(413, f"a body is at most {most} bytes; stream more as lines")
+def _too_large(most: int, instead: str) -> HTTPException:
+    return HTTPException(413, f"a body is at most {most} bytes{instead and '; '}{instead}")
 
 
 def content_type(request: Request) -> str:

@@ -210,6 +210,14 @@ class TestHugeBodies:
         assert api.call("POST", messages_of(room), fits).status == 200
         answer = api.call("POST", messages_of(room), fits + b" ")
         assert (answer.status, answer.error["code"]) == (413, "too_large")
+        assert answer.error["message"].endswith("stream more as lines, application/x-ndjson")
+
+    def test_only_messages_may_come_as_lines(self, api: Api) -> None:
+        answer = api.call("POST", "/v1/broadcast", b" " * HUGE)
+        assert (answer.status, answer.error["message"]) == (
+            413,
+            f"a body is at most {HUGE - 1} bytes",
+        )
 
     def test_a_huge_body_in_chunks_is_refused(self, api: Api, room: str) -> None:
         chunks = (b" " * 1000 for _ in range(1000))

@@ -24,10 +24,9 @@ PAGE = b"GET / HTTP/1.1\r\nHost: chat.example\r\n\r\n"
 CLOSE = b"\r\nconnection: close\r\n"
 
 
-def get(path: str, *lines: str) -> bytes:
-    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: chat.example", *lines, "", ""]).encode(
-        "latin-1"
-    )
+def get(path: str, *lines: str, host: str = "chat.example") -> bytes:
+    request = [f"GET {path} HTTP/1.1", f"Host: {host}", *lines, "", ""]
+    return "\r\n".join(request).encode("latin-1")
 
 
 async def poll(condition: Callable[[], object]) -> None:
@@ -118,8 +117,8 @@ class TestWithoutAKey:
     @pytest.mark.parametrize("path", HIDDEN)
     def test_there_is_nothing_but_the_page_even_for_this_machine(self, api: Api, path: str) -> None:
         for client in ("127.0.0.1", "203.0.113.7"):
-            for lines in ((), ("Host: localhost",), (BEARER,)):
-                answer = heard(api.pass_on(get(path, *lines), client))
+            for request in (get(path), get(path, host="localhost"), get(path, BEARER)):
+                answer = heard(api.pass_on(request, client))
                 assert statuses(answer) == [404], path
         assert b'"not_found"' in answer
 
