@@ -121,8 +121,8 @@ class TestRedisIsAway:
     async def test_it_says_when_to_come_again_and_what_was_published(
         self, own_valkey: EmbeddedEngine
     ) -> None:
-        store = a_store(own_valkey.url, new_prefix(), timeout_s=0.1)
-        post = Publishing(store, 0.1)
+        store = a_store(own_valkey.url, new_prefix(), timeout_s=0.5)
+        post = Publishing(store, 0.5)
         await post.publish(["r"], said("before"))
         assert own_valkey.pid is not None
         os.kill(own_valkey.pid, signal.SIGSTOP)

@@ -135,7 +135,7 @@ class TestAway:
     async def test_nobody_is_refused_nor_asked_for_long(
         self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store = a_store(own_valkey.url, "x", timeout_s=0.1)
+        store = a_store(own_valkey.url, "x", timeout_s=0.5)
         quota = Quota(store, "user", 0.1, 1, lambda: 1_000.0)
         assert await quota.take(["u"]) == [0]
         assert own_valkey.pid is not None

@@ -20,7 +20,7 @@ async def shard(
 ) -> AsyncIterator[Shard]:
     """With one viewer's room open, and little patience."""
     monkeypatch.setattr(rooms_module, "RETRY_S", 0.01)
-    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 50}
+    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
     rooms = {"history_on_join": 3}
     async with Shard(own_valkey.url, "x", bus=bus, rooms=rooms) as shard:
         await publish(shard.store, ROOM, *"1234567")

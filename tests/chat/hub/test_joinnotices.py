@@ -129,7 +129,7 @@ async def test_it_ends_when_it_is_set_off_and_is_off_at_first(shards: list[Shard
 
 
 async def test_what_redis_is_away_for_is_counted(own_valkey: EmbeddedEngine) -> None:
-    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 50}
+    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
     async with (
         Shard(own_valkey.url, "x", bus=bus) as shard,
         shard.viewer() as watcher,

@@ -145,7 +145,7 @@ class TestRefused:
 
 class TestAway:
     async def test_what_is_liked_meanwhile_is_added_once(self, own_valkey: EmbeddedEngine) -> None:
-        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 50}
+        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
         async with Shard(own_valkey.url, "x", bus=bus) as shard, shard.viewer() as viewer:
             await viewer.join(ROOM)
             freeze(own_valkey)
@@ -177,7 +177,7 @@ class TestAway:
         self, own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(liking, "LAST_S", 0.1)
-        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 50}
+        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
         async with Shard(own_valkey.url, "x", bus=bus) as shard, shard.viewer() as viewer:
             await viewer.join(ROOM)
             freeze(own_valkey)

@@ -145,7 +145,7 @@ async def test_while_redis_is_away_one_is_told_when_to_ask_again(
     own_valkey: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moderators, "MOST_WAITING", 2)
-    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 100}
+    bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
     async with (
         Shard(own_valkey.url, "x", bus=bus, auth={"secret": SECRET}) as shard,
         shard.viewer(MODERATOR) as mod,

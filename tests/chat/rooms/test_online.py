@@ -204,7 +204,7 @@ class TestOnline:
         monkeypatch.setattr(online_module, "RETRY_S", 0.01)
         async with Desk(own_valkey.url, "x", "s1") as killed:
             await killed.open()
-        async with Desk(own_valkey.url, "x", "s1", timeout_s=0.05) as successor:
+        async with Desk(own_valkey.url, "x", "s1", timeout_s=0.3) as successor:
             assert own_valkey.pid is not None
             os.kill(own_valkey.pid, signal.SIGSTOP)
             successor.rooms.inherit()

@@ -143,7 +143,7 @@ class TestRefusals:
     async def test_while_redis_is_away_it_may_be_asked_again(
         self, own_valkey: EmbeddedEngine
     ) -> None:
-        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 50}
+        bus = {"partitions": 4, "flush_interval_ms": 5, "timeout_ms": 300}
         async with Shard(own_valkey.url, "x", bus=bus) as shard:
             await publish(shard.store, ROOM, "a")
             async with shard.viewer() as viewer:

@@ -335,7 +335,7 @@ class TestClosing:
 
     async def test_but_it_does_not_wait_for_ever(self, own_valkey: EmbeddedEngine) -> None:
         async with Desk(
-            own_valkey.url, "x", timeout_s=0.05, linger_s=0, online_interval_s=3_600
+            own_valkey.url, "x", timeout_s=0.3, linger_s=0, online_interval_s=3_600
         ) as desk:
             room = await desk.open()
             assert own_valkey.pid is not None

@@ -19,7 +19,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def desk(own_valkey: EmbeddedEngine) -> AsyncIterator[Desk]:
-    async with Desk(own_valkey.url, "x", timeout_s=0.05) as desk:
+    async with Desk(own_valkey.url, "x", timeout_s=0.3) as desk:
         await desk.raw.ping()
         yield desk
 
