@@ -19,7 +19,7 @@ from chat.ops.engine import EmbeddedEngine
 from tests.chat.desk import texts
 from tests.chat.rig import a_store, outgoing, until
 
-FROZEN_TIMEOUT_S = 0.1
+FROZEN_TIMEOUT_S = 0.5
 
 
 class Desk:
