@@ -14,7 +14,8 @@ Danger: Redis may come back with the same epoch and a smaller seq (a failover lo
 yet replicated), and then numbers are given out twice. `mark`, the ID in the partition's stream
 that belongs to the position, tells the second place of a number from a repetition of the first:
 up to the mark everything is known, whatever lies behind it is new. Where nobody has a mark, the
-time of a place tells it from another at the same number: see `vouch`.
+time of a place tells it from another at the same number: see `vouch`. Of what was lost before it
+was read a shard knows if it published that: then the number is acknowledged to it twice.
 """
 
 from collections.abc import Iterable, Sequence
@@ -113,7 +114,7 @@ def in_order(room: str, filled: Filled) -> list[Sequenced | Gap]:
 class Position:
     """One room's, on one shard."""
 
-    __slots__ = ("_acked", "_held", "epoch", "mark", "seq", "sync")
+    __slots__ = ("_acked", "_held", "_unread", "epoch", "mark", "seq", "sync")
 
     def __init__(self) -> None:
         self.sync = Sync.LOADING
@@ -121,6 +122,7 @@ class Position:
         self.seq = 0
         self.mark = START
         self._acked = NOWHERE
+        self._unread: set[int] = set()
         self._held: list[Arrival] = []
 
     def __str__(self) -> str:
@@ -136,12 +138,19 @@ class Position:
         self.epoch, self.seq, self.mark = epoch, seq, mark
         return self._go_on()
 
-    def acked(self, epoch: str, seq: int) -> None:  # hot: once per message from this shard
-        """A place to come was acknowledged: if Redis does not know it any more, it is lost."""
+    def acked(self, epoch: str, seq: int) -> bool:  # hot: once per message from this shard
+        """A place to come was acknowledged: if Redis does not know it any more, it is lost. Whether
+        another message's was, of the same number: the room has to be filled, with a new epoch."""
         if seq <= self.seq or self.sync is not Sync.LIVE:
-            return
-        if epoch == self.epoch or self._goes_on_in(epoch):
-            self._acked = epoch, seq
+            return False
+        if epoch != self.epoch and not self._goes_on_in(epoch):
+            return False
+        if seq in self._unread:
+            self.sync = Sync.FILLING
+            return True
+        self._unread.add(seq)
+        self._acked = epoch, max(seq, self._acked[1])
+        return False
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
         """Sort out what came from the stream; advances over what is ready.
@@ -156,11 +165,14 @@ class Position:
             if arrival.seq == self.seq + 1 and arrival.epoch == self.epoch:
                 self.seq, self.mark = arrival.seq, arrival.at
                 taken.ready.append(arrival)
+                if self._unread:
+                    self._unread.discard(arrival.seq)
             elif id_order(arrival.at) <= id_order(self.mark):
                 taken.duplicates += 1
             elif self.epoch == UNSPOKEN and arrival.seq == 1 and self._goes_on_in(arrival.epoch):
                 self.epoch, self.seq, self.mark = arrival.epoch, 1, arrival.at
                 taken.ready.append(arrival)
+                self._unread.discard(1)
             else:
                 taken.gap = True
                 taken.rewound = arrival.epoch == self.epoch and arrival.seq <= self.seq
@@ -184,19 +196,20 @@ class Position:
         lost = max(0, seq - after - len(missing))
         self.epoch, self.seq, self.mark = epoch, max(after, seq), mark
         self._acked = NOWHERE
+        self._unread.clear()
         filled = Filled(missing, lost, epoch, new_epoch, after, self.seq)
         return filled, self._go_on()
 
     def _goes_on_in(self, epoch: str) -> bool:
         """Whether nothing is lost when `epoch` comes next."""
-        return self._known in (epoch, UNSPOKEN)
+        return self.known in (epoch, UNSPOKEN)
 
     def set_back(self, epoch: str, seq: int) -> bool:
         """Whether Redis, being at (epoch, seq), has fewer places of our epoch than there were."""
-        return epoch == self._known != UNSPOKEN and seq < max(self.seq, self._acked[1])
+        return epoch == self.known != UNSPOKEN and seq < max(self.seq, self._acked[1])
 
     @property
-    def _known(self) -> str:
+    def known(self) -> str:
         """The room's epoch, which of one that is unspoken here an acknowledgement may have told."""
         return self._acked[0] if self.epoch == UNSPOKEN else self.epoch
 

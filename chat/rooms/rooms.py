@@ -181,7 +181,7 @@ class Rooms:
     async def _state_of(self, room: Room, renew: bool = False) -> RoomState | None:
         """A room as Redis has it, however long that takes; None when nobody wants it any more."""
         here = room.position
-        old = here.epoch
+        old = here.known
         while True:
             try:
                 if renew:
@@ -263,10 +263,11 @@ class Rooms:
     # --- following -----------------------------------------------------------------------------
 
     def acked(self, name: str, epoch: str, seq: int) -> None:  # hot: once per message from here
-        """A message was acknowledged at a place: it is a loss if that never comes."""
+        """A message was acknowledged at a place: it is a loss if that never comes, or is another's
+        as well."""
         room = self.by_name.get(name)
-        if room is not None:
-            room.position.acked(epoch, seq)
+        if room is not None and room.position.acked(epoch, seq):
+            self._tasks.spawn(self._fill(room, rewound=True))
 
     def deliver(self, entries: Sequence[Any]) -> None:
         """Entries of a partition stream: give each room its own, as one batch."""

@@ -51,6 +51,7 @@ class Talk:
     async def _talk(self) -> None:
         while True:
             for room, typist in self.typists.items():
+                self.here.wall += 0.001  # by its time a place is told from another of its number
                 self.sent[room] += 1
                 number = self.sent[room]
                 await typist.do("send", room=room, text=f"{room}/{number}", ref=number)

@@ -1,5 +1,6 @@
 """A position without I/O: order, duplicates, gaps, epochs, and numbers given out twice."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -210,11 +211,32 @@ class TestUnspoken:
 
     def test_one_that_has_come_is_not(self) -> None:
         position = live(5)
-        position.acked("e", 6)
-        position.acked("e", 6)
+        assert not position.acked("e", 6)
         position.take([arrival(6)])
         assert position.confirm("e", 6, b"9-0", message(6), message(6)) is None
         assert not position.set_back("e", 6)
+
+    @pytest.mark.parametrize("others", [[], [6], [8], [9, 6, 8]])
+    def test_one_that_is_acknowledged_twice_is_two_and_one_of_them_is_lost(
+        self, others: list[int]
+    ) -> None:
+        position = live(5)
+        assert not any(position.acked("e", seq) for seq in [7, *others])
+        assert position.acked("e", 7)
+        assert position.sync is Sync.FILLING
+        assert position.take([arrival(6)]).ready == []
+        filled, _ = position.fill("new", 7, messages(6, 7), b"9-0", base=6)
+        assert in_order("r", filled) == [Gap("r", "new", 6, 0), message(7)]
+        assert not position.acked("new", 8)
+
+    def test_one_that_has_been_read_since_is_not_awaited_again(self) -> None:
+        position = live(5)
+        for seq in range(6, 20):
+            assert not position.acked("e", seq)
+            assert not position.acked("e", seq + 20)
+            position.take([arrival(seq)])
+            assert not position.acked("e", seq)  # late, and read already
+            assert position._unread == {later + 20 for later in range(6, seq + 1)}
 
     def test_one_of_another_epoch_tells_a_room_nothing(self) -> None:
         position = live(5)

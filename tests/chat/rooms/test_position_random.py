@@ -80,13 +80,28 @@ class World(RuleBasedStateMachine):
         new, position = self.stream[-1], self.room.position
         if self.room.live and position.epoch in (UNSPOKEN, new.epoch):
             self.acked.append((new, len(self.told)))
-        position.acked(new.epoch, new.seq)
+        if position.acked(new.epoch, new.seq):
+            self.asked_to_renew = True
 
     @precondition(lambda self: self.room.live)
     @rule(lost=st.integers(1, 2))
     def publish_from_here_and_lose_it(self, lost: int) -> None:
         self.publish_from_here()
         self.fail_over(lost, 0, noticed=True)
+
+    @precondition(lambda self: self.room.live)
+    @rule()
+    def publish_from_here_and_lose_it_for_another(self) -> None:
+        """The next one is acknowledged at the number of one that is lost and was never read."""
+        epoch = self.room.position.known
+        self.publish_from_here()
+        lost = self.stream[-1]
+        self.set_back_by(1)
+        self.set_back.add(lost.epoch)
+        self.publish_from_here()
+        if self.stream[-1].epoch == lost.epoch and epoch in (UNSPOKEN, lost.epoch):
+            assert not self.room.live
+            self.owed.append((f"{lost.epoch}-{lost.seq}", len(self.told)))
 
     def owe_a_gap(self) -> None:
         """Positions are compared while the place of what was acknowledged is nobody's."""
@@ -110,6 +125,17 @@ class World(RuleBasedStateMachine):
 
         The reader compares positions, or else it reads on and finds what came since.
         """
+        epoch = self.redis.epoch
+        self.set_back_by(lost)
+        self.publish(since)
+        self.set_back.add(epoch)
+        if noticed or not since:
+            self.owe_a_gap()
+            self.resync()
+        else:
+            self.read_on(99)
+
+    def set_back_by(self, lost: int) -> None:
         seq = max(self.redis.base, self.redis.seq - lost)
         epoch = self.redis.epoch
         self.stream = [old for old in self.stream if old.epoch != epoch or old.seq <= seq]
@@ -118,13 +144,6 @@ class World(RuleBasedStateMachine):
         # A replica without any of the room's entries does not know the room.
         known = epoch if seq else UNSPOKEN
         self.redis = replace(self.redis, epoch=known, seq=seq, mark=mark, history=history)
-        self.publish(since)
-        self.set_back.add(epoch)
-        if noticed or not since:
-            self.owe_a_gap()
-            self.resync()
-        else:
-            self.read_on(99)
 
     def renew(self, old: str) -> None:
         assert old in self.set_back, "an epoch was given up that was sound"
@@ -142,7 +161,7 @@ class World(RuleBasedStateMachine):
     def ask(self) -> None:
         """The read is done in Redis; its answer is on its way."""
         if self.asked_to_renew:
-            self.renew(self.room.position.epoch)
+            self.renew(self.room.position.known)
             self.asked_to_renew = False
         self.read = self.redis
 

@@ -227,6 +227,20 @@ class TestAfterABreak:
         await desk.until_live(room)
         assert desk.heard() == [Gap(ROOM, room.position.epoch, 0, 0), "a1"]
 
+    async def test_also_where_its_number_was_given_to_another_of_ours(self, desk: Desk) -> None:
+        room = await desk.open()
+        await publish(desk.store, ROOM, "a1")
+        await desk.until_heard("a1")
+        await desk.stop_reading()
+        for text in ("lost", "a2"):
+            await desk.set_back(1)
+            [receipt] = await publish(desk.store, ROOM, text)
+            desk.rooms.acked(ROOM, receipt.epoch, receipt.seq)
+        await until(lambda: room.position.epoch != receipt.epoch, "the new epoch")
+        await desk.until_live(room)
+        assert desk.heard() == ["a1", Gap(ROOM, room.position.epoch, 2, 0)]
+        assert desk.count(ChatCount.REWINDS) == 1
+
     async def test_what_was_acknowledged_and_is_there_is_fetched(self, desk: Desk) -> None:
         room = await desk.open()
         await desk.stop_reading()
