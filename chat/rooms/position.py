@@ -149,7 +149,8 @@ class Position:
             self.sync = Sync.FILLING
             return True
         self._unread.add(seq)
-        self._acked = epoch, max(seq, self._acked[1])
+        if seq > self._acked[1]:
+            self._acked = epoch, seq
         return False
 
     def take(self, arrivals: Sequence[Arrival]) -> Taken:
