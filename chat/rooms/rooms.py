@@ -263,8 +263,7 @@ class Rooms:
     # --- following -----------------------------------------------------------------------------
 
     def acked(self, name: str, epoch: str, seq: int) -> None:  # hot: once per message from here
-        """A message was acknowledged at a place: it is a loss if that never comes, or is another's
-        as well."""
+        """A message was acknowledged at a place: a loss if that never comes, or is given again."""
         room = self.by_name.get(name)
         if room is not None and room.position.acked(epoch, seq):
             self._tasks.spawn(self._fill(room, rewound=True))
