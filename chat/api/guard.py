@@ -181,13 +181,13 @@ def _ambiguity(scope: Scope) -> str:
     names = [name for name, _ in scope["headers"] if name in ONCE]
     for name in ONCE:
         if names.count(name) > 1:
-            return f"a request has one {name.decode().title()}"
+            return f"send one {name.decode().title()} header, not several"
     if b"host" not in names and scope.get("http_version") == "1.1":
-        return "a request names its Host"
+        return "send a Host header"
     if b"transfer-encoding" in names:
         coding = dict(scope["headers"])[b"transfer-encoding"].strip().lower()
         if coding != b"chunked":
-            return "a body is sent chunked, in no other Transfer-Encoding"
+            return "send a body chunked or with its length, in no other Transfer-Encoding"
     return ""
 
 
